@@ -1,0 +1,105 @@
+package session_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// fiveValues is what the sessions of the benchmarks hold.
+func fiveValues() map[string]any {
+	return map[string]any{
+		"user":    "alice",
+		"theme":   "dark",
+		"visits":  int64(42),
+		"trusted": true,
+		"since":   time.Now(),
+	}
+}
+
+// login returns a manager, a session of five values in it and a request that
+// carries its token.
+func login(b *testing.B) (*session.Manager, *http.Request) {
+	b.Helper()
+	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
+	rec := httptest.NewRecorder()
+	s, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: rec})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := session.SetAll(b.Context(), s, fiveValues()); err != nil {
+		b.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, c := range rec.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	return m, r
+}
+
+// nowhere is a response writer that costs nothing.
+type nowhere http.Header
+
+func (w nowhere) Header() http.Header         { return http.Header(w) }
+func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (w nowhere) WriteHeader(int)             {}
+
+// BenchmarkRequest bounds what a session costs a whole mist request: the
+// difference between the handler that reads one value of five and the one that
+// reads none.
+func BenchmarkRequest(b *testing.B) {
+	m, r := login(b)
+	read := func(ctx *mist.Context) {
+		s, err := m.GetSession(ctx)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		if v, err := s.Get(ctx.Request.Context(), "user"); err != nil || v != "alice" {
+			b.Error("wrong value", err)
+		}
+	}
+	for _, bench := range []struct {
+		name    string
+		handler mist.HandleFunc
+		use     []mist.Middleware
+	}{
+		{"session=none", func(*mist.Context) {}, nil},
+		{"session=read", read, nil},
+		{"session=read/middleware", read, []mist.Middleware{m.Middleware()}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			server := mist.InitHTTPServer()
+			server.Use(bench.use...)
+			server.GET("/", bench.handler)
+			w := nowhere{}
+			b.ReportAllocs()
+			for b.Loop() {
+				server.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// BenchmarkGetSessionAgain bounds the second and every further GetSession of a
+// request.
+func BenchmarkGetSessionAgain(b *testing.B) {
+	m, r := login(b)
+	ctx := &mist.Context{Request: r, ResponseWriter: nowhere{}}
+	if _, err := m.GetSession(ctx); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.GetSession(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

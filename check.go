@@ -1,0 +1,68 @@
+package session
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/dormoron/mist"
+)
+
+// Check reports what is wrong with the Manager, its Store and its Propagator,
+// naming the field; call it at start-up. Nil: all methods work. It asks no
+// store anything over the network.
+func (m *Manager) Check() error {
+	if m == nil {
+		return errNoManager
+	}
+	if isNil(m.Store) {
+		return errors.New("session: Manager.Store is nil")
+	}
+	if isNil(m.Propagator) {
+		return errors.New("session: Manager.Propagator is nil")
+	}
+	if m.RotateGrace < 0 || m.RotateGrace > maxRotateGrace {
+		return errors.New("session: Manager.RotateGrace is negative or over a day")
+	}
+	if c, ok := unwrap[checker](m.Store); ok {
+		if err := c.Check(); err != nil {
+			return err
+		}
+	}
+	if c, ok := unwrap[checker](m.Propagator); ok {
+		return c.Check()
+	}
+	return nil
+}
+
+// A checker knows at start-up whether it can work.
+type checker interface {
+	Check() error
+}
+
+// isNil also finds the nil pointer inside an interface that is not nil.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// usable is the validation on first use.
+func (m *Manager) usable(ctx *mist.Context, writes bool) error {
+	switch {
+	case m == nil:
+		return errNoManager
+	case ctx == nil:
+		return errNoContext
+	case ctx.Request == nil:
+		return errNoRequest
+	case writes && ctx.ResponseWriter == nil:
+		return errNoWriter
+	case m.checked.Load():
+		return nil
+	}
+	err := m.Check()
+	m.checked.Store(err == nil)
+	return err
+}

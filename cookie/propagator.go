@@ -1,0 +1,273 @@
+// Package cookie carries the identifier of a session in a cookie (RFC 6265 and
+// its successor in draft, rfc6265bis).
+package cookie
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// A Propagator carries the identifier in a cookie. The zero value is ready to
+// use and the safest there is: a cookie named __Host-Http-session that is
+// Secure, HttpOnly, SameSite=Lax, for the whole host and no other, and forgotten
+// when the browser ends. Over plain http no browser keeps it, save some on
+// localhost; set Insecure while developing.
+//
+// Combinations that a browser would drop, or that lose what a prefix of the name
+// promises, are an error from every call and from [Propagator.Check].
+// A Propagator is safe for concurrent use; its fields must not change after the
+// first call.
+//
+// A request whose cookie is quoted, empty or malformed carries none for it
+// ([session.ErrNotFound]), and one with two cookies of the name is refused
+// ([session.ErrMultiple]): one of them was put there by somebody else, and
+// nothing tells which.
+//
+// Not protected: a script on the page can use the session while the page is
+// open, though it cannot read the cookie; a sibling host can overwrite a cookie
+// whose name has neither a __Host- prefix; SameSite=Lax alone does not stop
+// forged requests from a sibling host (use [http.CrossOriginProtection]).
+type Propagator struct {
+	// Name is the name of the cookie. Empty: "__Host-Http-session", or
+	// "session" when Insecure. The prefixes __Host-, __Secure-, __Http- and
+	// __Host-Http- bind browsers to what the other fields then must say.
+	Name string
+
+	// Path is where the cookie is sent to. Empty: "/".
+	Path string
+
+	// Domain extends the cookie to the subdomains of a domain. Empty: the host
+	// that set it and no other, which is safer. It takes a Name without __Host-.
+	Domain string
+
+	// SameSite is when other sites' requests carry the cookie. Zero:
+	// [http.SameSiteLaxMode]. [http.SameSiteDefaultMode] is an error, because
+	// browsers differ in what it means.
+	SameSite http.SameSite
+
+	// MaxAge is how long the browser keeps the cookie, to the second below.
+	// Zero: until the browser ends. Otherwise between a second and 400 days
+	// (the most that browsers accept); [session.Manager] RefreshSession then
+	// sets the cookie anew. How long the session lives is the store's business.
+	MaxAge time.Duration
+
+	// Partitioned keeps a cookie jar for each top-level site (CHIPS), for pages
+	// that are embedded in others.
+	Partitioned bool
+
+	// Insecure lets the cookie travel over plain http, for development only: the
+	// default name has no prefix then and the cookie no Secure, and a Name with
+	// a prefix, SameSite=None and Partitioned are errors.
+	Insecure bool
+
+	once    sync.Once
+	invalid error
+	cookie  http.Cookie // all but the value
+}
+
+const (
+	defaultName         = "__Host-Http-session"
+	defaultInsecureName = "session"
+
+	maxAge       = 400 * 24 * time.Hour
+	maxSize      = 4096 // of name and value together, rfc6265bis 5.7
+	maxAttribute = 1024 // rfc6265bis 5.6
+)
+
+var (
+	_ session.Propagator = (*Propagator)(nil)
+	_ session.Lasting    = (*Propagator)(nil)
+
+	errNoPropagator = errors.New("cookie: Propagator is nil")
+	errNoRequest    = errors.New("cookie: request is nil")
+	errNoWriter     = errors.New("cookie: response writer is nil")
+
+	errNoCookie  = fmt.Errorf("%w: %w", session.ErrNotFound, http.ErrNoCookie)
+	errMalformed = fmt.Errorf("%w: malformed cookie", session.ErrNotFound)
+	errUnfit     = fmt.Errorf("%w: cannot be a cookie's value", session.ErrInvalidID)
+)
+
+// Check reports what is wrong with the fields.
+func (p *Propagator) Check() error {
+	if p == nil {
+		return errNoPropagator
+	}
+	p.once.Do(func() { p.invalid = p.init() })
+	return p.invalid
+}
+
+func (p *Propagator) init() error {
+	p.cookie = http.Cookie{
+		Name:        p.Name,
+		Path:        p.Path,
+		Domain:      p.Domain,
+		SameSite:    p.SameSite,
+		MaxAge:      int(p.MaxAge / time.Second),
+		Partitioned: p.Partitioned,
+		Secure:      !p.Insecure,
+		HttpOnly:    true,
+	}
+	c := &p.cookie
+	if c.Name == "" {
+		c.Name = defaultName
+		if p.Insecure {
+			c.Name = defaultInsecureName
+		}
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	if c.SameSite == 0 {
+		c.SameSite = http.SameSiteLaxMode
+	}
+	// Browsers compare prefixes without regard to case (rfc6265bis 5.7).
+	name := strings.ToLower(c.Name)
+	host := strings.HasPrefix(name, "__host-")
+	prefixed := host || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-")
+	switch {
+	case p.MaxAge != 0 && (p.MaxAge < time.Second || p.MaxAge > maxAge):
+		return fmt.Errorf("cookie: MaxAge %v is not between a second and 400 days", p.MaxAge)
+	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
+		return errors.New("cookie: SameSite is none of Lax, Strict and None")
+	case p.Insecure && prefixed:
+		return errors.New("cookie: Insecure with a Name whose prefix demands Secure")
+	case p.Insecure && c.SameSite == http.SameSiteNoneMode:
+		return errors.New("cookie: Insecure with SameSite=None, which demands Secure")
+	case p.Insecure && p.Partitioned:
+		return errors.New("cookie: Insecure with Partitioned, which demands Secure")
+	case host && c.Domain != "":
+		return errors.New("cookie: Domain with a Name whose prefix __Host- forbids it")
+	case host && c.Path != "/":
+		return errors.New("cookie: Path other than / with a Name whose prefix __Host- forbids it")
+	case c.Path[0] != '/' || len(c.Path) > maxAttribute:
+		return fmt.Errorf("cookie: Path does not begin with / or is over %d bytes", maxAttribute)
+	case len(c.Domain) > maxAttribute:
+		return fmt.Errorf("cookie: Domain is over %d bytes", maxAttribute)
+	case len(c.Name) > maxSize/2:
+		return fmt.Errorf("cookie: Name is over %d bytes", maxSize/2)
+	}
+	// The characters; http.SetCookie would drop the cookie without a word.
+	if err := c.Valid(); err != nil {
+		return fmt.Errorf("cookie: Name, Path or Domain: %w", err)
+	}
+	return nil
+}
+
+// Lifetime returns MaxAge.
+func (p *Propagator) Lifetime() time.Duration {
+	if p == nil {
+		return 0
+	}
+	return p.MaxAge
+}
+
+// Inject sets the cookie. It takes the place of any Set-Cookie of the same name
+// that is in the header, whoever put it there, and adds Cache-Control: no-store
+// and Vary: Cookie, so that no cache hands it to somebody else. It must come
+// before the response is written. [session.ErrInvalidID]: id is empty, too long
+// (4096 bytes with the name) or has a character that no cookie takes; the header
+// is then as it was.
+func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	if !validValue(id) || len(p.cookie.Name)+len(id) > maxSize {
+		return errUnfit
+	}
+	c := p.cookie
+	c.Value = id
+	return p.set(writer, &c)
+}
+
+// Remove sets the cookie to nothing and lets it expire, with the attributes it
+// was set with: a browser keeps the old one otherwise. Headers as for Inject.
+func (p *Propagator) Remove(writer http.ResponseWriter) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	c := p.cookie
+	c.MaxAge = -1
+	return p.set(writer, &c)
+}
+
+func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie) error {
+	if writer == nil {
+		return errNoWriter
+	}
+	h := writer.Header()
+	others := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		return strings.TrimSpace(name) == c.Name
+	})
+	h["Set-Cookie"] = append(others, c.String())
+	h.Set("Cache-Control", "no-store")
+	if !variesByCookie(h) {
+		h.Add("Vary", "Cookie")
+	}
+	return nil
+}
+
+func variesByCookie(h http.Header) bool {
+	for _, line := range h["Vary"] {
+		for field := range strings.SplitSeq(line, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Extract returns the value of the cookie. None: an error that matches
+// [session.ErrNotFound] and [http.ErrNoCookie]. Quoted, empty or malformed:
+// ErrNotFound. Two: [session.ErrMultiple]. It reads the header as it is, so any
+// number of other cookies cost time but no memory, and cannot hide ours.
+func (p *Propagator) Extract(req *http.Request) (string, error) {
+	if err := p.Check(); err != nil {
+		return "", err
+	}
+	if req == nil {
+		return "", errNoRequest
+	}
+	value, found := "", false
+	for _, line := range req.Header["Cookie"] {
+		for more := true; more; {
+			var pair string
+			pair, line, more = strings.Cut(line, ";")
+			name, v, _ := strings.Cut(pair, "=")
+			if strings.Trim(name, " \t") != p.cookie.Name {
+				continue
+			}
+			if found {
+				return "", session.ErrMultiple
+			}
+			value, found = strings.Trim(v, " \t"), true
+		}
+	}
+	switch {
+	case !found:
+		return "", errNoCookie
+	case !validValue(value) || len(p.cookie.Name)+len(value) > maxSize:
+		return "", errMalformed
+	}
+	return value, nil
+}
+
+// validValue reports whether s is all cookie-octets (RFC 6265, 4.1.1), and at
+// least one.
+func validValue(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ' || c >= 0x7f, c == '"', c == ',', c == ';', c == '\\':
+			return false
+		}
+	}
+	return s != ""
+}

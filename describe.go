@@ -1,0 +1,30 @@
+package session
+
+import "time"
+
+// Info is what a store knows of a session, as of when this request loaded it.
+// Nothing in it is secret.
+type Info struct {
+	ID   string // the public handle
+	User string // the account that is logged in; empty while anonymous
+
+	CreatedAt        time.Time // when Generate made it
+	LastSeen         time.Time // the last Refresh, or CreatedAt
+	IdleDeadline     time.Time // when it ends unless refreshed; never after AbsoluteDeadline
+	AbsoluteDeadline time.Time // when it ends whatever happens
+	AuthenticatedAt  time.Time // when User last proved who they are; zero while anonymous
+}
+
+// A Describer is a [Session] that knows its times.
+type Describer interface {
+	Info() Info
+}
+
+// Describe returns what the store knows of s. [errors.ErrUnsupported]: s is no
+// [Describer].
+func Describe(s Session) (Info, error) {
+	if d, ok := unwrap[Describer](s); ok {
+		return d.Info(), nil
+	}
+	return Info{}, unsupported("Describe")
+}

@@ -1,0 +1,64 @@
+package session
+
+import (
+	"errors"
+
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// Errors to branch on with [errors.Is]. A capability that is missing is
+// [errors.ErrUnsupported]; a context that ended is its own error; any other
+// error of a store is a failure of that store, its cause reachable by
+// errors.Is and errors.As. No error holds a token, an id or a value.
+
+// Of sessions.
+var (
+	// ErrNotFound means that nobody is logged in: the request carries no
+	// identifier, or a malformed or unknown one, or its session has expired or
+	// was removed. It is one error for all of them, so that nobody outside can
+	// tell them apart.
+	ErrNotFound = errors.New("session: not found")
+
+	// ErrMultiple means that a request carries two identifiers where it may
+	// carry one, which is an attack or a misconfiguration: none is used. It also
+	// matches [ErrNotFound].
+	ErrMultiple error = multiple{}
+
+	// ErrExists means that [Store].Generate was given the id of a live session,
+	// which it left alone.
+	ErrExists = errors.New("session: already exists")
+
+	// ErrInvalidID means that an id has a shape that cannot name a session, or
+	// that cannot travel to a client.
+	ErrInvalidID = errors.New("session: invalid id")
+
+	// ErrFull means that a store is at its limit and made no session. Live
+	// sessions are never dropped to make room.
+	ErrFull = errors.New("session: store is full")
+)
+
+// Of values. The session is as it was before the call.
+var (
+	// ErrValue means a value that a store cannot give back with the same type
+	// and content, so Set refuses it; from Get, stored bytes that are no value of
+	// a type this program knows.
+	ErrValue = values.ErrValue
+
+	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, or
+	// more than 1024 values in a session.
+	ErrTooLarge = values.ErrTooLarge
+)
+
+// Of responses.
+var (
+	// ErrHeaderWritten means that the response header is out, so nothing can be
+	// set or cleared on the client any more. It is known only behind
+	// [Manager.Middleware].
+	ErrHeaderWritten = errors.New("session: response header already written")
+)
+
+type multiple struct{}
+
+func (multiple) Error() string { return "session: more than one identifier" }
+
+func (multiple) Is(target error) bool { return target == ErrNotFound }

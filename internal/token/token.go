@@ -1,0 +1,110 @@
+// Package token holds what a client carries and what a store keeps of it.
+//
+// A token is <id>.<secret>. The id is the session's public handle; the secret
+// is what authenticates. A store keeps [Hash] of the secret only, so a dump of
+// the store holds nothing that a client could send (ASVS 5.0, 14.2.4). A plain
+// hash is enough because the secret has at least 128 bits of entropy.
+package token
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"strings"
+)
+
+const (
+	// MaxID is the length of the longest id, in bytes.
+	MaxID = 128
+
+	separator = "."
+	minSecret = 26 // of crypto/rand.Text: 130 bits
+	maxSecret = 64 // room for a longer crypto/rand.Text
+	// Max is the length of the longest token, in bytes.
+	Max = MaxID + len(separator) + maxSecret
+)
+
+// Sum is what a store keeps of a secret.
+type Sum [sha256.Size]byte
+
+// Salt is the public half of a rotation: with the secret before it, it gives
+// the secret after it. Without that secret it gives nothing.
+type Salt [16]byte
+
+// ValidID reports whether id can name a session: 1 to [MaxID] characters of
+// A-Z, a-z, 0-9, '-' and '_'. A separator, a glob, a brace or a control
+// character would change the meaning of a token or of a store's key.
+func ValidID(id string) bool {
+	if id == "" || len(id) > MaxID {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// NewSecret returns a fresh secret from the system's random source, with at
+// least 128 bits of entropy (ASVS 5.0, 7.2.3). It never fails: a system without
+// randomness ends the program.
+func NewSecret() string {
+	return rand.Text()
+}
+
+// NewSalt returns the salt of one rotation.
+func NewSalt() Salt {
+	var s Salt
+	_, _ = rand.Read(s[:]) // documented never to fail
+	return s
+}
+
+// Next returns the secret that follows secret in the rotation that salt names.
+// Everyone who holds secret arrives at the same successor, which is how all
+// losers of a race end with the same new token though no store keeps it.
+func Next(secret string, salt Salt) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = mac.Write(salt[:])
+	sum := mac.Sum(nil)
+	return base32.StdEncoding.EncodeToString(sum)[:minSecret]
+}
+
+// Join makes the token of an id and a secret.
+func Join(id, secret string) string {
+	return id + separator + secret
+}
+
+// Parse splits a token. ok is false for anything but the exact shape of a
+// token; it looks at no more than [Max] bytes and allocates nothing.
+func Parse(token string) (id, secret string, ok bool) {
+	if len(token) > Max {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(token, separator)
+	if !ok || !ValidID(id) || len(secret) < minSecret || len(secret) > maxSecret {
+		return "", "", false
+	}
+	for i := range len(secret) {
+		if c := secret[i]; (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return "", "", false
+		}
+	}
+	return id, secret, true
+}
+
+// Hash returns what a store keeps of secret.
+func Hash(secret string) Sum {
+	var buf [maxSecret]byte
+	return sha256.Sum256(append(buf[:0], secret...))
+}
+
+// Equal compares two sums in constant time.
+func Equal(a, b Sum) bool {
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}

@@ -1,0 +1,304 @@
+// Package values turns the values of a session into bytes and back, for every
+// store alike: the same dynamic type and an equal value, or an error.
+//
+// An encoded value is a kind byte and a payload. Scalars have compact payloads
+// of their own; a value of a registered type is its type's name and CBOR
+// (RFC 8949).
+package values
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+const (
+	// MaxKey is the length of the longest key, in bytes.
+	MaxKey = 256
+	// MaxValue is the length of the longest encoded value, in bytes.
+	MaxValue = 1 << 20
+	// MaxCount is how many values a session holds at most.
+	MaxCount = 1024
+)
+
+// The sentinels of the root package, which documents them.
+var (
+	ErrValue    = errors.New("session: value cannot be kept")
+	ErrTooLarge = errors.New("session: too large")
+)
+
+// Made once, because they say nothing about the input.
+var (
+	errMalformed = fmt.Errorf("%w: malformed bytes", ErrValue)
+	errKey       = fmt.Errorf("%w: key over %d bytes", ErrTooLarge, MaxKey)
+	errValue     = fmt.Errorf("%w: encoded value over %d bytes", ErrTooLarge, MaxValue)
+	errCount     = fmt.Errorf("%w: more than %d values", ErrTooLarge, MaxCount)
+)
+
+// A kind says how the payload behind it is read. The numbers are stored: a new
+// kind takes a new number, and none is ever used again for something else.
+type kind byte
+
+const (
+	kindInvalid kind = iota
+	kindFalse
+	kindTrue
+	kindString
+	kindBytes
+	kindNilBytes
+	kindInt
+	kindInt8
+	kindInt16
+	kindInt32
+	kindInt64
+	kindUint
+	kindUint8
+	kindUint16
+	kindUint32
+	kindUint64
+	kindFloat32
+	kindFloat64
+	kindTimeUTC
+	kindTimeZone
+	kindRegistered
+)
+
+// CheckKey returns an error that matches [ErrTooLarge] for a key that is too
+// long. Any bytes are a key, none at all included.
+func CheckKey(key string) error {
+	if len(key) > MaxKey {
+		return errKey
+	}
+	return nil
+}
+
+// CheckCount returns an error that matches [ErrTooLarge] for too many values.
+func CheckCount(n int) error {
+	if n > MaxCount {
+		return errCount
+	}
+	return nil
+}
+
+// Append appends the encoded value to dst. Its errors match [ErrValue] (this
+// value cannot be kept exactly) or [ErrTooLarge].
+func Append(dst []byte, value any) ([]byte, error) {
+	start := len(dst)
+	switch v := value.(type) {
+	case bool:
+		if v {
+			return append(dst, byte(kindTrue)), nil
+		}
+		return append(dst, byte(kindFalse)), nil
+	case string:
+		if len(v) >= MaxValue {
+			return nil, errValue
+		}
+		return append(append(dst, byte(kindString)), v...), nil
+	case []byte:
+		if v == nil {
+			return append(dst, byte(kindNilBytes)), nil
+		}
+		if len(v) >= MaxValue {
+			return nil, errValue
+		}
+		return append(append(dst, byte(kindBytes)), v...), nil
+	case int:
+		return appendInt(dst, kindInt, int64(v)), nil
+	case int8:
+		return appendInt(dst, kindInt8, int64(v)), nil
+	case int16:
+		return appendInt(dst, kindInt16, int64(v)), nil
+	case int32:
+		return appendInt(dst, kindInt32, int64(v)), nil
+	case int64:
+		return appendInt(dst, kindInt64, v), nil
+	case uint:
+		return appendUint(dst, kindUint, uint64(v)), nil
+	case uint8:
+		return appendUint(dst, kindUint8, uint64(v)), nil
+	case uint16:
+		return appendUint(dst, kindUint16, uint64(v)), nil
+	case uint32:
+		return appendUint(dst, kindUint32, uint64(v)), nil
+	case uint64:
+		return appendUint(dst, kindUint64, v), nil
+	case float32:
+		return binary.LittleEndian.AppendUint32(append(dst, byte(kindFloat32)), math.Float32bits(v)), nil
+	case float64:
+		return binary.LittleEndian.AppendUint64(append(dst, byte(kindFloat64)), math.Float64bits(v)), nil
+	case time.Time:
+		return appendTime(dst, v), nil
+	}
+	dst, err := appendRegistered(append(dst, byte(kindRegistered)), value)
+	if err != nil {
+		return nil, err
+	}
+	if len(dst)-start > MaxValue {
+		return nil, errValue
+	}
+	return dst, nil
+}
+
+func appendInt(dst []byte, k kind, v int64) []byte {
+	return binary.AppendVarint(append(dst, byte(k)), v)
+}
+
+func appendUint(dst []byte, k kind, v uint64) []byte {
+	return binary.AppendUvarint(append(dst, byte(k)), v)
+}
+
+// appendTime keeps the instant to the nanosecond and the offset from UTC. The
+// name of the zone and the monotonic reading are not kept, as in
+// [time.Time.MarshalBinary].
+func appendTime(dst []byte, t time.Time) []byte {
+	k := kindTimeUTC
+	if t.Location() != time.UTC {
+		k = kindTimeZone
+	}
+	dst = binary.AppendVarint(append(dst, byte(k)), t.Unix())
+	dst = binary.AppendUvarint(dst, uint64(t.Nanosecond())) //nolint:gosec // 0 to 999999999
+	if k == kindTimeZone {
+		_, offset := t.Zone()
+		dst = binary.AppendVarint(dst, int64(offset))
+	}
+	return dst
+}
+
+// Decode gives back what [Append] was given. What it returns shares no memory
+// that can be changed with encoded. Its errors match [ErrValue]; no bytes make
+// it panic.
+func Decode(encoded string) (any, error) {
+	if encoded == "" || len(encoded) > MaxValue {
+		return nil, errMalformed
+	}
+	k, payload := kind(encoded[0]), encoded[1:]
+	switch k {
+	case kindString:
+		return payload, nil
+	case kindBytes:
+		return []byte(payload), nil
+	case kindFloat32:
+		if len(payload) == 4 {
+			return math.Float32frombits(binary.LittleEndian.Uint32([]byte(payload))), nil
+		}
+	case kindFloat64:
+		if len(payload) == 8 {
+			return math.Float64frombits(binary.LittleEndian.Uint64([]byte(payload))), nil
+		}
+	case kindFalse, kindTrue:
+		if payload == "" {
+			return k == kindTrue, nil
+		}
+	case kindNilBytes:
+		if payload == "" {
+			return []byte(nil), nil
+		}
+	case kindInt, kindInt8, kindInt16, kindInt32, kindInt64:
+		return decodeInt(k, payload)
+	case kindUint, kindUint8, kindUint16, kindUint32, kindUint64:
+		return decodeUint(k, payload)
+	case kindTimeUTC, kindTimeZone:
+		return decodeTime(k, payload)
+	case kindRegistered:
+		return decodeRegistered(payload)
+	}
+	return nil, errMalformed
+}
+
+func decodeInt(k kind, payload string) (any, error) {
+	v, n := varint(payload)
+	if n != len(payload) {
+		return nil, errMalformed
+	}
+	switch {
+	case k == kindInt && (strconv.IntSize == 64 || v == int64(int32(v))):
+		return int(v), nil
+	case k == kindInt8 && v == int64(int8(v)):
+		return int8(v), nil
+	case k == kindInt16 && v == int64(int16(v)):
+		return int16(v), nil
+	case k == kindInt32 && v == int64(int32(v)):
+		return int32(v), nil
+	case k == kindInt64:
+		return v, nil
+	}
+	return nil, errMalformed
+}
+
+func decodeUint(k kind, payload string) (any, error) {
+	v, n := uvarint(payload)
+	if n != len(payload) {
+		return nil, errMalformed
+	}
+	switch {
+	case k == kindUint && (strconv.IntSize == 64 || v <= math.MaxUint32):
+		return uint(v), nil
+	case k == kindUint8 && v <= math.MaxUint8:
+		return uint8(v), nil
+	case k == kindUint16 && v <= math.MaxUint16:
+		return uint16(v), nil
+	case k == kindUint32 && v <= math.MaxUint32:
+		return uint32(v), nil
+	case k == kindUint64:
+		return v, nil
+	}
+	return nil, errMalformed
+}
+
+func decodeTime(k kind, payload string) (any, error) {
+	sec, n := varint(payload)
+	payload = payload[n:]
+	nsec, m := uvarint(payload)
+	payload = payload[m:]
+	if n == 0 || m == 0 || nsec > 999_999_999 {
+		return nil, errMalformed
+	}
+	t := time.Unix(sec, int64(nsec)) //nolint:gosec // checked above
+	if k == kindTimeUTC {
+		if payload != "" {
+			return nil, errMalformed
+		}
+		return t.UTC(), nil
+	}
+	offset, o := varint(payload)
+	if o == 0 || o != len(payload) || offset < -maxOffset || offset > maxOffset {
+		return nil, errMalformed
+	}
+	if _, local := t.Zone(); int64(local) == offset {
+		return t, nil
+	}
+	return t.In(time.FixedZone("", int(offset))), nil
+}
+
+// maxOffset is the largest offset of a time zone that is believed, in seconds.
+const maxOffset = 1 << 20
+
+// varint and uvarint read from a string without copying it; n is the number of
+// bytes read, 0 for anything that is no whole number of at most 64 bits.
+
+func varint(s string) (v int64, n int) {
+	u, n := uvarint(s)
+	v = int64(u >> 1) //nolint:gosec // zigzag
+	if u&1 != 0 {
+		v = ^v
+	}
+	return v, n
+}
+
+func uvarint(s string) (v uint64, n int) {
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		b := s[i]
+		if b < 0x80 {
+			if i == binary.MaxVarintLen64-1 && b > 1 {
+				return 0, 0
+			}
+			return v | uint64(b)<<(7*i), i + 1
+		}
+		v |= uint64(b&0x7f) << (7 * i)
+	}
+	return 0, 0
+}

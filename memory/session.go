@@ -1,0 +1,224 @@
+package memory
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// An object is a session as one request loaded it. It is not the record, and it
+// outlives it: a write to a record that has ended is refused.
+type object struct {
+	store  *Store
+	shard  *shard
+	record *record
+	token  string
+	seen   int64
+
+	mu   sync.Mutex // taken before the shard's
+	view block      // as loaded, plus own writes
+}
+
+var _ interface {
+	session.Session
+	session.Tokener
+	session.Deleter
+	session.Popper
+	session.Updater
+	session.BatchSetter
+	session.Ranger
+	session.Describer
+} = (*object)(nil)
+
+func (s *object) ID() string { return s.record.id }
+
+func (s *object) Token() string { return s.token }
+
+func (s *object) Info() session.Info {
+	at := func(t int64) time.Time { return s.store.start.Add(time.Duration(t)).Round(0) }
+	asLoaded := record{created: s.record.created, seen: s.seen}
+	return session.Info{
+		ID:               s.record.id,
+		CreatedAt:        at(asLoaded.created),
+		LastSeen:         at(asLoaded.seen),
+		IdleDeadline:     at(s.store.deadline(&asLoaded)),
+		AbsoluteDeadline: at(asLoaded.created + s.store.absolute),
+	}
+}
+
+func (s *object) Get(ctx context.Context, key string) (any, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	encoded, ok := s.loaded().get(key)
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract of an absent key
+	}
+	return values.Decode(encoded)
+}
+
+func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for key, encoded := range s.loaded().all() {
+			if ended(ctx) != nil {
+				return
+			}
+			if v, err := values.Decode(encoded); err == nil && !yield(key, v) {
+				return
+			}
+		}
+	}
+}
+
+func (s *object) loaded() block {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view
+}
+
+func (s *object) Set(ctx context.Context, key string, value any) error {
+	var buf [256]byte
+	set, err := appendField(buf[:0], key, value)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, &change{set: block(set)})
+}
+
+func (s *object) SetAll(ctx context.Context, all map[string]any) error {
+	var set []byte
+	for key, value := range all {
+		var err error
+		if set, err = appendField(set, key, value); err != nil {
+			return err
+		}
+	}
+	return s.write(ctx, &change{set: block(set)})
+}
+
+func (s *object) Delete(ctx context.Context, keys ...string) error {
+	return s.write(ctx, &change{del: keys})
+}
+
+func (s *object) Clear(ctx context.Context) error {
+	return s.write(ctx, &change{clear: true})
+}
+
+func (s *object) Pop(ctx context.Context, key string) (value any, err error) {
+	err = s.exchange(ctx, key, func(old any) (*change, error) {
+		if value = old; value == nil {
+			return nil, nil //nolint:nilnil // nothing to change
+		}
+		return &change{del: []string{key}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+func (s *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
+	return s.exchange(ctx, key, func(old any) (*change, error) {
+		value, err := f(old)
+		if err != nil {
+			return nil, err
+		}
+		set, err := appendField(nil, key, value)
+		if err != nil {
+			return nil, err
+		}
+		return &change{set: block(set)}, nil
+	})
+}
+
+// exchange makes the change that f says for the value that is stored under key
+// now, and asks f again when it is another by then. f runs without a lock; nil
+// changes nothing.
+func (s *object) exchange(ctx context.Context, key string, f func(old any) (*change, error)) error {
+	for {
+		encoded, present, err := s.stored(ctx, key)
+		if err != nil {
+			return err
+		}
+		var old any
+		if present {
+			if old, err = values.Decode(encoded); err != nil {
+				return err
+			}
+		}
+		c, err := f(old)
+		if err != nil || c == nil {
+			return err
+		}
+		c.only = func(b block) bool {
+			now, ok := b.get(key)
+			return now == encoded && ok == present
+		}
+		if err := s.write(ctx, c); err != errChanged { //nolint:errorlint // never leaves this file
+			return err
+		}
+	}
+}
+
+// stored returns the encoded value that the record has under key now.
+func (s *object) stored(ctx context.Context, key string) (encoded string, present bool, err error) {
+	now, err := s.store.begin(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if err := s.alive(now); err != nil {
+		return "", false, err
+	}
+	encoded, present = s.record.values.get(key)
+	return encoded, present, nil
+}
+
+// write applies a change to the record, and to what this object shows.
+func (s *object) write(ctx context.Context, c *change) error {
+	now, err := s.store.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.store.tidy(s.shard, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if err := s.alive(now); err != nil {
+		return err
+	}
+	if c.only != nil && !c.only(s.record.values) {
+		return errChanged
+	}
+	before := s.record.values
+	after := before.with(c)
+	if len(c.set) > 0 {
+		if err := values.CheckCount(after.count()); err != nil {
+			return err
+		}
+	}
+	s.record.values = after
+	if s.view == before {
+		s.view = after
+	} else {
+		s.view = s.view.with(c)
+	}
+	return nil
+}
+
+// alive is called under the shard's lock.
+func (s *object) alive(now int64) error {
+	if !s.record.dead && now >= s.store.deadline(s.record) {
+		s.store.drop(s.shard, s.record)
+	}
+	if s.record.dead {
+		return session.ErrNotFound
+	}
+	return nil
+}

@@ -1,0 +1,288 @@
+// Package memory keeps sessions in the memory of one process.
+//
+// Use it where one machine serves all requests, in development and in tests.
+// Sessions end with the process. A session costs about 300 bytes besides its
+// values; a write copies the session's values once, so keep them to a few
+// kilobytes.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/token"
+)
+
+// A Store keeps sessions in memory. The zero value is ready to use. It is safe
+// for concurrent use; its fields must not change after the first call.
+//
+// It starts no goroutine. A session ends at its deadline to the millisecond
+// whether or not anybody looks; its memory is given back by the calls that
+// follow, each of which removes a bounded number of expired sessions, and by
+// [Store.Sweep]. Time is the process's monotonic clock: setting the system's
+// clock ends nothing and prolongs nothing.
+//
+// It has all capabilities: it is a [session.TokenStore], and its sessions are
+// all that package session describes.
+type Store struct {
+	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
+	// minutes, or AbsoluteTimeout where that is shorter.
+	IdleTimeout time.Duration
+
+	// AbsoluteTimeout is how long after it was made a session ends, whatever
+	// happens. Zero: 12 hours. At most 400 days.
+	AbsoluteTimeout time.Duration
+
+	// MaxSessions is how many live sessions the store holds; one more is
+	// [session.ErrFull]. No live session is dropped to make room. Zero: no
+	// limit. Set it where anybody can cause a session to be made.
+	MaxSessions int
+
+	once     sync.Once
+	invalid  error
+	idle     int64 // nanoseconds
+	absolute int64
+	start    time.Time
+	seed     maphash.Seed
+	live     atomic.Int64
+	shards   [shardCount]shard
+}
+
+const (
+	defaultIdle     = 30 * time.Minute
+	defaultAbsolute = 12 * time.Hour
+	maxAbsolute     = 400 * 24 * time.Hour
+
+	shardBits  = 6
+	shardCount = 1 << shardBits
+)
+
+var (
+	_ session.TokenStore = (*Store)(nil)
+
+	errNoStore   = errors.New("memory: Store is nil")
+	errNoContext = errors.New("memory: context is nil")
+	errGrace     = errors.New("memory: rotate: grace is negative")
+)
+
+// Check reports what is wrong with the fields.
+func (st *Store) Check() error {
+	if st == nil {
+		return errNoStore
+	}
+	st.once.Do(st.init)
+	return st.invalid
+}
+
+func (st *Store) init() {
+	st.start = time.Now()
+	st.seed = maphash.MakeSeed()
+	for i := range st.shards {
+		st.shards[i].index = uint32(i) //nolint:gosec // below shardCount
+	}
+	absolute := cmp.Or(st.AbsoluteTimeout, defaultAbsolute)
+	idle := cmp.Or(st.IdleTimeout, min(defaultIdle, absolute))
+	switch {
+	case absolute < time.Millisecond || absolute > maxAbsolute:
+		st.invalid = fmt.Errorf("memory: AbsoluteTimeout %v is not between a millisecond and 400 days", absolute)
+	case idle < time.Millisecond:
+		st.invalid = fmt.Errorf("memory: IdleTimeout %v is under a millisecond", idle)
+	case idle > absolute:
+		st.invalid = fmt.Errorf("memory: IdleTimeout %v is above AbsoluteTimeout %v", idle, absolute)
+	case st.MaxSessions < 0:
+		st.invalid = fmt.Errorf("memory: MaxSessions %d is negative", st.MaxSessions)
+	}
+	st.idle, st.absolute = int64(idle), int64(absolute)
+}
+
+// begin is the start of every call: it returns the time at which it happens.
+func (st *Store) begin(ctx context.Context) (now int64, err error) {
+	if err := st.Check(); err != nil {
+		return 0, err
+	}
+	return int64(time.Since(st.start)), ended(ctx)
+}
+
+func ended(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
+	return ctx.Err()
+}
+
+// Generate makes an empty session, see [session.Store]. An id is 1 to 128
+// characters of A-Z, a-z, 0-9, '-' and '_'.
+func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
+	now, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !token.ValidID(id) {
+		return nil, session.ErrInvalidID
+	}
+	secret := token.NewSecret()
+	r := &record{id: strings.Clone(id), created: now, seen: now, secret: token.Hash(secret)}
+	sh, hash := st.shard(id)
+	err = st.insert(sh, hash, r, now)
+	if errors.Is(err, session.ErrFull) && st.makeRoom(now) {
+		err = st.insert(sh, hash, r, now)
+	}
+	st.tidy(sh, now)
+	if err != nil {
+		return nil, err
+	}
+	return &object{store: st, shard: sh, record: r, seen: now, token: token.Join(r.id, secret)}, nil
+}
+
+func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if st.find(sh, hash, r.id, now) != nil {
+		return session.ErrExists
+	}
+	if live := st.live.Add(1); st.MaxSessions > 0 && live > int64(st.MaxSessions) {
+		st.live.Add(-1)
+		return session.ErrFull
+	}
+	sh.table.add(hash, r, st.hash)
+	sh.calendar.add(r, st.deadline(r))
+	return nil
+}
+
+// Open loads the session of a token, see [session.TokenStore].
+func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
+	return st.open(ctx, carried, func(_ *record, newest string, _ int64) string { return newest })
+}
+
+// Rotate renews the token of a session, see [session.TokenStore]. At most 256
+// old tokens of a session are good at once; a rotation beyond that returns the
+// token that is the newest already. What becomes of the old token is kept as a
+// salt that means nothing to who does not hold that token.
+func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+	if grace < 0 {
+		return nil, errGrace
+	}
+	_, presented, _ := token.Parse(carried)
+	return st.open(ctx, carried, func(r *record, newest string, now int64) string {
+		if newest != presented {
+			return newest // somebody else was first
+		}
+		return r.rotate(newest, min(int64(grace), st.absolute), now)
+	})
+}
+
+// open authenticates a token and lets with, under the lock, say which secret
+// the client carries from now on.
+func (st *Store) open(ctx context.Context, carried string, with func(r *record, newest string, now int64) string) (session.Session, error) {
+	now, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, secret, ok := token.Parse(carried)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	sh, hash := st.shard(id)
+	defer st.tidy(sh, now)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := st.find(sh, hash, id, now)
+	if r == nil {
+		return nil, session.ErrNotFound
+	}
+	newest, ok := r.match(secret, now)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	if next := with(r, newest, now); next != secret {
+		carried = token.Join(r.id, next)
+	}
+	return &object{store: st, shard: sh, record: r, seen: r.seen, token: carried, view: r.values}, nil
+}
+
+// Get loads a session by its id, see [session.Store].
+func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
+	var s *object
+	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) {
+		s = &object{store: st, shard: sh, record: r, seen: r.seen, view: r.values}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Refresh prolongs a session, see [session.Store].
+func (st *Store) Refresh(ctx context.Context, id string) error {
+	return st.on(ctx, id, func(_ *shard, r *record, now int64) { r.seen = max(r.seen, now) })
+}
+
+// Remove ends a session, see [session.Store].
+func (st *Store) Remove(ctx context.Context, id string) error {
+	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) { st.drop(sh, r) })
+	if errors.Is(err, session.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// on calls f, under the lock, with the live record of an id.
+func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record, now int64)) error {
+	now, err := st.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if !token.ValidID(id) {
+		return session.ErrNotFound
+	}
+	sh, hash := st.shard(id)
+	defer st.tidy(sh, now)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := st.find(sh, hash, id, now)
+	if r == nil {
+		return session.ErrNotFound
+	}
+	f(sh, r, now)
+	return nil
+}
+
+func (st *Store) hash(id string) uint64 {
+	return maphash.String(st.seed, id) >> shardBits
+}
+
+func (st *Store) shard(id string) (sh *shard, hash uint64) {
+	all := maphash.String(st.seed, id)
+	return &st.shards[all%shardCount], all >> shardBits
+}
+
+// deadline is when a record ends, and not a moment later.
+func (st *Store) deadline(r *record) int64 {
+	return min(r.seen+st.idle, r.created+st.absolute)
+}
+
+// find returns the live record of an id; it removes one that has expired.
+func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
+	r := sh.table.find(hash, id)
+	if r != nil && now >= st.deadline(r) {
+		st.drop(sh, r)
+		return nil
+	}
+	return r
+}
+
+// drop ends a record for good.
+func (st *Store) drop(sh *shard, r *record) {
+	sh.table.remove(st.hash(r.id), r)
+	sh.calendar.remove(r)
+	st.live.Add(-1)
+	r.dead, r.values, r.old = true, "", nil
+}

@@ -1,0 +1,34 @@
+package session
+
+import (
+	"net/http"
+	"time"
+)
+
+// A Propagator carries the identifier of a session between server and client:
+// a token where the store is a [TokenStore], else the id.
+// Implementations are safe for concurrent use.
+type Propagator interface {
+	// Inject puts id into the header of a response. What cannot travel
+	// unchanged is an error that matches [ErrInvalidID], and the header is as it
+	// was. It replaces what this propagator put there before.
+	Inject(id string, writer http.ResponseWriter) error
+
+	// Extract returns the identifier that a request carries, its shape not yet
+	// checked. None, or one that is malformed: an error that matches
+	// [ErrNotFound] (and [http.ErrNoCookie] where a cookie is missing). Two:
+	// [ErrMultiple]. It allocates nothing in proportion to the request.
+	Extract(req *http.Request) (string, error)
+
+	// Remove makes the client forget the identifier.
+	Remove(writer http.ResponseWriter) error
+}
+
+// A Lasting propagator gives its identifier a lifetime on the client, as a
+// cookie with Max-Age has. [Manager.RefreshSession] then injects it again, or
+// the client would drop it while the server keeps the session.
+type Lasting interface {
+	// Lifetime is how long the client keeps what Inject gave it; zero: as long
+	// as it runs, or as it likes.
+	Lifetime() time.Duration
+}

@@ -1,0 +1,213 @@
+package session
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"sync"
+
+	"github.com/dormoron/mist"
+)
+
+// requestKey is where a request's state lives in ctx.Keys. Of all that mist
+// offers only Keys is fresh for every request: the *mist.Context is pooled with
+// its UserValues, the *http.Request and its header map are replaced by
+// middlewares in between.
+const requestKey = "mist-contrib/session"
+
+// A request is what the managers know of one request.
+type request struct {
+	mu    sync.Mutex // guards everything below, and UserValues of the mist context
+	first entry      // one manager is the rule
+}
+
+// An entry is what one manager knows of one request.
+type entry struct {
+	request *request
+	manager *Manager
+	next    *entry
+
+	slot    *slot  // the session of the request; nil: none loaded yet
+	carried string // the identifier that the client sent, or was given if it sent none
+	missing string // an identifier that the store does not know
+
+	loading bool
+	loaded  chan struct{} // closed when loading ends; nil: nobody waits
+
+	wrapped bool          // the Middleware is around the request
+	origin  *http.Request // as the Middleware got it, for FromContext
+}
+
+// A slot is what stands under CtxSessionKey in UserValues. Its type tells an
+// entry of ours from one of the application; whether it is of this request only
+// the entry in ctx.Keys tells, because mist hands UserValues on.
+type slot struct {
+	Session
+}
+
+func (s *slot) Unwrap() Session { return s.Session }
+
+// creation serialises the creation of a request's state when goroutines of one
+// handler come first together: mist can get and set a key, but not both at once.
+//
+//nolint:gochecknoglobals // locks that hold no data; shared by all managers of a request
+var creation [64]struct {
+	sync.Mutex
+	_ [56]byte // a cache line each
+}
+
+// entry returns what m knows of the request, and makes it.
+func (m *Manager) entry(ctx *mist.Context) *entry {
+	r := requestOf(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := &r.first
+	for e := last; e != nil; e = e.next {
+		if e.manager == m {
+			return e
+		}
+		last = e
+	}
+	e := last
+	if e.manager != nil {
+		e = new(entry)
+		last.next = e
+	}
+	e.request, e.manager = r, m
+	return e
+}
+
+func requestOf(ctx *mist.Context) *request {
+	if v, ok := ctx.Get(requestKey); ok {
+		if r, ok := v.(*request); ok {
+			return r
+		}
+	}
+	lock := &creation[(reflect.ValueOf(ctx).Pointer()>>8)%uintptr(len(creation))]
+	lock.Lock()
+	defer lock.Unlock()
+	if v, ok := ctx.Get(requestKey); ok {
+		if r, ok := v.(*request); ok {
+			return r
+		}
+	}
+	r := new(request)
+	ctx.Set(requestKey, r)
+	return r
+}
+
+// cached returns the session that this request has already, or nil: ours, or
+// one that the application put under CtxSessionKey.
+func (e *entry) cached(ctx *mist.Context) Session {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	key := e.manager.ctxSessionKey()
+	switch v := ctx.UserValues[key].(type) {
+	case *slot:
+		if v == e.slot {
+			return v.Session
+		}
+	case Session:
+		e.set(ctx, v, "")
+		return v
+	}
+	if e.slot == nil {
+		return nil
+	}
+	e.publish(ctx)
+	return e.slot.Session
+}
+
+// put makes s the session of the request.
+func (e *entry) put(ctx *mist.Context, s Session, carried string) {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	e.set(ctx, s, carried)
+}
+
+func (e *entry) set(ctx *mist.Context, s Session, carried string) {
+	e.slot, e.carried = &slot{s}, carried
+	e.publish(ctx)
+}
+
+func (e *entry) publish(ctx *mist.Context) {
+	if ctx.UserValues == nil {
+		ctx.UserValues = make(map[string]any, 1)
+	}
+	ctx.UserValues[e.manager.ctxSessionKey()] = e.slot
+}
+
+// drop forgets the session of the request.
+func (e *entry) drop(ctx *mist.Context) {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	e.slot, e.carried = nil, ""
+	delete(ctx.UserValues, e.manager.ctxSessionKey())
+}
+
+// load loads the session that req names, once for all who ask together.
+func (e *entry) load(ctx context.Context, req *http.Request) (Session, error) {
+	carried, err := e.manager.extract(req)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.begin(ctx, carried)
+	if s != nil || err != nil {
+		return s, err
+	}
+	defer e.end() // also when the store panics
+	s, err = e.manager.open(ctx, carried)
+
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	switch {
+	case e.slot != nil: // InitSession was faster
+		return e.slot.Session, nil
+	case err == nil:
+		e.slot, e.carried = &slot{s}, carried
+	case err == ErrNotFound: //nolint:errorlint // only the plain answer; a cause in it may pass
+		e.missing = carried
+	}
+	return s, err
+}
+
+// begin waits until nobody else loads. It returns the session that was loaded
+// meanwhile; neither a session nor an error: the caller loads, and calls end.
+func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	for {
+		switch {
+		case e.slot != nil:
+			return e.slot.Session, nil
+		case e.missing == carried:
+			return nil, ErrNotFound
+		case !e.loading:
+			e.loading = true
+			return nil, nil //nolint:nilnil // see above
+		}
+		if e.loaded == nil {
+			e.loaded = make(chan struct{})
+		}
+		loaded := e.loaded
+		e.request.mu.Unlock()
+		select {
+		case <-loaded:
+		case <-ctx.Done():
+		}
+		e.request.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (e *entry) end() {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	e.loading = false
+	if e.loaded != nil {
+		close(e.loaded)
+		e.loaded = nil
+	}
+}

@@ -1,0 +1,60 @@
+package session
+
+import "github.com/dormoron/mist"
+
+// RotateSession renews the token of the request's session and keeps everything
+// else: its id, values and deadlines. Use it for renewal at the same privilege.
+//
+// The old token stays good until the new one was first seen, and then for
+// RotateGrace, so requests that are under way go on, a response that got lost
+// logs nobody out, and repeating it is harmless: whoever rotates with the same
+// old token is given the same new one.
+//
+// Errors as for GetSession; [errors.ErrUnsupported]: the store is no
+// [TokenStore]; [ErrHeaderWritten]: the response is out, nothing was rotated.
+// After any other error the client's token is still good.
+func (m *Manager) RotateSession(ctx *mist.Context) error {
+	if err := m.usable(ctx, true); err != nil {
+		return err
+	}
+	ts, ok := m.tokenStore()
+	if !ok {
+		return unsupported("RotateSession")
+	}
+	if _, err := m.GetSession(ctx); err != nil {
+		return err
+	}
+	e := m.entry(ctx)
+	carried := e.sent()
+	if carried == "" {
+		return unsupported("RotateSession of a session that no client carries")
+	}
+	if headerWritten(ctx.ResponseWriter) {
+		return ErrHeaderWritten
+	}
+	grace := m.RotateGrace
+	if grace == 0 {
+		grace = defaultRotateGrace
+	}
+	s, err := ts.Rotate(ctx.Request.Context(), carried, grace)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return errNoSession
+	}
+	if err := m.inject(Token(s), ctx.ResponseWriter); err != nil {
+		return err
+	}
+	// The client has not shown the new token yet: what it sent stays what the
+	// next rotation starts from, or a second one in this request would let the
+	// token that the client has die.
+	e.put(ctx, s, carried)
+	return nil
+}
+
+func (e *entry) sent() string {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	return e.carried
+}
