@@ -18,7 +18,13 @@ func FromContext(ctx context.Context) (Session, error) {
 	if !ok {
 		return nil, errNoMiddleware{}
 	}
-	return e.load(ctx, e.origin)
+	e.request.mu.Lock()
+	loaded := e.slot
+	e.request.mu.Unlock()
+	if loaded != nil {
+		return loaded.Session, nil
+	}
+	return e.load(ctx, e.origin, nil)
 }
 
 type errNoMiddleware struct{}

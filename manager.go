@@ -148,13 +148,7 @@ func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if s := e.cached(ctx); s != nil {
 		return s, nil
 	}
-	if _, err := e.load(ctx.Request.Context(), ctx.Request); err != nil {
-		return nil, err
-	}
-	if s := e.cached(ctx); s != nil {
-		return s, nil
-	}
-	return nil, ErrNotFound // removed by another goroutine since
+	return e.load(ctx.Request.Context(), ctx.Request, ctx)
 }
 
 // open asks the store for the session of an identifier.
@@ -267,16 +261,7 @@ func (m *Manager) ctxSessionKey() string {
 }
 
 // validPlainID reports whether id is one that a request could carry to a plain
-// store: visible ASCII that a cookie takes (RFC 6265, 4.1.1), of a sane length.
+// store.
 func validPlainID(id string) bool {
-	if id == "" || len(id) > maxPlainID {
-		return false
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case c <= ' ' || c >= 0x7f, c == '"', c == ',', c == ';', c == '\\':
-			return false
-		}
-	}
-	return true
+	return len(id) <= maxPlainID && token.CookieValue(id)
 }

@@ -28,6 +28,7 @@ type entry struct {
 	next    *entry
 
 	slot    *slot  // the session of the request; nil: none loaded yet
+	own     slot   // where slot points at first, to save an allocation
 	carried string // the identifier that the client sent, or was given if it sent none
 	missing string // an identifier that the store does not know
 
@@ -59,40 +60,42 @@ var creation [64]struct {
 // entry returns what m knows of the request, and makes it.
 func (m *Manager) entry(ctx *mist.Context) *entry {
 	r := requestOf(ctx)
+	if r == nil {
+		r = m.create(ctx)
+	}
+	if r.first.manager == m {
+		return &r.first
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := &r.first
-	for e := last; e != nil; e = e.next {
-		if e.manager == m {
-			return e
+	for last.next != nil {
+		if last = last.next; last.manager == m {
+			return last
 		}
-		last = e
 	}
-	e := last
-	if e.manager != nil {
-		e = new(entry)
-		last.next = e
-	}
-	e.request, e.manager = r, m
-	return e
+	last.next = &entry{request: r, manager: m}
+	return last.next
 }
 
 func requestOf(ctx *mist.Context) *request {
-	if v, ok := ctx.Get(requestKey); ok {
-		if r, ok := v.(*request); ok {
-			return r
-		}
-	}
+	v, _ := ctx.Get(requestKey)
+	r, _ := v.(*request)
+	return r
+}
+
+// create makes the state of a request, m its first manager, unless another
+// goroutine just did.
+func (m *Manager) create(ctx *mist.Context) *request {
 	lock := &creation[(reflect.ValueOf(ctx).Pointer()>>8)%uintptr(len(creation))]
 	lock.Lock()
 	defer lock.Unlock()
-	if v, ok := ctx.Get(requestKey); ok {
-		if r, ok := v.(*request); ok {
-			return r
-		}
+	r := requestOf(ctx)
+	if r == nil {
+		r = new(request)
+		r.first.request, r.first.manager = r, m // never changes again
+		ctx.Set(requestKey, r)
 	}
-	r := new(request)
-	ctx.Set(requestKey, r)
 	return r
 }
 
@@ -101,8 +104,7 @@ func requestOf(ctx *mist.Context) *request {
 func (e *entry) cached(ctx *mist.Context) Session {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
-	key := e.manager.ctxSessionKey()
-	switch v := ctx.UserValues[key].(type) {
+	switch v := ctx.UserValues[e.manager.ctxSessionKey()].(type) {
 	case *slot:
 		if v == e.slot {
 			return v.Session
@@ -126,11 +128,21 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 }
 
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {
-	e.slot, e.carried = &slot{s}, carried
+	if e.carried = carried; e.own.Session == nil {
+		e.own.Session = s
+		e.slot = &e.own
+	} else {
+		e.slot = &slot{s}
+	}
 	e.publish(ctx)
 }
 
+// publish puts the session under CtxSessionKey; there is no mist context where
+// FromContext loads it.
 func (e *entry) publish(ctx *mist.Context) {
+	if ctx == nil {
+		return
+	}
 	if ctx.UserValues == nil {
 		ctx.UserValues = make(map[string]any, 1)
 	}
@@ -145,30 +157,30 @@ func (e *entry) drop(ctx *mist.Context) {
 	delete(ctx.UserValues, e.manager.ctxSessionKey())
 }
 
-// load loads the session that req names, once for all who ask together.
-func (e *entry) load(ctx context.Context, req *http.Request) (Session, error) {
+// load loads the session that req names, once for all who ask together. In
+// mctx it is published; it may be nil.
+func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
 	carried, err := e.manager.extract(req)
 	if err != nil {
 		return nil, err
 	}
-	s, err := e.begin(ctx, carried)
-	if s != nil || err != nil {
+	if s, err = e.begin(ctx, carried); s != nil || err != nil {
 		return s, err
 	}
-	defer e.end() // also when the store panics
-	s, err = e.manager.open(ctx, carried)
-
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	switch {
-	case e.slot != nil: // InitSession was faster
-		return e.slot.Session, nil
-	case err == nil:
-		e.slot, e.carried = &slot{s}, carried
-	case err == ErrNotFound: //nolint:errorlint // only the plain answer; a cause in it may pass
-		e.missing = carried
-	}
-	return s, err
+	defer func() { // also when the store panics
+		e.request.mu.Lock()
+		defer e.request.mu.Unlock()
+		e.end()
+		switch {
+		case e.slot != nil: // InitSession was faster
+			s, err = e.slot.Session, nil
+		case err == nil && s != nil:
+			e.set(mctx, s, carried)
+		case err == ErrNotFound: //nolint:errorlint // only the plain answer; one with a cause may pass
+			e.missing = carried
+		}
+	}()
+	return e.manager.open(ctx, carried)
 }
 
 // begin waits until nobody else loads. It returns the session that was loaded
@@ -203,8 +215,6 @@ func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 }
 
 func (e *entry) end() {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
 	e.loading = false
 	if e.loaded != nil {
 		close(e.loaded)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/token"
 )
 
 // A Propagator carries the identifier in a cookie. The zero value is ready to
@@ -178,7 +179,7 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	if !validValue(id) || len(p.cookie.Name)+len(id) > maxSize {
+	if !token.CookieValue(id) || len(p.cookie.Name)+len(id) > maxSize {
 		return errUnfit
 	}
 	c := p.cookie
@@ -254,20 +255,8 @@ func (p *Propagator) Extract(req *http.Request) (string, error) {
 	switch {
 	case !found:
 		return "", errNoCookie
-	case !validValue(value) || len(p.cookie.Name)+len(value) > maxSize:
+	case !token.CookieValue(value) || len(p.cookie.Name)+len(value) > maxSize:
 		return "", errMalformed
 	}
 	return value, nil
-}
-
-// validValue reports whether s is all cookie-octets (RFC 6265, 4.1.1), and at
-// least one.
-func validValue(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c <= ' ' || c >= 0x7f, c == '"', c == ',', c == ';', c == '\\':
-			return false
-		}
-	}
-	return s != ""
 }

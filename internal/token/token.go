@@ -37,14 +37,42 @@ type Salt [16]byte
 // A-Z, a-z, 0-9, '-' and '_'. A separator, a glob, a brace or a control
 // character would change the meaning of a token or of a store's key.
 func ValidID(id string) bool {
-	if id == "" || len(id) > MaxID {
-		return false
+	return id != "" && len(id) <= MaxID && all(id, inID)
+}
+
+// CookieValue reports whether s can be the value of a cookie as it is: at least
+// one character, all of them cookie-octets (RFC 6265, 4.1.1).
+func CookieValue(s string) bool {
+	return s != "" && all(s, inCookie)
+}
+
+// What a byte may be part of.
+const (
+	inID = 1 << iota
+	inSecret
+	inCookie
+)
+
+//nolint:gochecknoglobals // a table that never changes
+var classes = func() (t [256]byte) {
+	for c := '!'; c <= '~'; c++ {
+		t[c] |= inCookie
 	}
-	for i := range len(id) {
-		c := id[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
+	for _, c := range `",;\` {
+		t[c] &^= inCookie
+	}
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" {
+		t[c] |= inSecret
+	}
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		t[c] |= inID
+	}
+	return t
+}()
+
+func all(s string, class byte) bool {
+	for i := range len(s) {
+		if classes[s[i]]&class == 0 {
 			return false
 		}
 	}
@@ -87,13 +115,8 @@ func Parse(token string) (id, secret string, ok bool) {
 		return "", "", false
 	}
 	id, secret, ok = strings.Cut(token, separator)
-	if !ok || !ValidID(id) || len(secret) < minSecret || len(secret) > maxSecret {
+	if !ok || !ValidID(id) || len(secret) < minSecret || len(secret) > maxSecret || !all(secret, inSecret) {
 		return "", "", false
-	}
-	for i := range len(secret) {
-		if c := secret[i]; (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
-			return "", "", false
-		}
 	}
 	return id, secret, true
 }

@@ -1,0 +1,28 @@
+// Package sessiontest proves that an implementation of
+// [github.com/mist-contrib/session] keeps the promises of that package.
+//
+// [TestStore] is the conformance suite of stores. Its rules are grouped by the
+// ten invariants that every store of sessions has to hold, each with its
+// sentence, and each has been shown to fail on a store that breaks just it:
+//
+//	func TestConformance(t *testing.T) {
+//		sessiontest.TestStore(t, sessiontest.Harness{
+//			New: func(t *testing.T) session.Store {
+//				return &mystore.Store{IdleTimeout: time.Minute, AbsoluteTimeout: time.Hour}
+//			},
+//			Idle:         time.Minute,
+//			Absolute:     time.Hour,
+//			Capabilities: sessiontest.AllCapabilities,
+//		})
+//	}
+//
+// A store that uses nothing but time and memory runs in a [testing/synctest]
+// bubble, where hours pass at once and exactly. A store behind a network sets
+// Advance.
+//
+// [TestPropagator] does the same for propagators. [FaultStore] puts failures
+// between a Manager and its store, for tests of what an application does when
+// the store is down.
+//
+// No failure of the suite prints a token.
+package sessiontest

@@ -1,0 +1,195 @@
+package sessiontest
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// A Harness tells the suite how to make stores and what they can do.
+type Harness struct {
+	// New returns a fresh and empty store for one rule, with the lifetimes
+	// below. What must be closed is closed by t.Cleanup.
+	New func(t *testing.T) session.Store
+
+	// Idle and Absolute are the timeouts of the stores that New returns.
+	// Absolute is at least four times Idle, for rules that refresh.
+	Idle, Absolute time.Duration
+
+	// Capabilities are what the stores and their sessions can do beyond the
+	// core. What is declared is tested; what is not must answer
+	// [errors.ErrUnsupported].
+	Capabilities Capability
+
+	// Advance lets d pass for the store. Nil: each rule runs in a synctest
+	// bubble of its own, where sleeping takes no time; that is for stores
+	// without a network.
+	Advance func(d time.Duration)
+
+	// Slack is how far from its deadline the end of a session may be. Zero:
+	// alive a millisecond before, gone at the deadline.
+	Slack time.Duration
+}
+
+// A Capability is something optional that a store or its sessions can do.
+type Capability uint
+
+// The capabilities, named after the interfaces of package session.
+const (
+	TokenStore  Capability = 1 << iota // and Tokener
+	Deleter                            // Delete and Clear
+	Popper                             // Pop
+	Updater                            // Update
+	BatchSetter                        // SetAll
+	Ranger                             // All
+	Describer                          // Describe
+
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer
+)
+
+// A rule is one promise. It is data, so that the suite's own tests can hold it
+// against stores that break it.
+type rule struct {
+	name  string     // the expected behaviour, a short statement
+	needs Capability // run only where they are declared
+	check func(ctx context.Context, e *env) error
+}
+
+// A chapter is the rules of one invariant.
+type chapter struct {
+	name      string
+	invariant string
+	rules     []rule
+}
+
+// chapters returns the whole suite: the ten invariants of the module, in the
+// words of its design.
+func chapters() []chapter {
+	return []chapter{
+		{
+			"yours only",
+			"A request gets the session its own token names, or none.",
+			yoursOnly(),
+		},
+		{
+			"dead stays dead",
+			"After Remove returned and after expiry: no write, refresh, rotate, late response or retry brings it back.",
+			deadStaysDead(),
+		},
+		{
+			"nothing acknowledged is lost",
+			"A Set that returned nil survives every concurrent request of the same session, rotation included. Reading never writes values.",
+			append(nothingLost(), rotation()...),
+		},
+		{
+			"never early, never late",
+			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later.",
+			neverEarlyNeverLate(),
+		},
+		{
+			"same on every store",
+			"Same values (type and content), same errors, same edge cases. A session object shows the session as it was loaded plus its own writes; Update and Pop act on what is stored now.",
+			append(sameValues(), sameBehaviour()...),
+		},
+		{
+			"no identifier is adopted",
+			"A token the store did not issue never creates or names anything.",
+			noneAdopted(),
+		},
+		{
+			"not found is not failure",
+			"ErrNotFound means nobody is logged in. What failed is another error.",
+			notFoundIsNotFailure(),
+		},
+		{
+			"bounded",
+			"Every store call ends with its context; input is checked before it reaches a store; hostile bytes give errors, never panics.",
+			bounded(),
+		},
+		{
+			"values are copies",
+			"Changing a slice or map that Get returned, or that was handed to Set, does not change the session.",
+			copies(),
+		},
+		{
+			"quiet",
+			"No token ever in an error. No goroutine that was not asked for.",
+			quiet(),
+		},
+	}
+}
+
+// TestStore runs the conformance suite on the stores of h, a subtest for each
+// rule.
+func TestStore(t *testing.T, h Harness) {
+	t.Helper()
+	if h.New == nil || h.Idle <= 0 || h.Absolute < 4*h.Idle {
+		t.Fatal("sessiontest: Harness needs New, Idle, and an Absolute of at least four times Idle")
+	}
+	for _, c := range chapters() {
+		t.Run(c.name, func(t *testing.T) {
+			for _, r := range c.rules {
+				if r.needs&^h.Capabilities == 0 {
+					t.Run(r.name, func(t *testing.T) { h.run(t, c, r) })
+				}
+			}
+		})
+	}
+	t.Run("what is not declared is unsupported", func(t *testing.T) {
+		for _, u := range undeclared() {
+			if u.needs&h.Capabilities == 0 {
+				t.Run(u.name, func(t *testing.T) {
+					h.run(t, chapter{invariant: "No weaker fallback, ever."}, rule{name: u.name, check: u.check})
+				})
+			}
+		}
+	})
+}
+
+func (h Harness) run(t *testing.T, c chapter, r rule) {
+	t.Helper()
+	check := func(t *testing.T) {
+		t.Helper()
+		if err := h.check(t, r); err != nil {
+			t.Errorf("%v\nthe rule: %s\nthe invariant: %s", err, r.name, c.invariant)
+		}
+	}
+	if h.Advance != nil {
+		check(t)
+		return
+	}
+	synctest.Test(t, check)
+}
+
+// check holds one rule against a fresh store.
+func (h Harness) check(t *testing.T, r rule) error {
+	t.Helper()
+	e := &env{Harness: h, goroutines: runtime.NumGoroutine()}
+	e.store = h.New(t)
+	if e.store == nil {
+		t.Fatal("sessiontest: Harness.New returned nil")
+	}
+	e.tokens, _ = tokenStore(e.store)
+	if e.Advance == nil {
+		e.Advance = time.Sleep
+	}
+	return r.check(t.Context(), e)
+}
+
+func tokenStore(s session.Store) (session.TokenStore, bool) {
+	for s != nil {
+		if ts, ok := s.(session.TokenStore); ok {
+			return ts, true
+		}
+		w, ok := s.(interface{ Unwrap() session.Store })
+		if !ok {
+			break
+		}
+		s = w.Unwrap()
+	}
+	return nil, false
+}

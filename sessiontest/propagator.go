@@ -1,0 +1,265 @@
+package sessiontest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mist-contrib/session"
+)
+
+// A PropagatorHarness tells [TestPropagator] how to make propagators.
+type PropagatorHarness struct {
+	// New returns a propagator.
+	New func() session.Propagator
+
+	// Carry does what a client does with the header of a response before it
+	// sends its next request. Nil: it keeps cookies, as a browser does.
+	Carry func(response http.Header, next *http.Request)
+}
+
+// A propagatorRule is one promise of a propagator.
+type propagatorRule struct {
+	name  string
+	check func(h PropagatorHarness) error
+}
+
+// TestPropagator runs the conformance suite on the propagators of h, a subtest
+// for each rule.
+func TestPropagator(t *testing.T, h PropagatorHarness) {
+	t.Helper()
+	if h.New == nil || h.New() == nil {
+		t.Fatal("sessiontest: PropagatorHarness.New is nil, or returned nil")
+	}
+	for _, r := range propagatorRules() {
+		t.Run(r.name, func(t *testing.T) {
+			if err := r.check(h); err != nil {
+				t.Errorf("%v\nthe rule: %s", err, r.name)
+			}
+		})
+	}
+}
+
+// carried is what the rules send around: a token in shape, though of nobody.
+const carried = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
+
+func propagatorRules() []propagatorRule {
+	return []propagatorRule{
+		{"what was injected is extracted from the next request", comesBack},
+		{"a request without an identifier has none", noneIsNotFound},
+		{"the identifier that was injected last counts", lastCounts},
+		{"after Remove the next request has none", removeForgets},
+		{"after Remove and Inject the next request has the new one", removeThenInject},
+		{"what cannot travel unchanged is refused and the header stays", cannotTravel},
+		{"other headers of the response stay", othersStay},
+		{"a response that carries an identifier is not stored by caches", notCached},
+		{"Extract only reads", extractReads},
+		{"many at the same time do not mix", propagatorTogether},
+		{"a request or writer that is missing is an error", missingParts},
+	}
+}
+
+// round lets p write a response and returns the client's next request.
+func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*http.Request, error) {
+	next := httptest.NewRequest(http.MethodGet, "/", nil)
+	rec := httptest.NewRecorder()
+	for _, write := range writes {
+		if err := write(rec); err != nil {
+			return nil, err
+		}
+	}
+	if h.Carry != nil {
+		h.Carry(rec.Header(), next)
+		return next, nil
+	}
+	last := make(map[string]*http.Cookie)
+	for _, c := range (&http.Response{Header: rec.Header()}).Cookies() {
+		last[c.Name] = c
+	}
+	for _, c := range last {
+		if c.MaxAge >= 0 {
+			next.AddCookie(c)
+		}
+	}
+	return next, nil
+}
+
+func inject(p session.Propagator, id string) func(w http.ResponseWriter) error {
+	return func(w http.ResponseWriter) error {
+		if err := p.Inject(id, w); err != nil {
+			return fmt.Errorf("Inject: %w", err)
+		}
+		return nil
+	}
+}
+
+func wantNone(p session.Propagator, next *http.Request) error {
+	if _, err := p.Extract(next); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Extract: got %v, want ErrNotFound", err)
+	}
+	return nil
+}
+
+func wantCarried(p session.Propagator, next *http.Request, want string) error {
+	got, err := p.Extract(next)
+	if err != nil {
+		return fmt.Errorf("Extract: %w", err)
+	}
+	if got != want {
+		return errors.New("Extract: got another identifier than was injected last")
+	}
+	return nil
+}
+
+func comesBack(h PropagatorHarness) error {
+	for _, id := range []string{carried, "x", strings.Repeat("x", 155), "plain-id_!#$%&'()*+./:<=>?@[]^`{|}~"} {
+		p := h.New()
+		next, err := h.round(inject(p, id))
+		if err != nil {
+			return err
+		}
+		if err := wantCarried(p, next, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func noneIsNotFound(h PropagatorHarness) error {
+	p := h.New()
+	next, err := h.round()
+	if err != nil {
+		return err
+	}
+	if err := wantNone(p, next); err != nil {
+		return err
+	}
+	return wantNone(p, &http.Request{})
+}
+
+func lastCounts(h PropagatorHarness) error {
+	p := h.New()
+	next, err := h.round(inject(p, "first"), inject(p, "second"), inject(p, carried))
+	if err != nil {
+		return err
+	}
+	return wantCarried(p, next, carried)
+}
+
+func removeForgets(h PropagatorHarness) error {
+	p := h.New()
+	next, err := h.round(inject(p, carried), p.Remove)
+	if err != nil {
+		return err
+	}
+	return wantNone(p, next)
+}
+
+func removeThenInject(h PropagatorHarness) error {
+	p := h.New()
+	next, err := h.round(p.Remove, inject(p, carried))
+	if err != nil {
+		return err
+	}
+	return wantCarried(p, next, carried)
+}
+
+func cannotTravel(h PropagatorHarness) error {
+	for _, id := range []string{
+		"", " ", "a b", "a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "a;b", "a,b", `a"b`, `a\b`, "é", "\x7f", "\xff", strings.Repeat("x", 10_000),
+	} {
+		rec := httptest.NewRecorder()
+		rec.Header().Set("X-Other", "stays")
+		before := rec.Header().Clone()
+		err := h.New().Inject(id, rec)
+		if !errors.Is(err, session.ErrInvalidID) {
+			return fmt.Errorf("Inject of %q: got %v, want ErrInvalidID", brief(id), err)
+		}
+		if !reflect.DeepEqual(rec.Header(), before) {
+			return fmt.Errorf("Inject of %q: refused, but the header changed", brief(id))
+		}
+	}
+	return nil
+}
+
+func othersStay(h PropagatorHarness) error {
+	p := h.New()
+	rec := httptest.NewRecorder()
+	rec.Header().Set("X-Other", "stays")
+	rec.Header().Add("Set-Cookie", "other=stays; Path=/")
+	rec.Header().Add("Vary", "Accept")
+	if err := errors.Join(p.Inject(carried, rec), p.Remove(rec)); err != nil {
+		return err
+	}
+	for name, want := range map[string]string{"X-Other": "stays", "Set-Cookie": "other=stays; Path=/", "Vary": "Accept"} {
+		if !strings.Contains(strings.Join(rec.Header()[name], "\n"), want) {
+			return fmt.Errorf("the header %s of somebody else is gone", name)
+		}
+	}
+	return nil
+}
+
+func notCached(h PropagatorHarness) error {
+	p := h.New()
+	for _, write := range []func(w http.ResponseWriter) error{inject(p, carried), p.Remove} {
+		rec := httptest.NewRecorder()
+		rec.Header().Set("Cache-Control", "public, max-age=3600")
+		if err := write(rec); err != nil {
+			return err
+		}
+		if got := rec.Header().Get("Cache-Control"); !strings.Contains(got, "no-store") {
+			return fmt.Errorf("Cache-Control: got %q, want no-store", got)
+		}
+	}
+	return nil
+}
+
+func extractReads(h PropagatorHarness) error {
+	p := h.New()
+	next, err := h.round(inject(p, carried))
+	if err != nil {
+		return err
+	}
+	before := next.Header.Clone()
+	for range 2 {
+		if err := wantCarried(p, next, carried); err != nil {
+			return err
+		}
+	}
+	if !reflect.DeepEqual(next.Header, before) {
+		return errors.New("Extract changed the request")
+	}
+	return nil
+}
+
+func propagatorTogether(h PropagatorHarness) error {
+	p := h.New()
+	return together(many, func(i int) error {
+		for n := range 20 {
+			id := fmt.Sprintf("visitor-%d-%d", i, n)
+			next, err := h.round(inject(p, id))
+			if err != nil {
+				return err
+			}
+			if err := wantCarried(p, next, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func missingParts(h PropagatorHarness) error {
+	p := h.New()
+	if _, err := p.Extract(nil); err == nil || errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Extract without a request: got %v, want an error that is not ErrNotFound", err)
+	}
+	if p.Inject(carried, nil) == nil || p.Remove(nil) == nil {
+		return errors.New("Inject or Remove without a writer: got nil, want an error")
+	}
+	return nil
+}

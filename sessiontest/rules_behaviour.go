@@ -1,0 +1,215 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+)
+
+func sameBehaviour() []rule {
+	return []rule{
+		{"a session shows what was loaded plus its own writes", 0, ownView},
+		{"Update and Pop act on what is stored", Updater | Popper, actOnStored},
+		{"Update sees nil for an absent key and hands on the error of f", Updater, updateEdges},
+		{"Generate leaves a live session alone", 0, generateOnlyCreates},
+		{"exactly one of many makes the session of an id", 0, oneCreator},
+		{"All lists what Get returns", Ranger, allIsGet},
+		{"Clear empties the session, which lives on", Deleter, clearEmpties},
+		{"only who was given a token has it", TokenStore, tokenKnown},
+	}
+}
+
+func ownView(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "a", "loaded")
+	if err != nil {
+		return err
+	}
+	one, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	two, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(one.Set(ctx, "a", "one"), one.Set(ctx, "b", "one"), two.Set(ctx, "c", "two")); err != nil {
+		return fmt.Errorf("Set: %w", err)
+	}
+	return errors.Join(
+		shows(ctx, one, "a", "one"), shows(ctx, one, "b", "one"), shows(ctx, one, "c", nil),
+		shows(ctx, two, "a", "loaded"), shows(ctx, two, "b", nil), shows(ctx, two, "c", "two"),
+		e.holds(ctx, s, "a", "one"), e.holds(ctx, s, "b", "one"), e.holds(ctx, s, "c", "two"),
+	)
+}
+
+func actOnStored(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "n", 1)
+	if err != nil {
+		return err
+	}
+	stale, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.Set(ctx, "n", 10), s.Set(ctx, "new", "x")); err != nil {
+		return err
+	}
+	err = session.Update(ctx, stale, "n", func(old any) (any, error) {
+		n, _ := old.(int)
+		return n + 1, nil
+	})
+	if err != nil {
+		return fmt.Errorf("Update: %w", err)
+	}
+	got, err := session.Pop(ctx, stale, "new")
+	if err != nil || !same(got, "x") {
+		return fmt.Errorf("Pop of a value set since: got %T, %w", got, err)
+	}
+	return errors.Join(e.holds(ctx, s, "n", 11), shows(ctx, stale, "n", 11), e.holds(ctx, s, "new", nil), shows(ctx, stale, "new", nil))
+}
+
+func updateEdges(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	mine := errors.New("mine")
+	err = session.Update(ctx, s, "n", func(old any) (any, error) {
+		if old != nil {
+			return nil, fmt.Errorf("old of an absent key: got %T, want nil", old)
+		}
+		return 1, mine
+	})
+	if !errors.Is(err, mine) {
+		return fmt.Errorf("Update: got %v, want the error of f", err)
+	}
+	for _, bad := range []any{nil, func() {}} {
+		err = session.Update(ctx, s, "n", func(any) (any, error) { return bad, nil })
+		if !errors.Is(err, session.ErrValue) {
+			return fmt.Errorf("Update to a %T: got %v, want ErrValue", bad, err)
+		}
+	}
+	if err := errors.Join(e.holds(ctx, s, "n", nil), shows(ctx, s, "n", nil)); err != nil {
+		return err
+	}
+	// f may use the session: nothing is locked while it runs.
+	err = session.Update(ctx, s, "n", func(any) (any, error) {
+		return 2, s.Set(ctx, "other", 3)
+	})
+	if err != nil {
+		return fmt.Errorf("Update whose f writes another key: %w", err)
+	}
+	return errors.Join(e.holds(ctx, s, "n", 2), e.holds(ctx, s, "other", 3), shows(ctx, s, "other", 3))
+}
+
+func generateOnlyCreates(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", "old")
+	if err != nil {
+		return err
+	}
+	if _, err := e.store.Generate(ctx, s.ID()); !errors.Is(err, session.ErrExists) {
+		return fmt.Errorf("Generate of a live id: got %v, want ErrExists", err)
+	}
+	return errors.Join(e.alive(ctx, s), e.holds(ctx, s, "kept", "old"))
+}
+
+func oneCreator(ctx context.Context, e *env) error {
+	for range 10 {
+		var made atomic.Int32
+		id := uuid.NewString()
+		err := together(many, func(int) error {
+			_, err := e.store.Generate(ctx, id)
+			switch {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, session.ErrExists):
+				return fmt.Errorf("Generate: got %w, want ErrExists", err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if made.Load() != 1 {
+			return fmt.Errorf("Generate: %d of %d made the session, want 1", made.Load(), many)
+		}
+	}
+	return nil
+}
+
+func allIsGet(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	want := map[string]any{"": 1, "b": "two", "c": []byte{3}}
+	for key, v := range want {
+		if err := s.Set(ctx, key, v); err != nil {
+			return err
+		}
+	}
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, s := range []session.Session{s, l} {
+		all, err := session.All(ctx, s)
+		if err != nil {
+			return fmt.Errorf("All: %w", err)
+		}
+		got := make(map[string]any)
+		for key, v := range all {
+			got[key] = v
+		}
+		if !same(got, want) {
+			return fmt.Errorf("All: got %d values, want the %d that Get returns", len(got), len(want))
+		}
+		n := 0
+		for range all {
+			n++
+			break
+		}
+		if n != 1 {
+			return errors.New("All: does not start anew, or not end when asked to")
+		}
+	}
+	return nil
+}
+
+func clearEmpties(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "a", 1)
+	if err != nil {
+		return err
+	}
+	if err := session.Clear(ctx, s); err != nil {
+		return fmt.Errorf("Clear: %w", err)
+	}
+	return errors.Join(shows(ctx, s, "a", nil), e.holds(ctx, s, "a", nil), e.alive(ctx, s))
+}
+
+func tokenKnown(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	opened, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if session.Token(s) == "" || session.Token(opened) != session.Token(s) {
+		return errors.New("Token: a session that was made or opened does not know its token")
+	}
+	got, err := e.store.Get(ctx, s.ID())
+	if err != nil {
+		return err
+	}
+	if session.Token(got) != "" {
+		return errors.New("Token: a session loaded by its id has one, so the store knows the secret")
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mist-contrib/session"
+)
+
+func copies() []rule {
+	return []rule{
+		{"changing what was handed to Set changes nothing", 0, setCopies},
+		{"changing what Get returned changes nothing", 0, getCopies},
+		{"changing what All, Update and Pop handed out changes nothing", Ranger | Updater, othersCopy},
+	}
+}
+
+// mutable are values that share memory when they are not copied, and how to
+// change them in place.
+func mutable() map[string]func() (v any, mutate func(v any)) {
+	session.Register[*sample]()
+	session.Register[sample]()
+	session.Register[map[string]int]()
+	return map[string]func() (any, func(any)){
+		"bytes": func() (any, func(any)) {
+			return []byte("abc"), func(v any) { v.([]byte)[0] = 'X' } //nolint:forcetypeassert // its own value
+		},
+		"map": func() (any, func(any)) {
+			return map[string]int{"a": 1}, func(v any) { v.(map[string]int)["b"] = 2 } //nolint:forcetypeassert // its own value
+		},
+		"pointer": func() (any, func(any)) {
+			return &sample{Name: "a"}, func(v any) { v.(*sample).Name = "X" } //nolint:forcetypeassert // its own value
+		},
+		"slice in a struct": func() (any, func(any)) {
+			return sample{Tags: []string{"a"}}, func(v any) { v.(sample).Tags[0] = "X" } //nolint:forcetypeassert // its own value
+		},
+	}
+}
+
+func setCopies(ctx context.Context, e *env) error {
+	for name, fresh := range mutable() {
+		v, mutate := fresh()
+		want, _ := fresh()
+		s, err := e.with(ctx, "key", v)
+		if err != nil {
+			return err
+		}
+		mutate(v)
+		if err := errors.Join(shows(ctx, s, "key", want), e.holds(ctx, s, "key", want)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func getCopies(ctx context.Context, e *env) error {
+	for name, fresh := range mutable() {
+		v, mutate := fresh()
+		want, _ := fresh()
+		s, err := e.with(ctx, "key", v)
+		if err != nil {
+			return err
+		}
+		l, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, s := range []session.Session{s, l} {
+			got, err := s.Get(ctx, "key")
+			if err != nil {
+				return err
+			}
+			mutate(got)
+			if err := errors.Join(shows(ctx, s, "key", want), e.holds(ctx, s, "key", want)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func othersCopy(ctx context.Context, e *env) error {
+	for name, fresh := range mutable() {
+		v, mutate := fresh()
+		want, _ := fresh()
+		s, err := e.with(ctx, "key", v)
+		if err != nil {
+			return err
+		}
+		all, err := session.All(ctx, s)
+		if err != nil {
+			return err
+		}
+		for _, v := range all {
+			mutate(v)
+		}
+		mine := errors.New("mine")
+		err = session.Update(ctx, s, "key", func(old any) (any, error) {
+			mutate(old)
+			return nil, mine
+		})
+		if !errors.Is(err, mine) {
+			return fmt.Errorf("Update: got %v, want the error of f", err)
+		}
+		var handed any
+		err = session.Update(ctx, s, "other", func(any) (any, error) {
+			handed, _ = fresh()
+			return handed, nil
+		})
+		if err != nil {
+			return fmt.Errorf("Update: %w", err)
+		}
+		mutate(handed)
+		if err := errors.Join(
+			shows(ctx, s, "key", want), e.holds(ctx, s, "key", want),
+			shows(ctx, s, "other", want), e.holds(ctx, s, "other", want),
+		); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}

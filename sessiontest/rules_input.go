@@ -1,0 +1,295 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+)
+
+func noneAdopted() []rule {
+	return []rule{
+		{"asking for an unknown session makes none", 0, unknownMakesNone},
+		{"a token that the store did not issue names nothing", TokenStore, unknownToken},
+		{"ids that would leave their place are refused, or stay in it", 0, strangeIDs},
+	}
+}
+
+func unknownMakesNone(ctx context.Context, e *env) error {
+	id := uuid.NewString()
+	if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Get of an unknown id: got %v, want ErrNotFound", err)
+	}
+	if err := e.store.Refresh(ctx, id); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Refresh of an unknown id: got %v, want ErrNotFound", err)
+	}
+	if err := e.store.Remove(ctx, id); err != nil {
+		return fmt.Errorf("Remove of an unknown id: %w", err)
+	}
+	if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Get of an id that was only asked for: got %v, want ErrNotFound", err)
+	}
+	_, err := e.generateID(ctx, id)
+	return err
+}
+
+func unknownToken(ctx context.Context, e *env) error {
+	id := uuid.NewString()
+	carried := id + "." + strings.Repeat("B", 26)
+	if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Open: got %v, want ErrNotFound", err)
+	}
+	if _, err := e.tokens.Rotate(ctx, carried, time.Hour); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+	}
+	s, err := e.generateID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Open with a secret that was sent before the session was made: got %v, want ErrNotFound", err)
+	}
+	return e.alive(ctx, s)
+}
+
+func strangeIDs(ctx context.Context, e *env) error {
+	witness, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	ids := []string{
+		"", " ", "*", "?", "[a-z]", "{tag}", "a b", "a\nb", "a\r\nDEL x", "\x00", "é", "../up", "a.b", "a:b",
+		witness.ID() + "*", witness.ID() + "\x00", "*" + witness.ID(), strings.Repeat("x", 100_000),
+	}
+	for _, id := range ids {
+		made, err := e.store.Generate(ctx, id)
+		switch {
+		case errors.Is(err, session.ErrInvalidID):
+			if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("Get of an id that Generate refuses: got %v, want ErrNotFound", err)
+			}
+			if err := e.store.Refresh(ctx, id); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("Refresh of an id that Generate refuses: got %v, want ErrNotFound", err)
+			}
+		case err != nil:
+			return fmt.Errorf("Generate of a strange id: got %w, want ErrInvalidID", err)
+		default:
+			if err := errors.Join(made.Set(ctx, "mine", true), e.holds(ctx, made, "mine", true)); err != nil {
+				return err
+			}
+		}
+		if err := e.store.Remove(ctx, id); err != nil {
+			return fmt.Errorf("Remove of a strange id: %w", err)
+		}
+	}
+	return errors.Join(e.holds(ctx, witness, "kept", 1), e.holds(ctx, witness, "mine", nil))
+}
+
+func notFoundIsNotFailure() []rule {
+	return []rule{
+		{"unknown, malformed, expired and removed look the same", 0, allLookTheSame},
+		{"a context that ended is no ErrNotFound", 0, endedIsNotNotFound},
+	}
+}
+
+func allLookTheSame(ctx context.Context, e *env) error {
+	gone, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	if err := removed(ctx, e, gone); err != nil {
+		return err
+	}
+	old, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.after(e.Idle))
+	_, want := e.store.Get(ctx, uuid.NewString())
+	for _, id := range []string{gone.ID(), old.ID(), "", "not an id"} {
+		_, err := e.store.Get(ctx, id)
+		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
+			return fmt.Errorf("Get: got %w, want the same ErrNotFound as for an unknown id", err)
+		}
+	}
+	if e.tokens == nil {
+		return nil
+	}
+	for _, carried := range []string{session.Token(gone), session.Token(old), "", "not a token", gone.ID()} {
+		_, err := e.tokens.Open(ctx, carried)
+		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
+			return fmt.Errorf("Open: got %w, want the same ErrNotFound as for an unknown id", err)
+		}
+	}
+	return nil
+}
+
+// calls are all calls on a store and its sessions that take a context.
+func (e *env) calls(s session.Session) map[string]func(ctx context.Context) error {
+	calls := map[string]func(ctx context.Context) error{
+		"Generate": func(ctx context.Context) error {
+			_, err := e.store.Generate(ctx, uuid.NewString())
+			return err
+		},
+		"Get": func(ctx context.Context) error {
+			_, err := e.store.Get(ctx, s.ID())
+			return err
+		},
+		"Refresh": func(ctx context.Context) error { return e.store.Refresh(ctx, s.ID()) },
+		"Remove":  func(ctx context.Context) error { return e.store.Remove(ctx, s.ID()) },
+		"Session.Get": func(ctx context.Context) error {
+			_, err := s.Get(ctx, "kept")
+			return err
+		},
+	}
+	if e.tokens != nil {
+		calls["Open"] = func(ctx context.Context) error {
+			_, err := e.tokens.Open(ctx, session.Token(s))
+			return err
+		}
+		calls["Rotate"] = func(ctx context.Context) error {
+			_, err := e.tokens.Rotate(ctx, session.Token(s), time.Hour)
+			return err
+		}
+	}
+	for name, write := range e.writes() {
+		calls["Session."+name] = func(ctx context.Context) error { return write(ctx, s) }
+	}
+	return calls
+}
+
+func endedIsNotNotFound(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	late, cancelLate := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+	defer cancelLate()
+	for name, call := range e.calls(s) {
+		if err := call(canceled); !errors.Is(err, context.Canceled) || errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("%s: got %v, want context.Canceled", name, err)
+		}
+		if err := call(late); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("%s: got %v, want context.DeadlineExceeded", name, err)
+		}
+	}
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return fmt.Errorf("a call whose context had ended removed the session: %w", err)
+	}
+	return errors.Join(shows(ctx, l, "kept", 1), shows(ctx, l, "late", nil))
+}
+
+func bounded() []rule {
+	return []rule{
+		{"Update ends with its context", Updater, updateEnds},
+		{"hostile tokens are not found", TokenStore, hostileTokens},
+	}
+}
+
+func updateEnds(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	during, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err = session.Update(during, s, "kept", func(any) (any, error) {
+		cancel()
+		return 2, nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("Update whose context ends while f runs: got %v, want context.Canceled", err)
+	}
+	return e.holds(ctx, s, "kept", 1)
+}
+
+func hostileTokens(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	good := session.Token(s)
+	for _, carried := range []string{
+		"", ".", "..", s.ID() + ".", "." + good, good + ".", good + " ", " " + good, good + "\x00", strings.ToLower(good), strings.ToUpper(good) + "1",
+		good[:len(good)-1], good + "A", strings.Replace(good, ".", "", 1), strings.Replace(good, ".", ":", 1), strings.Repeat(good, 1000),
+		"\xff\xfe" + good, "é" + good, "*." + strings.Repeat("A", 26), strings.Repeat("A", 1<<20) + "." + strings.Repeat("A", 26),
+	} {
+		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Open of a hostile token: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.tokens.Rotate(ctx, carried, 0); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Rotate of a hostile token: got %v, want ErrNotFound", err)
+		}
+	}
+	return e.alive(ctx, s)
+}
+
+func quiet() []rule {
+	return []rule{
+		{"no error holds a token, an id or a value", 0, errorsAreQuiet},
+		{"no goroutine outlives a call", 0, noGoroutine},
+	}
+}
+
+func errorsAreQuiet(ctx context.Context, e *env) error {
+	const value = "a private value"
+	s, err := e.with(ctx, "kept", value)
+	if err != nil {
+		return err
+	}
+	secrets := []string{s.ID(), value}
+	if e.tokens != nil {
+		_, secret, _ := strings.Cut(session.Token(s), ".")
+		secrets = append(secrets, secret)
+	}
+	_, exists := e.store.Generate(ctx, s.ID())
+	errs := []error{exists, s.Set(ctx, "kept", unregistered{value}), s.Set(ctx, strings.Repeat(value, 100), value)}
+	if err := removed(ctx, e, s); err != nil {
+		return err
+	}
+	for _, call := range e.calls(s) {
+		errs = append(errs, call(ctx))
+	}
+	canceled, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, call := range e.calls(s) {
+		errs = append(errs, call(canceled))
+	}
+	for _, err := range errs {
+		for _, secret := range secrets {
+			if err != nil && strings.Contains(err.Error(), secret) {
+				return errors.New("an error holds a token, an id or a value")
+			}
+		}
+	}
+	return nil
+}
+
+func noGoroutine(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	for name, call := range e.calls(s) {
+		if err := call(ctx); err != nil && !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	// Those of the calls themselves may be about to end.
+	for range 200 {
+		if runtime.NumGoroutine() <= e.goroutines {
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("%d goroutines more than before the store was made", runtime.NumGoroutine()-e.goroutines)
+}

@@ -1,0 +1,225 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/mist-contrib/session"
+)
+
+func nothingLost() []rule {
+	return []rule{
+		{"writers of different keys at the same time all survive", 0, differentKeys},
+		{"reading writes nothing", 0, readingWritesNothing},
+		{"Refresh writes nothing", 0, refreshWritesNothing},
+		{"Delete takes out its keys and no others", Deleter, deleteTakesItsOwn},
+		{"writers of other keys survive Delete and Clear", Deleter, writersSurviveDelete},
+		{"SetAll stores all or nothing", BatchSetter, allOrNothing},
+		{"Update loses no increment", Updater, noIncrementLost},
+		{"Pop gives a value to exactly one", Popper, popOnce},
+	}
+}
+
+func differentKeys(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	const rounds = 10
+	err = together(many, func(i int) error {
+		l, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		for n := range rounds {
+			if err := l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n); err != nil {
+				return fmt.Errorf("Set: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range many {
+		for n := range rounds {
+			if err := shows(ctx, l, fmt.Sprintf("%d-%d", i, n), n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func readingWritesNothing(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "key", "first")
+	if err != nil {
+		return err
+	}
+	reader, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "key", "second"); err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "other", "third"); err != nil {
+		return err
+	}
+	if _, err := reader.Get(ctx, "key"); err != nil {
+		return err
+	}
+	if _, err := reader.Get(ctx, "absent"); err != nil {
+		return err
+	}
+	if e.Capabilities&Ranger != 0 {
+		all, err := session.All(ctx, reader)
+		if err != nil {
+			return err
+		}
+		for range all { //nolint:revive // reading is the point
+		}
+	}
+	return errors.Join(e.holds(ctx, s, "key", "second"), e.holds(ctx, s, "other", "third"), e.holds(ctx, s, "absent", nil))
+}
+
+func refreshWritesNothing(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "key", "first")
+	if err != nil {
+		return err
+	}
+	if err := e.store.Refresh(ctx, s.ID()); err != nil {
+		return err
+	}
+	return e.holds(ctx, s, "key", "first")
+}
+
+func deleteTakesItsOwn(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"a", "b", "c", "ab"} {
+		if err := s.Set(ctx, key, key); err != nil {
+			return err
+		}
+	}
+	if err := session.Delete(ctx, s, "a", "c", "absent"); err != nil {
+		return fmt.Errorf("Delete: %w", err)
+	}
+	return errors.Join(
+		e.holds(ctx, s, "a", nil), e.holds(ctx, s, "b", "b"), e.holds(ctx, s, "c", nil), e.holds(ctx, s, "ab", "ab"),
+		shows(ctx, s, "a", nil), shows(ctx, s, "b", "b"),
+	)
+}
+
+func writersSurviveDelete(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "doomed", 1)
+	if err != nil {
+		return err
+	}
+	stale, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "written since", 2); err != nil {
+		return err
+	}
+	if err := session.Delete(ctx, stale, "doomed"); err != nil {
+		return fmt.Errorf("Delete: %w", err)
+	}
+	if err := errors.Join(e.holds(ctx, s, "doomed", nil), e.holds(ctx, s, "written since", 2)); err != nil {
+		return err
+	}
+	if err := session.Clear(ctx, stale); err != nil {
+		return fmt.Errorf("Clear: %w", err)
+	}
+	if err := errors.Join(e.holds(ctx, s, "written since", nil), e.alive(ctx, s)); err != nil {
+		return err
+	}
+	if err := stale.Set(ctx, "after", 3); err != nil {
+		return err
+	}
+	return e.holds(ctx, s, "after", 3)
+}
+
+func allOrNothing(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", "old")
+	if err != nil {
+		return err
+	}
+	err = session.SetAll(ctx, s, map[string]any{"kept": "new", "more": 1, "bad": func() {}})
+	if !errors.Is(err, session.ErrValue) {
+		return fmt.Errorf("SetAll with a value that cannot be kept: got %v, want ErrValue", err)
+	}
+	if err := errors.Join(e.holds(ctx, s, "kept", "old"), e.holds(ctx, s, "more", nil), shows(ctx, s, "more", nil)); err != nil {
+		return err
+	}
+	if err := session.SetAll(ctx, s, map[string]any{"kept": "new", "more": 1}); err != nil {
+		return fmt.Errorf("SetAll: %w", err)
+	}
+	return errors.Join(e.holds(ctx, s, "kept", "new"), e.holds(ctx, s, "more", 1), shows(ctx, s, "more", 1))
+}
+
+func noIncrementLost(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	const each = 20
+	err = together(many, func(int) error {
+		l, err := e.load(ctx, s)
+		for n := 0; err == nil && n < each; n++ {
+			err = session.Update(ctx, l, "counter", func(old any) (any, error) {
+				n, _ := old.(int)
+				return n + 1, nil
+			})
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("Update: %w", err)
+	}
+	return e.holds(ctx, s, "counter", many*each)
+}
+
+func popOnce(ctx context.Context, e *env) error {
+	for n := range 10 {
+		s, err := e.with(ctx, "flash", n)
+		if err != nil {
+			return err
+		}
+		var got atomic.Int32
+		err = together(many, func(int) error {
+			l, err := e.load(ctx, s)
+			if err != nil {
+				return err
+			}
+			v, err := session.Pop(ctx, l, "flash")
+			if err == nil && v != nil {
+				got.Add(1)
+				if !same(v, n) {
+					err = fmt.Errorf("got %T, want the int that was set", v)
+				}
+				err = errors.Join(err, shows(ctx, l, "flash", nil))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("Pop: %w", err)
+		}
+		if got.Load() != 1 {
+			return fmt.Errorf("Pop: %d callers got the value, want 1", got.Load())
+		}
+		if err := e.holds(ctx, s, "flash", nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

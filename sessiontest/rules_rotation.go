@@ -1,0 +1,256 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+func rotation() []rule {
+	return []rule{
+		{"Rotate gives a new token to the same session", TokenStore, rotateKeepsAll},
+		{"the old token is good until the new one was seen, then for the grace", TokenStore, graceBegins},
+		{"without grace the old token is dead once the new one was seen", TokenStore, noGrace},
+		{"whoever rotates with an old token gets the newest", TokenStore, losersConverge},
+		{"all who rotate at the same time get the same new token", TokenStore, racersConverge},
+		{"a rotation whose answer was lost logs nobody out", TokenStore, lostAnswer},
+		{"writers survive rotation", TokenStore, writersSurviveRotation},
+		{"a negative grace is refused", TokenStore, negativeGrace},
+	}
+}
+
+// rotate rotates with what the client of s carries.
+func (e *env) rotate(ctx context.Context, s session.Session, grace time.Duration) (session.Session, error) {
+	r, err := e.tokens.Rotate(ctx, session.Token(s), grace)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("Rotate: %w", err)
+	case r == nil:
+		return nil, errors.New("Rotate returned neither a session nor an error")
+	case r.ID() != s.ID():
+		return nil, errors.New("Rotate: the session has another id")
+	case session.Token(r) == "":
+		return nil, errors.New("Rotate: the session has no token")
+	}
+	return r, nil
+}
+
+// dead reports an error unless the token of s is refused.
+func (e *env) dead(ctx context.Context, s session.Session) error {
+	if _, err := e.load(ctx, s); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("an old token after its time: got %v, want ErrNotFound", err)
+	}
+	return nil
+}
+
+func rotateKeepsAll(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	r, err := e.rotate(ctx, s, time.Hour)
+	if err != nil {
+		return err
+	}
+	if session.Token(r) == session.Token(s) {
+		return errors.New("Rotate: the token is the old one")
+	}
+	if err := s.Set(ctx, "by the old object", 2); err != nil {
+		return fmt.Errorf("Set by a session that was loaded before: %w", err)
+	}
+	if err := r.Set(ctx, "by the new object", 3); err != nil {
+		return fmt.Errorf("Set by the rotated session: %w", err)
+	}
+	return errors.Join(
+		shows(ctx, r, "kept", 1), e.holds(ctx, r, "kept", 1),
+		e.holds(ctx, r, "by the old object", 2), e.holds(ctx, r, "by the new object", 3),
+	)
+}
+
+func graceBegins(ctx context.Context, e *env) error {
+	grace := e.Idle / 4
+	first, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := e.rotate(ctx, first, grace)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.after(2 * grace)) // the new one was not seen: no grace has begun
+	if err := e.alive(ctx, first); err != nil {
+		return fmt.Errorf("old token, new one not seen: %w", err)
+	}
+	if err := e.alive(ctx, second); err != nil { // seen
+		return fmt.Errorf("new token: %w", err)
+	}
+	e.Advance(e.before(grace))
+	if err := e.alive(ctx, first); err != nil {
+		return fmt.Errorf("old token within its grace: %w", err)
+	}
+	e.Advance(e.after(grace) - e.before(grace))
+	return errors.Join(e.dead(ctx, first), e.alive(ctx, second))
+}
+
+func noGrace(ctx context.Context, e *env) error {
+	first, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := e.rotate(ctx, first, 0)
+	if err != nil {
+		return err
+	}
+	if err := e.alive(ctx, first); err != nil {
+		return fmt.Errorf("old token, new one not seen: %w", err)
+	}
+	if err := e.alive(ctx, second); err != nil {
+		return fmt.Errorf("new token: %w", err)
+	}
+	e.Advance(e.after(0))
+	return e.dead(ctx, first)
+}
+
+func losersConverge(ctx context.Context, e *env) error {
+	first, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := e.rotate(ctx, first, e.Idle)
+	if err != nil {
+		return err
+	}
+	if err := e.alive(ctx, second); err != nil {
+		return err
+	}
+	third, err := e.rotate(ctx, second, e.Idle)
+	if err != nil {
+		return err
+	}
+	for _, old := range []session.Session{first, second} {
+		loser, err := e.rotate(ctx, old, e.Idle)
+		if err != nil {
+			return fmt.Errorf("with an old token in its grace: %w", err)
+		}
+		if session.Token(loser) != session.Token(third) {
+			return errors.New("Rotate with an old token: got another token than the newest")
+		}
+		again, err := e.load(ctx, old)
+		if err != nil {
+			return fmt.Errorf("an old token in its grace: %w", err)
+		}
+		if session.Token(again) != session.Token(third) {
+			return errors.New("opened by an old token: Token is not the newest, which the client should carry")
+		}
+	}
+	return e.alive(ctx, third)
+}
+
+func racersConverge(ctx context.Context, e *env) error {
+	for range 5 {
+		s, err := e.generate(ctx)
+		if err != nil {
+			return err
+		}
+		got := make([]string, many)
+		err = together(many, func(i int) error {
+			r, err := e.rotate(ctx, s, e.Idle)
+			if err == nil {
+				got[i] = session.Token(r)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, carried := range got {
+			if carried != got[0] || carried == session.Token(s) {
+				return errors.New("Rotate at the same time: not all got the same new token")
+			}
+		}
+		if _, err := e.open(ctx, got[0]); err != nil {
+			return fmt.Errorf("the new token: %w", err)
+		}
+	}
+	return nil
+}
+
+func lostAnswer(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	lost, err := e.rotate(ctx, s, 0)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle / 2)
+	if err := e.alive(ctx, s); err != nil {
+		return fmt.Errorf("the client goes on with its old token: %w", err)
+	}
+	retried, err := e.rotate(ctx, s, 0)
+	if err != nil {
+		return fmt.Errorf("the client tries again: %w", err)
+	}
+	if session.Token(retried) != session.Token(lost) {
+		return errors.New("Rotate again: got another token than the first time")
+	}
+	return e.alive(ctx, retried)
+}
+
+func writersSurviveRotation(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	const rounds = 20
+	err = together(many, func(i int) error {
+		if i == 0 {
+			r := s
+			for range rounds {
+				var err error
+				if r, err = e.rotate(ctx, r, e.Idle); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		l, err := e.load(ctx, s)
+		for n := 0; err == nil && n < rounds; n++ {
+			err = l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l, err := e.store.Get(ctx, s.ID())
+	if err != nil {
+		return err
+	}
+	for i := 1; i < many; i++ {
+		for n := range rounds {
+			if err := shows(ctx, l, fmt.Sprintf("%d-%d", i, n), n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func negativeGrace(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := e.tokens.Rotate(ctx, session.Token(s), -1); err == nil || errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Rotate with a negative grace: got %v, want an error of its own", err)
+	}
+	if l, err := e.load(ctx, s); err != nil || session.Token(l) != session.Token(s) {
+		return fmt.Errorf("Rotate with a negative grace changed the token (%w)", err)
+	}
+	return nil
+}

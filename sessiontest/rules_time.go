@@ -1,0 +1,217 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+func neverEarlyNeverLate() []rule {
+	return []rule{
+		{"a session ends at its idle deadline and not before", 0, idleDeadline},
+		{"Refresh starts the idle timeout anew", 0, refreshProlongs},
+		{"a session ends at its absolute deadline whatever happens", 0, absoluteDeadline},
+		{"neither reading nor writing prolongs", 0, nothingElseProlongs},
+		{"rotation moves no deadline", TokenStore, rotationProlongsNot},
+		{"no operation leaves a session that never ends", 0, everyOperationExpires},
+		{"an id is free again after expiry, and its data gone", 0, freeAfterExpiry},
+		{"Describe tells the times", Describer, describeTimes},
+	}
+}
+
+func idleDeadline(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle))
+	if err := e.alive(ctx, s); err != nil {
+		return fmt.Errorf("just before the idle deadline: %w", err)
+	}
+	e.Advance(e.after(e.Idle) - e.before(e.Idle))
+	if err := e.gone(ctx, s); err != nil {
+		return fmt.Errorf("at the idle deadline: %w", err)
+	}
+	return nil
+}
+
+func refreshProlongs(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		e.Advance(e.before(e.Idle))
+		if err := e.store.Refresh(ctx, s.ID()); err != nil {
+			return fmt.Errorf("Refresh just before the idle deadline: %w", err)
+		}
+	}
+	e.Advance(e.before(e.Idle))
+	if err := e.alive(ctx, s); err != nil {
+		return fmt.Errorf("refreshed less than the idle timeout ago: %w", err)
+	}
+	e.Advance(e.after(e.Idle) - e.before(e.Idle))
+	if err := e.gone(ctx, s); err != nil {
+		return fmt.Errorf("refreshed an idle timeout ago: %w", err)
+	}
+	return nil
+}
+
+func absoluteDeadline(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	left := e.before(e.Absolute)
+	for left > 0 {
+		step := min(left, e.Idle/2)
+		e.Advance(step)
+		left -= step
+		if err := e.store.Refresh(ctx, s.ID()); err != nil {
+			return fmt.Errorf("Refresh before the absolute deadline: %w", err)
+		}
+	}
+	if err := e.alive(ctx, s); err != nil {
+		return fmt.Errorf("just before the absolute deadline: %w", err)
+	}
+	e.Advance(e.after(e.Absolute) - e.before(e.Absolute))
+	if err := e.gone(ctx, s); err != nil {
+		return fmt.Errorf("at the absolute deadline, refreshed all the time: %w", err)
+	}
+	return nil
+}
+
+func nothingElseProlongs(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle))
+	if err := e.holds(ctx, s, "kept", 1); err != nil {
+		return err
+	}
+	for name, write := range e.writes() {
+		if err := write(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	e.Advance(e.after(e.Idle) - e.before(e.Idle))
+	return e.gone(ctx, s)
+}
+
+func rotationProlongsNot(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle))
+	r, err := e.rotate(ctx, s, e.Absolute)
+	if err != nil {
+		return err
+	}
+	if err := e.alive(ctx, r); err != nil {
+		return err
+	}
+	e.Advance(e.after(e.Idle) - e.before(e.Idle))
+	return errors.Join(e.gone(ctx, s), e.gone(ctx, r))
+}
+
+func everyOperationExpires(ctx context.Context, e *env) error {
+	ops := e.writes()
+	ops["Generate alone"] = func(context.Context, session.Session) error { return nil }
+	ops["Refresh"] = func(ctx context.Context, s session.Session) error { return e.store.Refresh(ctx, s.ID()) }
+	ops["load"] = func(ctx context.Context, s session.Session) error { return e.alive(ctx, s) }
+	if e.tokens != nil {
+		ops["Rotate"] = func(ctx context.Context, s session.Session) error {
+			_, err := e.rotate(ctx, s, e.Absolute)
+			return err
+		}
+	}
+	made := make(map[string]session.Session)
+	for name, op := range ops {
+		s, err := e.with(ctx, "kept", 1)
+		if err != nil {
+			return err
+		}
+		if err := op(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		made[name] = s
+	}
+	e.Advance(e.after(e.Idle))
+	for name, s := range made {
+		if err := e.gone(ctx, s); err != nil {
+			return fmt.Errorf("after %s, an idle timeout later: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func freeAfterExpiry(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", "old")
+	if err != nil {
+		return err
+	}
+	e.Advance(e.after(e.Idle))
+	n, err := e.generateID(ctx, s.ID())
+	if err != nil {
+		return err
+	}
+	if err := e.holds(ctx, n, "kept", nil); err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "kept", "late"); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Set by the expired session: got %v, want ErrNotFound", err)
+	}
+	return e.holds(ctx, n, "kept", nil)
+}
+
+func describeTimes(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := session.Describe(s)
+	if err != nil {
+		return err
+	}
+	// near allows a store to round to the millisecond.
+	near := func(what string, got, want time.Time) error {
+		if d := got.Sub(want); d < -e.Slack-time.Millisecond || d > e.Slack+time.Millisecond {
+			return fmt.Errorf("Describe: %s is off by %v", what, d)
+		}
+		return nil
+	}
+	err = errors.Join(
+		near("LastSeen", made.LastSeen, made.CreatedAt),
+		near("IdleDeadline", made.IdleDeadline, made.CreatedAt.Add(e.Idle)),
+		near("AbsoluteDeadline", made.AbsoluteDeadline, made.CreatedAt.Add(e.Absolute)),
+	)
+	if made.ID != s.ID() || made.User != "" || !made.AuthenticatedAt.IsZero() {
+		err = errors.Join(err, errors.New("Describe: an anonymous session has no user, and its own id"))
+	}
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle / 2)
+	if err := e.store.Refresh(ctx, s.ID()); err != nil {
+		return err
+	}
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	refreshed, err := session.Describe(l)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		near("CreatedAt after Refresh", refreshed.CreatedAt, made.CreatedAt),
+		near("LastSeen after Refresh", refreshed.LastSeen, made.CreatedAt.Add(e.Idle/2)),
+		near("IdleDeadline after Refresh", refreshed.IdleDeadline, refreshed.LastSeen.Add(e.Idle)),
+		near("AbsoluteDeadline after Refresh", refreshed.AbsoluteDeadline, made.AbsoluteDeadline),
+	)
+}

@@ -1,0 +1,110 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mist-contrib/session"
+)
+
+func yoursOnly() []rule {
+	return []rule{
+		{"sessions made and used at the same time do not mix", 0, doNotMix},
+		{"the secret of one session opens no other", TokenStore, foreignSecret},
+		{"every character of a secret counts", TokenStore, everyCharacter},
+		{"an id alone opens nothing", TokenStore, idIsNoToken},
+		{"a session whose id was given away again is not the new one", 0, reusedID},
+	}
+}
+
+func doNotMix(ctx context.Context, e *env) error {
+	return together(many, func(i int) error {
+		mine := fmt.Sprintf("visitor %d", i)
+		s, err := e.with(ctx, "name", mine)
+		if err != nil {
+			return err
+		}
+		for range 20 {
+			if err := e.holds(ctx, s, "name", mine); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func foreignSecret(ctx context.Context, e *env) error {
+	a, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	b, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	_, secret, _ := strings.Cut(session.Token(a), ".")
+	if _, err := e.tokens.Open(ctx, b.ID()+"."+secret); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("one session's id with another's secret: got %v, want ErrNotFound", err)
+	}
+	return nil
+}
+
+func everyCharacter(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	carried := []byte(session.Token(s))
+	for i := len(s.ID()) + 1; i < len(carried); i++ {
+		was := carried[i]
+		if carried[i] = 'A'; was == 'A' {
+			carried[i] = 'B'
+		}
+		if _, err := e.tokens.Open(ctx, string(carried)); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("a token with another character %d: got %v, want ErrNotFound", i, err)
+		}
+		carried[i] = was
+	}
+	return e.alive(ctx, s)
+}
+
+func idIsNoToken(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, carried := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
+		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("an id without its secret: got %v, want ErrNotFound", err)
+		}
+	}
+	return nil
+}
+
+func reusedID(ctx context.Context, e *env) error {
+	old, err := e.with(ctx, "kept", "old")
+	if err != nil {
+		return err
+	}
+	if err := e.store.Remove(ctx, old.ID()); err != nil {
+		return fmt.Errorf("Remove: %w", err)
+	}
+	s, err := e.generateID(ctx, old.ID())
+	if err != nil {
+		return err
+	}
+	if err := e.holds(ctx, s, "kept", nil); err != nil {
+		return fmt.Errorf("the new session is not empty: %w", err)
+	}
+	if err := s.Set(ctx, "kept", "new"); err != nil {
+		return fmt.Errorf("Set: %w", err)
+	}
+	for name, write := range e.writes() {
+		if err := write(ctx, old); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("%s by the old session: got %v, want ErrNotFound", name, err)
+		}
+	}
+	return e.holds(ctx, s, "kept", "new")
+}

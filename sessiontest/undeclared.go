@@ -1,0 +1,57 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mist-contrib/session"
+)
+
+// undeclared are what must hold where a capability is not declared.
+func undeclared() []rule {
+	unsupported := func(call func(ctx context.Context, s session.Session) error) func(ctx context.Context, e *env) error {
+		return func(ctx context.Context, e *env) error {
+			s, err := e.with(ctx, "kept", 1)
+			if err != nil {
+				return err
+			}
+			if err := call(ctx, s); !errors.Is(err, errors.ErrUnsupported) {
+				return fmt.Errorf("got %v, want errors.ErrUnsupported", err)
+			}
+			return e.holds(ctx, s, "kept", 1)
+		}
+	}
+	return []rule{
+		{"TokenStore", TokenStore, func(ctx context.Context, e *env) error {
+			s, err := e.generate(ctx)
+			if err != nil {
+				return err
+			}
+			if e.tokens != nil || session.Token(s) != s.ID() {
+				return errors.New("the store issues tokens but does not declare it")
+			}
+			return nil
+		}},
+		{"Delete", Deleter, unsupported(func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "kept") })},
+		{"Clear", Deleter, unsupported(session.Clear)},
+		{"Pop", Popper, unsupported(func(ctx context.Context, s session.Session) error {
+			_, err := session.Pop(ctx, s, "kept")
+			return err
+		})},
+		{"Update", Updater, unsupported(func(ctx context.Context, s session.Session) error {
+			return session.Update(ctx, s, "kept", func(old any) (any, error) { return old, nil })
+		})},
+		{"SetAll", BatchSetter, unsupported(func(ctx context.Context, s session.Session) error {
+			return session.SetAll(ctx, s, map[string]any{"kept": 2})
+		})},
+		{"All", Ranger, unsupported(func(ctx context.Context, s session.Session) error {
+			_, err := session.All(ctx, s)
+			return err
+		})},
+		{"Describe", Describer, unsupported(func(_ context.Context, s session.Session) error {
+			_, err := session.Describe(s)
+			return err
+		})},
+	}
+}
