@@ -12,11 +12,11 @@ type contextKey struct{}
 // inner one's session.
 func FromContext(ctx context.Context) (Session, error) {
 	if ctx == nil {
-		return nil, errNoMiddleware{}
+		return nil, noMiddlewareError{}
 	}
 	e, ok := ctx.Value(contextKey{}).(*entry)
 	if !ok {
-		return nil, errNoMiddleware{}
+		return nil, noMiddlewareError{}
 	}
 	e.request.mu.Lock()
 	loaded := e.slot
@@ -27,10 +27,10 @@ func FromContext(ctx context.Context) (Session, error) {
 	return e.load(ctx, e.origin, nil)
 }
 
-type errNoMiddleware struct{}
+type noMiddlewareError struct{}
 
-func (errNoMiddleware) Error() string {
+func (noMiddlewareError) Error() string {
 	return "session: context of no request behind Manager.Middleware"
 }
 
-func (errNoMiddleware) Is(target error) bool { return target == ErrNotFound }
+func (noMiddlewareError) Is(target error) bool { return target == ErrNotFound }

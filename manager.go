@@ -171,7 +171,7 @@ func (m *Manager) extract(req *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	valid := false
+	var valid bool
 	if _, tokens := m.tokenStore(); tokens {
 		_, _, valid = token.Parse(carried)
 	} else {

@@ -1,14 +1,17 @@
 package memory
 
-import "time"
+import (
+	"container/heap"
+	"time"
+)
 
 // A calendar knows which records may have expired without looking at all of
 // them: every record is in the list of the slot in which its deadline lay when
-// it was put there. A refresh does not move it; when its slot is due it is
+// it was put there. A refresh does not move it; when its slot has ended it is
 // either expired or put into the slot of its new deadline.
 type calendar struct {
-	slots map[int64]*record
-	swept int64 // slots before this one are empty
+	slots map[int64]*record // the first of each list; nil: empty by now
+	order slotHeap          // the slots there are, each once
 }
 
 // slotWidth is how long after its deadline a record may keep its memory, if
@@ -19,8 +22,11 @@ func (c *calendar) add(r *record, deadline int64) {
 	if c.slots == nil {
 		c.slots = make(map[int64]*record)
 	}
-	r.due = max(deadline/slotWidth, c.swept)
-	first := c.slots[r.due]
+	r.due = deadline / slotWidth
+	first, known := c.slots[r.due]
+	if !known {
+		heap.Push(&c.order, r.due)
+	}
 	r.previous, r.later = nil, first
 	if first != nil {
 		first.previous = r
@@ -29,13 +35,10 @@ func (c *calendar) add(r *record, deadline int64) {
 }
 
 func (c *calendar) remove(r *record) {
-	switch {
-	case r.previous != nil:
+	if r.previous != nil {
 		r.previous.later = r.later
-	case r.later != nil:
+	} else {
 		c.slots[r.due] = r.later
-	default:
-		delete(c.slots, r.due)
 	}
 	if r.later != nil {
 		r.later.previous = r.previous
@@ -43,19 +46,39 @@ func (c *calendar) remove(r *record) {
 	r.later, r.previous = nil, nil
 }
 
-// due returns a record whose slot has ended by now, or nil. It skips at most
-// *budget slots and takes them off it.
+// next returns a record whose slot has ended by now, or nil. It gives up empty
+// slots that have ended, for a unit of budget each.
 func (c *calendar) next(now int64, budget *int) *record {
-	for current := now / slotWidth; c.swept < current && *budget > 0; {
-		if len(c.slots) == 0 {
-			c.swept = current
-			return nil
-		}
-		if r := c.slots[c.swept]; r != nil {
+	for len(c.order) > 0 && c.order[0] < now/slotWidth && *budget > 0 {
+		if r := c.slots[c.order[0]]; r != nil {
 			return r
 		}
-		c.swept++
+		delete(c.slots, c.order[0])
+		heap.Pop(&c.order)
 		*budget--
 	}
+	if len(c.order) == 0 {
+		*c = calendar{} // a map that was large once
+	}
 	return nil
+}
+
+// A slotHeap has the earliest slot first, see [container/heap].
+//
+//nolint:recvcheck // the receivers that the interface is used with
+type slotHeap []int64
+
+func (h slotHeap) Len() int           { return len(h) }
+func (h slotHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h slotHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is for package heap.
+func (h *slotHeap) Push(slot any) { *h = append(*h, slot.(int64)) } //nolint:forcetypeassert // only add pushes
+
+// Pop is for package heap.
+func (h *slotHeap) Pop() any {
+	last := len(*h) - 1
+	slot := (*h)[last]
+	*h = (*h)[:last]
+	return slot
 }

@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"slices"
+
 	"github.com/mist-contrib/session/internal/token"
 )
 
@@ -74,8 +76,8 @@ func (r *record) follow(secret string, g *generation) string {
 			break
 		}
 	}
-	for i := len(salts) - 1; i >= 0; i-- {
-		secret = token.Next(secret, salts[i])
+	for _, salt := range slices.Backward(salts) {
+		secret = token.Next(secret, salt)
 	}
 	return secret
 }

@@ -23,16 +23,15 @@ type object struct {
 	view block      // as loaded, plus own writes
 }
 
-var _ interface {
-	session.Session
-	session.Tokener
-	session.Deleter
-	session.Popper
-	session.Updater
-	session.BatchSetter
-	session.Ranger
-	session.Describer
-} = (*object)(nil)
+var (
+	_ session.Tokener     = (*object)(nil)
+	_ session.Deleter     = (*object)(nil)
+	_ session.Popper      = (*object)(nil)
+	_ session.Updater     = (*object)(nil)
+	_ session.BatchSetter = (*object)(nil)
+	_ session.Ranger      = (*object)(nil)
+	_ session.Describer   = (*object)(nil)
+)
 
 func (s *object) ID() string { return s.record.id }
 

@@ -86,7 +86,7 @@ func (st *Store) init() {
 	st.start = time.Now()
 	st.seed = maphash.MakeSeed()
 	for i := range st.shards {
-		st.shards[i].index = uint32(i) //nolint:gosec // below shardCount
+		st.shards[i].index = uint32(i)
 	}
 	absolute := cmp.Or(st.AbsoluteTimeout, defaultAbsolute)
 	idle := cmp.Or(st.IdleTimeout, min(defaultIdle, absolute))

@@ -35,7 +35,7 @@ func (st *Store) Sweep() int {
 	for i := range st.shards {
 		sh := &st.shards[i]
 		for done := false; !done; {
-			n := 0
+			var n int
 			n, done = st.sweepOnce(sh, now, sweepBudget)
 			removed += n
 		}
@@ -99,7 +99,7 @@ func (st *Store) makeRoom(now int64) bool {
 	for i := range st.shards {
 		sh := &st.shards[i]
 		for done := false; !done; {
-			n := 0
+			var n int
 			if n, done = st.sweepOnce(sh, now, sweepBudget); n > 0 {
 				return true
 			}

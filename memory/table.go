@@ -3,7 +3,7 @@ package memory
 import "math/bits"
 
 // A table finds records by id. It is a linear hash table: it grows and shrinks
-// by one bucket at a time, so no call ever pays for all that is in it, and what
+// by a bucket or two at a time, so no call ever pays for all that is in it, and what
 // it does not need it gives back. A Go map would do neither.
 type table struct {
 	segments []*segment
@@ -30,7 +30,7 @@ func index(hash uint64, n int) int {
 
 // ceil returns the smallest power of two that is not below n.
 func ceil(n int) int {
-	return 1 << bits.Len(uint(n-1)) //nolint:gosec // n is a count of buckets, above 0
+	return 1 << bits.Len(uint(n-1))
 }
 
 func (t *table) find(hash uint64, id string) *record {
@@ -62,7 +62,8 @@ func (t *table) remove(hash uint64, r *record) {
 	}
 	*at, r.next = r.next, nil
 	t.count--
-	if t.count < t.buckets/2 {
+	// Two at a time, or the buckets would fall behind.
+	for n := 0; n < 2 && 2*t.count < t.buckets; n++ {
 		t.shrink()
 	}
 }

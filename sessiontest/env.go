@@ -20,8 +20,9 @@ const many = 32
 type env struct {
 	Harness
 	store      session.Store
-	tokens     session.TokenStore // nil unless the store is one
-	goroutines int                // before the store was made
+	tokens     session.TokenStore   // nil unless the store is one
+	fresh      func() session.Store // one more store
+	goroutines int                  // before the store was made
 }
 
 // before and after are the last moment at which something that ends after d is
@@ -144,12 +145,12 @@ func brief(v any) string {
 	return "(long)"
 }
 
-// together runs f n times at once and returns the first error.
-func together(n int, f func(i int) error) error {
+// together runs f many times at once and returns the errors.
+func together(f func(i int) error) error {
 	var wg sync.WaitGroup
-	errs := make([]error, n)
+	errs := make([]error, many)
 	start := make(chan struct{})
-	for i := range n {
+	for i := range many {
 		wg.Go(func() {
 			<-start
 			errs[i] = f(i)

@@ -169,7 +169,8 @@ func (h Harness) run(t *testing.T, c chapter, r rule) {
 func (h Harness) check(t *testing.T, r rule) error {
 	t.Helper()
 	e := &env{Harness: h, goroutines: runtime.NumGoroutine()}
-	e.store = h.New(t)
+	e.fresh = func() session.Store { return h.New(t) }
+	e.store = e.fresh()
 	if e.store == nil {
 		t.Fatal("sessiontest: Harness.New returned nil")
 	}

@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,7 +66,7 @@ func propagatorRules() []propagatorRule {
 
 // round lets p write a response and returns the client's next request.
 func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*http.Request, error) {
-	next := httptest.NewRequest(http.MethodGet, "/", nil)
+	next := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	rec := httptest.NewRecorder()
 	for _, write := range writes {
 		if err := write(rec); err != nil {
@@ -238,7 +239,7 @@ func extractReads(h PropagatorHarness) error {
 
 func propagatorTogether(h PropagatorHarness) error {
 	p := h.New()
-	return together(many, func(i int) error {
+	return together(func(i int) error {
 		for n := range 20 {
 			id := fmt.Sprintf("visitor-%d-%d", i, n)
 			next, err := h.round(inject(p, id))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -122,7 +123,7 @@ func oneCreator(ctx context.Context, e *env) error {
 	for range 10 {
 		var made atomic.Int32
 		id := uuid.NewString()
-		err := together(many, func(int) error {
+		err := together(func(int) error {
 			_, err := e.store.Generate(ctx, id)
 			switch {
 			case err == nil:
@@ -162,10 +163,7 @@ func allIsGet(ctx context.Context, e *env) error {
 		if err != nil {
 			return fmt.Errorf("All: %w", err)
 		}
-		got := make(map[string]any)
-		for key, v := range all {
-			got[key] = v
-		}
+		got := maps.Collect(all)
 		if !same(got, want) {
 			return fmt.Errorf("All: got %d values, want the %d that Get returns", len(got), len(want))
 		}

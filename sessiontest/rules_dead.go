@@ -160,7 +160,7 @@ func removeWins(ctx context.Context, e *env) error {
 			}
 		}
 		var over atomic.Bool
-		err = together(many, func(i int) error {
+		err = together(func(i int) error {
 			if i == 0 {
 				defer over.Store(true)
 				return removed(ctx, e, s)

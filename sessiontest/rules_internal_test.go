@@ -14,8 +14,8 @@ const (
 	zooAbsolute = 12 * time.Hour
 )
 
-func zooHarness(make func(t *testing.T) session.Store) Harness {
-	return Harness{New: make, Idle: zooIdle, Absolute: zooAbsolute, Capabilities: AllCapabilities}
+func zooHarness(fresh func(t *testing.T) session.Store) Harness {
+	return Harness{New: fresh, Idle: zooIdle, Absolute: zooAbsolute, Capabilities: AllCapabilities}
 }
 
 func goodStore(*testing.T) session.Store {

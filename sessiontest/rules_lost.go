@@ -28,7 +28,7 @@ func differentKeys(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 10
-	err = together(many, func(i int) error {
+	err = together(func(i int) error {
 		l, err := e.load(ctx, s)
 		if err != nil {
 			return err
@@ -83,7 +83,7 @@ func readingWritesNothing(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		for range all { //nolint:revive // reading is the point
+		for range all { // reading is the point
 		}
 	}
 	return errors.Join(e.holds(ctx, s, "key", "second"), e.holds(ctx, s, "other", "third"), e.holds(ctx, s, "absent", nil))
@@ -173,7 +173,7 @@ func noIncrementLost(ctx context.Context, e *env) error {
 		return err
 	}
 	const each = 20
-	err = together(many, func(int) error {
+	err = together(func(int) error {
 		l, err := e.load(ctx, s)
 		for n := 0; err == nil && n < each; n++ {
 			err = session.Update(ctx, l, "counter", func(old any) (any, error) {
@@ -196,7 +196,7 @@ func popOnce(ctx context.Context, e *env) error {
 			return err
 		}
 		var got atomic.Int32
-		err = together(many, func(int) error {
+		err = together(func(int) error {
 			l, err := e.load(ctx, s)
 			if err != nil {
 				return err

@@ -156,7 +156,7 @@ func racersConverge(ctx context.Context, e *env) error {
 			return err
 		}
 		got := make([]string, many)
-		err = together(many, func(i int) error {
+		err = together(func(i int) error {
 			r, err := e.rotate(ctx, s, e.Idle)
 			if err == nil {
 				got[i] = session.Token(r)
@@ -207,7 +207,7 @@ func writersSurviveRotation(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 20
-	err = together(many, func(i int) error {
+	err = together(func(i int) error {
 		if i == 0 {
 			r := s
 			for range rounds {

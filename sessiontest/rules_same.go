@@ -32,14 +32,22 @@ func kept() []any {
 	zone := time.FixedZone("", 5*3600+1800)
 	return []any{
 		true, false, "", "text", "\x00\xff not UTF-8 \xf0\x28", strings.Repeat("long ", 20_000),
-		[]byte(nil), []byte{}, []byte{0, 255, 128},
+		[]byte(nil),
+		[]byte{},
+		[]byte{0, 255, 128},
 		0, -1, math.MaxInt, math.MinInt, int8(-128), int16(math.MinInt16), int32(math.MaxInt32), int64(math.MinInt64),
 		uint(7), uint8(255), uint16(math.MaxUint16), uint32(math.MaxUint32), uint64(math.MaxUint64),
 		float32(0.1), 0.1, math.Inf(1), math.MaxFloat64, math.SmallestNonzeroFloat64,
-		time.Time{}, time.Date(2026, 2, 28, 23, 59, 59, 999999999, time.UTC), time.Date(1890, 1, 1, 0, 0, 0, 1, zone),
-		sample{}, sample{Name: "a", Count: -1, Tags: []string{"b", ""}, Since: time.Unix(1, 2).UTC(), Next: &sample{Tags: []string{}}},
+		time.Time{},
+		time.Date(2026, 2, 28, 23, 59, 59, 999999999, time.UTC), time.Date(1890, 1, 1, 0, 0, 0, 1, zone),
+		sample{},
+		sample{Name: "a", Count: -1, Tags: []string{"b", ""}, Since: time.Unix(1, 2).UTC(), Next: &sample{Tags: []string{}}},
 		&sample{Name: "pointer"}, (*sample)(nil),
-		[]string{"a", "b"}, []string{}, []string(nil), map[string]int{"a": 1}, map[string]int(nil),
+		[]string{"a", "b"},
+		[]string{},
+		[]string(nil),
+		map[string]int{"a": 1},
+		map[string]int(nil),
 	}
 }
 

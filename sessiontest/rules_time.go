@@ -181,7 +181,7 @@ func describeTimes(ctx context.Context, e *env) error {
 	// near allows a store to round to the millisecond.
 	near := func(what string, got, want time.Time) error {
 		if d := got.Sub(want); d < -e.Slack-time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("Describe: %s is off by %v", what, d)
+			return fmt.Errorf("%s of Describe is off by %v", what, d)
 		}
 		return nil
 	}
@@ -191,7 +191,7 @@ func describeTimes(ctx context.Context, e *env) error {
 		near("AbsoluteDeadline", made.AbsoluteDeadline, made.CreatedAt.Add(e.Absolute)),
 	)
 	if made.ID != s.ID() || made.User != "" || !made.AuthenticatedAt.IsZero() {
-		err = errors.Join(err, errors.New("Describe: an anonymous session has no user, and its own id"))
+		err = errors.Join(err, errors.New("of Describe: an anonymous session has no user, and its own id"))
 	}
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func yoursOnly() []rule {
 }
 
 func doNotMix(ctx context.Context, e *env) error {
-	return together(many, func(i int) error {
+	return together(func(i int) error {
 		mine := fmt.Sprintf("visitor %d", i)
 		s, err := e.with(ctx, "name", mine)
 		if err != nil {
