@@ -6,6 +6,7 @@ require (
 	github.com/dormoron/mist v0.1.27
 	github.com/fxamacker/cbor/v2 v2.9.6
 	github.com/google/uuid v1.6.0
+	golang.org/x/crypto v0.54.0
 )
 
 require (
@@ -17,7 +18,6 @@ require (
 	github.com/quic-go/quic-go v0.42.0 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	go.uber.org/mock v0.4.0 // indirect
-	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/exp v0.0.0-20221205204356-47842c84f3db // indirect
 	golang.org/x/mod v0.37.0 // indirect
 	golang.org/x/net v0.57.0 // indirect

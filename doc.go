@@ -1,0 +1,81 @@
+// Package session keeps the visitors of a [mist] web application logged in.
+//
+// A [Manager] joins a [Store], where sessions live, with a [Propagator], which
+// carries their identifier. It is a struct literal with safe defaults:
+//
+//	manager := &session.Manager{
+//		Store:      &memory.Store{},
+//		Propagator: &cookie.Propagator{},
+//	}
+//
+// Its four flows are called from handlers: [Manager.InitSession] at login,
+// [Manager.GetSession] anywhere, [Manager.RefreshSession] where activity counts,
+// [Manager.RemoveSession] at logout. [Manager.RotateSession] renews the token at
+// the same privilege.
+//
+//	s, err := manager.GetSession(ctx)
+//	switch {
+//	case errors.Is(err, session.ErrNotFound): // nobody is logged in
+//	case err != nil: // it could not be found out: answer 503, log nobody out
+//	}
+//
+// # Values
+//
+// A [Session] holds values under string keys. A [Key] gives them a type:
+//
+//	var cart = session.NewKey[Cart]("cart")
+//	c, ok, err := cart.Get(ctx, s)
+//
+// Writes go to the store at once, key by key: there is nothing to save, and
+// concurrent requests of one session lose nothing to each other. What a value
+// depends on its old one for is [Update]; what may be read once is [Pop].
+// Values are copies, in every store.
+//
+// # Lifetime of a session
+//
+// A session ends when its idle timeout has passed since the last
+// [Manager.RefreshSession], and when its absolute timeout has passed since it was
+// made, whichever comes first; or with [Manager.RemoveSession]. Reading does not
+// prolong it. What has ended stays ended: a request that was under way gets
+// [ErrNotFound] from its next write.
+//
+// # Capabilities
+//
+// What a store or session can do beyond the core is an optional interface with
+// one function: [Delete], [Clear], [Pop], [Update], [SetAll], [All],
+// [Describe], [Token]. Where it is missing the function returns an error that
+// matches [errors.ErrUnsupported]; there is no weaker fallback. Both the
+// interfaces here and the stores that have them find each other through
+// Unwrap, so wrappers keep what they wrap.
+//
+// # Middleware
+//
+// [Manager.Middleware] is optional. It keeps the pooled contexts of mist clean,
+// reports a login that comes after the response header as [ErrHeaderWritten],
+// and lets code that has only a [context.Context] find the session by
+// [FromContext]. [Manager.RequireSession] guards routes.
+//
+// # Security
+//
+// By default a client carries a token of 130 random bits in a cookie that is
+// bound to the host, Secure, HttpOnly and SameSite=Lax; a store keeps only its
+// hash. Identifiers of strangers are never adopted, malformed ones never reach a
+// store, two cookies of one name are refused. No token is ever in an error.
+//
+// The application checks passwords, calls InitSession when somebody logs in and
+// RemoveSession when they log out, protects its forms
+// ([http.CrossOriginProtection]), and keeps caches away from private pages
+// (Cache-Control: no-store).
+//
+// # Concurrency
+//
+// Everything here is safe for concurrent use. A Session may outlive its request;
+// a *mist.Context may not: mist gives it to another request.
+//
+// # Writing a store
+//
+// Implement [Store], and the capabilities you can keep; run
+// [github.com/mist-contrib/session/sessiontest.TestStore] until it passes.
+//
+// [mist]: https://pkg.go.dev/github.com/dormoron/mist
+package session

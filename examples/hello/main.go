@@ -1,0 +1,57 @@
+// Hello is the program of the README: who logs in is known until they log out.
+package main
+
+import (
+	"errors"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+var user = session.NewKey[string]("user")
+
+func main() {
+	server := &http.Server{Addr: "localhost:8080", Handler: site(), ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
+}
+
+func site() http.Handler {
+	m := &session.Manager{
+		Store:      &memory.Store{},
+		Propagator: &cookie.Propagator{Insecure: true}, // plain http; with https leave Insecure out
+	}
+	server := mist.InitHTTPServer()
+	server.POST("/login", func(ctx *mist.Context) { // after the password was checked:
+		s, err := m.InitSession(ctx)
+		if err == nil {
+			err = user.Set(ctx.Request.Context(), s, ctx.Request.FormValue("name"))
+		}
+		respond(ctx, "logged in", err)
+	})
+	server.GET("/", func(ctx *mist.Context) {
+		var name string
+		s, err := m.GetSession(ctx)
+		if err == nil {
+			name, _, err = user.Get(ctx.Request.Context(), s)
+		}
+		respond(ctx, "hello "+name, err)
+	})
+	server.POST("/logout", func(ctx *mist.Context) { respond(ctx, "logged out", m.RemoveSession(ctx)) })
+	return server
+}
+
+func respond(ctx *mist.Context, text string, err error) {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		ctx.RespStatusCode, text = http.StatusUnauthorized, "log in first"
+	case err != nil: // the store is down: nobody is logged out by that
+		ctx.RespStatusCode, text = http.StatusServiceUnavailable, "try again later"
+	}
+	ctx.RespData = []byte(text + "\n")
+}

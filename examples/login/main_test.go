@@ -1,0 +1,298 @@
+package main
+
+import (
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// postRoutes are the routes that do something.
+var postRoutes = []string{"/login", "/cart", "/order", "/renew", "/logout"}
+
+// demoUsers are users, whose hashes TestMain makes cheap.
+var demoUsers = maps.Clone(users)
+
+// TestMain makes logins cheap: under the race detector a bcrypt comparison takes
+// a second.
+func TestMain(m *testing.M) {
+	for name, password := range map[string]string{"ada": "engine", "grace": "compiler"} {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			log.Fatal(err)
+		}
+		users[name] = string(hash)
+	}
+	os.Exit(m.Run())
+}
+
+func TestNobody(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	wantStranger(t, v.get("/"))
+	for _, path := range postRoutes[1:] {
+		wantStranger(t, v.post(path))
+	}
+	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
+		t.Errorf("got %d cookies, want none before the login", got)
+	}
+}
+
+func TestLogin(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	home := v.login("ada", "engine")
+	if got := home.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control: got %q, want no-store", got)
+	}
+	if got := v.get("/").element("user"); got != "ada" {
+		t.Errorf("user after a reload: got %q, want ada", got)
+	}
+}
+
+// The passwords that the page shows are those of the demo users.
+func TestDemoUsers(t *testing.T) {
+	form := visit(t, open(t, &memory.Store{})).get("/login")
+	shown := regexp.MustCompile(`<td><code>(\w+)</code></td><td><code>(\w+)</code></td>`).FindAllStringSubmatch(form.body, -1)
+	if form.status != http.StatusOK || len(shown) != len(demoUsers) {
+		t.Fatalf("got status %d with %d demo users, want 200 with %d", form.status, len(shown), len(demoUsers))
+	}
+	for _, demo := range shown {
+		if err := bcrypt.CompareHashAndPassword([]byte(demoUsers[demo[1]]), []byte(demo[2])); err != nil {
+			t.Errorf("password of %s: got %v, want nil", demo[1], err)
+		}
+	}
+}
+
+func TestLoginRefused(t *testing.T) {
+	site := open(t, &memory.Store{})
+	for _, c := range []struct{ name, user, password, more string }{
+		{"wrong password", "ada", "wrong", ""},
+		{"password of another", "ada", "compiler", ""},
+		{"no password", "ada", "", ""},
+		{"unknown user", "eve", "engine", ""},
+		{"password over 72 bytes", "ada", strings.Repeat("engine", 20), ""},
+		{"form too large", "ada", "engine", strings.Repeat("x", 8<<10)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := visit(t, site)
+			got := v.post("/login", "user", c.user, "password", c.password, "more", c.more)
+			if got.status != http.StatusUnauthorized || got.element("problem") == "" {
+				t.Errorf("got status %d, problem %q, want 401 with a problem", got.status, got.element("problem"))
+			}
+			if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
+				t.Errorf("got %d cookies, want none", got)
+			}
+			wantStranger(t, v.get("/"))
+		})
+	}
+}
+
+// What a bcrypt comparison costs is in the hash, so telling the costs apart needs
+// no clock; that there is a comparison does, but no machine is that fast.
+func TestUnknownUserCostsTheSame(t *testing.T) {
+	want, err := bcrypt.Cost([]byte(nobody))
+	if err != nil || want < bcrypt.DefaultCost {
+		t.Fatalf("cost for nobody: got %d, %v, want at least %d", want, err, bcrypt.DefaultCost)
+	}
+	for name, hash := range demoUsers {
+		if got, err := bcrypt.Cost([]byte(hash)); got != want || err != nil {
+			t.Errorf("cost for %s: got %d, %v, want %d", name, got, err, want)
+		}
+	}
+	start := time.Now()
+	passwordIs("eve", "engine")
+	if got := time.Since(start); got < 5*time.Millisecond {
+		t.Errorf("unknown user: got an answer after %v, want it after a comparison", got)
+	}
+}
+
+func TestLoginEndsTheOldSession(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	v.post("/cart", "article", "Bread")
+	old := v.cookie()
+
+	home := v.login("grace", "compiler")
+	if home.cart() != "" || home.element("visits") != "1" {
+		t.Errorf("new session: got cart %q, visits %s, want none and 1", home.cart(), home.element("visits"))
+	}
+	wantStranger(t, v.thief(old).get("/"))
+}
+
+// A login that is refused leaves alone who is logged in already.
+func TestLoginRefusedKeepsTheOldSession(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	v.post("/login", "user", "grace", "password", "wrong")
+	if got := v.get("/").element("user"); got != "ada" {
+		t.Errorf("user: got %q, want ada", got)
+	}
+}
+
+func TestRenew(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	before := v.login("ada", "engine")
+	v.post("/cart", "article", "Coffee")
+	old := v.cookie()
+
+	after := v.post("/renew")
+	if after.element("user") != "ada" || after.cart() != "Coffee × 1" || after.element("session") != before.element("session") {
+		t.Errorf("got user %q, cart %q, same session %t, want ada, Coffee × 1, true",
+			after.element("user"), after.cart(), after.element("session") == before.element("session"))
+	}
+	if v.cookie() == old {
+		t.Error("the cookie is as before, want another")
+	}
+	// A request that was under way with the old cookie is not thrown out.
+	if got := v.thief(old).get("/").status; got != http.StatusOK {
+		t.Errorf("old cookie within the grace period: got status %d, want 200", got)
+	}
+}
+
+func TestLogout(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	old := v.cookie()
+	if form := v.post("/logout"); form.status != http.StatusOK || !strings.Contains(form.body, `id="login"`) {
+		t.Errorf("got status %d, want the login form", form.status)
+	}
+	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
+		t.Errorf("got %d cookies, want none", got)
+	}
+	wantStranger(t, v.get("/"))
+	wantStranger(t, v.thief(old).get("/"))
+}
+
+// The default propagator over https, as -cert and -key choose it.
+func TestHTTPS(t *testing.T) {
+	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
+	site := httptest.NewTLSServer(newHandler(m))
+	t.Cleanup(site.Close)
+	v := visit(t, site)
+	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	line := v.post("/login", "user", "ada", "password", "engine").header.Get("Set-Cookie")
+	want := regexp.MustCompile(`^__Host-Http-session=[\w.-]+; Path=/; HttpOnly; Secure; SameSite=Lax$`)
+	if !want.MatchString(line) {
+		name, _, _ := strings.Cut(line, "=")
+		_, attributes, _ := strings.Cut(line, ";")
+		t.Errorf("Set-Cookie: got %s=…;%s", name, attributes)
+	}
+	if got := v.get("/").element("user"); got != "ada" {
+		t.Errorf("user: got %q, want ada", got)
+	}
+}
+
+// Time passes in a bubble; mist keeps a goroutine of its own, so the site is
+// built outside of it, and asked without a network.
+func TestActiveUsersStayLoggedIn(t *testing.T) {
+	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Insecure: true}}
+	site := newHandler(m)
+	synctest.Test(t, func(t *testing.T) {
+		var token *http.Cookie
+		ask := func(method, path, form string) int {
+			req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if token != nil {
+				req.AddCookie(token)
+			}
+			rec := httptest.NewRecorder()
+			site.ServeHTTP(rec, req)
+			if set := rec.Result().Cookies(); len(set) > 0 {
+				token = set[0]
+			}
+			return rec.Code
+		}
+		if got := ask(http.MethodPost, "/login", "user=ada&password=engine"); got != http.StatusSeeOther {
+			t.Fatalf("login: got status %d, want 303", got)
+		}
+		for range 6 { // two hours, four times the idle timeout
+			time.Sleep(20 * time.Minute)
+			if got := ask(http.MethodGet, "/", ""); got != http.StatusOK {
+				t.Fatalf("after another 20 minutes: got status %d, want 200", got)
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		if got := ask(http.MethodGet, "/", ""); got != http.StatusUnauthorized {
+			t.Errorf("after 30 minutes of nothing: got status %d, want 401", got)
+		}
+	})
+}
+
+func TestFormsOfOtherSites(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	v.post("/cart", "article", "Bread")
+	token := v.cookie()
+	for _, header := range []struct{ name, value string }{
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Origin", "https://evil.example"},
+	} {
+		v.header = http.Header{header.name: {header.value}}
+		for _, path := range postRoutes {
+			got := v.post(path, "user", "grace", "password", "compiler", "article", "Bread")
+			if got.status != http.StatusForbidden {
+				t.Errorf("%s with %s %s: got status %d, want 403", path, header.name, header.value, got.status)
+			}
+		}
+	}
+	v.header = http.Header{"Sec-Fetch-Site": {"same-origin"}}
+	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != token {
+		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
+	}
+	if got := v.post("/cart", "article", "Bread").cart(); got != "Bread × 2" {
+		t.Errorf("own form: got cart %q, want two Bread", got)
+	}
+}
+
+func TestGETChangesNothing(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	v.post("/cart", "article", "Bread")
+	token := v.cookie()
+	for _, path := range postRoutes[1:] {
+		if got := v.get(path + "?article=Bread").status; got != http.StatusNotFound {
+			t.Errorf("GET %s: got status %d, want 404", path, got)
+		}
+	}
+	if got := v.get("/login?user=grace&password=compiler").element("user"); got != "" {
+		t.Errorf("GET of the login form logged %q in", got)
+	}
+	// Nor does the query of a form count.
+	if got := v.post("/login?user=grace&password=compiler").status; got != http.StatusUnauthorized {
+		t.Errorf("login by query: got status %d, want 401", got)
+	}
+	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != token {
+		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
+	}
+}
+
+func TestURL(t *testing.T) {
+	listening := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+	for _, c := range []struct {
+		addr  string
+		https bool
+		want  string
+	}{
+		{"localhost:8080", false, "http://localhost:4711"},
+		{"localhost:0", true, "https://localhost:4711"},
+		{":8080", false, "http://localhost:4711"},
+		{"[::1]:8080", false, "http://[::1]:4711"},
+	} {
+		if got := siteURL(c.addr, c.https, listening); got != c.want {
+			t.Errorf("siteURL(%q, %t): got %s, want %s", c.addr, c.https, got, c.want)
+		}
+	}
+}
