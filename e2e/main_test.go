@@ -1,0 +1,115 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// startLimit is how long a slow machine may take to build the example, to start
+// the browser, or to open a tab.
+const startLimit = 90 * time.Second
+
+// artifacts is where screenshots of failed tests go.
+const artifacts = "artifacts"
+
+// What TestMain prepares for all tests.
+var (
+	loginBinary string          // examples/login, built
+	browser     context.Context // chromedp's handle of the running browser
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	path, err := findChromium()
+	if err != nil {
+		return 1, err
+	}
+	dir, err := os.MkdirTemp("", "session-e2e-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.RemoveAll(artifacts); err != nil { // those of the last run
+		return 1, err
+	}
+	loginBinary = filepath.Join(dir, "login")
+	if err := build(loginBinary); err != nil {
+		return 1, err
+	}
+	var stop func()
+	if browser, stop, err = startBrowser(path, filepath.Join(dir, "profile")); err != nil {
+		return 1, err
+	}
+	defer stop()
+	return m.Run(), nil
+}
+
+func findChromium() (string, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("no Chromium in the PATH; install it: apt-get install -y chromium")
+}
+
+func build(binary string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./examples/login")
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build examples/login: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// startBrowser starts the one browser of all tests. Each test has a browser
+// context of its own in it, as a private window is.
+func startBrowser(path, profile string) (ctx context.Context, stop func(), err error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.UserDataDir(profile),
+		chromedp.NoSandbox, // CI runs as root
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.IgnoreCertErrors, // the certificate of the https tests is their own
+		chromedp.WindowSize(800, 900),
+	)
+	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	stop = func() {
+		cancel()
+		stopAllocator()
+	}
+	if err := start(ctx, cancel); err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return ctx, stop, nil
+}
+
+// start does what a chromedp context does first: start the browser or open the
+// tab. Its limit must not be a context's, because that would later end both.
+func start(ctx context.Context, cancel context.CancelFunc) error {
+	limit := time.AfterFunc(startLimit, cancel)
+	defer limit.Stop()
+	return chromedp.Do(ctx)
+}

@@ -1,0 +1,216 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	testLimit = 45 * time.Second // of all that one test does in one tab
+	shotLimit = 10 * time.Second
+	pollEvery = 50 * time.Millisecond
+)
+
+// A tab is the only one of its browser context: it shares no cookie and no cache
+// with any other tab.
+type tab struct {
+	t    *testing.T
+	shop shop
+	ctx  context.Context //nolint:containedctx // chromedp's handle of a tab is a context
+}
+
+// openTab opens a tab with nothing in it. When the test fails, the page that it
+// then shows is kept in artifacts.
+func openTab(t *testing.T, s shop) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	if err := start(ctx, cancel); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			keepScreenshot(t, ctx)
+		}
+	})
+	limited, cancelLimited := context.WithTimeout(ctx, testLimit)
+	t.Cleanup(cancelLimited)
+	return &tab{t, s, limited}
+}
+
+// keepScreenshot never shows a cookie: scripts cannot read it, so pages cannot
+// show it.
+func keepScreenshot(t *testing.T, ctx context.Context) { //nolint:revive // t first, as in all helpers of tests
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, shotLimit)
+	defer cancel()
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Logf("no screenshot: %v", err)
+		return
+	}
+	name := strings.ReplaceAll(t.Name(), "/", "-")
+	file := filepath.Join(artifacts, name+".png")
+	for n := 2; exists(file); n++ { // a test may have two tabs
+		file = filepath.Join(artifacts, fmt.Sprintf("%s-%d.png", name, n))
+	}
+	if err := os.MkdirAll(artifacts, 0o755); err != nil {
+		t.Log(err)
+		return
+	}
+	if err := os.WriteFile(file, png, 0o600); err != nil {
+		t.Log(err)
+		return
+	}
+	t.Logf("screenshot: e2e/%s", filepath.ToSlash(file))
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// load does what makes the browser load a page, waits for it, and returns its
+// status.
+func (b *tab) load(what string, step chromedp.Action[chromedp.Void]) int {
+	b.t.Helper()
+	res, err := chromedp.RunResponse(b.ctx, step)
+	if err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+	return int(res.Status)
+}
+
+func (b *tab) open(path string) int {
+	b.t.Helper()
+	return b.load("open "+path, chromedp.Navigate(b.shop.url+path))
+}
+
+func (b *tab) reload() int {
+	b.t.Helper()
+	return b.load("reload", chromedp.Reload())
+}
+
+// submit presses the button that a selector finds.
+func (b *tab) submit(button string) int {
+	b.t.Helper()
+	return b.load("submit "+button, chromedp.Click(chromedp.CSS(button)))
+}
+
+// fill types into the login form, and sends it.
+func (b *tab) fill(user, password string) int {
+	b.t.Helper()
+	err := chromedp.Do(b.ctx,
+		chromedp.WaitVisible(chromedp.CSS("#login")),
+		chromedp.SendKeys(chromedp.CSS("[name=user]"), user),
+		chromedp.SendKeys(chromedp.CSS("[name=password]"), password),
+	)
+	if err != nil {
+		b.t.Fatalf("fill in the login form: %v", err)
+	}
+	return b.submit("#login button")
+}
+
+// login logs in as ada.
+func (b *tab) login() {
+	b.t.Helper()
+	b.open("/login")
+	if got := b.fill("ada", "engine"); got != 200 {
+		b.t.Fatalf("login: got status %d, want 200", got)
+	}
+	b.wantText("#user", "ada")
+}
+
+// evaluate runs a script in the page, as the page's own.
+func evaluate[T any](b *tab, script string, options ...chromedp.EvaluateOption) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script, options...))
+	if err != nil {
+		b.t.Fatalf("evaluate %s: %v", script, err)
+	}
+	return v
+}
+
+// text is what a reader sees of an element; empty where there is none.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return evaluate[string](b, fmt.Sprintf(`(document.querySelector(%q)?.innerText ?? "").replace(/\s+/g, " ").trim()`, selector))
+}
+
+func (b *tab) wantText(selector, want string) {
+	b.t.Helper()
+	if got := b.text(selector); got != want {
+		b.t.Errorf("%s: got %q, want %q", selector, got, want)
+	}
+}
+
+// wantStranger fails the test unless the tab shows the page for who is not
+// logged in, and nothing private.
+func (b *tab) wantStranger() {
+	b.t.Helper()
+	b.wantText("#to-login", "Go to the login")
+	for _, private := range []string{"#user", "#visits", "#cart", "#session", "#logout"} {
+		b.wantText(private, "")
+	}
+	if strings.Contains(b.text("body"), "Hello") {
+		b.t.Error("the page still greets the user")
+	}
+}
+
+// cookies are all that the tab's browser context has stored.
+func (b *tab) cookies() []*network.Cookie {
+	b.t.Helper()
+	res, err := chromedp.CallBrowser(b.ctx, storage.GetCookies, storage.GetCookiesParams{
+		BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID,
+	})
+	if err != nil {
+		b.t.Fatalf("cookies: %v", err)
+	}
+	return res.Cookies
+}
+
+// cookie is the cookie of the session, which must be the only one. Its value is
+// a secret: tests compare it and never print it.
+func (b *tab) cookie() *network.Cookie {
+	b.t.Helper()
+	all := b.cookies()
+	if len(all) != 1 || all[0].Name != b.shop.cookieName {
+		b.t.Fatalf("cookies: got %v, want %s alone", names(all), b.shop.cookieName)
+	}
+	return all[0]
+}
+
+func names(cookies []*network.Cookie) []string {
+	all := make([]string, 0, len(cookies))
+	for _, c := range cookies {
+		all = append(all, c.Name)
+	}
+	return all
+}
+
+// eventually waits until a script is true in the page, across navigations.
+func (b *tab) eventually(script string) {
+	b.t.Helper()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		// Between two pages there is nothing to evaluate in: an error is no answer.
+		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script)); err == nil && ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-b.ctx.Done():
+			b.t.Fatalf("never true: %s", script)
+		}
+	}
+}
