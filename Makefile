@@ -1,0 +1,105 @@
+# What a developer and CI run. Go, gcc and make are enough for `make test`; `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+
+# A workspace of the user's above this folder must not change what is tested.
+export GOWORK := off
+
+GO       ?= go
+COUNT    ?= 1
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+# Every module of the repository; the root is the one that users get.
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod))
+MODULES := $(MODULES:go.mod=.)
+
+# The packages whose statement coverage is reported.
+COVERED := . ./cookie ./memory ./internal/...
+
+LINT := bin/golangci-lint
+LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
+
+.PHONY: check help needs format fmt tidy tidy-root vet test lint cover bench fuzz browser e2e clean
+
+check: lint test ## format, lint, vet and test: the one command before a commit (the default)
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The race detector is cgo: without a C compiler go would test less, or fail with a riddle.
+needs:
+	@command -v $(GO) >/dev/null || { echo "make: Go is missing; go.mod names the version" >&2; exit 1; }
+	@cc=$$($(GO) env CC); command -v $${cc%% *} >/dev/null || { \
+		echo "make: the race detector needs a C compiler: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@test "$$($(GO) env CGO_ENABLED)" = 1 || { \
+		echo "make: the race detector needs cgo: unset CGO_ENABLED" >&2; exit 1; }
+
+format: needs ## fail on files that gofmt would change
+	@out=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); \
+	test -z "$$out" || { printf 'not formatted (make fmt mends it):\n%s\n' "$$out" >&2; exit 1; }
+
+fmt: $(LINT) ## format all files as lint wants them
+	@for module in $(MODULES); do \
+		(cd "$$module" && "$(CURDIR)/$(LINT)" fmt --config "$(CURDIR)/.golangci.yml" ./...); \
+	done
+
+tidy-root: needs
+	$(GO) mod tidy -diff
+
+tidy: needs ## fail where go mod tidy would change a go.mod or go.sum
+	@for module in $(MODULES); do \
+		echo "cd $$module && $(GO) mod tidy -diff"; \
+		$(GO) -C "$$module" mod tidy -diff; \
+	done
+
+vet: needs ## go vet
+	$(GO) vet ./...
+
+# Twice: a race build leaves out the tests that count allocations, because the detector allocates too.
+test: format tidy-root vet ## all tests of the root module, with the race detector and without
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=6m ./...
+	$(GO) test -shuffle=on -count=1 -timeout=6m ./...
+
+$(LINT): tools/go.mod tools/go.sum
+	$(GO) build -C tools -buildvcs=false -o ../$@ $(LINT_PACKAGE)
+	@touch $@
+
+# tools/ holds no packages, so there is nothing to lint.
+lint: needs $(LINT) tidy ## golangci-lint over all modules, and tidy
+	@for module in $(filter-out tools,$(MODULES)); do \
+		echo "cd $$module && golangci-lint run ./..."; \
+		(cd "$$module" && "$(CURDIR)/$(LINT)" run --config "$(CURDIR)/.golangci.yml" ./...); \
+	done
+
+cover: needs ## statement coverage by package, then the lines that no test reaches
+	@mkdir -p bin
+	$(GO) test -count=1 -coverpkg="$$($(GO) list $(COVERED) | paste -sd, -)" -coverprofile=bin/cover.out ./... \
+		| sed '/\tcoverage: 0.0% of statements$$/d; s/\tcoverage: .*//'
+	@awk -f tools/cover.awk -v module="$$($(GO) list -m)/" bin/cover.out
+
+bench: needs ## all benchmarks (BENCH=regexp for some)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+fuzz: needs ## every fuzz target for FUZZTIME (10s)
+	@GO="$(GO)" bash tools/fuzz.sh $(FUZZTIME)
+
+browser: ## install Chromium where it is missing (Debian, as root)
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+		if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null; then \
+		echo "make: the browser tests need Chromium: $(BROWSER_INSTALL)" >&2; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; $(BROWSER_INSTALL)
+
+e2e: needs browser ## drive the login example in headless Chromium
+	$(GO) test -C e2e -count=1 -timeout=4m ./...
+
+clean: ## remove what the targets above built
+	rm -rf bin e2e/artifacts
