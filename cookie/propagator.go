@@ -249,7 +249,7 @@ func (p *Propagator) Extract(req *http.Request) (string, error) {
 			if found {
 				return "", session.ErrMultiple
 			}
-			value, found = strings.Trim(v, " \t"), true
+			value, found = strings.TrimRight(v, " \t"), true
 		}
 	}
 	switch {

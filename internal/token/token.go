@@ -70,13 +70,13 @@ var classes = func() (t [256]byte) {
 	return t
 }()
 
+// all reports whether every byte of s is of the class. It never stops early,
+// which is faster for what is valid; lengths are checked before.
 func all(s string, class byte) bool {
 	for i := range len(s) {
-		if classes[s[i]]&class == 0 {
-			return false
-		}
+		class &= classes[s[i]]
 	}
-	return true
+	return class != 0
 }
 
 // NewSecret returns a fresh secret from the system's random source, with at

@@ -6,36 +6,76 @@ import (
 	"time"
 )
 
-// depth returns how deep a value is nested, and stops counting just above
-// [maxDepth]: a value that contains itself has no end.
-func depth(v reflect.Value, level int) int {
-	if level > maxDepth {
-		return level
-	}
-	deepest := level
-	visit := func(child reflect.Value) bool {
-		deepest = max(deepest, depth(child, level+1))
-		return deepest <= maxDepth
+// maxVisits is more values than fit into [MaxValue], even if every other one is
+// a pointer.
+const maxVisits = 4 * MaxValue
+
+// A walk bounds a value before it is encoded: one that contains itself has no
+// end, and one that holds a part of itself twice may be larger than memory.
+type walk struct {
+	left int // how many more values may be visited
+}
+
+// bounded returns an error for a value inside level others that is nested
+// deeper than [maxDepth] or has more parts than could be kept.
+func (w *walk) bounded(v reflect.Value, level int) error {
+	for hops := 0; v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface; hops++ {
+		if v.IsNil() {
+			return nil
+		}
+		if hops == maxDepth {
+			return errDeep
+		}
+		w.left--
+		v = v.Elem()
 	}
 	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if !v.IsNil() {
-			visit(v.Elem())
-		}
 	case reflect.Struct:
-		for i := 0; i < v.NumField() && visit(v.Field(i)); i++ {
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return nil // its zone is a whole table, which package time may be loading
 		}
-	case reflect.Slice, reflect.Array:
-		if flat(v.Type().Elem()) {
-			break
-		}
-		for i := 0; i < v.Len() && visit(v.Index(i)); i++ {
+	case reflect.Slice, reflect.Array, reflect.Map:
+		w.left -= v.Len()
+	default:
+		return nil
+	}
+	switch {
+	case level == maxDepth:
+		return errDeep
+	case w.left < 0:
+		return errValue
+	}
+	return w.boundedParts(v, level+1)
+}
+
+func (w *walk) boundedParts(v reflect.Value, level int) error {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if err := w.bounded(v.Field(i), level); err != nil {
+				return err
+			}
 		}
 	case reflect.Map:
-		for it := v.MapRange(); it.Next() && visit(it.Key()) && visit(it.Value()); {
+		for it := v.MapRange(); it.Next(); {
+			if err := w.bounded(it.Key(), level); err != nil {
+				return err
+			}
+			if err := w.bounded(it.Value(), level); err != nil {
+				return err
+			}
+		}
+	default:
+		if flat(v.Type().Elem()) {
+			return nil
+		}
+		for i := range v.Len() {
+			if err := w.bounded(v.Index(i), level); err != nil {
+				return err
+			}
 		}
 	}
-	return deepest
+	return nil
 }
 
 // flat reports whether values of the type hold no others.
@@ -47,12 +87,6 @@ func flat(t reflect.Type) bool {
 // equal that show the same instant at the same offset, and a NaN equals itself.
 // Both values are known to be no deeper than [maxDepth].
 func equal(a, b reflect.Value) bool {
-	if a.Kind() != b.Kind() {
-		return false
-	}
-	if a.Kind() == reflect.Invalid {
-		return true
-	}
 	if a.Type() != b.Type() {
 		return false
 	}

@@ -80,7 +80,8 @@ func registeredType(name string) reflect.Type {
 	return registry.types[name]
 }
 
-// maxDepth is how deep a value may be nested, in both directions.
+// maxDepth is how many structs, slices, arrays and maps may be inside each
+// other, in both directions.
 const maxDepth = 32
 
 //nolint:gochecknoglobals // immutable after start-up
@@ -94,12 +95,16 @@ var (
 		InfConvert:    cbor.InfConvertNone,
 	}.EncMode())
 	decMode = must(cbor.DecOptions{
-		DupMapKey:       cbor.DupMapKeyEnforcedAPF,
-		MaxNestedLevels: maxDepth,
-		IndefLength:     cbor.IndefLengthForbidden,
-		UTF8:            cbor.UTF8DecodeInvalid,
-		IntDec:          cbor.IntDecConvertSigned,
-		DefaultMapType:  reflect.TypeFor[map[string]any](),
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
+		TimeTag:           cbor.DecTagRequired, // no number becomes a time
+		MaxNestedLevels:   maxDepth,
+		MaxArrayElements:  MaxValue, // the bytes are the limit
+		MaxMapPairs:       MaxValue,
+		IndefLength:       cbor.IndefLengthForbidden,
+		UTF8:              cbor.UTF8DecodeInvalid,
+		IntDec:            cbor.IntDecConvertSignedOrFail,
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive, // "name" never becomes Name
+		DefaultMapType:    reflect.TypeFor[map[string]any](),
 	}.DecMode())
 )
 
@@ -110,7 +115,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// appendRegistered appends the name and the CBOR of a value of a registered
+// appendRegistered appends the kind, name and CBOR of a value of a registered
 // type. What it appends has been decoded once and found equal to value: a field
 // that the encoding leaves out, or an interface whose dynamic type it changes,
 // is refused here instead of lost later.
@@ -125,9 +130,13 @@ func appendRegistered(dst []byte, value any) ([]byte, error) {
 		return nil, fmt.Errorf("%w: type %v is not registered", ErrValue, t)
 	case name == "":
 		return nil, fmt.Errorf("%w: another type is registered under the name of %v", ErrValue, t)
-	case depth(reflect.ValueOf(value), 0) > maxDepth:
-		return nil, fmt.Errorf("%w: type %v: nested deeper than %d levels", ErrValue, t, maxDepth)
 	}
+	w := walk{left: maxVisits}
+	if err := w.bounded(reflect.ValueOf(value), 0); err != nil {
+		return nil, fmt.Errorf("%w: type %v", err, t)
+	}
+	start := len(dst)
+	dst = append(dst, byte(kindRegistered))
 	dst = binary.AppendUvarint(dst, uint64(len(name)))
 	dst = append(dst, name...)
 	buf := bytes.NewBuffer(dst)
@@ -135,6 +144,9 @@ func appendRegistered(dst []byte, value any) ([]byte, error) {
 		return nil, fmt.Errorf("%w: type %v has no encoding", ErrValue, t)
 	}
 	encoded := buf.Bytes()
+	if len(encoded)-start > MaxValue {
+		return nil, errValue
+	}
 	back := reflect.New(t)
 	if err := decMode.Unmarshal(encoded[len(dst):], back.Interface()); err != nil || !equal(reflect.ValueOf(value), back.Elem()) {
 		return nil, fmt.Errorf("%w: type %v: this value would not come back the same", ErrValue, t)
@@ -144,10 +156,11 @@ func appendRegistered(dst []byte, value any) ([]byte, error) {
 
 func decodeRegistered(payload string) (any, error) {
 	size, n := uvarint(payload)
-	if n == 0 || size > uint64(len(payload)-n) {
+	payload = payload[n:]
+	if n == 0 || size > uint64(len(payload)) {
 		return nil, errMalformed
 	}
-	name, encoded := payload[n:n+int(size)], payload[n+int(size):] //nolint:gosec // checked above
+	name, encoded := payload[:size], payload[size:]
 	t := registeredType(name)
 	if t == nil {
 		return nil, fmt.Errorf("%w: stored under a type name that is not registered", ErrValue)

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 )
 
@@ -36,6 +35,8 @@ var (
 	errKey       = fmt.Errorf("%w: key over %d bytes", ErrTooLarge, MaxKey)
 	errValue     = fmt.Errorf("%w: encoded value over %d bytes", ErrTooLarge, MaxValue)
 	errCount     = fmt.Errorf("%w: more than %d values", ErrTooLarge, MaxCount)
+	errDeep      = fmt.Errorf("%w: nested deeper than %d levels", ErrValue, maxDepth)
+	errOffset    = fmt.Errorf("%w: time with an offset of over %d seconds", ErrValue, maxOffset)
 )
 
 // A kind says how the payload behind it is read. The numbers are stored: a new
@@ -86,7 +87,6 @@ func CheckCount(n int) error {
 // Append appends the encoded value to dst. Its errors match [ErrValue] (this
 // value cannot be kept exactly) or [ErrTooLarge].
 func Append(dst []byte, value any) ([]byte, error) {
-	start := len(dst)
 	switch v := value.(type) {
 	case bool:
 		if v {
@@ -131,16 +131,9 @@ func Append(dst []byte, value any) ([]byte, error) {
 	case float64:
 		return binary.LittleEndian.AppendUint64(append(dst, byte(kindFloat64)), math.Float64bits(v)), nil
 	case time.Time:
-		return appendTime(dst, v), nil
+		return appendTime(dst, v)
 	}
-	dst, err := appendRegistered(append(dst, byte(kindRegistered)), value)
-	if err != nil {
-		return nil, err
-	}
-	if len(dst)-start > MaxValue {
-		return nil, errValue
-	}
-	return dst, nil
+	return appendRegistered(dst, value)
 }
 
 func appendInt(dst []byte, k kind, v int64) []byte {
@@ -154,7 +147,7 @@ func appendUint(dst []byte, k kind, v uint64) []byte {
 // appendTime keeps the instant to the nanosecond and the offset from UTC. The
 // name of the zone and the monotonic reading are not kept, as in
 // [time.Time.MarshalBinary].
-func appendTime(dst []byte, t time.Time) []byte {
+func appendTime(dst []byte, t time.Time) ([]byte, error) {
 	k := kindTimeUTC
 	if t.Location() != time.UTC {
 		k = kindTimeZone
@@ -163,9 +156,12 @@ func appendTime(dst []byte, t time.Time) []byte {
 	dst = binary.AppendUvarint(dst, uint64(t.Nanosecond())) //nolint:gosec // 0 to 999999999
 	if k == kindTimeZone {
 		_, offset := t.Zone()
+		if offset < -maxOffset || offset > maxOffset {
+			return nil, errOffset
+		}
 		dst = binary.AppendVarint(dst, int64(offset))
 	}
-	return dst
+	return dst, nil
 }
 
 // Decode gives back what [Append] was given. What it returns shares no memory
@@ -211,17 +207,17 @@ func Decode(encoded string) (any, error) {
 
 func decodeInt(k kind, payload string) (any, error) {
 	v, n := varint(payload)
-	if n != len(payload) {
+	if n == 0 || n != len(payload) {
 		return nil, errMalformed
 	}
 	switch {
-	case k == kindInt && (strconv.IntSize == 64 || v == int64(int32(v))):
+	case k == kindInt && math.MinInt <= v && v <= math.MaxInt:
 		return int(v), nil
-	case k == kindInt8 && v == int64(int8(v)):
+	case k == kindInt8 && math.MinInt8 <= v && v <= math.MaxInt8:
 		return int8(v), nil
-	case k == kindInt16 && v == int64(int16(v)):
+	case k == kindInt16 && math.MinInt16 <= v && v <= math.MaxInt16:
 		return int16(v), nil
-	case k == kindInt32 && v == int64(int32(v)):
+	case k == kindInt32 && math.MinInt32 <= v && v <= math.MaxInt32:
 		return int32(v), nil
 	case k == kindInt64:
 		return v, nil
@@ -231,11 +227,11 @@ func decodeInt(k kind, payload string) (any, error) {
 
 func decodeUint(k kind, payload string) (any, error) {
 	v, n := uvarint(payload)
-	if n != len(payload) {
+	if n == 0 || n != len(payload) {
 		return nil, errMalformed
 	}
 	switch {
-	case k == kindUint && (strconv.IntSize == 64 || v <= math.MaxUint32):
+	case k == kindUint && v <= math.MaxUint:
 		return uint(v), nil
 	case k == kindUint8 && v <= math.MaxUint8:
 		return uint8(v), nil
@@ -257,7 +253,7 @@ func decodeTime(k kind, payload string) (any, error) {
 	if n == 0 || m == 0 || nsec > 999_999_999 {
 		return nil, errMalformed
 	}
-	t := time.Unix(sec, int64(nsec)) //nolint:gosec // checked above
+	t := time.Unix(sec, int64(nsec))
 	if k == kindTimeUTC {
 		if payload != "" {
 			return nil, errMalformed
@@ -278,11 +274,12 @@ func decodeTime(k kind, payload string) (any, error) {
 const maxOffset = 1 << 20
 
 // varint and uvarint read from a string without copying it; n is the number of
-// bytes read, 0 for anything that is no whole number of at most 64 bits.
+// bytes read, 0 for anything that is no whole number of at most 64 bits in its
+// shortest form.
 
 func varint(s string) (v int64, n int) {
 	u, n := uvarint(s)
-	v = int64(u >> 1) //nolint:gosec // zigzag
+	v = int64(u >> 1)
 	if u&1 != 0 {
 		v = ^v
 	}
@@ -293,7 +290,7 @@ func uvarint(s string) (v uint64, n int) {
 	for i := range min(len(s), binary.MaxVarintLen64) {
 		b := s[i]
 		if b < 0x80 {
-			if i == binary.MaxVarintLen64-1 && b > 1 {
+			if i == binary.MaxVarintLen64-1 && b > 1 || i > 0 && b == 0 {
 				return 0, 0
 			}
 			return v | uint64(b)<<(7*i), i + 1
