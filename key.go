@@ -35,7 +35,10 @@ func NewKey[T any](name string) Key[T] {
 // was renamed, moved or is not registered any more gives [ErrValue] from Get and
 // leaves the rest of the session readable. A type may change under its name: a
 // field that was added reads as zero, one that was taken away or renamed is
-// dropped, one whose type does not fit gives ErrValue.
+// dropped, one whose type does not fit gives ErrValue. CBOR knows no difference
+// between some types (a slice and an array, an integer and a float): give a
+// field that changes so a new name. A [time.Time] inside a value takes the years
+// 0 to 9999 and whole minutes of offset.
 //
 // It is usually called from a package-level variable or init, may be called
 // again, and is safe for concurrent use.
