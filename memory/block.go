@@ -93,19 +93,20 @@ func (c *change) drops(key string) bool {
 	return ok
 }
 
-// with returns the block after the change.
-func (b block) with(c *change) block {
-	size := len(c.set)
+// with returns the block after the change, behind prefix.
+func (b block) with(c *change, prefix string) string {
+	size := len(prefix) + len(c.set)
 	for kept := range b.kept(c) {
 		size += len(kept)
 	}
 	var out strings.Builder
 	out.Grow(size)
+	out.WriteString(prefix)
 	for kept := range b.kept(c) {
 		out.WriteString(string(kept))
 	}
 	out.WriteString(string(c.set))
-	return block(out.String())
+	return out.String()
 }
 
 // kept yields the fields that the change leaves as they are.

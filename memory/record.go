@@ -9,12 +9,12 @@ import (
 // A record is a session in the store. Its shard's lock guards it, but for what
 // never changes.
 type record struct {
-	id      string // never changes
-	created int64  // never changes; all times are nanoseconds since the store's start
-	seen    int64  // the last Refresh
-	values  block
+	data    string // the id and behind it the values, one piece of memory
 	secret  token.Sum
-	old     *generation // the secret before, newest first
+	old     *generation // the secrets before, newest first
+	created int64       // never changes; all times are nanoseconds since the store's start
+	seen    int64       // the last Refresh
+	idLen   uint8       // never changes
 	dead    bool        // removed: nobody writes to it any more
 
 	next     *record // in its bucket of the table
@@ -22,6 +22,10 @@ type record struct {
 	later    *record // the list of that slot
 	previous *record
 }
+
+func (r *record) id() string { return r.data[:r.idLen] }
+
+func (r *record) values() block { return block(r.data[r.idLen:]) }
 
 // A generation is a secret that a rotation has replaced. It is good until its
 // successor was seen, and then for its grace.

@@ -13,14 +13,13 @@ import (
 // An object is a session as one request loaded it. It is not the record, and it
 // outlives it: a write to a record that has ended is refused.
 type object struct {
-	store  *Store
 	shard  *shard
 	record *record
 	token  string
 	seen   int64
 
 	mu   sync.Mutex // taken before the shard's
-	view block      // as loaded, plus own writes
+	data string     // the record's as loaded, plus own writes
 }
 
 var (
@@ -33,19 +32,31 @@ var (
 	_ session.Describer   = (*object)(nil)
 )
 
-func (s *object) ID() string { return s.record.id }
+func (s *object) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[:s.record.idLen]
+}
+
+// view returns the values that the session shows.
+func (s *object) view() block {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return block(s.data[s.record.idLen:])
+}
 
 func (s *object) Token() string { return s.token }
 
 func (s *object) Info() session.Info {
-	at := func(t int64) time.Time { return s.store.start.Add(time.Duration(t)).Round(0) }
-	asLoaded := record{created: s.record.created, seen: s.seen}
+	st := s.shard.store
+	at := func(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
+	loaded := record{created: s.record.created, seen: s.seen}
 	return session.Info{
-		ID:               s.record.id,
-		CreatedAt:        at(asLoaded.created),
-		LastSeen:         at(asLoaded.seen),
-		IdleDeadline:     at(s.store.deadline(&asLoaded)),
-		AbsoluteDeadline: at(asLoaded.created + s.store.absolute),
+		ID:               s.ID(),
+		CreatedAt:        at(loaded.created),
+		LastSeen:         at(loaded.seen),
+		IdleDeadline:     at(st.deadline(&loaded)),
+		AbsoluteDeadline: at(loaded.created + st.absolute),
 	}
 }
 
@@ -53,7 +64,7 @@ func (s *object) Get(ctx context.Context, key string) (any, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	encoded, ok := s.loaded().get(key)
+	encoded, ok := s.view().get(key)
 	if !ok {
 		return nil, nil //nolint:nilnil // the contract of an absent key
 	}
@@ -62,7 +73,7 @@ func (s *object) Get(ctx context.Context, key string) (any, error) {
 
 func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		for key, encoded := range s.loaded().all() {
+		for key, encoded := range s.view().all() {
 			if ended(ctx) != nil {
 				return
 			}
@@ -71,12 +82,6 @@ func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 			}
 		}
 	}
-}
-
-func (s *object) loaded() block {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.view
 }
 
 func (s *object) Set(ctx context.Context, key string, value any) error {
@@ -165,7 +170,7 @@ func (s *object) exchange(ctx context.Context, key string, f func(old any) (*cha
 
 // stored returns the encoded value that the record has under key now.
 func (s *object) stored(ctx context.Context, key string) (encoded string, present bool, err error) {
-	now, err := s.store.begin(ctx)
+	now, err := s.shard.store.begin(ctx)
 	if err != nil {
 		return "", false, err
 	}
@@ -174,17 +179,17 @@ func (s *object) stored(ctx context.Context, key string) (encoded string, presen
 	if err := s.alive(now); err != nil {
 		return "", false, err
 	}
-	encoded, present = s.record.values.get(key)
+	encoded, present = s.record.values().get(key)
 	return encoded, present, nil
 }
 
 // write applies a change to the record, and to what this object shows.
 func (s *object) write(ctx context.Context, c *change) error {
-	now, err := s.store.begin(ctx)
+	now, err := s.shard.store.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.store.tidy(s.shard, now)
+	defer s.shard.store.tidy(s.shard, now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shard.mu.Lock()
@@ -192,29 +197,29 @@ func (s *object) write(ctx context.Context, c *change) error {
 	if err := s.alive(now); err != nil {
 		return err
 	}
-	if c.only != nil && !c.only(s.record.values) {
+	if c.only != nil && !c.only(s.record.values()) {
 		return errChanged
 	}
-	before := s.record.values
-	after := before.with(c)
+	before, id := s.record.data, s.record.id()
+	after := s.record.values().with(c, id)
 	if len(c.set) > 0 {
-		if err := values.CheckCount(after.count()); err != nil {
+		if err := values.CheckCount(block(after[len(id):]).count()); err != nil {
 			return err
 		}
 	}
-	s.record.values = after
-	if s.view == before {
-		s.view = after
+	s.record.data = after
+	if s.data == before {
+		s.data = after
 	} else {
-		s.view = s.view.with(c)
+		s.data = block(s.data[len(id):]).with(c, id)
 	}
 	return nil
 }
 
 // alive is called under the shard's lock.
 func (s *object) alive(now int64) error {
-	if !s.record.dead && now >= s.store.deadline(s.record) {
-		s.store.drop(s.shard, s.record)
+	if !s.record.dead && now >= s.shard.store.deadline(s.record) {
+		s.shard.store.drop(s.shard, s.record)
 	}
 	if s.record.dead {
 		return session.ErrNotFound

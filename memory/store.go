@@ -86,7 +86,7 @@ func (st *Store) init() {
 	st.start = time.Now()
 	st.seed = maphash.MakeSeed()
 	for i := range st.shards {
-		st.shards[i].index = uint32(i)
+		st.shards[i].store, st.shards[i].index = st, uint32(i)
 	}
 	absolute := cmp.Or(st.AbsoluteTimeout, defaultAbsolute)
 	idle := cmp.Or(st.IdleTimeout, min(defaultIdle, absolute))
@@ -129,8 +129,9 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		return nil, session.ErrInvalidID
 	}
 	secret := token.NewSecret()
-	r := &record{id: strings.Clone(id), created: now, seen: now, secret: token.Hash(secret)}
+	r := &record{data: strings.Clone(id), idLen: uint8(len(id)), created: now, seen: now, secret: token.Hash(secret)} //nolint:gosec // at most token.MaxID
 	sh, hash := st.shard(id)
+	made := sh.load(r, token.Join(r.id(), secret))
 	err = st.insert(sh, hash, r, now)
 	if errors.Is(err, session.ErrFull) && st.makeRoom(now) {
 		err = st.insert(sh, hash, r, now)
@@ -139,13 +140,13 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	return &object{store: st, shard: sh, record: r, seen: now, token: token.Join(r.id, secret)}, nil
+	return made, nil
 }
 
 func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if st.find(sh, hash, r.id, now) != nil {
+	if st.find(sh, hash, r.id(), now) != nil {
 		return session.ErrExists
 	}
 	if live := st.live.Add(1); st.MaxSessions > 0 && live > int64(st.MaxSessions) {
@@ -203,16 +204,21 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 		return nil, session.ErrNotFound
 	}
 	if next := with(r, newest, now); next != secret {
-		carried = token.Join(r.id, next)
+		carried = token.Join(id, next)
 	}
-	return &object{store: st, shard: sh, record: r, seen: r.seen, token: carried, view: r.values}, nil
+	return sh.load(r, carried), nil
+}
+
+// load returns a record as a request sees it; the caller has its lock.
+func (sh *shard) load(r *record, carried string) *object {
+	return &object{shard: sh, record: r, token: carried, seen: r.seen, data: r.data}
 }
 
 // Get loads a session by its id, see [session.Store].
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	var s *object
 	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) {
-		s = &object{store: st, shard: sh, record: r, seen: r.seen, view: r.values}
+		s = sh.load(r, "")
 	})
 	if err != nil {
 		return nil, err
@@ -281,8 +287,8 @@ func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 
 // drop ends a record for good.
 func (st *Store) drop(sh *shard, r *record) {
-	sh.table.remove(st.hash(r.id), r)
+	sh.table.remove(st.hash(r.id()), r)
 	sh.calendar.remove(r)
 	st.live.Add(-1)
-	r.dead, r.values, r.old = true, "", nil
+	r.dead, r.old = true, nil
 }

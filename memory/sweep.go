@@ -8,11 +8,13 @@ import (
 
 // A shard is a part of the store with a lock of its own.
 type shard struct {
-	mu       sync.Mutex
+	store *Store // never changes, nor does index
+	index uint32
+	calls atomic.Uint32
+
+	mu       sync.Mutex // guards what follows
 	table    table
 	calendar calendar
-	index    uint32
-	calls    atomic.Uint32
 
 	// idleUntil is when the calendar may next have something due; it can be
 	// read without the lock.

@@ -38,7 +38,7 @@ func (t *table) find(hash uint64, id string) *record {
 		return nil
 	}
 	r := *t.bucket(index(hash, t.buckets))
-	for r != nil && r.id != id {
+	for r != nil && r.id() != id {
 		r = r.next
 	}
 	return r
@@ -81,7 +81,7 @@ func (t *table) grow(rehash func(id string) uint64) {
 	to := t.bucket(mine)
 	for at := t.bucket(mine - ceil(t.buckets)/2); *at != nil; {
 		r := *at
-		if index(rehash(r.id), t.buckets) != mine {
+		if index(rehash(r.id()), t.buckets) != mine {
 			at = &r.next
 			continue
 		}

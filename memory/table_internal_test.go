@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+func named(id string) *record { return &record{data: id, idLen: uint8(len(id))} }
+
 // TestTable holds the table against a map, through growth and decline.
 func TestTable(t *testing.T) {
 	seed := maphash.MakeSeed()
@@ -16,7 +18,7 @@ func TestTable(t *testing.T) {
 	var tab table
 	model := make(map[string]*record)
 	add := func(id string) {
-		r := &record{id: id}
+		r := named(id)
 		tab.add(hash(id), r, hash)
 		model[id] = r
 	}
@@ -75,7 +77,7 @@ func TestTableCollisions(t *testing.T) {
 	var tab table
 	records := make([]*record, 200)
 	for i := range records {
-		records[i] = &record{id: fmt.Sprint(i)}
+		records[i] = named(fmt.Sprint(i))
 		tab.add(7, records[i], hash)
 	}
 	for i, r := range records {
@@ -88,8 +90,8 @@ func TestTableCollisions(t *testing.T) {
 		if i%2 == 0 {
 			want = nil
 		}
-		if got := tab.find(7, r.id); got != want {
-			t.Fatalf("%s: got %v", r.id, got)
+		if got := tab.find(7, r.id()); got != want {
+			t.Fatalf("%s: got %v", r.id(), got)
 		}
 	}
 }
@@ -136,7 +138,7 @@ func TestBoundedWork(t *testing.T) {
 func TestCalendar(t *testing.T) {
 	var c calendar
 	day := int64(24 * time.Hour)
-	soon, late := &record{id: "soon"}, &record{id: "late"}
+	soon, late := named("soon"), named("late")
 	c.add(soon, 1)
 	c.add(late, 30*day)
 	due := func(now int64) *record {
@@ -144,7 +146,7 @@ func TestCalendar(t *testing.T) {
 		return c.next(now, &budget)
 	}
 	if r := due(slotWidth - 1); r != nil {
-		t.Errorf("before the end of the first slot: got %s", r.id)
+		t.Errorf("before the end of the first slot: got %s", r.id())
 	}
 	for _, now := range []int64{slotWidth, 20 * day, 40 * day} {
 		if r := due(now); r != soon {
@@ -153,7 +155,7 @@ func TestCalendar(t *testing.T) {
 	}
 	c.remove(soon)
 	if r := due(29 * day); r != nil {
-		t.Errorf("before its slot: got %s", r.id)
+		t.Errorf("before its slot: got %s", r.id())
 	}
 	if r := due(31 * day); r != late {
 		t.Errorf("after its slot: got %v, want late", r)
