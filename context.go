@@ -1,6 +1,10 @@
 package session
 
-import "context"
+import (
+	"context"
+
+	"github.com/dormoron/mist"
+)
 
 type contextKey struct{}
 
@@ -11,6 +15,12 @@ type contextKey struct{}
 // error that matches [ErrNotFound]. Of two managers around one request it is the
 // inner one's session.
 func FromContext(ctx context.Context) (Session, error) {
+	if mctx, ok := ctx.(*mist.Context); ok {
+		ctx = nil // its methods panic where there is no request
+		if mctx != nil && mctx.Request != nil {
+			ctx = mctx.Request.Context()
+		}
+	}
 	if ctx == nil {
 		return nil, noMiddlewareError{}
 	}

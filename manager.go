@@ -76,6 +76,9 @@ var (
 	errNoRequest = errors.New("session: Context.Request is nil")
 	errNoWriter  = errors.New("session: Context.ResponseWriter is nil")
 	errNoSession = errors.New("session: Store returned neither a session nor an error")
+
+	errNoToken     = errors.New("session: a session of a TokenStore has no token; a wrapper of sessions needs Unwrap")
+	errHiddenStore = errors.New("session: a Store that is no TokenStore issues tokens; a wrapper of stores needs Unwrap")
 )
 
 // InitSession makes a new session and gives its identifier to the client: log a
@@ -101,8 +104,11 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	carried := Token(s)
-	if err := m.inject(carried, ctx.ResponseWriter); err != nil {
+	carried, err := m.carried(s)
+	if err == nil {
+		err = m.inject(carried, ctx.ResponseWriter)
+	}
+	if err != nil {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(reqctx), cleanupTimeout)
 		defer cancel()
 		return nil, errors.Join(err, m.Store.Remove(cleanup, s.ID()))
@@ -112,13 +118,16 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 }
 
 func (m *Manager) generate(ctx context.Context) (Session, error) {
-	newID := m.NewID
+	newID, valid := m.NewID, validPlainID
 	if newID == nil {
 		newID = uuid.NewString
 	}
+	if _, tokens := m.tokenStore(); tokens {
+		valid = token.ValidID
+	}
 	for tries := 0; ; tries++ {
 		id := newID()
-		if !validPlainID(id) {
+		if !valid(id) {
 			return nil, ErrInvalidID
 		}
 		s, err := m.Store.Generate(ctx, id)
@@ -204,9 +213,9 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if !ok || l.Lifetime() <= 0 {
 		return nil
 	}
-	carried := Token(s)
-	if carried == "" {
-		return nil // put there by the application: no client carries it
+	carried, err := m.carried(s)
+	if err != nil {
+		return nil //nolint:nilerr // put there by the application: no client carries it
 	}
 	if ctx.ResponseWriter == nil {
 		return errNoWriter
@@ -238,6 +247,21 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 		return ErrHeaderWritten
 	}
 	return m.Propagator.Remove(ctx.ResponseWriter)
+}
+
+// carried returns what the client of s carries. Where the store issues tokens it
+// is a token and never an id, or whoever knows the id would be let in; where it
+// does not, a session that has one is of a store whose tokens nothing can open.
+func (m *Manager) carried(s Session) (string, error) {
+	c := Token(s)
+	if _, tokens := m.tokenStore(); !tokens {
+		if c != s.ID() {
+			return "", errHiddenStore
+		}
+	} else if _, _, ok := token.Parse(c); !ok {
+		return "", errNoToken
+	}
+	return c, nil
 }
 
 func (m *Manager) inject(carried string, w http.ResponseWriter) error {

@@ -49,13 +49,15 @@ func (e *entry) wrap(ctx *mist.Context) (before bool) {
 	before, e.wrapped = e.wrapped, true
 	keep := e.slot
 	e.request.mu.Unlock()
-	if before {
-		return true
+	if !before {
+		e.clean(ctx, keep)
+		e.origin = ctx.Request
 	}
-	e.clean(ctx, keep)
-	e.origin = ctx.Request
-	ctx.Request = ctx.Request.WithContext(context.WithValue(ctx.Request.Context(), contextKey{}, e))
-	return false
+	// A middleware in between may have replaced the request's context.
+	if reqctx := ctx.Request.Context(); reqctx.Value(contextKey{}) != e {
+		ctx.Request = ctx.Request.WithContext(context.WithValue(reqctx, contextKey{}, e))
+	}
+	return before
 }
 
 // clean takes everything but keep from under CtxSessionKey.

@@ -29,8 +29,7 @@ type entry struct {
 
 	slot    *slot  // the session of the request; nil: none loaded yet
 	own     slot   // where slot points at first, to save an allocation
-	carried string // the identifier that the client sent, or was given if it sent none
-	missing string // an identifier that the store does not know
+	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
 
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
@@ -177,7 +176,7 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 		case err == nil && s != nil:
 			e.set(mctx, s, carried)
 		case err == ErrNotFound: //nolint:errorlint // only the plain answer; one with a cause may pass
-			e.missing = carried
+			e.carried = carried
 		}
 	}()
 	return e.manager.open(ctx, carried)
@@ -192,7 +191,7 @@ func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 		switch {
 		case e.slot != nil:
 			return e.slot.Session, nil
-		case e.missing == carried:
+		case e.carried == carried:
 			return nil, ErrNotFound
 		case !e.loading:
 			e.loading = true

@@ -18,6 +18,8 @@ func (m *Manager) RequireSession() mist.Middleware {
 			switch {
 			case err == nil:
 				next(ctx)
+			case ctx == nil || ctx.Request == nil || ctx.ResponseWriter == nil:
+				// There is nobody to answer.
 			case m != nil && m.ErrorHandler != nil:
 				m.ErrorHandler(ctx, err)
 			case errors.Is(err, ErrNotFound):

@@ -43,7 +43,11 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if s == nil {
 		return errNoSession
 	}
-	if err := m.inject(Token(s), ctx.ResponseWriter); err != nil {
+	next, err := m.carried(s)
+	if err != nil {
+		return err
+	}
+	if err := m.inject(next, ctx.ResponseWriter); err != nil {
 		return err
 	}
 	// The client has not shown the new token yet: what it sent stays what the

@@ -64,8 +64,12 @@ func (w *writer) WriteString(s string) (int, error) {
 
 // ReadFrom is for [io.Copy], and keeps sendfile working.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	w.wrote.Store(true)
-	return io.Copy(w.ResponseWriter, r)
+	before := w.wrote.Swap(true)
+	n, err := io.Copy(w.ResponseWriter, r)
+	if n == 0 && !before {
+		w.wrote.Store(false) // nothing came, so the header has not gone
+	}
+	return n, err
 }
 
 // Flush is for handlers that ask for an [http.Flusher].

@@ -1,0 +1,249 @@
+package session_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// long lives long enough for what is tested about rotation.
+func long() *memory.Store {
+	return &memory.Store{IdleTimeout: 30 * 24 * time.Hour, AbsoluteTimeout: 30 * 24 * time.Hour}
+}
+
+func TestRotateSession(t *testing.T) {
+	t.Run("renews the token and nothing else", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m, rec := spied()
+			b := &browser{}
+			b.login(t, m, "alice")
+			old := b.cookies[cookieName]
+			time.Sleep(time.Minute)
+			rec.take()
+			var before, after session.Info
+			header := b.visit(t, func(ctx *mist.Context) {
+				s, err := m.GetSession(ctx)
+				if err != nil {
+					t.Fatalf("GetSession: %v", err)
+				}
+				before, _ = session.Describe(s)
+				if err := m.RotateSession(ctx); err != nil {
+					t.Fatalf("RotateSession: %v", err)
+				}
+				if s, err = m.GetSession(ctx); err != nil {
+					t.Fatalf("GetSession: %v", err)
+				}
+				after, _ = session.Describe(s)
+			})
+			if got, want := rec.take(), "extract Open Rotate inject"; got != want {
+				t.Errorf("got calls %q, want %q", got, want)
+			}
+			if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+				t.Errorf("got Set-Cookie %q, want %q", got, want)
+			}
+			if b.cookies[cookieName] == old {
+				t.Error("the token is the old one")
+			}
+			if before != after || after.ID == "" {
+				t.Errorf("got %+v, want %+v", after, before)
+			}
+			b.is(t, m, "alice")
+		})
+	})
+
+	t.Run("hands RotateGrace to the store", func(t *testing.T) {
+		for _, test := range []struct{ set, want time.Duration }{
+			{0, 30 * time.Second}, {time.Minute, time.Minute}, {1, 1}, {24 * time.Hour, 24 * time.Hour},
+		} {
+			m, _ := spied()
+			m.RotateGrace = test.set
+			b := &browser{}
+			b.login(t, m, "alice")
+			b.rotate(t, m)
+			if got := m.Store.(*spyStore).grace; got != test.want {
+				t.Errorf("RotateGrace %v: got %v, want %v", test.set, got, test.want)
+			}
+		}
+	})
+
+	t.Run("nobody", func(t *testing.T) {
+		m, rec := spied()
+		for carried, calls := range map[string]string{
+			"":                                   "extract",
+			"x":                                  "extract",
+			"unknown.ABCDEFGHIJKLMNOPQRSTUVWXYZ": "extract Open",
+		} {
+			b := &browser{map[string]string{cookieName: carried}}
+			header := b.visit(t, func(ctx *mist.Context) {
+				if err := m.RotateSession(ctx); !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("got %v, want ErrNotFound", err)
+				}
+			})
+			if got := rec.take(); got != calls {
+				t.Errorf("got calls %q, want %q", got, calls)
+			}
+			if got := setCookies(header); got != nil {
+				t.Errorf("got Set-Cookie %q, want none", got)
+			}
+		}
+	})
+
+	t.Run("a plain store cannot", func(t *testing.T) {
+		m, rec := spiedPlain()
+		b := &browser{}
+		b.login(t, m, "alice")
+		rec.take()
+		header := b.visit(t, func(ctx *mist.Context) {
+			if err := m.RotateSession(ctx); !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("got %v, want ErrUnsupported", err)
+			}
+		})
+		if got := rec.take(); got != "" {
+			t.Errorf("got calls %q, want none", got)
+		}
+		if got := setCookies(header); got != nil {
+			t.Errorf("got Set-Cookie %q, want none", got)
+		}
+		b.is(t, m, "alice")
+	})
+
+	t.Run("after the header is out nothing is rotated", func(t *testing.T) {
+		m, rec := spied()
+		b := &browser{}
+		b.login(t, m, "alice")
+		rec.take()
+		b.visit(t, through(func(ctx *mist.Context) {
+			ctx.ResponseWriter.WriteHeader(204)
+			if err := m.RotateSession(ctx); !errors.Is(err, session.ErrHeaderWritten) {
+				t.Errorf("got %v, want ErrHeaderWritten", err)
+			}
+		}, m.Middleware()))
+		if got, want := rec.take(), "extract Open"; got != want {
+			t.Errorf("got calls %q, want %q", got, want)
+		}
+		b.is(t, m, "alice")
+	})
+}
+
+func TestRotateSessionGrace(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Second, time.Hour} {
+		t.Run(grace.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, _ := spiedWith(long(), &cookie.Propagator{})
+				m.RotateGrace = grace
+				if grace == 0 {
+					grace = 30 * time.Second
+				}
+				b := &browser{}
+				b.login(t, m, "alice")
+				old := b.tab()
+				b.rotate(t, m)
+				time.Sleep(7 * 24 * time.Hour)
+				old.is(t, m, "alice") // the new one was not seen
+				time.Sleep(7 * 24 * time.Hour)
+				old.is(t, m, "alice")
+
+				b.is(t, m, "alice") // the new one is seen
+				time.Sleep(grace - time.Millisecond)
+				b.is(t, m, "alice") // seen again: the grace does not begin anew
+				old.is(t, m, "alice")
+				time.Sleep(time.Millisecond)
+				old.is(t, m, "")
+				b.is(t, m, "alice")
+				old.visit(t, func(ctx *mist.Context) {
+					if err := m.RotateSession(ctx); !errors.Is(err, session.ErrNotFound) {
+						t.Errorf("RotateSession with the dead token: got %v, want ErrNotFound", err)
+					}
+				})
+				b.is(t, m, "alice")
+			})
+		})
+	}
+}
+
+func TestRotateSessionLostResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, _ := spiedWith(long(), &cookie.Propagator{})
+		b := &browser{}
+		b.login(t, m, "alice")
+		for range 5 {
+			b.answer(t.Context(), func(ctx *mist.Context) {
+				if err := m.RotateSession(ctx); err != nil {
+					t.Errorf("RotateSession: %v", err)
+				}
+			})
+			time.Sleep(24 * time.Hour)
+			b.is(t, m, "alice")
+		}
+		old := b.tab()
+		b.rotate(t, m)
+		b.is(t, m, "alice")
+		time.Sleep(30 * time.Second)
+		b.is(t, m, "alice")
+		old.is(t, m, "")
+	})
+}
+
+func TestRotateSessionTwice(t *testing.T) {
+	t.Run("in one request", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m, _ := spiedWith(long(), &cookie.Propagator{})
+			b := &browser{}
+			b.login(t, m, "alice")
+			old := b.tab()
+			header := b.visit(t, func(ctx *mist.Context) {
+				for range 3 {
+					if err := m.RotateSession(ctx); err != nil {
+						t.Errorf("RotateSession: %v", err)
+					}
+				}
+			})
+			if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+				t.Errorf("got Set-Cookie %q, want %q", got, want)
+			}
+			time.Sleep(24 * time.Hour)
+			old.is(t, m, "alice")
+			b.is(t, m, "alice")
+			time.Sleep(30 * time.Second)
+			old.is(t, m, "")
+			b.is(t, m, "alice")
+		})
+	})
+
+	t.Run("in two requests", func(t *testing.T) {
+		m, _ := spied()
+		b := &browser{}
+		b.login(t, m, "alice")
+		for range 300 {
+			b.rotate(t, m)
+		}
+		b.is(t, m, "alice")
+	})
+
+	t.Run("after InitSession in its request", func(t *testing.T) {
+		m, _ := spied()
+		b := &browser{}
+		b.login(t, m, "mallory")
+		b.visit(t, func(ctx *mist.Context) {
+			s, err := m.InitSession(ctx)
+			if err != nil {
+				t.Fatalf("InitSession: %v", err)
+			}
+			if err := m.RotateSession(ctx); err != nil {
+				t.Errorf("RotateSession: %v", err)
+			}
+			if err := s.Set(ctx.Request.Context(), "name", "alice"); err != nil {
+				t.Errorf("Set: %v", err)
+			}
+		})
+		b.is(t, m, "alice")
+	})
+}

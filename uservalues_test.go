@@ -1,0 +1,269 @@
+package session_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// pooled is a visit with the UserValues that an earlier request left behind, as
+// mist's pool hands them on.
+func (b *browser) pooled(t *testing.T, left map[string]any, handler mist.HandleFunc) {
+	t.Helper()
+	handler(&mist.Context{Request: b.request(t.Context()), ResponseWriter: httptest.NewRecorder(), UserValues: left})
+}
+
+func TestUserValuesOfEarlierRequest(t *testing.T) {
+	for name, setup := range map[string]func() (*session.Manager, *recorder){"token": spied, "plain": spiedPlain} {
+		m, _ := setup()
+		alice, bob, nobody := &browser{}, &browser{}, &browser{}
+		alice.login(t, m, "alice")
+		bob.login(t, m, "bob")
+		var left map[string]any
+		for flow, use := range map[string]mist.HandleFunc{
+			"GetSession":  func(ctx *mist.Context) { _, _ = m.GetSession(ctx) },
+			"InitSession": func(ctx *mist.Context) { _, _ = m.InitSession(ctx) },
+		} {
+			alice.visit(t, func(ctx *mist.Context) { use(ctx); left = ctx.UserValues })
+			if left["session"] == nil {
+				t.Errorf("%s/%s: nothing was left behind, so this shows nothing", name, flow)
+			}
+			nobody.pooled(t, left, func(ctx *mist.Context) {
+				if s, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) || s != nil {
+					t.Errorf("%s/%s: nobody: got a session %t, %v, want ErrNotFound", name, flow, s != nil, err)
+				}
+			})
+			bob.pooled(t, left, func(ctx *mist.Context) {
+				if got, err := nameOf(ctx, m); got != "bob" || err != nil {
+					t.Errorf("%s/%s: bob: got %q, %v", name, flow, got, err)
+				}
+			})
+		}
+	}
+}
+
+func TestUserValuesJunk(t *testing.T) {
+	for _, junk := range []any{
+		nil, 42, "session",
+		[]byte{1},
+		map[string]any{"ID": "x"},
+		struct{}{},
+		&struct{}{},
+		func() {},
+		[]func(){nil},
+		errors.New("x"), &session.Manager{},
+	} {
+		m, _ := spied()
+		alice, nobody := &browser{}, &browser{}
+		alice.login(t, m, "alice")
+		values := map[string]any{"session": junk, "other": "kept"}
+		nobody.pooled(t, values, func(ctx *mist.Context) {
+			if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%T: nobody: got %v, want ErrNotFound", junk, err)
+			}
+		})
+		values["session"] = junk
+		alice.pooled(t, values, through(func(ctx *mist.Context) {
+			if got, err := nameOf(ctx, m); got != "alice" || err != nil {
+				t.Errorf("%T: alice: got %q, %v", junk, got, err)
+			}
+			ctx.UserValues["session"] = junk
+			if got, err := nameOf(ctx, m); got != "alice" || err != nil {
+				t.Errorf("%T: alice again: got %q, %v", junk, got, err)
+			}
+		}, m.Middleware()))
+		if values["other"] != "kept" {
+			t.Errorf("%T: an entry of somebody else's is gone", junk)
+		}
+	}
+}
+
+// What the application puts under CtxSessionKey is the session of the request.
+func TestUserValuesByHand(t *testing.T) {
+	byID := func(t *testing.T, m *session.Manager) session.Session {
+		s, err := m.Store.Get(t.Context(), "hand")
+		if err != nil {
+			t.Fatalf("Get: %v", err)
+		}
+		return s
+	}
+	for _, test := range []struct {
+		name string
+		make func(t *testing.T, m *session.Manager) session.Session
+	}{
+		{"loaded by id", byID},
+		{"wrapped, with capabilities", func(t *testing.T, m *session.Manager) session.Session { return wrapped{byID(t, m)} }},
+		{"wrapped, without", func(t *testing.T, m *session.Manager) session.Session { return opaque{byID(t, m)} }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, rec := spiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
+			m.NewID = func() string { return "hand" }
+			(&browser{}).login(t, m, "hand")
+			m.NewID = nil
+			alice := &browser{}
+			alice.login(t, m, "alice")
+
+			for _, late := range []bool{false, true} {
+				var left map[string]any
+				header := alice.visit(t, func(ctx *mist.Context) {
+					if late {
+						if name, err := nameOf(ctx, m); name != "alice" || err != nil {
+							t.Errorf("before: got %q, %v", name, err)
+						}
+					}
+					s := test.make(t, m)
+					if ctx.UserValues == nil {
+						ctx.UserValues = make(map[string]any)
+					}
+					ctx.UserValues["session"] = s
+					rec.take()
+					for range 2 {
+						if got, err := m.GetSession(ctx); got != s || err != nil {
+							t.Errorf("late=%t: got another session (%v)", late, err)
+						}
+					}
+					if got := rec.take(); got != "" {
+						t.Errorf("late=%t: got calls %q, want none", late, got)
+					}
+					if err := m.RefreshSession(ctx); err != nil {
+						t.Errorf("late=%t: RefreshSession: %v", late, err)
+					}
+					if got, want := rec.take(), "Refresh"; got != want {
+						t.Errorf("late=%t: got calls %q, want %q", late, got, want)
+					}
+					if err := m.RotateSession(ctx); !errors.Is(err, errors.ErrUnsupported) {
+						t.Errorf("late=%t: RotateSession: got %v, want ErrUnsupported", late, err)
+					}
+					left = ctx.UserValues
+				})
+				if got := setCookies(header); got != nil {
+					t.Errorf("late=%t: got Set-Cookie %q, want none: no client carries it", late, got)
+				}
+				(&browser{}).pooled(t, left, func(ctx *mist.Context) {
+					if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+						t.Errorf("late=%t: the next request: got %v, want ErrNotFound", late, err)
+					}
+				})
+				if name, err := alice.name(t, m); name != "alice" || err != nil {
+					t.Errorf("late=%t: the next request of alice: got %q, %v", late, name, err)
+				}
+			}
+
+			alice.visit(t, func(ctx *mist.Context) {
+				ctx.UserValues = map[string]any{"session": test.make(t, m)}
+				if err := m.RemoveSession(ctx); err != nil {
+					t.Errorf("RemoveSession: %v", err)
+				}
+				if ctx.UserValues["session"] != nil {
+					t.Error("the session is still in UserValues")
+				}
+			})
+			if _, err := m.Store.Get(t.Context(), "hand"); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("after RemoveSession: got %v, want ErrNotFound", err)
+			}
+		})
+	}
+}
+
+// Two managers with one CtxSessionKey serve one request, each with its own
+// cookie and store.
+func TestTwoManagers(t *testing.T) {
+	setup := func(t *testing.T) (a, b *session.Manager, recA, recB *recorder, visitor *browser) {
+		a, recA = spiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-a"})
+		b, recB = spiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-b"})
+		visitor = &browser{}
+		visitor.login(t, a, "alice")
+		visitor.login(t, b, "bob")
+		if got := len(visitor.cookies); got != 2 {
+			t.Fatalf("got %d cookies, want 2", got)
+		}
+		recA.take()
+		recB.take()
+		return a, b, recA, recB, visitor
+	}
+	check := func(t *testing.T, ctx *mist.Context, m *session.Manager, want string) {
+		t.Helper()
+		if got, err := nameOf(ctx, m); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+
+	t.Run("by turns", func(t *testing.T) {
+		a, b, recA, recB, visitor := setup(t)
+		visitor.visit(t, func(ctx *mist.Context) {
+			for range 3 {
+				check(t, ctx, a, "alice")
+				check(t, ctx, b, "bob")
+			}
+			if got, want := recA.take()+" "+recB.take(), "extract Open extract Open"; got != want {
+				t.Errorf("got calls %q, want %q", got, want)
+			}
+			if err := a.RemoveSession(ctx); err != nil {
+				t.Errorf("RemoveSession: %v", err)
+			}
+			if _, err := a.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("the one removed: got %v, want ErrNotFound", err)
+			}
+			check(t, ctx, b, "bob")
+			if _, err := a.InitSession(ctx); err != nil {
+				t.Errorf("InitSession: %v", err)
+			}
+			check(t, ctx, a, "")
+			check(t, ctx, b, "bob")
+		})
+	})
+
+	t.Run("one knows nobody", func(t *testing.T) {
+		a, b, _, _, visitor := setup(t)
+		delete(visitor.cookies, "__Host-b")
+		visitor.visit(t, func(ctx *mist.Context) {
+			for range 2 {
+				check(t, ctx, a, "alice")
+				if _, err := b.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("got %v, want ErrNotFound", err)
+				}
+			}
+		})
+	})
+
+	t.Run("at once", func(t *testing.T) {
+		for _, ms := range [][]bool{{false, false}, {true, true}, {true, false}} {
+			a, b, recA, recB, visitor := setup(t)
+			var around []mist.Middleware
+			for i, m := range []*session.Manager{a, b} {
+				if ms[i] {
+					around = append(around, m.Middleware())
+				}
+			}
+			for range 50 {
+				visitor.visit(t, through(func(ctx *mist.Context) {
+					var all sync.WaitGroup
+					for range 8 {
+						all.Go(func() { check(t, ctx, a, "alice") })
+						all.Go(func() { check(t, ctx, b, "bob") })
+					}
+					all.Wait()
+				}, around...))
+				for _, rec := range []*recorder{recA, recB} {
+					opened := 0
+					for _, op := range rec.all() {
+						if op == "Open" {
+							opened++
+						}
+					}
+					if rec.take(); opened != 1 {
+						t.Errorf("a store was asked %d times, want once", opened)
+					}
+				}
+			}
+		}
+	})
+}
