@@ -6,12 +6,12 @@ import (
 )
 
 // A calendar knows which records may have expired without looking at all of
-// them: every record is in the list of the slot in which its deadline lay when
+// them: every record is in the slot in which its deadline lay when
 // it was put there. A refresh does not move it; when its slot has ended it is
 // either expired or put into the slot of its new deadline.
 type calendar struct {
-	slots map[int64]*record // the first of each list; nil: empty by now
-	order slotHeap          // the slots there are, each once
+	slots map[int64][]*record // in no order; empty ones stay until they end
+	order slotHeap            // the slots there are, each once
 }
 
 // slotWidth is how long after its deadline a record may keep its memory, if
@@ -20,38 +20,36 @@ const slotWidth = int64(250 * time.Millisecond)
 
 func (c *calendar) add(r *record, deadline int64) {
 	if c.slots == nil {
-		c.slots = make(map[int64]*record)
+		c.slots = make(map[int64][]*record)
 	}
 	r.due = deadline / slotWidth
-	first, known := c.slots[r.due]
+	slot, known := c.slots[r.due]
 	if !known {
 		heap.Push(&c.order, r.due)
 	}
-	r.previous, r.later = nil, first
-	if first != nil {
-		first.previous = r
-	}
-	c.slots[r.due] = r
+	r.place = int32(len(slot)) //nolint:gosec // a slot of a shard is 250 ms of sessions
+	c.slots[r.due] = append(slot, r)
 }
 
+// remove takes out a record; the last of its slot takes its place.
 func (c *calendar) remove(r *record) {
-	if r.previous != nil {
-		r.previous.later = r.later
-	} else {
-		c.slots[r.due] = r.later
+	slot := c.slots[r.due]
+	last := len(slot) - 1
+	slot[r.place] = slot[last]
+	slot[r.place].place = r.place
+	slot[last] = nil
+	if slot = slot[:last]; last == 0 {
+		slot = nil
 	}
-	if r.later != nil {
-		r.later.previous = r.previous
-	}
-	r.later, r.previous = nil, nil
+	c.slots[r.due] = slot
 }
 
 // next returns a record whose slot has ended by now, or nil. It gives up empty
 // slots that have ended, for a unit of budget each.
 func (c *calendar) next(now int64, budget *int) *record {
 	for len(c.order) > 0 && c.order[0] < now/slotWidth && *budget > 0 {
-		if r := c.slots[c.order[0]]; r != nil {
-			return r
+		if slot := c.slots[c.order[0]]; len(slot) > 0 {
+			return slot[len(slot)-1]
 		}
 		delete(c.slots, c.order[0])
 		heap.Pop(&c.order)

@@ -16,11 +16,9 @@ type record struct {
 	seen    int64       // the last Refresh
 	idLen   uint8       // never changes
 	dead    bool        // removed: nobody writes to it any more
-
-	next     *record // in its bucket of the table
-	due      int64   // the slot of the calendar it is in
-	later    *record // the list of that slot
-	previous *record
+	place   int32       // in its slot of the calendar
+	due     int64       // its slot of the calendar
+	next    *record     // in its bucket of the table
 }
 
 func (r *record) id() string { return r.data[:r.idLen] }

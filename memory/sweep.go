@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,13 +85,12 @@ func (st *Store) sweepOnce(sh *shard, now int64, budget int) (removed int, done 
 func (st *Store) sweepSlot(sh *shard, now int64) (removed int) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for r := sh.calendar.slots[now/slotWidth]; r != nil; {
-		later := r.later
+	// From the end, because what is dropped leaves its place to the last.
+	for _, r := range slices.Backward(sh.calendar.slots[now/slotWidth]) {
 		if now >= st.deadline(r) {
 			st.drop(sh, r)
 			removed++
 		}
-		r = later
 	}
 	return removed
 }
