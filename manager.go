@@ -210,12 +210,12 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		return err
 	}
 	l, ok := unwrap[Lasting](m.Propagator)
-	if !ok || l.Lifetime() <= 0 {
-		return nil
+	if !ok || l.Lifetime() <= 0 || m.entry(ctx).sent() == "" {
+		return nil // or put there by the application: this client does not carry it
 	}
 	carried, err := m.carried(s)
 	if err != nil {
-		return nil //nolint:nilerr // put there by the application: no client carries it
+		return err
 	}
 	if ctx.ResponseWriter == nil {
 		return errNoWriter

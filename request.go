@@ -148,6 +148,14 @@ func (e *entry) publish(ctx *mist.Context) {
 	ctx.UserValues[e.manager.ctxSessionKey()] = e.slot
 }
 
+// sent returns what the client carries; nothing where the application put the
+// session there.
+func (e *entry) sent() string {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	return e.carried
+}
+
 // drop forgets the session of the request.
 func (e *entry) drop(ctx *mist.Context) {
 	e.request.mu.Lock()

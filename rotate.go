@@ -56,9 +56,3 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	e.put(ctx, s, carried)
 	return nil
 }
-
-func (e *entry) sent() string {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	return e.carried
-}

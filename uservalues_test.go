@@ -173,6 +173,39 @@ func TestUserValuesByHand(t *testing.T) {
 	}
 }
 
+// A session that came by another way than the cookie does not become a cookie:
+// one that the application opened for a bearer token, say.
+func TestUserValuesByHandIsNotPromoted(t *testing.T) {
+	for kind, issue := range map[string]func() (*session.Manager, *recorder){"token": spied, "plain": spiedPlain} {
+		m, rec := issue()
+		m.Propagator = &spyPropagator{Propagator: &cookie.Propagator{MaxAge: time.Hour}, recorder: rec}
+		bearer := &browser{}
+		bearer.login(t, m, "bearer")
+		carried := bearer.cookies[cookieName]
+		header := (&browser{}).visit(t, func(ctx *mist.Context) {
+			var (
+				s   session.Session
+				err error
+			)
+			if ts, ok := m.Store.(session.TokenStore); ok {
+				s, err = ts.Open(ctx.Request.Context(), carried)
+			} else {
+				s, err = m.Store.Get(ctx.Request.Context(), carried)
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+			ctx.UserValues = map[string]any{"session": s}
+			if err := m.RefreshSession(ctx); err != nil {
+				t.Errorf("%s: RefreshSession: %v", kind, err)
+			}
+		})
+		if got := len(header["Set-Cookie"]); got != 0 {
+			t.Errorf("%s: got %d Set-Cookie, want none", kind, got)
+		}
+	}
+}
+
 // Two managers with one CtxSessionKey serve one request, each with its own
 // cookie and store.
 func TestTwoManagers(t *testing.T) {

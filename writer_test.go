@@ -59,6 +59,10 @@ var writes = []struct {
 	{"io.Copy of what fails", false, func(ctx *mist.Context) {
 		_, _ = io.Copy(ctx.ResponseWriter, iotest.ErrReader(errors.New("disk")))
 	}},
+	{"Write, then io.Copy of nothing", true, func(ctx *mist.Context) {
+		_, _ = ctx.ResponseWriter.Write([]byte("x"))
+		_, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader("")})
+	}},
 	{"RespondWithJSON", true, func(ctx *mist.Context) { _ = ctx.RespondWithJSON(http.StatusOK, 1) }},
 	{"AbortWithStatus", true, func(ctx *mist.Context) { ctx.AbortWithStatus(http.StatusForbidden) }},
 	{"http.Redirect", true, func(ctx *mist.Context) {

@@ -26,13 +26,18 @@ func block(t *testing.T, readme, language string) string {
 	return code
 }
 
-func readme(t *testing.T) string {
+// readmes returns the text of the README in every language, by file name.
+func readmes(t *testing.T) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	all := make(map[string]string)
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		b, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(b)
 	}
-	return string(b)
+	return all
 }
 
 // TestReadmeProgram: the program in the README is this one.
@@ -41,15 +46,23 @@ func TestReadmeProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := block(t, readme(t), "go"); got != string(program) {
-		t.Error("the program in README.md is not examples/hello/main.go")
+	for name, readme := range readmes(t) {
+		if block(t, readme, "go") != string(program) {
+			t.Errorf("the program in %s is not examples/hello/main.go", name)
+		}
 	}
 }
 
 // TestReadmeTranscript runs the program and repeats the transcript of the
 // README against it: commands, headers and bodies.
 func TestReadmeTranscript(t *testing.T) {
-	transcript := block(t, readme(t), "console")
+	for name, readme := range readmes(t) {
+		t.Run(name, func(t *testing.T) { replay(t, block(t, readme, "console")) })
+	}
+}
+
+func replay(t *testing.T, transcript string) {
+	t.Helper()
 	server := httptest.NewServer(site())
 	defer server.Close()
 	jar, err := cookiejar.New(nil)
