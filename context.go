@@ -11,9 +11,14 @@ type contextKey struct{}
 // FromContext returns the session of the request that ctx belongs to, for code
 // that has no mist context. It needs [Manager.Middleware] around the request,
 // loads the session on first use, and gives the same Session as
-// [Manager.GetSession], with the same errors. A context of no such request is an
-// error that matches [ErrNotFound]. Of two managers around one request it is the
-// inner one's session.
+// [Manager.GetSession], with the same errors. (One that the application put
+// under CtxSessionKey by hand is seen after the first GetSession.) Of two managers
+// around one request it is the inner one's session.
+//
+// ctx is the context of the request, one derived from it, or the *mist.Context
+// itself; not what its Context method returns, which mist made before any
+// middleware ran. A context of no such request is an error that matches
+// [ErrNotFound].
 func FromContext(ctx context.Context) (Session, error) {
 	if mctx, ok := ctx.(*mist.Context); ok {
 		ctx = nil // its methods panic where there is no request

@@ -94,7 +94,7 @@ func TestFromContext(t *testing.T) {
 		b := &browser{}
 		b.login(t, m, "bob")
 		rec.take()
-		visit(t, b, "extract Open Remove clear extract Open", func(ctx *mist.Context) {
+		visit(t, b, "extract Open Remove clear extract", func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {
 				t.Fatalf("RemoveSession: %v", err)
 			}

@@ -31,6 +31,7 @@ type entry struct {
 	own     slot   // where slot points at first, to save an allocation
 	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
 
+	removed bool // by RemoveSession: whatever the client sent, nobody is logged in
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
@@ -127,7 +128,8 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 }
 
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {
-	if e.carried = carried; e.own.Session == nil {
+	e.carried, e.removed = carried, false
+	if e.own.Session == nil {
 		e.own.Session = s
 		e.slot = &e.own
 	} else {
@@ -156,11 +158,11 @@ func (e *entry) sent() string {
 	return e.carried
 }
 
-// drop forgets the session of the request.
+// drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
-	e.slot, e.carried = nil, ""
+	e.slot, e.carried, e.removed = nil, "", true
 	delete(ctx.UserValues, e.manager.ctxSessionKey())
 }
 
@@ -199,7 +201,7 @@ func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 		switch {
 		case e.slot != nil:
 			return e.slot.Session, nil
-		case e.carried == carried:
+		case e.removed || e.carried == carried:
 			return nil, ErrNotFound
 		case !e.loading:
 			e.loading = true
