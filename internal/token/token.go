@@ -70,9 +70,14 @@ var classes = func() (t [256]byte) {
 	return t
 }()
 
-// all reports whether every byte of s is of the class. It never stops early,
-// which is faster for what is valid; lengths are checked before.
+// all reports whether every byte of s is of the class. It never stops early, and
+// takes eight at a time: every request pays for it, and what is valid pays less
+// than half so.
 func all(s string, class byte) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		class &= classes[s[0]] & classes[s[1]] & classes[s[2]] & classes[s[3]] &
+			classes[s[4]] & classes[s[5]] & classes[s[6]] & classes[s[7]]
+	}
 	for i := range len(s) {
 		class &= classes[s[i]]
 	}
