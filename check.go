@@ -20,6 +20,15 @@ func (m *Manager) Check() error {
 	if isNil(m.Propagator) {
 		return errors.New("session: Manager.Propagator is nil")
 	}
+	for st := m.Store; ; {
+		w, ok := st.(interface{ Unwrap() Store })
+		if !ok {
+			break
+		}
+		if st = w.Unwrap(); isNil(st) {
+			return errors.New("session: Manager.Store wraps a nil Store")
+		}
+	}
 	if m.RotateGrace < 0 || m.RotateGrace > maxRotateGrace {
 		return errors.New("session: Manager.RotateGrace is negative or over a day")
 	}
@@ -39,13 +48,17 @@ type checker interface {
 	Check() error
 }
 
-// isNil also finds the nil pointer inside an interface that is not nil.
+// isNil also finds the nil pointer, map or function inside an interface that is
+// not nil.
 func isNil(v any) bool {
-	if v == nil {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
 		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Chan, reflect.Slice:
+		return r.IsNil()
+	default:
+		return false
 	}
-	r := reflect.ValueOf(v)
-	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // usable is the validation on first use.

@@ -236,7 +236,7 @@ func TestManagerPropagatorFails(t *testing.T) {
 		calls string
 		alive bool
 	}{
-		{"RefreshSession", "inject", "extract Open Refresh inject", true},
+		{"RefreshSession", "inject", "extract Open Refresh Open inject", true},
 		{"RotateSession", "inject", "extract Open Rotate inject", true},
 		{"RemoveSession", "clear", "extract Open Remove clear", false},
 	} {

@@ -84,7 +84,8 @@ var (
 // InitSession makes a new session and gives its identifier to the client: log a
 // user in with it. It always makes a new one, also when the request has one
 // already (that is what makes it safe at login: an identifier that somebody
-// planted stays worthless, ASVS 5.0, 7.2.4).
+// planted stays worthless, ASVS 5.0, 7.2.4). An earlier session lives on; whoever
+// had one to log in with ends it by its id, as examples/login does.
 //
 // The Set-Cookie is in the response header when it returns, so it comes before
 // anything that writes the response; behind the Middleware it is
@@ -96,7 +97,7 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
 	}
-	if headerWritten(ctx.ResponseWriter) {
+	if m.headerWritten(ctx) {
 		return nil, ErrHeaderWritten
 	}
 	reqctx := ctx.Request.Context()
@@ -106,7 +107,7 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	}
 	carried, err := m.carried(s)
 	if err == nil {
-		err = m.inject(carried, ctx.ResponseWriter)
+		err = m.inject(ctx, carried)
 	}
 	if err != nil {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(reqctx), cleanupTimeout)
@@ -210,17 +211,32 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		return err
 	}
 	l, ok := unwrap[Lasting](m.Propagator)
-	if !ok || l.Lifetime() <= 0 || m.entry(ctx).sent() == "" {
+	sent := m.entry(ctx).sent()
+	if !ok || l.Lifetime() <= 0 || sent == "" {
 		return nil // or put there by the application: this client does not carry it
+	}
+	if ctx.ResponseWriter == nil {
+		return errNoWriter
+	}
+	if m.headerWritten(ctx) {
+		return ErrHeaderWritten
+	}
+	if ts, tokens := m.tokenStore(); tokens {
+		// Others may have rotated since this request was loaded: an old token
+		// must not take the place of the newest in the browser.
+		s, err = ts.Open(ctx.Request.Context(), sent)
+		if errors.Is(err, ErrNotFound) {
+			return nil // its time is over, so the client has a newer one
+		}
+		if err != nil {
+			return err
+		}
 	}
 	carried, err := m.carried(s)
 	if err != nil {
 		return err
 	}
-	if ctx.ResponseWriter == nil {
-		return errNoWriter
-	}
-	return m.inject(carried, ctx.ResponseWriter)
+	return m.inject(ctx, carried)
 }
 
 // RemoveSession ends the session of the request: it logs the user out. When it
@@ -243,7 +259,7 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 		return err
 	}
 	m.entry(ctx).drop(ctx)
-	if headerWritten(ctx.ResponseWriter) {
+	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
 	return m.Propagator.Remove(ctx.ResponseWriter)
@@ -264,11 +280,11 @@ func (m *Manager) carried(s Session) (string, error) {
 	return c, nil
 }
 
-func (m *Manager) inject(carried string, w http.ResponseWriter) error {
-	if headerWritten(w) {
+func (m *Manager) inject(ctx *mist.Context, carried string) error {
+	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return m.Propagator.Inject(carried, w)
+	return m.Propagator.Inject(carried, ctx.ResponseWriter)
 }
 
 // tokenStore returns the store's capability to open sessions by token. There is

@@ -226,7 +226,7 @@ func TestManagerRefreshSession(t *testing.T) {
 	}{
 		{"a browser-session cookie is left alone", 0, "extract Open Refresh", nil},
 		{
-			"a cookie with a lifetime is renewed", time.Hour, "extract Open Refresh inject",
+			"a cookie with a lifetime is renewed", time.Hour, "extract Open Refresh Open inject",
 			[]string{"__Host-Http-session=TOKEN; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"},
 		},
 	} {

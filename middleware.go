@@ -31,6 +31,7 @@ func (m *Manager) Middleware() mist.Middleware {
 			}
 			// The handler may replace what ctx holds; the state stays this one.
 			e, w := m.entry(ctx), track(ctx)
+			e.writer = w
 			defer func() {
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {

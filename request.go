@@ -37,6 +37,7 @@ type entry struct {
 
 	wrapped bool          // the Middleware is around the request
 	origin  *http.Request // as the Middleware got it, for FromContext
+	writer  *writer       // that the Middleware put in place
 }
 
 // A slot is what stands under CtxSessionKey in UserValues. Its type tells an
@@ -110,7 +111,11 @@ func (e *entry) cached(ctx *mist.Context) Session {
 			return v.Session
 		}
 	case Session:
-		e.set(ctx, v, "")
+		carried := ""
+		if e.slot != nil && same(v, e.slot.Session) {
+			carried = e.carried // it is the one of this request
+		}
+		e.set(ctx, v, carried)
 		return v
 	}
 	if e.slot == nil {
@@ -118,6 +123,10 @@ func (e *entry) cached(ctx *mist.Context) Session {
 	}
 	e.publish(ctx)
 	return e.slot.Session
+}
+
+func same(a, b Session) bool {
+	return reflect.TypeOf(a).Comparable() && a == b
 }
 
 // put makes s the session of the request.
@@ -183,6 +192,8 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 		switch {
 		case e.slot != nil: // InitSession was faster
 			s, err = e.slot.Session, nil
+		case e.removed: // and so was RemoveSession
+			s, err = nil, ErrNotFound
 		case err == nil && s != nil:
 			e.set(mctx, s, carried)
 		case err == ErrNotFound: //nolint:errorlint // only the plain answer; one with a cause may pass

@@ -8,7 +8,8 @@ import "github.com/dormoron/mist"
 // The old token stays good until the new one was first seen, and then for
 // RotateGrace, so requests that are under way go on, a response that got lost
 // logs nobody out, and repeating it is harmless: whoever rotates with the same
-// old token is given the same new one.
+// old token is given the same new one. From here on GetSession returns a new
+// [Session] for this request, loaded by the rotation.
 //
 // Errors as for GetSession; [errors.ErrUnsupported]: the store is no
 // [TokenStore]; [ErrHeaderWritten]: the response is out, nothing was rotated.
@@ -29,7 +30,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if carried == "" {
 		return unsupported("RotateSession of a session that no client carries")
 	}
-	if headerWritten(ctx.ResponseWriter) {
+	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
 	grace := m.RotateGrace
@@ -47,7 +48,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.inject(next, ctx.ResponseWriter); err != nil {
+	if err := m.inject(ctx, next); err != nil {
 		return err
 	}
 	// The client has not shown the new token yet: what it sent stays what the

@@ -9,8 +9,11 @@ type Tokener interface {
 }
 
 // Token returns what the client of s carries: its token, or its id where s is
-// no [Tokener].
+// no [Tokener]. It is empty for no session.
 func Token(s Session) string {
+	if s == nil {
+		return ""
+	}
 	if t, ok := unwrap[Tokener](s); ok {
 		return t.Token()
 	}

@@ -7,7 +7,7 @@ type Updater interface {
 	// Update replaces the value that is stored under key now by f of it, in one
 	// step: no increment is lost however many run at once. old is nil where the
 	// key is absent. f runs again when another write of the key came between; it
-	// must not have effects of its own. An error of f is returned as it is and
+	// must not have effects of its own, least of all on this key. An error of f is returned as it is and
 	// changes nothing. Other errors as for Set.
 	Update(ctx context.Context, key string, f func(old any) (any, error)) error
 }

@@ -30,10 +30,15 @@ func track(ctx *mist.Context) *writer {
 	return w
 }
 
-// headerWritten reports whether the header is known to be out.
-func headerWritten(w http.ResponseWriter) bool {
-	t, ok := unwrap[*writer](w)
-	return ok && t.wrote.Load()
+// headerWritten reports whether the header is known to be out: by the writer in
+// the request's context, or by the one that the Middleware put there, if another
+// that hides it has taken its place.
+func (m *Manager) headerWritten(ctx *mist.Context) bool {
+	w, ok := unwrap[*writer](ctx.ResponseWriter)
+	if !ok {
+		w = m.entry(ctx).writer
+	}
+	return w != nil && w.wrote.Load()
 }
 
 // Unwrap is for [http.ResponseController].

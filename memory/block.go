@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/mist-contrib/session/internal/values"
@@ -70,27 +69,31 @@ func (b block) all() iter.Seq2[string, string] {
 	}
 }
 
-// A change is new values (encoded, a block themselves) and keys to take out.
+// decode decodes a value of the block. Small values of a large block are copied
+// first, or who keeps one would keep the block.
+func (b block) decode(encoded string) (any, error) {
+	if len(b) > 1024 && len(encoded) < len(b)/2 {
+		encoded = strings.Clone(encoded)
+	}
+	return values.Decode(encoded)
+}
+
+// A change is new values (encoded, a block themselves), behind the ones that
+// stay, and the keys whose old values go: one, many, or all.
 type change struct {
 	set   block
+	key   *string
+	keys  map[string]bool
 	clear bool
-	del   []string
 	only  func(now block) bool // nil: make it whatever is stored now
 }
 
 // errChanged means that the only of a change said no.
 var errChanged = errors.New("memory: value changed meanwhile")
 
-// drops reports whether the change takes key out or replaces it.
+// drops reports whether the change takes out what is stored under key.
 func (c *change) drops(key string) bool {
-	if c.clear {
-		return true
-	}
-	if slices.Contains(c.del, key) {
-		return true
-	}
-	_, ok := c.set.get(key)
-	return ok
+	return c.clear || c.key != nil && *c.key == key || c.keys[key]
 }
 
 // with returns the block after the change, behind prefix.

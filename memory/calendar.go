@@ -14,20 +14,28 @@ type calendar struct {
 	order slotHeap            // the slots there are, each once
 }
 
-// slotWidth is how long after its deadline a record may keep its memory, if
-// there are calls to sweep it.
-const slotWidth = int64(250 * time.Millisecond)
+// A slot is as long as a record may keep its memory after its deadline, if there
+// are calls to sweep it; and no timeout is more than maxSlots long, because a
+// slot stays until it ends.
+const (
+	minSlot  = 250 * time.Millisecond
+	maxSlots = 4096
+)
 
-func (c *calendar) add(r *record, deadline int64) {
+func slotWidth(idle time.Duration) int64 {
+	return int64(max(minSlot, idle/maxSlots))
+}
+
+func (c *calendar) add(r *record, slotOfDeadline int64) {
 	if c.slots == nil {
 		c.slots = make(map[int64][]*record)
 	}
-	r.due = deadline / slotWidth
+	r.due = slotOfDeadline
 	slot, known := c.slots[r.due]
 	if !known {
 		heap.Push(&c.order, r.due)
 	}
-	r.place = int32(len(slot)) //nolint:gosec // a slot of a shard is 250 ms of sessions
+	r.place = int32(len(slot)) //nolint:gosec // a slot of a shard holds no two thousand million
 	c.slots[r.due] = append(slot, r)
 }
 
@@ -44,10 +52,10 @@ func (c *calendar) remove(r *record) {
 	c.slots[r.due] = slot
 }
 
-// next returns a record whose slot has ended by now, or nil. It gives up empty
-// slots that have ended, for a unit of budget each.
-func (c *calendar) next(now int64, budget *int) *record {
-	for len(c.order) > 0 && c.order[0] < now/slotWidth && *budget > 0 {
+// next returns a record of a slot before the present one, or nil. It gives up
+// empty slots that have ended, for a unit of budget each.
+func (c *calendar) next(present int64, budget *int) *record {
+	for len(c.order) > 0 && c.order[0] < present && *budget > 0 {
 		if slot := c.slots[c.order[0]]; len(slot) > 0 {
 			return slot[len(slot)-1]
 		}

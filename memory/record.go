@@ -41,7 +41,7 @@ func (g *generation) good(now int64) bool {
 }
 
 // maxGenerations bounds how many old tokens of a session are good at once.
-const maxGenerations = 256
+const maxGenerations = 64
 
 // match authenticates secret: it returns the newest secret of the session,
 // which is secret itself or one that follows from it. seen says that the client
@@ -87,11 +87,10 @@ func (r *record) follow(secret string, g *generation) string {
 // rotate gives the record the secret that follows newest, its present one, and
 // returns it; the present one where too many old ones are good still.
 func (r *record) rotate(newest string, grace, now int64) string {
-	n, last := 0, &r.old
-	for g := r.old; g != nil; g = g.older {
+	n, last := 0, &r.old // how many are kept, and what follows them
+	for i, g := 1, r.old; g != nil; i, g = i+1, g.older {
 		if g.good(now) {
-			last = &g.older
-			n++
+			n, last = i, &g.older
 		}
 	}
 	*last = nil // those behind it are of no use any more

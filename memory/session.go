@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"iter"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ var (
 func (s *object) ID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.data[:s.record.idLen]
+	return strings.Clone(s.data[:s.record.idLen]) // whoever keeps it keeps no values
 }
 
 // view returns the values that the session shows.
@@ -64,20 +65,22 @@ func (s *object) Get(ctx context.Context, key string) (any, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	encoded, ok := s.view().get(key)
+	view := s.view()
+	encoded, ok := view.get(key)
 	if !ok {
 		return nil, nil //nolint:nilnil // the contract of an absent key
 	}
-	return values.Decode(encoded)
+	return view.decode(encoded)
 }
 
 func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
-		for key, encoded := range s.view().all() {
+		view := s.view()
+		for key, encoded := range view.all() {
 			if ended(ctx) != nil {
 				return
 			}
-			if v, err := values.Decode(encoded); err == nil && !yield(key, v) {
+			if v, err := view.decode(encoded); err == nil && !yield(strings.Clone(key), v) {
 				return
 			}
 		}
@@ -90,22 +93,31 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, &change{set: block(set)})
+	return s.write(ctx, &change{set: block(set), key: &key})
 }
 
 func (s *object) SetAll(ctx context.Context, all map[string]any) error {
+	if err := values.CheckCount(len(all)); err != nil {
+		return err
+	}
 	var set []byte
+	keys := make(map[string]bool, len(all))
 	for key, value := range all {
+		keys[key] = true
 		var err error
 		if set, err = appendField(set, key, value); err != nil {
 			return err
 		}
 	}
-	return s.write(ctx, &change{set: block(set)})
+	return s.write(ctx, &change{set: block(set), keys: keys})
 }
 
 func (s *object) Delete(ctx context.Context, keys ...string) error {
-	return s.write(ctx, &change{del: keys})
+	gone := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		gone[key] = true
+	}
+	return s.write(ctx, &change{keys: gone})
 }
 
 func (s *object) Clear(ctx context.Context) error {
@@ -117,7 +129,7 @@ func (s *object) Pop(ctx context.Context, key string) (value any, err error) {
 		if value = old; value == nil {
 			return nil, nil //nolint:nilnil // nothing to change
 		}
-		return &change{del: []string{key}}, nil
+		return &change{key: &key}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -135,7 +147,7 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 		if err != nil {
 			return nil, err
 		}
-		return &change{set: block(set)}, nil
+		return &change{set: block(set), key: &key}, nil
 	})
 }
 

@@ -28,7 +28,8 @@ import (
 // whether or not anybody looks; its memory is given back by the calls that
 // follow, each of which removes a bounded number of expired sessions, and by
 // [Store.Sweep]. Time is the process's monotonic clock: setting the system's
-// clock ends nothing and prolongs nothing.
+// clock ends nothing and prolongs nothing, and while the machine is suspended no
+// time passes.
 //
 // It has all capabilities: it is a [session.TokenStore], and its sessions are
 // all that package session describes.
@@ -42,14 +43,15 @@ type Store struct {
 	AbsoluteTimeout time.Duration
 
 	// MaxSessions is how many live sessions the store holds; one more is
-	// [session.ErrFull]. No live session is dropped to make room. Zero: no
-	// limit. Set it where anybody can cause a session to be made.
+	// [session.ErrFull]. No live session is dropped to make room; expired ones
+	// are, as many as a bounded search finds. Zero: no limit. Set it where anybody can cause a session to be made.
 	MaxSessions int
 
 	once     sync.Once
 	invalid  error
 	idle     int64 // nanoseconds
 	absolute int64
+	slot     int64 // of the calendar
 	start    time.Time
 	seed     maphash.Seed
 	live     atomic.Int64
@@ -100,7 +102,7 @@ func (st *Store) init() {
 	case st.MaxSessions < 0:
 		st.invalid = fmt.Errorf("memory: MaxSessions %d is negative", st.MaxSessions)
 	}
-	st.idle, st.absolute = int64(idle), int64(absolute)
+	st.idle, st.absolute, st.slot = int64(idle), int64(absolute), slotWidth(idle)
 }
 
 // begin is the start of every call: it returns the time at which it happens.
@@ -133,7 +135,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	sh, hash := st.shard(id)
 	made := sh.load(r, token.Join(r.id(), secret))
 	err = st.insert(sh, hash, r, now)
-	if errors.Is(err, session.ErrFull) && st.makeRoom(now) {
+	if errors.Is(err, session.ErrFull) && st.makeRoom(sh, now) {
 		err = st.insert(sh, hash, r, now)
 	}
 	st.tidy(sh, now)
@@ -154,7 +156,7 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 		return session.ErrFull
 	}
 	sh.table.add(hash, r, st.hash)
-	sh.calendar.add(r, st.deadline(r))
+	sh.calendar.add(r, st.deadline(r)/st.slot)
 	return nil
 }
 
@@ -163,9 +165,9 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 	return st.open(ctx, carried, func(_ *record, newest string, _ int64) string { return newest })
 }
 
-// Rotate renews the token of a session, see [session.TokenStore]. At most 256
-// old tokens of a session are good at once; a rotation beyond that returns the
-// token that is the newest already. What becomes of the old token is kept as a
+// Rotate renews the token of a session, see [session.TokenStore]. At most 64
+// old tokens of a session are kept; a rotation beyond that returns the token that
+// is the newest already. What becomes of the old token is kept as a
 // salt that means nothing to who does not hold that token.
 func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {

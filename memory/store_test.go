@@ -230,7 +230,7 @@ func TestRotationsAtOnce(t *testing.T) {
 			tokens = append(tokens, next)
 		}
 	}
-	if got, want := len(tokens), 257; got != want {
+	if got, want := len(tokens), 65; got != want {
 		t.Errorf("%d tokens, want %d", got, want)
 	}
 	for i, token := range tokens {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,9 @@ type shard struct {
 // that have expired.
 const sweepBudget = 1024
 
+// roomBudget is how many a call looks at that finds the store full.
+const roomBudget = 16 * sweepBudget
+
 // Sweep removes all sessions that have expired and returns how many. Nothing
 // depends on it being called; call it on a schedule where a store may go without
 // any calls for long and its memory matters. Other calls go on meanwhile.
@@ -39,10 +43,12 @@ func (st *Store) Sweep() int {
 		sh := &st.shards[i]
 		for done := false; !done; {
 			var n int
-			n, done = st.sweepOnce(sh, now, sweepBudget)
+			budget := sweepBudget // then others get the lock
+			n, done = st.sweepOnce(sh, now, &budget)
 			removed += n
 		}
-		removed += st.sweepSlot(sh, now)
+		all := math.MaxInt
+		removed += st.sweepSlot(sh, now, &all)
 	}
 	return removed
 }
@@ -52,62 +58,71 @@ func (st *Store) Sweep() int {
 func (st *Store) tidy(sh *shard, now int64) {
 	other := &st.shards[(sh.index+sh.calls.Add(1))%shardCount]
 	if other.idleUntil.Load() <= now {
-		st.sweepOnce(other, now, sweepBudget)
+		budget := sweepBudget
+		st.sweepOnce(other, now, &budget)
 	}
 }
 
 // sweepOnce removes what has expired in slots that have ended, looking at no
 // more than budget records. done: there was no more to look at.
-func (st *Store) sweepOnce(sh *shard, now int64, budget int) (removed int, done bool) {
+func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for ; budget > 0; budget-- {
-		r := sh.calendar.next(now, &budget)
+	for *budget > 0 {
+		r := sh.calendar.next(now/st.slot, budget)
 		if r == nil {
 			break
 		}
+		*budget--
 		if now >= st.deadline(r) {
 			st.drop(sh, r)
 			removed++
 			continue
 		}
 		sh.calendar.remove(r)
-		sh.calendar.add(r, st.deadline(r))
+		sh.calendar.add(r, st.deadline(r)/st.slot)
 	}
-	if budget > 0 {
-		sh.idleUntil.Store((now/slotWidth + 1) * slotWidth)
+	if *budget > 0 {
+		sh.idleUntil.Store((now/st.slot + 1) * st.slot)
 	}
-	return removed, budget > 0
+	return removed, *budget > 0
 }
 
 // sweepSlot removes what has expired in the slot that has not ended yet, of
-// which sweepOnce knows nothing.
-func (st *Store) sweepSlot(sh *shard, now int64) (removed int) {
+// which sweepOnce knows nothing. It looks at no more than budget records.
+func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	// From the end, because what is dropped leaves its place to the last.
-	for _, r := range slices.Backward(sh.calendar.slots[now/slotWidth]) {
-		if now >= st.deadline(r) {
+	// From the end, because what leaves gives its place to the last.
+	for _, r := range slices.Backward(sh.calendar.slots[now/st.slot]) {
+		if *budget--; *budget < 0 {
+			break
+		}
+		deadline := st.deadline(r)
+		switch {
+		case now >= deadline:
 			st.drop(sh, r)
 			removed++
+		case deadline/st.slot != r.due: // refreshed: the next call need not look again
+			sh.calendar.remove(r)
+			sh.calendar.add(r, deadline/st.slot)
 		}
 	}
 	return removed
 }
 
-// makeRoom removes expired sessions from a full store, as few shards as it
-// takes, and reports whether there were any.
-func (st *Store) makeRoom(now int64) bool {
-	for i := range st.shards {
-		sh := &st.shards[i]
-		for done := false; !done; {
-			var n int
-			if n, done = st.sweepOnce(sh, now, sweepBudget); n > 0 {
-				return true
-			}
-		}
-		if st.sweepSlot(sh, now) > 0 {
-			return true
+// makeRoom looks for expired sessions in a full store and reports whether it
+// removed any. It looks at roomBudget records at most, and begins in another
+// shard each time.
+func (st *Store) makeRoom(own *shard, now int64) bool {
+	budget := roomBudget
+	first := own.index + own.calls.Add(1)
+	for i := range uint32(shardCount) {
+		sh := &st.shards[(first+i)%shardCount]
+		removed, _ := st.sweepOnce(sh, now, &budget)
+		removed += st.sweepSlot(sh, now, &budget)
+		if removed > 0 || budget <= 0 {
+			return removed > 0
 		}
 	}
 	return false

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mist-contrib/session/internal/token"
 )
 
 func named(id string) *record { return &record{data: id, idLen: uint8(len(id))} }
@@ -110,7 +113,8 @@ func TestBoundedWork(t *testing.T) {
 	for i := range st.shards {
 		sh := &st.shards[i]
 		before := sh.table.count
-		removed, done := st.sweepOnce(sh, later, 10)
+		budget := 10
+		removed, done := st.sweepOnce(sh, later, &budget)
 		if removed > 10 || done || sh.table.count != before-removed {
 			t.Fatalf("a budget of 10: removed %d of %d, done %t", removed, before, done)
 		}
@@ -137,44 +141,43 @@ func TestBoundedWork(t *testing.T) {
 // TestCalendar: what is due comes in its turn, however long nobody called.
 func TestCalendar(t *testing.T) {
 	var c calendar
-	day := int64(24 * time.Hour)
 	soon, late := named("soon"), named("late")
-	c.add(soon, 1)
-	c.add(late, 30*day)
-	due := func(now int64) *record {
+	c.add(soon, 0)
+	c.add(late, 1_000_000)
+	due := func(present int64) *record {
 		budget := 1
-		return c.next(now, &budget)
+		return c.next(present, &budget)
 	}
-	if r := due(slotWidth - 1); r != nil {
-		t.Errorf("before the end of the first slot: got %s", r.id())
+	if r := due(0); r != nil {
+		t.Errorf("in the first slot: got %s", r.id())
 	}
-	for _, now := range []int64{slotWidth, 20 * day, 40 * day} {
-		if r := due(now); r != soon {
-			t.Errorf("at %d: got %v, want soon", now, r)
+	for _, present := range []int64{1, 900_000, 2_000_000} {
+		if r := due(present); r != soon {
+			t.Errorf("in slot %d: got %v, want soon", present, r)
 		}
 	}
 	c.remove(soon)
-	if r := due(29 * day); r != nil {
-		t.Errorf("before its slot: got %s", r.id())
+	if r := due(1_000_000); r != nil {
+		t.Errorf("in its slot: got %s", r.id())
 	}
-	if r := due(31 * day); r != late {
+	if r := due(1_000_001); r != late {
 		t.Errorf("after its slot: got %v, want late", r)
 	}
 	c.remove(late)
-	if r := due(31 * day); r != nil || len(c.slots)+len(c.order) != 0 {
+	if r := due(1_000_001); r != nil || len(c.slots)+len(c.order) != 0 {
 		t.Error("an empty calendar keeps slots")
 	}
 }
 
-// TestCalendarOrder: any number of records in any order, lists of several
-// records in a slot, and removal from the middle of them.
+// TestCalendarOrder: any number of records in any order, several in a slot, and
+// removal from the middle of them.
 func TestCalendarOrder(t *testing.T) {
 	var c calendar
 	random := rand.New(rand.NewPCG(3, 4))
 	records := make([]*record, 1000)
 	for i := range records {
-		records[i] = &record{seen: int64(random.IntN(100)) * slotWidth / 2}
-		c.add(records[i], records[i].seen)
+		records[i] = new(record)
+		c.add(records[i], int64(random.IntN(50)))
 	}
 	left := len(records)
 	for i := range records {
@@ -185,7 +188,7 @@ func TestCalendarOrder(t *testing.T) {
 	}
 	last := int64(0)
 	for budget := 10_000; ; left-- {
-		r := c.next(1000*slotWidth, &budget)
+		r := c.next(1000, &budget)
 		if r == nil {
 			break
 		}
@@ -197,5 +200,76 @@ func TestCalendarOrder(t *testing.T) {
 	}
 	if left != 0 {
 		t.Errorf("%d records did not come, want 0", left)
+	}
+}
+
+// TestSlots: a slot is short, but no timeout is very many of them, because a slot
+// from which all were removed stays until it ends.
+func TestSlots(t *testing.T) {
+	for _, idle := range []time.Duration{time.Millisecond, 30 * time.Minute, 12 * time.Hour, maxAbsolute} {
+		width := time.Duration(slotWidth(idle))
+		if width < minSlot || idle/width > maxSlots || width > max(minSlot, idle/1000) {
+			t.Errorf("idle %v: slots of %v", idle, width)
+		}
+	}
+}
+
+// TestGenerationsBounded: rotations with a long grace and with none, in any
+// order, leave no more old tokens than the bound.
+func TestGenerationsBounded(t *testing.T) {
+	r := &record{secret: token.Hash(strings.Repeat("A", 26))}
+	secret := strings.Repeat("A", 26)
+	for now := range int64(1000) {
+		grace := int64(0)
+		if now%400 == 0 {
+			grace = 1 << 40
+		}
+		secret = r.rotate(secret, grace, now)
+		if _, ok := r.match(secret, now); !ok {
+			t.Fatal("the newest secret does not match")
+		}
+		n := 0
+		for g := r.old; g != nil; g = g.older {
+			n++
+		}
+		if n > maxGenerations {
+			t.Fatalf("%d old tokens are kept after %d rotations", n, now+1)
+		}
+	}
+}
+
+// TestFullStoreLooksOnce: finding no room is bounded, and records that were
+// refreshed are not looked at again.
+func TestFullStoreLooksOnce(t *testing.T) {
+	const n = 5000
+	st := &Store{IdleTimeout: time.Hour, MaxSessions: n}
+	for i := range n {
+		if _, err := st.Generate(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Refresh(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// All are as if refreshed just before their first deadline.
+	present := st.idle / st.slot
+	now := (present+1)*st.slot - 1 // the slot of that deadline has not ended
+	for i := range st.shards {
+		for _, slot := range st.shards[i].calendar.slots {
+			for _, r := range slot {
+				r.seen = st.idle
+			}
+		}
+	}
+	own, _ := st.shard("visitor")
+	if st.makeRoom(own, now) {
+		t.Fatal("a live session made room")
+	}
+	for i := range st.shards {
+		for due, slot := range st.shards[i].calendar.slots {
+			if due <= present && len(slot) > 0 {
+				t.Fatal("a refreshed record is still where it will be looked at again")
+			}
+		}
 	}
 }

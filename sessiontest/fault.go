@@ -42,7 +42,7 @@ type FaultStore struct {
 	Store session.Store // the store behind it
 
 	// Plan chooses the fault of a call. Nil: [None]. It is not called twice at
-	// once.
+	// once, and must not call methods of the FaultStore.
 	Plan func(Call) Fault
 
 	// Err is what failing calls return. Nil: [ErrFault].

@@ -17,7 +17,8 @@ type Harness struct {
 	New func(t *testing.T) session.Store
 
 	// Idle and Absolute are the timeouts of the stores that New returns.
-	// Absolute is at least four times Idle, for rules that refresh.
+	// Absolute is at least four times Idle, for rules that refresh; not much more
+	// where time is real, and Idle is long enough for a thousand calls.
 	Idle, Absolute time.Duration
 
 	// Capabilities are what the stores and their sessions can do beyond the
@@ -30,9 +31,13 @@ type Harness struct {
 	// without a network.
 	Advance func(d time.Duration)
 
-	// Slack is how far from its deadline the end of a session may be. Zero:
-	// alive a millisecond before, gone at the deadline.
+	// Slack is how far from its deadline the end of a session may be, at most a
+	// tenth of Idle. Zero: alive a millisecond before, gone at the deadline.
 	Slack time.Duration
+
+	// Goroutines is how many goroutines a store of New may keep while it lives,
+	// because its client does (a connection pool). The store itself starts none.
+	Goroutines int
 }
 
 // A Capability is something optional that a store or its sessions can do.
@@ -127,8 +132,8 @@ func chapters() []chapter {
 // rule.
 func TestStore(t *testing.T, h Harness) {
 	t.Helper()
-	if h.New == nil || h.Idle <= 0 || h.Absolute < 4*h.Idle {
-		t.Fatal("sessiontest: Harness needs New, Idle, and an Absolute of at least four times Idle")
+	if h.New == nil || h.Idle <= 0 || h.Absolute < 4*h.Idle || h.Slack > h.Idle/10 {
+		t.Fatal("sessiontest: Harness needs New, Idle, an Absolute of at least four times Idle, and a Slack of at most a tenth of it")
 	}
 	for _, c := range chapters() {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ func copies() []rule {
 	return []rule{
 		{"changing what was handed to Set changes nothing", 0, setCopies},
 		{"changing what Get returned changes nothing", 0, getCopies},
-		{"changing what All, Update and Pop handed out changes nothing", Ranger | Updater, othersCopy},
+		{"changing what All and Update handed out changes nothing", Ranger | Updater, othersCopy},
 	}
 }
 

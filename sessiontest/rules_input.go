@@ -292,7 +292,7 @@ func noGoroutine(ctx context.Context, e *env) error {
 	// Those of the calls themselves may be about to end.
 	more := 0
 	for range 200 {
-		if more = runtime.NumGoroutine() - e.goroutines; more <= strangers {
+		if more = runtime.NumGoroutine() - e.goroutines; more <= strangers+(stores+1)*e.Goroutines {
 			return nil
 		}
 		time.Sleep(5 * time.Millisecond)

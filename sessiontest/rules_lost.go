@@ -172,7 +172,7 @@ func noIncrementLost(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	const each = 20
+	const each = 5
 	err = together(func(int) error {
 		l, err := e.load(ctx, s)
 		for n := 0; err == nil && n < each; n++ {

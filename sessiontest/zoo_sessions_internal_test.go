@@ -339,9 +339,9 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"changing what was handed to Set changes nothing":              {"keeps references": references},
-		"changing what Get returned changes nothing":                   {"keeps references": references},
-		"changing what All, Update and Pop handed out changes nothing": {"keeps references": references},
+		"changing what was handed to Set changes nothing":         {"keeps references": references},
+		"changing what Get returned changes nothing":              {"keeps references": references},
+		"changing what All and Update handed out changes nothing": {"keeps references": references},
 		"no error holds a token, an id or a value": {
 			"names the value": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {

@@ -36,6 +36,11 @@ func (w *walk) bounded(v reflect.Value, level int) error {
 		}
 	case reflect.Slice, reflect.Array, reflect.Map:
 		w.left -= v.Len()
+	case reflect.String:
+		if w.left -= v.Len(); w.left < 0 {
+			return errValue
+		}
+		return nil
 	default:
 		return nil
 	}
@@ -78,9 +83,9 @@ func (w *walk) boundedParts(v reflect.Value, level int) error {
 	return nil
 }
 
-// flat reports whether values of the type hold no others.
+// flat reports whether values of the type hold no others, nor text.
 func flat(t reflect.Type) bool {
-	return t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String
+	return t.Kind() <= reflect.Complex128
 }
 
 // equal compares as [reflect.DeepEqual] does, but for two things: times are

@@ -3,7 +3,9 @@ package values_test
 import (
 	"errors"
 	"math"
+	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,5 +127,26 @@ func TestRefusedAsTooLarge(t *testing.T) {
 				t.Errorf("got %d MiB allocated, want at most 64", used>>20)
 			}
 		})
+	}
+}
+
+// One string held many times is not encoded as often to find that it is too
+// large.
+func TestSharedStringsAreBounded(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	v := make([]string, 400)
+	for i := range v {
+		v[i] = big
+	}
+	values.Register(reflect.TypeFor[[]string]())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := values.Append(nil, v)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, values.ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("%d bytes were allocated to refuse it", got)
 	}
 }
