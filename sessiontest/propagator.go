@@ -250,14 +250,20 @@ func extractReads(h PropagatorHarness) error {
 
 func propagatorTogether(h PropagatorHarness) error {
 	p := h.New()
+	// All inject before any extracts, so that what is shared shows itself
+	// however the goroutines are scheduled.
+	var next [many]*http.Request
+	id := func(i int) string { return fmt.Sprint("visitor-", i) }
+	err := together(func(i int) (err error) {
+		next[i], err = h.round(inject(p, id(i)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return together(func(i int) error {
-		for n := range 20 {
-			id := fmt.Sprintf("visitor-%d-%d", i, n)
-			next, err := h.round(inject(p, id))
-			if err != nil {
-				return err
-			}
-			if err := wantCarried(p, next, id); err != nil {
+		for range 20 {
+			if err := wantCarried(p, next[i], id(i)); err != nil {
 				return err
 			}
 		}

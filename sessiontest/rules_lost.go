@@ -28,13 +28,15 @@ func differentKeys(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 10
-	err = together(func(i int) error {
-		l, err := e.load(ctx, s)
-		if err != nil {
+	var loaded [many]session.Session // all before any writes
+	for i := range loaded {
+		if loaded[i], err = e.load(ctx, s); err != nil {
 			return err
 		}
+	}
+	err = together(func(i int) error {
 		for n := range rounds {
-			if err := l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n); err != nil {
+			if err := loaded[i].Set(ctx, fmt.Sprintf("%d-%d", i, n), n); err != nil {
 				return fmt.Errorf("Set: %w", err)
 			}
 		}
