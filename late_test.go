@@ -144,3 +144,54 @@ func TestCheckOfWrappedNil(t *testing.T) {
 		})
 	}
 }
+
+// A handler that writes the response while the session is being made is too
+// late, and leaves no session behind.
+func TestErrHeaderWrittenMeanwhile(t *testing.T) {
+	m, _ := spied()
+	(&browser{}).visit(t, through(func(ctx *mist.Context) {
+		m.NewID = func() string {
+			_, _ = ctx.ResponseWriter.Write([]byte("meanwhile"))
+			return "meanwhile"
+		}
+		if _, err := m.InitSession(ctx); !errors.Is(err, session.ErrHeaderWritten) {
+			t.Errorf("got %v, want ErrHeaderWritten", err)
+		}
+	}, m.Middleware()))
+	if _, err := m.Store.Get(t.Context(), "meanwhile"); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the session that was made: got %v, want ErrNotFound", err)
+	}
+}
+
+// A store that fails when a refresh asks for the newest token: the cookie stays
+// as it is.
+func TestRefreshCannotAskForNewest(t *testing.T) {
+	store := &sessiontest.FaultStore{Store: &memory.Store{}}
+	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{MaxAge: time.Hour}}
+	alice := &browser{}
+	alice.login(t, m, "alice")
+	store.Reset(func(c sessiontest.Call) sessiontest.Fault {
+		if c.Op == "Open" && c.N == 3 { // Open, Refresh, Open
+			return sessiontest.FailBefore
+		}
+		return sessiontest.None
+	})
+	header := alice.visit(t, func(ctx *mist.Context) {
+		if err := m.RefreshSession(ctx); !errors.Is(err, sessiontest.ErrFault) {
+			t.Errorf("got %v, want the store's error", err)
+		}
+	})
+	if got := setCookies(header); got != nil {
+		t.Error("a cookie was set")
+	}
+	store.Reset(nil)
+	if name, err := alice.name(t, m); name != "alice" || err != nil {
+		t.Errorf("afterwards: got %q, %v", name, err)
+	}
+}
+
+func TestTokenOfNoSession(t *testing.T) {
+	if got := session.Token(nil); got != "" {
+		t.Error("no session has a token")
+	}
+}

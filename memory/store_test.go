@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -261,4 +262,82 @@ func TestGraceOverflow(t *testing.T) {
 			t.Errorf("within the grace: %v", err)
 		}
 	}
+}
+
+func TestSetAllTooMany(t *testing.T) {
+	ctx := t.Context()
+	s, err := new(memory.Store).Generate(ctx, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := make(map[string]any)
+	for i := range 1025 {
+		many[fmt.Sprint(i)] = i
+	}
+	if err := session.SetAll(ctx, s, many); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("1025 values: got %v, want ErrTooLarge", err)
+	}
+	delete(many, "0")
+	if err := session.SetAll(ctx, s, many); err != nil {
+		t.Errorf("1024 values: %v", err)
+	}
+	if err := session.SetAll(ctx, s, map[string]any{"1": "replaced", "one more": 1}); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("one more: got %v, want ErrTooLarge", err)
+	}
+	if got, err := s.Get(ctx, "1"); got != 1 || err != nil {
+		t.Errorf("after the refusal: got %v, %v, want 1", got, err)
+	}
+}
+
+func TestAllEndsWithItsContext(t *testing.T) {
+	s, err := new(memory.Store).Generate(t.Context(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.SetAll(t.Context(), s, map[string]any{"a": 1, "b": 2, "c": 3}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	all, err := session.All(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for range all {
+		n++
+		cancel()
+	}
+	if n != 1 {
+		t.Errorf("%d values after the context ended at the first, want 1", n)
+	}
+}
+
+// TestIDKeepsNoValues: an id that is kept keeps nothing else.
+func TestIDKeepsNoValues(t *testing.T) {
+	st := new(memory.Store)
+	big := strings.Repeat("x", 1<<19)
+	var ids []any
+	before := heap()
+	for i := range 50 {
+		s, err := st.Generate(t.Context(), fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Set(t.Context(), "big", big), s.Set(t.Context(), "small", "y")); err != nil {
+			t.Fatal(err)
+		}
+		small, err := s.Get(t.Context(), "small")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, s.ID(), small)
+		if err := st.Remove(t.Context(), s.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := heap() - before; kept > 8<<20 {
+		t.Errorf("%d ids and small values keep %d MiB", len(ids), kept>>20)
+	}
+	runtime.KeepAlive(ids)
 }
