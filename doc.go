@@ -44,9 +44,9 @@
 // What a store or session can do beyond the core is an optional interface with
 // one function: [Delete], [Clear], [Pop], [Update], [SetAll], [All],
 // [Describe], [Token]. Where it is missing the function returns an error that
-// matches [errors.ErrUnsupported]; there is no weaker fallback. Both the
-// interfaces here and the stores that have them find each other through
-// Unwrap, so wrappers keep what they wrap.
+// matches [errors.ErrUnsupported]; there is no weaker fallback. A wrapper of a
+// store or session that has an Unwrap method keeps the capabilities of what it
+// wraps.
 //
 // # Middleware
 //

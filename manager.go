@@ -221,10 +221,10 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	if ts, tokens := m.tokenStore(); tokens {
+	if _, tokens := m.tokenStore(); tokens {
 		// Others may have rotated since this request was loaded: an old token
 		// must not take the place of the newest in the browser.
-		s, err = ts.Open(ctx.Request.Context(), sent)
+		s, err = m.open(ctx.Request.Context(), sent)
 		if errors.Is(err, ErrNotFound) {
 			return nil // its time is over, so the client has a newer one
 		}

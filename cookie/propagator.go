@@ -33,7 +33,7 @@ import (
 //
 // Not protected: a script on the page can use the session while the page is
 // open, though it cannot read the cookie; a sibling host can overwrite a cookie
-// whose name has neither a __Host- prefix; SameSite=Lax alone does not stop
+// whose name has no __Host- prefix; SameSite=Lax alone does not stop
 // forged requests from a sibling host (use [http.CrossOriginProtection]).
 type Propagator struct {
 	// Name is the name of the cookie. Empty: "__Host-Http-session", or

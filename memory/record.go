@@ -44,8 +44,8 @@ func (g *generation) good(now int64) bool {
 const maxGenerations = 64
 
 // match authenticates secret: it returns the newest secret of the session,
-// which is secret itself or one that follows from it. seen says that the client
-// has shown secret just now, which starts the grace of the one before.
+// which is secret itself or one that follows from it. It notes that the client
+// has shown secret, which starts the grace of the ones before.
 func (r *record) match(secret string, now int64) (newest string, ok bool) {
 	sum := token.Hash(secret)
 	if token.Equal(sum, r.secret) {

@@ -156,13 +156,14 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 // changes nothing.
 func (s *object) exchange(ctx context.Context, key string, f func(old any) (*change, error)) error {
 	for {
-		encoded, present, err := s.stored(ctx, key)
+		stored, err := s.stored(ctx)
 		if err != nil {
 			return err
 		}
+		encoded, present := stored.get(key)
 		var old any
 		if present {
-			if old, err = values.Decode(encoded); err != nil {
+			if old, err = stored.decode(encoded); err != nil {
 				return err
 			}
 		}
@@ -180,19 +181,18 @@ func (s *object) exchange(ctx context.Context, key string, f func(old any) (*cha
 	}
 }
 
-// stored returns the encoded value that the record has under key now.
-func (s *object) stored(ctx context.Context, key string) (encoded string, present bool, err error) {
+// stored returns the values that the record has now.
+func (s *object) stored(ctx context.Context) (block, error) {
 	now, err := s.shard.store.begin(ctx)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
 	if err := s.alive(now); err != nil {
-		return "", false, err
+		return "", err
 	}
-	encoded, present = s.record.values().get(key)
-	return encoded, present, nil
+	return s.record.values(), nil
 }
 
 // write applies a change to the record, and to what this object shows.

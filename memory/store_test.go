@@ -331,7 +331,11 @@ func TestIDKeepsNoValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, s.ID(), small)
+		popped, err := session.Pop(t.Context(), s, "small")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, s.ID(), small, popped)
 		if err := st.Remove(t.Context(), s.ID()); err != nil {
 			t.Fatal(err)
 		}
