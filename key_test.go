@@ -195,6 +195,8 @@ func wrongType[T any](name string, stored any) (string, func(t *testing.T)) {
 }
 
 func TestKeyOfAnotherType(t *testing.T) {
+	session.Register[keyed]()
+	session.Register[*keyed]() // whatever ran before
 	t.Run(wrongType[string]("int as string", 1))
 	t.Run(wrongType[int]("string as int", "1"))
 	t.Run(wrongType[int]("int64 as int", int64(1)))
