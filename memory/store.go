@@ -7,7 +7,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/lifetime"
 	"github.com/mist-contrib/session/internal/token"
 )
 
@@ -59,10 +59,6 @@ type Store struct {
 }
 
 const (
-	defaultIdle     = 30 * time.Minute
-	defaultAbsolute = 12 * time.Hour
-	maxAbsolute     = 400 * 24 * time.Hour
-
 	shardBits  = 6
 	shardCount = 1 << shardBits
 )
@@ -90,15 +86,10 @@ func (st *Store) init() {
 	for i := range st.shards {
 		st.shards[i].store, st.shards[i].index = st, uint32(i)
 	}
-	absolute := cmp.Or(st.AbsoluteTimeout, defaultAbsolute)
-	idle := cmp.Or(st.IdleTimeout, min(defaultIdle, absolute))
+	idle, absolute, err := lifetime.Of(st.IdleTimeout, st.AbsoluteTimeout)
 	switch {
-	case absolute < time.Millisecond || absolute > maxAbsolute:
-		st.invalid = fmt.Errorf("memory: AbsoluteTimeout %v is not between a millisecond and 400 days", absolute)
-	case idle < time.Millisecond:
-		st.invalid = fmt.Errorf("memory: IdleTimeout %v is under a millisecond", idle)
-	case idle > absolute:
-		st.invalid = fmt.Errorf("memory: IdleTimeout %v is above AbsoluteTimeout %v", idle, absolute)
+	case err != nil:
+		st.invalid = fmt.Errorf("memory: %w", err)
 	case st.MaxSessions < 0:
 		st.invalid = fmt.Errorf("memory: MaxSessions %d is negative", st.MaxSessions)
 	}

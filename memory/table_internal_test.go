@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mist-contrib/session/internal/lifetime"
 	"github.com/mist-contrib/session/internal/token"
 )
 
@@ -206,7 +207,7 @@ func TestCalendarOrder(t *testing.T) {
 // TestSlots: a slot is short, but no timeout is very many of them, because a slot
 // from which all were removed stays until it ends.
 func TestSlots(t *testing.T) {
-	for _, idle := range []time.Duration{time.Millisecond, 30 * time.Minute, 12 * time.Hour, maxAbsolute} {
+	for _, idle := range []time.Duration{time.Millisecond, 30 * time.Minute, 12 * time.Hour, lifetime.Max} {
 		width := time.Duration(slotWidth(idle))
 		if width < minSlot || idle/width > maxSlots || width > max(minSlot, idle/1000) {
 			t.Errorf("idle %v: slots of %v", idle, width)

@@ -1,0 +1,235 @@
+package redistest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	slots          = 16384
+	clusterMasters = 3
+)
+
+// A ClusterSet is a cluster of three masters with one replica each.
+type ClusterSet struct {
+	Nodes []*Server // as started: 0 to 2 are the masters, 3 to 5 their replicas
+}
+
+// StartCluster starts a cluster and returns when it can lose a master. The
+// nodeTimeout is after how long a silent node counts as failed. It takes two
+// seconds, which Redis waits before a new cluster accepts writes.
+func StartCluster(tb testing.TB, nodeTimeout time.Duration, config ...string) *ClusterSet {
+	tb.Helper()
+	return theBinary(tb).StartCluster(tb, nodeTimeout, config...)
+}
+
+// StartCluster starts a cluster, as the function of this name does.
+func (b Binary) StartCluster(tb testing.TB, nodeTimeout time.Duration, config ...string) *ClusterSet {
+	tb.Helper()
+	args := append([]string{
+		"--cluster-enabled", "yes",
+		"--cluster-config-file", "nodes.conf",
+		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10),
+		"--cluster-replica-validity-factor", "0",
+		"--cluster-announce-ip", "127.0.0.1",
+		"--cluster-require-full-coverage", "no",
+	}, config...)
+	c := &ClusterSet{}
+	for range 2 * clusterMasters {
+		c.Nodes = append(c.Nodes, b.Start(tb, args...))
+	}
+	c.form(tb)
+	return c
+}
+
+// Addrs returns the addresses of all nodes.
+func (c *ClusterSet) Addrs() []string { return addrs(c.Nodes) }
+
+func addrs(servers []*Server) []string {
+	var all []string
+	for _, s := range servers {
+		all = append(all, s.Addr)
+	}
+	return all
+}
+
+// form makes a cluster of the nodes.
+func (c *ClusterSet) form(tb testing.TB) {
+	tb.Helper()
+	masters, replicas := c.Nodes[:clusterMasters], c.Nodes[clusterMasters:]
+	for i, s := range masters {
+		add := []any{"CLUSTER", "ADDSLOTS"}
+		for slot := i * slots / clusterMasters; slot < (i+1)*slots/clusterMasters; slot++ {
+			add = append(add, slot)
+		}
+		s.MustDo(tb, add...)
+		s.MustDo(tb, "CLUSTER", "SET-CONFIG-EPOCH", i+1)
+	}
+	for _, s := range c.Nodes[1:] {
+		host, port := s.hostPort()
+		c.Nodes[0].MustDo(tb, "CLUSTER", "MEET", host, port)
+	}
+	for _, s := range c.Nodes {
+		eventually(tb, s.knows(len(c.Nodes)))
+	}
+	for i, s := range replicas {
+		s.MustDo(tb, "CLUSTER", "REPLICATE", masters[i].MustDo(tb, "CLUSTER", "MYID"))
+	}
+	for _, s := range c.Nodes {
+		eventually(tb, s.clusterOK)
+	}
+	for _, s := range replicas {
+		eventually(tb, s.linked)
+	}
+	for _, s := range masters {
+		eventually(tb, s.replicated)
+	}
+	// Every node must see every replica, or a failover has no candidate yet.
+	for _, s := range c.Nodes {
+		eventually(tb, s.sees(clusterMasters))
+	}
+}
+
+// knows returns a check that the node has shaken hands with all n.
+func (s *Server) knows(n int) func() error {
+	return func() error {
+		nodes, err := s.clusterNodes(callTimeout)
+		if err != nil {
+			return err
+		}
+		if len(nodes) != n || slices.ContainsFunc(nodes, clusterNode.shaking) {
+			return fmt.Errorf("%s knows %d of %d nodes", s.Addr, len(nodes), n)
+		}
+		return nil
+	}
+}
+
+// sees returns a check that the node knows n masters, and as many replicas.
+func (s *Server) sees(n int) func() error {
+	return func() error {
+		nodes, err := s.clusterNodes(callTimeout)
+		if err != nil {
+			return err
+		}
+		count := make(map[string]int)
+		for _, node := range nodes {
+			count[node.master]++
+		}
+		if len(count) != n+1 || count["-"] != n {
+			return fmt.Errorf("%s does not see the replicas yet", s.Addr)
+		}
+		return nil
+	}
+}
+
+func (s *Server) clusterOK() error {
+	reply, err := s.Do("CLUSTER", "INFO")
+	if err != nil {
+		return err
+	}
+	info, _ := reply.(string)
+	if state := parseInfo(info)["cluster_state"]; state != "ok" {
+		return fmt.Errorf("%s: cluster_state:%s", s.Addr, state)
+	}
+	return nil
+}
+
+// MasterOf returns the node that is master of a key's slot now: of those that
+// answer and say so, the one elected last. While there is none, because it was
+// killed or paused, MasterOf waits for the next.
+func (c *ClusterSet) MasterOf(tb testing.TB, key string) *Server {
+	tb.Helper()
+	var master *Server
+	eventually(tb, func() (err error) {
+		master, err = c.masterOf(key)
+		return err
+	})
+	return master
+}
+
+func (c *ClusterSet) masterOf(key string) (*Server, error) {
+	const timeout = 500 * time.Millisecond // some node may be paused
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		master *Server
+		epoch  = -1
+	)
+	for _, s := range c.Nodes {
+		wg.Go(func() {
+			slot, err := s.doIn(timeout, "CLUSTER", "KEYSLOT", key)
+			if err != nil {
+				return
+			}
+			nodes, err := s.clusterNodes(timeout)
+			if err != nil {
+				return
+			}
+			for _, node := range nodes {
+				mu.Lock()
+				if node.is("myself") && node.is("master") && node.epoch > epoch && node.has(slot) {
+					master, epoch = s, node.epoch
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if master == nil {
+		return nil, errors.New("the slot of the key has no master")
+	}
+	return master, nil
+}
+
+// A clusterNode is a line of CLUSTER NODES.
+type clusterNode struct {
+	flags  []string
+	master string // the master's id, "-" for a master
+	epoch  int
+	slots  []string // 5, 7-9
+}
+
+func (s *Server) clusterNodes(timeout time.Duration) ([]clusterNode, error) {
+	reply, err := s.doIn(timeout, "CLUSTER", "NODES")
+	if err != nil {
+		return nil, err
+	}
+	text, _ := reply.(string)
+	var nodes []clusterNode
+	for line := range strings.Lines(text) {
+		// id addr flags master ping-sent pong-received epoch link slot...
+		f := strings.Fields(line)
+		if len(f) < 8 {
+			return nil, fmt.Errorf("CLUSTER NODES: %q", line)
+		}
+		epoch, err := strconv.Atoi(f[6])
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, clusterNode{strings.Split(f[2], ","), f[3], epoch, f[8:]})
+	}
+	return nodes, nil
+}
+
+func (n clusterNode) is(flag string) bool { return slices.Contains(n.flags, flag) }
+
+func (n clusterNode) shaking() bool { return n.is("handshake") }
+
+func (n clusterNode) has(slot any) bool {
+	want, _ := slot.(int64)
+	return slices.ContainsFunc(n.slots, func(s string) bool {
+		first, last, ranged := strings.Cut(s, "-")
+		if !ranged {
+			last = first
+		}
+		from, err1 := strconv.ParseInt(first, 10, 64)
+		to, err2 := strconv.ParseInt(last, 10, 64)
+		return err1 == nil && err2 == nil && from <= want && want <= to
+	})
+}

@@ -1,0 +1,287 @@
+package redistest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// A link is a connection of a client through a proxy, with that of the proxy to
+// the server.
+type link struct {
+	p          *Proxy
+	client     *net.TCPConn
+	clientGone bool          // of p.mu
+	done       chan struct{} // closed with the link
+	once       sync.Once
+
+	mu      sync.Mutex
+	server  *net.TCPConn // nil: not yet
+	pending []bool       // requests without a reply yet, whether they match
+	opaque  bool         // replies do not follow requests (any more)
+}
+
+// A parcel is data on its way. It is delivered when it is due, in order.
+type parcel struct {
+	due  time.Time
+	data []byte
+	end  ending
+}
+
+// An ending is what happens behind the data of a parcel.
+type ending int
+
+const (
+	goesOn   ending = iota
+	sourceIn        // the source has closed its connection
+	resets          // the connection is reset
+)
+
+func newLink(p *Proxy, client *net.TCPConn) *link {
+	return &link{p: p, client: client, done: make(chan struct{})}
+}
+
+// reset closes a connection with RST instead of FIN.
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+func (l *link) close(withReset bool) {
+	l.once.Do(func() {
+		close(l.done)
+		l.p.leave(l, true)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, c := range []*net.TCPConn{l.client, l.server} {
+			switch {
+			case c == nil:
+			case withReset:
+				reset(c)
+			default:
+				_ = c.Close()
+			}
+		}
+	})
+}
+
+func (l *link) run() {
+	if !l.dial() {
+		l.close(true)
+		return
+	}
+	up, down := make(chan parcel, 1024), make(chan parcel, 1024)
+	l.p.tasks.Go(func() { l.deliver(up, l.server, l.noMoreRequests) })
+	l.p.tasks.Go(func() { l.deliver(down, l.client, func() { l.close(false) }) })
+	l.p.tasks.Go(func() { l.read(l.server, down, l.replies()) })
+	l.read(l.client, up, l.requests())
+}
+
+func (l *link) dial() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-l.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", l.p.target)
+	if err != nil {
+		return false
+	}
+	server, ok := c.(*net.TCPConn)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.done: // too late
+		_ = c.Close()
+		return false
+	default:
+		l.server = server
+		return ok
+	}
+}
+
+// noMoreRequests hands on that the client has closed its connection: the server
+// still gets what was sent before.
+func (l *link) noMoreRequests() {
+	l.p.leave(l, false)
+	_ = l.server.CloseWrite()
+}
+
+// read sends what comes from a connection on its way. The function inspect says
+// how much of it.
+func (l *link) read(from *net.TCPConn, to chan<- parcel, inspect func([]byte) (pass int, end ending)) {
+	buf := make([]byte, 32<<10)
+	for end := goesOn; end == goesOn; {
+		n, err := from.Read(buf)
+		due := l.p.due()
+		n, end = inspect(buf[:n])
+		switch {
+		case end != goesOn || err == nil:
+		case errors.Is(err, io.EOF):
+			end = sourceIn
+		default:
+			end = resets
+		}
+		select {
+		case to <- parcel{due, bytes.Clone(buf[:n]), end}:
+		case <-l.done:
+			return
+		}
+	}
+}
+
+// deliver hands parcels over when they are due and nothing stalls. The function
+// closed is called when the source has closed its connection.
+func (l *link) deliver(parcels <-chan parcel, to *net.TCPConn, closed func()) {
+	for {
+		var next parcel
+		select {
+		case next = <-parcels:
+		case <-l.done:
+			return
+		}
+		if d := time.Until(next.due); d > 0 {
+			select {
+			case <-time.After(d):
+			case <-l.done:
+				return
+			}
+		}
+		select {
+		case <-l.p.gate():
+		case <-l.done:
+			return
+		}
+		if _, err := to.Write(next.data); err != nil {
+			l.close(true)
+			return
+		}
+		switch next.end {
+		case goesOn:
+		case sourceIn:
+			closed()
+			return
+		case resets:
+			l.close(true)
+			return
+		}
+	}
+}
+
+// requests returns a function that notes for each request whether it matches.
+// All requests pass.
+func (l *link) requests() func([]byte) (int, ending) {
+	var (
+		scan    scanner
+		request []byte
+		opaque  bool
+	)
+	return func(b []byte) (int, ending) {
+		all := len(b)
+		for len(b) > 0 && !opaque {
+			n, done, err := scan.next(b)
+			request = append(request, b[:n]...)
+			b = b[n:]
+			if done {
+				opaque = l.note(request)
+				request = request[:0]
+			}
+			if err != nil {
+				opaque = true
+				l.noteOpaque()
+			}
+		}
+		return all, goesOn
+	}
+}
+
+// streams are commands after which replies do not follow requests.
+func streams(command string) bool {
+	switch command {
+	case "subscribe", "psubscribe", "ssubscribe", "monitor", "sync", "psync":
+		return true
+	}
+	return false
+}
+
+func (l *link) note(request []byte) (opaque bool) {
+	name := commandName(request)
+	if name == "" {
+		return false // an empty request has no reply
+	}
+	if streams(name) {
+		l.noteOpaque()
+		return true
+	}
+	matches := l.p.matches(request)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = append(l.pending, matches)
+	return false
+}
+
+func (l *link) noteOpaque() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opaque = true
+}
+
+// replies returns a function that finds the replies that must not pass, or not
+// as a whole.
+func (l *link) replies() func([]byte) (int, ending) {
+	var (
+		scan    scanner
+		between = true
+		allowed = -1 // of the present reply
+	)
+	return func(b []byte) (pass int, end ending) {
+		for pass < len(b) {
+			if between {
+				var opaque bool
+				if allowed, opaque = l.allow(b[pass]); opaque {
+					return len(b), goesOn
+				}
+			}
+			n, done, err := scan.next(b[pass:])
+			if err != nil {
+				l.noteOpaque()
+				return len(b), goesOn
+			}
+			if between = done; allowed >= 0 {
+				if n >= allowed || done {
+					return pass + min(n, allowed), resets
+				}
+				allowed -= n
+			}
+			pass += n
+		}
+		return pass, goesOn
+	}
+}
+
+// allow returns how much of a reply may pass, by its first byte and the request
+// that it belongs to.
+func (l *link) allow(first byte) (allowed int, opaque bool) {
+	l.mu.Lock()
+	if l.opaque {
+		l.mu.Unlock()
+		return -1, true
+	}
+	matches := false
+	if first != '>' && len(l.pending) > 0 { // what a server pushes is no reply
+		matches, l.pending = l.pending[0], l.pending[1:]
+	}
+	l.mu.Unlock()
+	if !matches {
+		return -1, false
+	}
+	return l.p.allow(), false
+}

@@ -1,0 +1,57 @@
+package redistest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"strconv"
+)
+
+// Of each port p of a server, p+busOffset is for the bus of a cluster, and
+// p+lockOffset is held by the test binary as long as the server may come back
+// to p. All are below the ports that systems give to outgoing connections.
+const (
+	firstPort  = 10000
+	ports      = 6000
+	busOffset  = 10000
+	lockOffset = 16000
+)
+
+// takePort finds a port that is nobody's and keeps it from other test binaries
+// until it is released.
+func takePort() (port int, release func(), err error) {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	first := int(binary.BigEndian.Uint32(b[:]) % ports)
+	for i := range ports {
+		port := firstPort + (first+i)%ports
+		lock, err := listen(port + lockOffset)
+		if err != nil {
+			continue
+		}
+		if portFree(port) && portFree(port+busOffset) {
+			return port, func() { _ = lock.Close() }, nil
+		}
+		_ = lock.Close()
+	}
+	return 0, nil, errors.New("redistest: no port is free")
+}
+
+func portFree(port int) bool {
+	l, err := listen(port)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+func listen(port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", address(port))
+}
+
+func address(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}

@@ -1,0 +1,92 @@
+package redistest_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mist-contrib/session/internal/redistest"
+)
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, time.Second)
+	if got := c.Addrs(); len(got) != 6 || got[5] != c.Nodes[5].Addr {
+		t.Errorf("Addrs %v", got)
+	}
+	masters := make(map[*redistest.Server]bool)
+	for i := range 20 {
+		key := fmt.Sprint("key", i)
+		s := c.MasterOf(t, key)
+		masters[s] = true
+		s.MustDo(t, "SET", key, i) // or it is MOVED
+	}
+	if len(masters) != 3 {
+		t.Errorf("the keys are on %d nodes, want 3", len(masters))
+	}
+
+	old := c.MasterOf(t, "key")
+	at := slices.Index(c.Nodes, old)
+	old.Kill()
+	heir := c.MasterOf(t, "key")
+	if heir != c.Nodes[(at+3)%6] {
+		t.Errorf("node %d took over from %d", slices.Index(c.Nodes, heir), at)
+	}
+	until(t, "the new master accepts writes", func() bool {
+		_, err := heir.Do("SET", "key", 1)
+		return err == nil
+	})
+	old.Restart(t)
+	until(t, "the old master is a replica", func() bool { return old.Info(t, "replication")["role"] == "slave" })
+	if got := c.MasterOf(t, "key"); got != heir {
+		t.Errorf("node %d is the master now", slices.Index(c.Nodes, got))
+	}
+}
+
+func TestMasterOfAPausedMaster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, time.Second)
+	old := c.MasterOf(t, "key")
+	old.Pause()
+	heir := c.MasterOf(t, "key")
+	if heir == old {
+		t.Fatal("a paused node is the master")
+	}
+	old.Resume() // and believes to be the master, for a moment
+	if got := c.MasterOf(t, "key"); got != heir {
+		t.Error("the old master is believed")
+	}
+}
+
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	set := redistest.StartSentinel(t, 500*time.Millisecond)
+	if got := set.Addrs(); len(got) != 3 || got[2] != set.Sentinels[2].Addr {
+		t.Errorf("Addrs %v", got)
+	}
+	master := func(s *redistest.Server) string {
+		list, _ := s.MustDo(t, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", set.Name).([]any)
+		return fmt.Sprintf("%v:%v", list...)
+	}
+	for _, s := range set.Sentinels {
+		if got := master(s); got != set.Master.Addr {
+			t.Errorf("the master is %s, want %s", got, set.Master.Addr)
+		}
+		s.MustDo(t, "SENTINEL", "CKQUORUM", set.Name)
+	}
+	set.Master.MustDo(t, "SET", "k", 1)
+	set.Master.MustDo(t, "WAIT", 1, 0)
+	set.Master.Kill()
+	for _, s := range set.Sentinels {
+		until(t, "the replica is the master", func() bool { return master(s) == set.Replica.Addr })
+	}
+	if got := set.Replica.MustDo(t, "GET", "k"); got != "1" {
+		t.Errorf("k is %v", got)
+	}
+	set.Replica.MustDo(t, "SET", "k", 2) // a master takes it
+	set.Replica.Restart(t)
+	if got := set.Replica.Info(t, "replication")["role"]; got != "master" {
+		t.Errorf("restarted, the new master is a %s", got)
+	}
+}
