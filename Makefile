@@ -12,20 +12,22 @@ GO       ?= go
 COUNT    ?= 1
 FUZZTIME ?= 10s
 BENCH    ?= .
+CHAOS    ?= 60s
 
 # Every module of the repository; the root is the one that users get.
 MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod))
 MODULES := $(MODULES:go.mod=.)
 
 # The packages whose statement coverage is reported.
-COVERED := . ./cookie ./memory ./internal/...
+COVERED := . ./cookie ./memory ./redis ./internal/...
 
 LINT := bin/golangci-lint
 LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+REDIS_INSTALL   := apt-get update && apt-get install -y --no-install-recommends redis-server
 BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
 
-.PHONY: check help needs format fmt tidy tidy-root vet test lint cover bench fuzz browser e2e clean
+.PHONY: check help needs format fmt tidy tidy-root vet redis test servers chaos lint cover bench fuzz browser e2e clean
 
 check: lint test ## format, lint, vet and test: the one command before a commit (the default)
 
@@ -61,10 +63,25 @@ tidy: needs ## fail where go mod tidy would change a go.mod or go.sum
 vet: needs ## go vet
 	$(GO) vet ./...
 
+# $$REDIS_SERVER is a server elsewhere. A daemon that a package may start is not used: tests start their own.
+redis: ## install redis-server where it is missing (Debian, as root)
+	@if test -n "$${REDIS_SERVER:-}" || command -v redis-server >/dev/null; then exit 0; fi; \
+	if test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null; then \
+		echo "make: the tests need redis-server: $(REDIS_INSTALL)" >&2; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; $(REDIS_INSTALL)
+
 # Twice: a race build leaves out the tests that count allocations, because the detector allocates too.
-test: format tidy-root vet ## all tests of the root module, with the race detector and without
-	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=6m ./...
+test: format tidy-root vet redis ## all tests of the root module, with the race detector and without
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=8m ./...
 	$(GO) test -shuffle=on -count=1 -timeout=6m ./...
+
+servers: needs redis ## the conformance suite on older and newer servers, which it fetches (Debian)
+	servers=$$(bash tools/servers.sh) && REDIS_SERVERS=$$(paste -sd: <<<"$$servers") \
+		$(GO) test -count=1 -timeout=15m -run 'Conformance' -v ./redis | grep -E '^(---|    ---|ok|FAIL|panic)'
+
+chaos: needs redis ## clients, failing servers and a broken network for CHAOS (60s), then all invariants
+	$(GO) test -race -count=1 -timeout=10m -run Chaos -v ./redis -chaos $(CHAOS)
 
 $(LINT): tools/go.mod tools/go.sum
 	$(GO) build -C tools -buildvcs=false -o ../$@ $(LINT_PACKAGE)

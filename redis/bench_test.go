@@ -1,0 +1,279 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/redis"
+)
+
+// fiveValues are the values that the sessions of the benchmarks hold.
+func fiveValues(i int) map[string]any {
+	return map[string]any{
+		"user":    fmt.Sprintf("user%07d", i),
+		"theme":   "dark",
+		"visits":  int64(i),
+		"trusted": true,
+		"since":   time.Now(),
+	}
+}
+
+// A side is what a benchmark holds against another: a call, and the command that
+// it sends.
+type side struct {
+	command string
+	call    func() error
+}
+
+// against measures what session code costs beside bare commands: both in turn,
+// in short rounds of one run, with n goroutines each. It reports the median of
+// the ratios of their throughputs, and the server's time for each.
+func against(b *testing.B, server *redistest.Server, n int, bare, ours side) {
+	b.Helper()
+	const rounds, round = 21, 100 * time.Millisecond
+	var ratios, rates, bareUsec, ourUsec []float64
+	for range rounds {
+		bareRate, u := bare.throughput(b, server, n, round)
+		ourRate, v := ours.throughput(b, server, n, round)
+		ratios, rates = append(ratios, 100*ourRate/bareRate), append(rates, ourRate)
+		bareUsec, ourUsec = append(bareUsec, u), append(ourUsec, v)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(ratios), "%-of-bare")
+	b.ReportMetric(median(rates), "op/s")
+	b.ReportMetric(median(bareUsec), "server-µs/bare")
+	b.ReportMetric(median(ourUsec), "server-µs/op")
+}
+
+// throughput calls in n goroutines for a while, and returns how often it did in
+// a second, and what the command took the server each time.
+func (s side) throughput(b *testing.B, server *redistest.Server, n int, d time.Duration) (rate, usec float64) {
+	b.Helper()
+	used := redistest.Commands(b, server)
+	calls := make([]int, n)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			for time.Since(start) < d {
+				if err := s.call(); err != nil {
+					b.Error(err)
+					return
+				}
+				calls[i]++
+			}
+		})
+	}
+	wg.Wait()
+	took := time.Since(start)
+	total := 0
+	for _, c := range calls {
+		total += c
+	}
+	stat := used()[s.command]
+	return float64(total) / took.Seconds(), float64(stat.Usec) / float64(stat.Calls)
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// site is a mist server whose sessions are in Redis, and a request of somebody
+// who is logged in, with the key of the session's record.
+func site(b *testing.B, client goredis.UniversalClient) (m *session.Manager, s session.Session, r *http.Request, key string) {
+	b.Helper()
+	m = &session.Manager{Store: &redis.Store{Client: client}, Propagator: &cookie.Propagator{}}
+	rec := httptest.NewRecorder()
+	r = httptest.NewRequest(http.MethodGet, "/", nil)
+	s, err := m.InitSession(&mist.Context{Request: r, ResponseWriter: rec})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := session.SetAll(b.Context(), s, fiveValues(42)); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range rec.Result().Cookies() {
+		r.AddCookie(c)
+	}
+	return m, s, r, "session:" + s.ID()
+}
+
+// nowhere is a response writer that costs nothing.
+type nowhere http.Header
+
+func (w nowhere) Header() http.Header         { return http.Header(w) }
+func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (w nowhere) WriteHeader(int)             {}
+
+// BenchmarkRequest bounds what a session costs a mist request that reads one
+// value, beside a handler with one bare HGETALL of the same record.
+func BenchmarkRequest(b *testing.B) {
+	server, client := single(b)
+	m, _, r, key := site(b, client)
+	var failed error
+	mux := mist.InitHTTPServer()
+	mux.GET("/bare", func(ctx *mist.Context) {
+		if v, err := client.HGetAll(ctx.Request.Context(), key).Result(); err != nil || v[":user"] == "" {
+			failed = fmt.Errorf("bare: %w", err)
+		}
+	})
+	mux.GET("/", func(ctx *mist.Context) {
+		s, err := m.GetSession(ctx)
+		if err != nil {
+			failed = err
+			return
+		}
+		if v, err := s.Get(ctx.Request.Context(), "user"); err != nil || v != "user0000042" {
+			failed = fmt.Errorf("session: %w", err)
+		}
+	})
+	direct := func(path string) func() error {
+		one := r.Clone(b.Context())
+		one.URL.Path = path
+		return func() error {
+			mux.ServeHTTP(nowhere{}, one)
+			return failed
+		}
+	}
+	listener := httptest.NewServer(mux)
+	defer listener.Close()
+	browser := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	over := func(path string) func() error {
+		return func() error {
+			one, err := http.NewRequestWithContext(b.Context(), http.MethodGet, listener.URL+path, nil)
+			if err != nil {
+				return err
+			}
+			one.Header = r.Header
+			res, err := browser.Do(one)
+			if err != nil {
+				return err
+			}
+			res.Body.Close()
+			return failed
+		}
+	}
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("over=http/at_once=%d", n), func(b *testing.B) {
+			against(b, server, n, side{"hgetall", over("/bare")}, side{"hgetall", over("/")})
+		})
+	}
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("over=nothing/at_once=%d", n), func(b *testing.B) {
+			against(b, server, n, side{"hgetall", direct("/bare")}, side{"hgetall", direct("/")})
+		})
+	}
+}
+
+// BenchmarkSet bounds what the guard costs a write, beside a bare HSET of the
+// same field.
+func BenchmarkSet(b *testing.B) {
+	server, client := single(b)
+	_, s, _, key := site(b, client)
+	st := &redis.Store{Client: client}
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("at_once=%d", n), func(b *testing.B) {
+			var mu sync.Mutex
+			var free []session.Session // one for each goroutine, as each request has one
+			for range n {
+				one, err := st.Open(b.Context(), session.Token(s))
+				if err != nil {
+					b.Fatal(err)
+				}
+				free = append(free, one)
+			}
+			bare := func() error {
+				return client.HSet(b.Context(), key, ":theme", "\x03dark").Err()
+			}
+			ours := func() error {
+				mu.Lock()
+				one := free[len(free)-1]
+				free = free[:len(free)-1]
+				mu.Unlock()
+				err := one.Set(b.Context(), "theme", "dark")
+				mu.Lock()
+				free = append(free, one)
+				mu.Unlock()
+				return err
+			}
+			against(b, server, n, side{"hset", bare}, side{"evalsha", ours})
+		})
+	}
+}
+
+// BenchmarkSize measures what a session of five small values takes in Redis, over
+// 100 000 of them, and what makes it larger.
+func BenchmarkSize(b *testing.B) {
+	const sessions = 100_000
+	long := string(make([]byte, 80))
+	for _, bench := range []struct {
+		name   string
+		config []string
+		grow   func(ctx context.Context, st *redis.Store, s session.Session) error
+	}{
+		{"five_values", nil, nil},
+		{"rotated", nil, func(ctx context.Context, st *redis.Store, s session.Session) error {
+			_, err := st.Rotate(ctx, session.Token(s), time.Minute)
+			return err
+		}},
+		{"one_of_80_bytes", nil, func(ctx context.Context, _ *redis.Store, s session.Session) error {
+			return s.Set(ctx, "theme", long)
+		}},
+		{"one_of_80_bytes/listpack_512", []string{"--hash-max-listpack-value", "512"}, func(ctx context.Context, _ *redis.Store, s session.Session) error {
+			return s.Set(ctx, "theme", long)
+		}},
+		{"no_values", nil, func(ctx context.Context, _ *redis.Store, s session.Session) error {
+			return session.Clear(ctx, s)
+		}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			server, client := single(b, bench.config...)
+			st := &redis.Store{Client: client}
+			used := func() float64 {
+				n, err := strconv.ParseFloat(server.Info(b, "memory")["used_memory"], 64)
+				if err != nil {
+					b.Fatal(err)
+				}
+				return n
+			}
+			client.Ping(b.Context()) // its connection counts, too
+			before := used()
+			var wg sync.WaitGroup
+			for worker := range 16 {
+				wg.Go(func() {
+					for i := worker; i < sessions; i += 16 {
+						s, err := st.Generate(b.Context(), uuid.NewString())
+						if err == nil {
+							err = session.SetAll(b.Context(), s, fiveValues(i))
+						}
+						if err == nil && bench.grow != nil {
+							err = bench.grow(b.Context(), st, s)
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric((used()-before)/sessions, "B/session")
+		})
+	}
+}

@@ -1,0 +1,141 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+)
+
+// errNotReplicated means that fewer replicas than WaitReplicas had a write in
+// time.
+var errNotReplicated = errors.New("fewer replicas than WaitReplicas have the write")
+
+// write sends a command that changes a record. It returns when as many replicas
+// as the store waits for have the change.
+func (st *Store) write(ctx context.Context, key string, cmd goredis.Cmder) error {
+	if st.WaitReplicas == 0 {
+		return st.Client.Process(ctx, cmd)
+	}
+	// WAIT speaks of what was written on its own connection, and only to the
+	// master of the key.
+	for {
+		err := st.replicated(ctx, key, cmd)
+		c, ok := st.Client.(cluster)
+		if !ok || !goredis.HasErrorPrefix(err, "MOVED") && !goredis.HasErrorPrefix(err, "ASK") {
+			return err
+		}
+		c.ReloadState(ctx) // and once more: it was refused, not carried out
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (st *Store) replicated(ctx context.Context, key string, cmd goredis.Cmder) error {
+	master := st.Client
+	if c, ok := master.(cluster); ok {
+		node, err := c.MasterForKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		master = node
+	}
+	deadline, _ := ctx.Deadline() // every call has one, see begin
+	limit := max(1, (time.Until(deadline) * 3 / 4).Milliseconds())
+	wait := goredis.NewIntCmd(ctx, "wait", st.WaitReplicas, limit)
+	_, err := master.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		_ = p.Process(ctx, cmd)
+		_ = p.Process(ctx, wait)
+		return nil
+	})
+	switch {
+	case cmd.Err() != nil:
+		return cmd.Err()
+	case err != nil:
+		return err
+	case wait.Val() < int64(st.WaitReplicas):
+		return errNotReplicated
+	}
+	return nil
+}
+
+// pause waits until a cluster may have told where its keys are.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(10 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// failed makes the error of a call from what the client answered.
+func (st *Store) failed(ctx context.Context, op string, err error) error {
+	var answer goredis.Error
+	answered := errors.As(err, &answer)
+	if c, ok := st.Client.(cluster); ok && !answered && !errors.Is(err, context.Canceled) {
+		c.ReloadState(ctx) // a server that died may have a successor
+	}
+	f := &failure{op: op, cause: err}
+	switch deadline, _ := ctx.Deadline(); {
+	case ctx.Err() != nil:
+		f.ended = ctx.Err()
+	case isTimeout(err) && time.Until(deadline) <= 0:
+		f.ended = context.DeadlineExceeded // the connection was faster than the context
+	}
+	if answered {
+		f.code = code(answer.Error())
+	}
+	return f
+}
+
+// code returns the word by which Redis names an error. Before Redis 7 the error
+// of a command in a script stands behind that of the script.
+func code(answer string) string {
+	if _, inner, ok := strings.Cut(answer, ": -"); ok {
+		answer = inner
+	}
+	word, _, _ := strings.Cut(answer, " ")
+	return word
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// A failure is an error of Redis, or of the way to it.
+type failure struct {
+	op    string
+	cause error
+	ended error  // why the context ended, if it did
+	code  string // the first word of what Redis answered, if it did
+}
+
+func (f *failure) Error() string {
+	if f.code != "" {
+		return fmt.Sprintf("redis: %s: answered %s", f.op, f.code)
+	}
+	return fmt.Sprintf("redis: %s: %v", f.op, f.cause)
+}
+
+func (f *failure) Unwrap() []error {
+	if f.ended != nil {
+		return []error{f.cause, f.ended}
+	}
+	return []error{f.cause}
+}
+
+// Is makes a Redis without memory a store that is full.
+func (f *failure) Is(target error) bool {
+	return target == session.ErrFull && f.code == "OOM"
+}

@@ -1,0 +1,67 @@
+// Package redis keeps sessions in Redis or Valkey, for applications of more than
+// one machine. It behaves as package memory does, to the last edge case.
+//
+// One server, Sentinel, or a Cluster:
+//
+//	client, err := redis.NewClient("redis://user:password@host:6379/0")
+//	client, err := redis.NewClient("redis+sentinel://user:password@sentinel1,sentinel2,sentinel3/mymaster")
+//	client, err := redis.NewClient("redis+cluster://user:password@node1,node2,node3")
+//
+//	m := &session.Manager{
+//		Store:      &redis.Store{Client: client},
+//		Propagator: &cookie.Propagator{},
+//	}
+//
+// Any other client of go-redis will do, with these options, which [NewClient]
+// sets; without the first a call can last as long as the client's own timeouts
+// and repetitions, with the defaults of go-redis ten seconds and more:
+//
+//	ContextTimeoutEnabled: true,        // deadlines of contexts hold for the network, too
+//	DialTimeout:           time.Second, // also ReadTimeout, WriteTimeout, PoolTimeout
+//	DialerRetries:         1,
+//	MaxRetries:            1,           // not for a ClusterClient, whose MaxRedirects do both
+//
+// A ClusterClient must not read from replicas (ReadOnly, RouteByLatency,
+// RouteRandomly), and an AutoPipeliner keeps no deadlines.
+//
+// # Servers
+//
+// Redis 6.2, 7 and 8 and Valkey 8 work unchanged. Three settings matter:
+//
+//   - maxmemory-policy noeviction. Any other policy ends sessions that are alive
+//     when memory runs out; with noeviction the store answers [session.ErrFull].
+//   - hash-max-listpack-value 512 (hash-max-ziplist-value before Redis 7). A
+//     value over this size, 64 bytes by default, makes its session take more than
+//     twice the memory.
+//   - Clocks that NTP keeps. Time is that of the server that has the session; a
+//     failover to a server whose clock is off moves deadlines by as much.
+//
+// After a crash sessions are as old as what was persisted, so a logout may be
+// undone: use appendfsync always, or no persistence at all. What a failover loses,
+// and [Store].WaitReplicas against it, and how much memory to plan: see
+// docs/redis.md in the repository.
+//
+// # Keys
+//
+// A session is one hash, under Prefix and its id, with a time to live. The key is
+// an interface for operators: HGETALL shows it, DEL and UNLINK end the session.
+// Values have a field each, its name a colon and their key. The fields without a
+// colon are the store's:
+//
+//	n  the version of this format, 1, and a nonce of this very session
+//	h  SHA-256 of the newest secret
+//	o  the secrets before it that may be good still
+//	c  when it was made, t when it was refreshed last: milliseconds since 1970
+//	i  its idle timeout, a its absolute one: milliseconds
+//
+// No field holds what a client could send: a dump of Redis opens no session. Who
+// can write to Redis can.
+//
+// # Scripts
+//
+// A session is loaded by one HGETALL. Everything that writes is one script on that
+// one key, which checks in the same step that the session lives; so nothing brings
+// a session back, and it runs on a Cluster. A server that does not know a script
+// is sent it. Scripts are idempotent, and go-redis may repeat them when a reply
+// does not come; that of Update and Pop is not, and is never repeated.
+package redis

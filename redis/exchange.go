@@ -1,0 +1,114 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// Pop takes the value that is stored under key now.
+func (s *object) Pop(ctx context.Context, key string) (value any, err error) {
+	err = s.exchange(ctx, key, func(old any) (string, error) {
+		if value = old; value == nil {
+			return nothing, nil
+		}
+		return takeOut, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// Update replaces the value that is stored under key now.
+func (s *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
+	return s.exchange(ctx, key, func(old any) (string, error) {
+		value, err := f(old)
+		if err != nil {
+			return nothing, err
+		}
+		encoded, err := encode(key, value)
+		return present + encoded, err
+	})
+}
+
+// What to make of a field, and what is there, in the words of
+// scripts/exchange.lua.
+const (
+	nothing = ""
+	takeOut = "-"
+	present = "=" // and the value
+)
+
+// exchange makes the change that f says for the value that is stored under key
+// now. f is asked about the value that this session shows, and again when another
+// is stored: in most cases that is one round trip. What f says without a change
+// counts only for a value that was found in the store.
+func (s *object) exchange(ctx context.Context, key string, f func(old any) (change string, err error)) error {
+	ctx, cancel, err := s.store.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	seen, asked := nothing, false
+	if encoded, ok := s.shown(key); ok {
+		seen = present + encoded
+	}
+	for {
+		change, ferr := decide(seen, f)
+		if ferr != nil {
+			change = nothing
+		}
+		if change == nothing && asked {
+			return ferr
+		}
+		now, err := s.swap(ctx, valuePrefix+key, seen, change)
+		if err != nil {
+			return err
+		}
+		if now == seen {
+			return ferr
+		}
+		seen, asked = now, true
+	}
+}
+
+// decide asks f about what is in a field.
+func decide(seen string, f func(old any) (change string, err error)) (change string, err error) {
+	var old any
+	if seen != nothing {
+		if old, err = values.Decode(seen[len(present):]); err != nil {
+			return nothing, err
+		}
+	}
+	return f(old)
+}
+
+// swap makes a change if a field holds what was seen there, and returns what it
+// held.
+func (s *object) swap(ctx context.Context, field, seen, change string) (now string, err error) {
+	done, err := s.await(ctx, exchangeScript.name)
+	if err != nil {
+		return nothing, err
+	}
+	defer done()
+	args := append(scriptArgs(5), s.record.incarnation, values.MaxCount, field, seen, change)
+	reply, err := s.store.eval(ctx, &exchangeScript, s.store.prefix+s.id, args)
+	if err != nil {
+		return nothing, err
+	}
+	if other, ok := reply.(string); ok {
+		return other, nil
+	}
+	if err := outcome(reply); err != nil || change == nothing {
+		return seen, err
+	}
+	s.show(func(shown map[string]string) {
+		if change == takeOut {
+			delete(shown, field)
+		} else {
+			shown[field] = change[len(present):]
+		}
+	})
+	return seen, nil
+}

@@ -1,0 +1,27 @@
+-- Makes the record of a session, unless the key holds something already.
+--
+-- KEYS[1]  the record
+-- ARGV[1]  its incarnation, which no other record has
+-- ARGV[2]  the hash of the first secret
+-- ARGV[3]  idle timeout, ms
+-- ARGV[4]  absolute timeout, ms, not under the idle one
+--
+-- Returns the time of creation, ms since 1970; 0 where the key is taken. Sent
+-- twice it makes one record: the second finds its own incarnation.
+
+local key, incarnation = KEYS[1], ARGV[1]
+if redis.call('EXISTS', key) == 1 then
+  local found = redis.call('HMGET', key, 'n', 'c')
+  if found[1] ~= incarnation then
+    return 0
+  end
+  return tonumber(found[2])
+end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local at = string.format('%.0f', now)
+redis.call('HSET', key,
+  'n', incarnation, 'h', ARGV[2], 'c', at, 't', at, 'i', ARGV[3], 'a', ARGV[4])
+redis.call('PEXPIREAT', key, string.format('%.0f', now + ARGV[3]))
+return now

@@ -1,0 +1,16 @@
+-- Takes values out of a session that lives.
+--
+-- KEYS[1]  the record
+-- ARGV[1]  the incarnation that was loaded
+-- ARGV[2…] fields; none is a question whether the session lives
+--
+-- Returns 1; 0 where that session is gone.
+
+local key = KEYS[1]
+if redis.call('HGET', key, 'n') ~= ARGV[1] then
+  return 0
+end
+for i = 2, #ARGV, 1000 do
+  redis.call('HDEL', key, unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+return 1

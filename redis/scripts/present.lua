@@ -1,0 +1,87 @@
+-- Authenticates the secret that a client presents, notes that it was seen, and
+-- rotates to a successor where one is given.
+--
+-- KEYS[1]  the record
+-- ARGV[1]  the hash of the secret
+-- ARGV[2]  the salt that leads to its successor      \
+-- ARGV[3]  the hash of its successor                  > all or none
+-- ARGV[4]  for how long the secret is good then, ms  /
+-- ARGV[5]  how many old secrets may be good at once  /
+--
+-- Returns the whole record, as HGETALL does; 0 where there is none, or the
+-- secret is not its; -1 where it is none of ours.
+--
+-- Field o holds the old secrets, newest first, 62 bytes each: the hash (32), the
+-- salt that leads to its successor (16), and its state: 'g' and its grace while
+-- nobody has shown a successor, from then on 'u' and until when it is good (ms,
+-- 13 digits).
+--
+-- Sent twice it rotates once: the second presents an old secret, and those only
+-- learn the successor.
+
+local width = 62
+local key, presented = KEYS[1], ARGV[1]
+local r = redis.call('HMGET', key, 'n', 'h', 'o')
+if not (r[1] and r[2]) then
+  return -redis.call('EXISTS', key)
+end
+if string.sub(r[1], 1, 1) ~= '1' then
+  return -1
+end
+local newest, old = r[2], r[3] or ''
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Which of them is it? All that are older than it were followed.
+local older
+if presented == newest then
+  older = 1
+else
+  for i = 1, #old, width do
+    local state, time = string.sub(old, i + 48, i + 48), tonumber(string.sub(old, i + 49, i + 61))
+    if (state == 'g' or now < time) and string.sub(old, i, i + 31) == presented then
+      older = i + width
+      break
+    end
+  end
+end
+if not older then
+  return 0
+end
+
+-- The successors of the older ones were seen: their graces begin.
+local kept, good, changed = {}, 0, false
+for i = 1, #old, width do
+  local entry = string.sub(old, i, i + width - 1)
+  local state, time = string.sub(entry, 49, 49), tonumber(string.sub(entry, 50, 62))
+  if i >= older and state == 'g' then
+    state, time, changed = 'u', now + time, true
+    entry = string.sub(entry, 1, 48) .. string.format('u%013.0f', time)
+  end
+  kept[#kept + 1] = entry
+  if state == 'g' or now < time then
+    good = #kept
+  end
+end
+
+if ARGV[2] and presented == newest then
+  -- Those behind the last good one lead nowhere.
+  changed = changed or good < #kept
+  while #kept > good do
+    table.remove(kept)
+  end
+  if good < tonumber(ARGV[5]) then
+    table.insert(kept, 1, newest .. ARGV[2] .. string.format('g%013.0f', ARGV[4]))
+    changed = true
+    redis.call('HSET', key, 'h', ARGV[3])
+  end
+end
+if changed then
+  if #kept == 0 then
+    redis.call('HDEL', key, 'o')
+  else
+    redis.call('HSET', key, 'o', table.concat(kept))
+  end
+end
+return redis.call('HGETALL', key)

@@ -1,0 +1,208 @@
+package redis
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// An object is a session as one request loaded it. What it writes is written
+// only while the very record that it loaded lives.
+type object struct {
+	store  *Store
+	id     string
+	token  string
+	record record
+
+	mu     sync.Mutex
+	fields map[string]string // as loaded, plus own writes
+	turn   chan struct{}     // held by who writes, made by the first
+}
+
+var (
+	_ session.Tokener     = (*object)(nil)
+	_ session.Deleter     = (*object)(nil)
+	_ session.Popper      = (*object)(nil)
+	_ session.Updater     = (*object)(nil)
+	_ session.BatchSetter = (*object)(nil)
+	_ session.Ranger      = (*object)(nil)
+	_ session.Describer   = (*object)(nil)
+)
+
+func (s *object) ID() string { return s.id }
+
+func (s *object) Token() string { return s.token }
+
+func (s *object) Info() session.Info {
+	r := &s.record
+	return session.Info{
+		ID:               s.id,
+		CreatedAt:        time.UnixMilli(r.created),
+		LastSeen:         time.UnixMilli(r.seen),
+		IdleDeadline:     r.deadline(),
+		AbsoluteDeadline: time.UnixMilli(r.created + r.absolute),
+	}
+}
+
+// shown returns the encoded value that the session shows.
+func (s *object) shown(key string) (encoded string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	encoded, ok = s.fields[valuePrefix+key]
+	return encoded, ok
+}
+
+func (s *object) Get(ctx context.Context, key string) (any, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	encoded, ok := s.shown(key)
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract of an absent key
+	}
+	return values.Decode(encoded)
+}
+
+func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		s.mu.Lock()
+		fields := maps.Clone(s.fields)
+		s.mu.Unlock()
+		for field, encoded := range fields {
+			key, ok := strings.CutPrefix(field, valuePrefix)
+			if !ok {
+				continue
+			}
+			if ended(ctx) != nil {
+				return
+			}
+			if v, err := values.Decode(encoded); err == nil && !yield(key, v) {
+				return
+			}
+		}
+	}
+}
+
+func (s *object) Set(ctx context.Context, key string, value any) error {
+	encoded, err := encode(key, value)
+	if err != nil {
+		return err
+	}
+	field := valuePrefix + key
+	args := append(scriptArgs(4), s.record.incarnation, values.MaxCount, field, encoded)
+	return s.write(ctx, &setScript, args, func(shown map[string]string) { shown[field] = encoded })
+}
+
+func (s *object) SetAll(ctx context.Context, all map[string]any) error {
+	if err := values.CheckCount(len(all)); err != nil {
+		return err
+	}
+	args := append(scriptArgs(2+2*len(all)), s.record.incarnation, values.MaxCount)
+	set := make(map[string]string, len(all))
+	for key, value := range all {
+		encoded, err := encode(key, value)
+		if err != nil {
+			return err
+		}
+		set[valuePrefix+key] = encoded
+		args = append(args, valuePrefix+key, encoded)
+	}
+	return s.write(ctx, &setScript, args, func(shown map[string]string) { maps.Copy(shown, set) })
+}
+
+func (s *object) Delete(ctx context.Context, keys ...string) error {
+	args := append(scriptArgs(1+len(keys)), s.record.incarnation)
+	for _, key := range keys {
+		if values.CheckKey(key) == nil { // nothing has a longer one
+			args = append(args, valuePrefix+key)
+		}
+	}
+	return s.write(ctx, &deleteScript, args, func(shown map[string]string) {
+		for _, key := range keys {
+			delete(shown, valuePrefix+key)
+		}
+	})
+}
+
+func (s *object) Clear(ctx context.Context) error {
+	return s.write(ctx, &clearScript, append(scriptArgs(1), s.record.incarnation), func(shown map[string]string) {
+		maps.DeleteFunc(shown, func(field, _ string) bool { return strings.HasPrefix(field, valuePrefix) })
+	})
+}
+
+// write runs a script that changes the record, and then changes what this
+// session shows.
+func (s *object) write(ctx context.Context, sc *script, args []any, change func(shown map[string]string)) error {
+	ctx, cancel, err := s.store.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	done, err := s.await(ctx, sc.name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	reply, err := s.store.eval(ctx, sc, s.store.prefix+s.id, args)
+	if err != nil {
+		return err
+	}
+	if err := outcome(reply); err != nil {
+		return err
+	}
+	s.show(change)
+	return nil
+}
+
+// await is called before every write, done after it: a session writes one thing
+// after the other, so that it shows what it stored.
+func (s *object) await(ctx context.Context, op string) (done func(), err error) {
+	s.mu.Lock()
+	if s.turn == nil {
+		s.turn = make(chan struct{}, 1)
+	}
+	s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, &failure{op: op, cause: ctx.Err()}
+	}
+}
+
+func (s *object) show(change func(shown map[string]string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fields == nil {
+		s.fields = make(map[string]string)
+	}
+	change(s.fields)
+}
+
+// outcome is the error that a script's number means.
+func outcome(reply any) error {
+	switch reply {
+	case int64(1):
+		return nil
+	case int64(0):
+		return session.ErrNotFound
+	case int64(-1):
+		return values.CheckCount(values.MaxCount + 1)
+	}
+	return errRecord
+}
+
+func encode(key string, value any) (string, error) {
+	if err := values.CheckKey(key); err != nil {
+		return "", err
+	}
+	var buf [128]byte
+	encoded, err := values.Append(buf[:0], value)
+	return string(encoded), err
+}

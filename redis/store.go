@@ -1,0 +1,333 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/token"
+)
+
+// A Store keeps sessions in Redis 6.2 or later, or Valkey: one server, Sentinel
+// or Cluster. Client is needed, every other field has a safe zero value. It is
+// safe for concurrent use; its fields must not change after the first call.
+//
+// Every operation is one command on one key, loading a session as well as
+// writing to it; a write checks in the same step that its session lives. Time
+// is the clock of the Redis server: those of the application's machines do not
+// matter. The store starts no goroutine, and does not close the client.
+//
+// It has all capabilities: it is a [session.TokenStore], and its sessions are
+// all that package session describes.
+//
+// An error that matches none of package session's is a failure of Redis or of
+// the way to it: nobody is logged out by it. Whether a write that failed so was
+// carried out is not known. Its cause is reachable by [errors.Is] and
+// [errors.As], [goredis.Error] for what Redis answered; its text holds no more of
+// such an answer than the first word, because Redis repeats arguments.
+type Store struct {
+	// Client is the way to Redis, of [NewClient] or any go-redis client, see the
+	// package documentation for the options that it needs.
+	Client Client
+
+	// Prefix is what all keys of the store begin with. Empty: "session:". Two
+	// applications that share a Redis need two prefixes.
+	Prefix string
+
+	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
+	// minutes, or AbsoluteTimeout where that is shorter.
+	IdleTimeout time.Duration
+
+	// AbsoluteTimeout is how long after it was made a session ends, whatever
+	// happens. Zero: 12 hours. At most 400 days. A session keeps the timeouts that
+	// it was made with.
+	AbsoluteTimeout time.Duration
+
+	// OpTimeout bounds a call whose context has no deadline, also the function
+	// given to Update. Zero: a second. The error then matches
+	// [context.DeadlineExceeded].
+	OpTimeout time.Duration
+
+	// WaitReplicas is how many replicas must have a write before it is
+	// acknowledged: a failover then loses no acknowledged write, and brings no
+	// session back. A write that fewer have in time is an error, though the master
+	// may have it. Zero: the master alone acknowledges.
+	WaitReplicas int
+
+	once      sync.Once
+	invalid   error
+	prefix    string
+	idle      time.Duration
+	absolute  time.Duration
+	opTimeout time.Duration
+}
+
+const (
+	defaultPrefix    = "session:"
+	defaultOpTimeout = time.Second
+)
+
+var _ session.TokenStore = (*Store)(nil)
+
+var (
+	errNoStore   = errors.New("redis: Store is nil")
+	errNoClient  = errors.New("redis: Client is nil")
+	errNoContext = errors.New("redis: context is nil")
+	errGrace     = errors.New("redis: rotate: grace is negative")
+	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
+)
+
+// Check reports what is wrong with the fields. It asks no server.
+func (st *Store) Check() error {
+	if st == nil {
+		return errNoStore
+	}
+	st.once.Do(st.init)
+	return st.invalid
+}
+
+func (st *Store) init() {
+	idle, absolute, err := lifetime.Of(st.IdleTimeout, st.AbsoluteTimeout)
+	st.idle, st.absolute = idle, absolute
+	st.prefix, st.opTimeout = st.Prefix, st.OpTimeout
+	if st.prefix == "" {
+		st.prefix = defaultPrefix
+	}
+	if st.opTimeout == 0 {
+		st.opTimeout = defaultOpTimeout
+	}
+	switch {
+	case st.Client == nil || reflect.ValueOf(st.Client).Kind() == reflect.Pointer && reflect.ValueOf(st.Client).IsNil():
+		st.invalid = errNoClient
+	case err != nil:
+		st.invalid = fmt.Errorf("redis: %w", err)
+	case st.OpTimeout < 0:
+		st.invalid = fmt.Errorf("redis: OpTimeout %v is negative", st.OpTimeout)
+	case st.WaitReplicas < 0:
+		st.invalid = fmt.Errorf("redis: WaitReplicas %d is negative", st.WaitReplicas)
+	default:
+		if c, ok := st.Client.(cluster); ok && c.Options().ReadOnly {
+			st.invalid = errReplicas
+		}
+	}
+}
+
+// begin is the start of every call. It bounds the call in time; the caller must
+// call cancel.
+func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel context.CancelFunc, err error) {
+	if err := st.Check(); err != nil {
+		return nil, nil, err
+	}
+	if err := ended(ctx); err != nil {
+		return nil, nil, err
+	}
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}, nil
+	}
+	bounded, cancel = context.WithTimeout(ctx, st.opTimeout)
+	return bounded, cancel, nil
+}
+
+func ended(ctx context.Context) error {
+	if ctx == nil {
+		return errNoContext
+	}
+	return ctx.Err()
+}
+
+// Generate makes an empty session, see [session.Store]. An id is 1 to 128
+// characters of A-Z, a-z, 0-9, '-' and '_'. A Redis that is out of memory is
+// [session.ErrFull].
+func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if !token.ValidID(id) {
+		return nil, session.ErrInvalidID
+	}
+	secret, r := token.NewSecret(), record{incarnation: newIncarnation(), idle: st.idle.Milliseconds(), absolute: st.absolute.Milliseconds()}
+	sum := token.Hash(secret)
+	key := st.prefix + id
+	reply, err := st.eval(ctx, &createScript, key, append(scriptArgs(4), r.incarnation, sum[:], r.idle, r.absolute))
+	if err != nil {
+		return nil, err
+	}
+	created, ok := reply.(int64)
+	switch {
+	case !ok:
+		return nil, errRecord
+	case created == 0:
+		return nil, session.ErrExists
+	}
+	r.created, r.seen = created, created
+	return &object{store: st, id: id, token: token.Join(id, secret), record: r}, nil
+}
+
+// Open loads the session of a token, see [session.TokenStore]. It is one plain
+// HGETALL, and one script more when the token is not the newest, or seen for the
+// first time.
+func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	id, secret, ok := token.Parse(carried)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	s, err := st.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	sum := token.Hash(secret)
+	if !token.Equal(s.record.sum, sum) && !s.record.once(sum) {
+		return nil, session.ErrNotFound
+	}
+	if !token.Equal(s.record.sum, sum) || s.record.unseen() {
+		return st.present(ctx, id, secret, append(scriptArgs(1), sum[:]))
+	}
+	s.token = carried
+	return s, nil
+}
+
+// Rotate renews the token of a session, see [session.TokenStore]. At most 64
+// old tokens of a session are kept; a rotation beyond that returns the token that
+// is the newest already. What becomes of the old token is kept as a
+// salt that means nothing to who does not hold that token.
+func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+	if grace < 0 {
+		return nil, errGrace
+	}
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	id, secret, ok := token.Parse(carried)
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	salt := token.NewSalt()
+	sum, next := token.Hash(secret), token.Hash(token.Next(secret, salt))
+	return st.present(ctx, id, secret, append(scriptArgs(5),
+		sum[:], salt[:], next[:], min(grace, lifetime.Max).Milliseconds(), maxGenerations))
+}
+
+// present lets Redis authenticate a token, and returns the session with the
+// newest one.
+func (st *Store) present(ctx context.Context, id, secret string, args []any) (*object, error) {
+	reply, err := st.eval(ctx, &presentScript, st.prefix+id, args)
+	if err != nil {
+		return nil, err
+	}
+	switch reply := reply.(type) {
+	case int64:
+		if reply == 0 {
+			return nil, session.ErrNotFound
+		}
+	case []any:
+		fields, ok := pairs(reply)
+		if !ok {
+			break
+		}
+		s, err := st.object(id, fields)
+		if err != nil {
+			return nil, err
+		}
+		newest, ok := s.record.follow(secret)
+		if !ok {
+			break
+		}
+		s.token = token.Join(id, newest)
+		return s, nil
+	}
+	return nil, errRecord
+}
+
+// Get loads a session by its id, see [session.Store].
+func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if !token.ValidID(id) {
+		return nil, session.ErrNotFound
+	}
+	s, err := st.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// load returns what is stored under an id, authenticated or not.
+func (st *Store) load(ctx context.Context, id string) (*object, error) {
+	cmd := goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+id)
+	if err := st.Client.Process(ctx, cmd); err != nil {
+		return nil, st.failed(ctx, "load", err)
+	}
+	if len(cmd.Val()) == 0 {
+		return nil, session.ErrNotFound
+	}
+	return st.object(id, cmd.Val())
+}
+
+// object makes a session of a record's fields.
+func (st *Store) object(id string, fields map[string]string) (*object, error) {
+	r, err := parse(fields)
+	if err != nil {
+		return nil, err
+	}
+	return &object{store: st, id: id, record: r, fields: fields}, nil
+}
+
+// Refresh prolongs a session, see [session.Store].
+func (st *Store) Refresh(ctx context.Context, id string) error {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if !token.ValidID(id) {
+		return session.ErrNotFound
+	}
+	reply, err := st.eval(ctx, &refreshScript, st.prefix+id, scriptArgs(0))
+	if err != nil {
+		return err
+	}
+	switch reply {
+	case int64(1):
+		return nil
+	case int64(0):
+		return session.ErrNotFound
+	}
+	return errRecord
+}
+
+// Remove ends a session, see [session.Store].
+func (st *Store) Remove(ctx context.Context, id string) error {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if !token.ValidID(id) {
+		return nil
+	}
+	key := st.prefix + id
+	if err := st.write(ctx, key, goredis.NewIntCmd(ctx, "unlink", key)); err != nil {
+		return st.failed(ctx, "remove", err)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package redis
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+var errURL = errors.New("redis: NewClient: malformed URL") // which holds a password
+
+// NewClient returns a client that suits a [Store], for one server, Sentinel or
+// Cluster. It connects with the first command. The caller closes it.
+//
+//	redis://user:password@host:6379/0
+//	unix://user:password@/path/to/redis.sock?db=0
+//	redis+sentinel://user:password@host1:26379,host2:26379/name/0
+//	redis+cluster://user:password@host1:6379,host2:6379
+//
+// With rediss in place of redis it speaks TLS. User and password are those of
+// the servers that hold the data; those of the Sentinels are the parameters
+// sentinel_username and sentinel_password. What go-redis understands is
+// understood too: its parameters, such as ?pool_size=50, and its way to name more
+// hosts, ?addr=host2:6379, and the master, ?master_name=name, which make a redis
+// URL one of a Cluster and of Sentinel.
+//
+// Unless the URL says otherwise connecting, reading, writing and waiting for a
+// connection end after a second each, a command is repeated once, and a Cluster is
+// asked for its shape every ten seconds. Deadlines of contexts hold in any case.
+// Reading from replicas is an error: a replica may not know yet that a session
+// has ended.
+func NewClient(rawURL string) (goredis.UniversalClient, error) {
+	p, err := split(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	switch p.topology {
+	case "sentinel":
+		return p.sentinel()
+	case "cluster":
+		return p.cluster()
+	}
+	o, err := goredis.ParseURL(p.url.String())
+	if err != nil {
+		return nil, wrap(err)
+	}
+	o.ContextTimeoutEnabled = true
+	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
+	return goredis.NewClient(o), nil
+}
+
+// A parts is a URL as [NewClient] reads it.
+type parts struct {
+	url      *url.URL // of the first host, its scheme one of go-redis
+	query    url.Values
+	hosts    []string // the others
+	topology string   // empty: one server
+}
+
+// split takes apart what [url.Parse] does not: many hosts, and a scheme of two
+// parts.
+func split(rawURL string) (p parts, err error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return p, errURL
+	}
+	scheme, p.topology, _ = strings.Cut(scheme, "+")
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	at := strings.LastIndexByte(authority, '@') + 1
+	first, others, more := strings.Cut(authority[at:], ",")
+	if p.url, err = url.Parse(scheme + "://" + authority[:at] + first + tail); err != nil {
+		return p, errURL
+	}
+	if p.query, err = url.ParseQuery(p.url.RawQuery); err != nil {
+		return p, errURL
+	}
+	if more {
+		p.hosts = strings.Split(others, ",")
+	}
+	switch p.topology {
+	case "sentinel", "cluster":
+		if p.url.Host == "" || scheme != "redis" && scheme != "rediss" {
+			return p, errURL
+		}
+	case "":
+		switch {
+		case p.query.Has("master_name"):
+			p.topology = "sentinel"
+		case p.query.Has("addr") || more:
+			p.topology = "cluster"
+		}
+	default:
+		return p, errURL
+	}
+	return p, nil
+}
+
+// take removes a parameter that go-redis does not know.
+func (p *parts) take(name string) string {
+	v := p.query.Get(name)
+	p.query.Del(name)
+	return v
+}
+
+// full returns the URL that go-redis reads: every host with its port.
+func (p *parts) full(port string) string {
+	withPort := func(host string) string {
+		if _, _, err := net.SplitHostPort(host); err == nil {
+			return host
+		}
+		return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	}
+	p.url.Host = withPort(p.url.Host)
+	for _, host := range p.hosts {
+		p.query.Add("addr", withPort(host))
+	}
+	p.url.RawQuery = p.query.Encode()
+	return p.url.String()
+}
+
+func (p *parts) sentinel() (goredis.UniversalClient, error) {
+	if name, db, _ := strings.Cut(strings.Trim(p.url.Path, "/"), "/"); name != "" && !p.query.Has("master_name") {
+		p.query.Set("master_name", name)
+		p.url.Path = "/" + db
+	}
+	user, password := p.take("sentinel_username"), p.take("sentinel_password")
+	o, err := goredis.ParseFailoverURL(p.full("26379"))
+	switch {
+	case err != nil:
+		return nil, wrap(err)
+	case o.MasterName == "":
+		return nil, errors.New("redis: NewClient: the URL names no master")
+	case o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly:
+		return nil, errReplicas
+	}
+	if p.url.User != nil {
+		o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
+	}
+	o.SentinelUsername, o.SentinelPassword = user, password
+	o.ContextTimeoutEnabled = true
+	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
+	return goredis.NewFailoverClient(o), nil
+}
+
+func (p *parts) cluster() (goredis.UniversalClient, error) {
+	if path := strings.Trim(p.url.Path, "/"); path != "" && path != "0" {
+		return nil, errors.New("redis: NewClient: a Cluster has no database but 0")
+	}
+	o, err := goredis.ParseClusterURL(p.full("6379"))
+	switch {
+	case err != nil:
+		return nil, wrap(err)
+	case o.ReadOnly || o.RouteByLatency || o.RouteRandomly:
+		return nil, errReplicas
+	}
+	o.ContextTimeoutEnabled = true
+	o.ClusterStateReloadInterval = 10 * time.Second
+	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
+	return goredis.NewClusterClient(o), nil
+}
+
+// tune gives what the URL leaves open a value.
+func tune(timeouts ...*time.Duration) {
+	for _, t := range timeouts {
+		*t = cmp.Or(*t, time.Second)
+	}
+}
+
+// wrap makes go-redis's error about a URL ours. It quotes parameters, and none
+// is secret.
+func wrap(err error) error {
+	return fmt.Errorf("redis: NewClient: %w", err)
+}
