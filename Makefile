@@ -78,7 +78,7 @@ test: format tidy-root vet redis ## all tests of the root module, with the race 
 
 servers: needs redis ## the conformance suite on older and newer servers, which it fetches (Debian)
 	servers=$$(bash tools/servers.sh) && REDIS_SERVERS=$$(paste -sd: <<<"$$servers") \
-		$(GO) test -count=1 -timeout=15m -run 'Conformance' -v ./redis | grep -E '^(---|    ---|ok|FAIL|panic)'
+		$(GO) test -count=1 -timeout=15m -parallel=6 -run Conformance -v ./redis | grep -E '^(---|    ---|ok|FAIL|panic)'
 
 chaos: needs redis ## clients, failing servers and a broken network for CHAOS (60s), then all invariants
 	$(GO) test -race -count=1 -timeout=10m -run Chaos -v ./redis -chaos $(CHAOS)

@@ -87,13 +87,17 @@ func decide(seen string, f func(old any) (change string, err error)) (change str
 // swap makes a change if a field holds what was seen there, and returns what it
 // held.
 func (s *object) swap(ctx context.Context, field, seen, change string) (now string, err error) {
-	done, err := s.await(ctx, exchangeScript.name)
+	sc := &exchangeScript
+	if change == nothing {
+		sc = &askScript
+	}
+	done, err := s.await(ctx, sc.name)
 	if err != nil {
 		return nothing, err
 	}
 	defer done()
 	args := append(scriptArgs(5), s.record.incarnation, values.MaxCount, field, seen, change)
-	reply, err := s.store.eval(ctx, &exchangeScript, s.store.prefix+s.id, args)
+	reply, err := s.store.eval(ctx, sc, s.store.prefix+s.id, args)
 	if err != nil {
 		return nothing, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" //nolint:gosec // how Redis names scripts
 	_ "embed"
 	"encoding/hex"
+	"errors"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -12,8 +13,17 @@ import (
 // A script is one operation on one record, in one step.
 type script struct {
 	name, source, hash string
-	once               bool // must not be sent twice
+	kind               kind
 }
+
+// A kind is what a script asks of the way to Redis.
+type kind int
+
+const (
+	changes kind = iota // acknowledged when the replicas have it
+	once                // a change that must not be sent twice
+	looks               // changes nothing that has to outlive a failover
+)
 
 //go:embed scripts/create.lua
 var createSource string
@@ -40,18 +50,20 @@ var exchangeSource string
 //
 //nolint:gochecknoglobals // constants, but for the language
 var (
-	createScript   = newScript("generate", createSource, false)
-	presentScript  = newScript("open", presentSource, false)
-	refreshScript  = newScript("refresh", refreshSource, false)
-	setScript      = newScript("set", setSource, false)
-	deleteScript   = newScript("delete", deleteSource, false)
-	clearScript    = newScript("clear", clearSource, false)
-	exchangeScript = newScript("exchange", exchangeSource, true)
+	createScript   = newScript("generate", createSource, changes)
+	openScript     = newScript("open", presentSource, looks) // what was seen will be seen again
+	rotateScript   = newScript("rotate", presentSource, changes)
+	refreshScript  = newScript("refresh", refreshSource, changes)
+	setScript      = newScript("set", setSource, changes)
+	deleteScript   = newScript("delete", deleteSource, changes)
+	clearScript    = newScript("clear", clearSource, changes)
+	exchangeScript = newScript("exchange", exchangeSource, once)
+	askScript      = newScript("exchange", exchangeSource, looks)
 )
 
-func newScript(name, source string, once bool) script {
+func newScript(name, source string, k kind) script {
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // how Redis names scripts
-	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), once: once}
+	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k}
 }
 
 // A onceCmd is a command that go-redis does not send again when the reply did
@@ -66,19 +78,35 @@ func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (a
 	args[0], args[1], args[2], args[3] = "evalsha", s.hash, 1, key
 	for {
 		cmd := goredis.NewCmd(ctx, args...)
-		var sent goredis.Cmder = cmd
-		if s.once {
-			sent = onceCmd{cmd}
+		var err error
+		switch s.kind {
+		case looks:
+			err = st.Client.Process(ctx, cmd)
+		case changes:
+			err = st.write(ctx, key, cmd)
+		case once:
+			err = st.write(ctx, key, onceCmd{cmd})
 		}
-		err := st.write(ctx, key, sent)
-		if err == nil {
+		switch {
+		case err == nil, errors.Is(err, errNotReplicated) && refused(cmd.Val()):
 			return cmd.Val(), nil
-		}
-		if !goredis.HasErrorPrefix(err, "NOSCRIPT") || args[0] == "eval" {
+		case !goredis.HasErrorPrefix(err, "NOSCRIPT") || args[0] == "eval":
 			return nil, st.failed(ctx, s.name, err)
 		}
 		args[0], args[1] = "eval", s.source // this server has not seen it yet
 	}
+}
+
+// refused reports whether a script's reply says that it has changed nothing:
+// no replica has to have that.
+func refused(reply any) bool {
+	switch reply := reply.(type) {
+	case int64:
+		return reply <= 0
+	case string:
+		return true
+	}
+	return false
 }
 
 // scriptArgs returns arguments for eval, with room for n more.

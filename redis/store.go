@@ -194,7 +194,7 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 		return nil, session.ErrNotFound
 	}
 	if !token.Equal(s.record.sum, sum) || s.record.unseen() {
-		return st.present(ctx, id, secret, append(scriptArgs(1), sum[:]))
+		return st.present(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
 	}
 	s.token = carried
 	return s, nil
@@ -219,14 +219,14 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	}
 	salt := token.NewSalt()
 	sum, next := token.Hash(secret), token.Hash(token.Next(secret, salt))
-	return st.present(ctx, id, secret, append(scriptArgs(5),
+	return st.present(ctx, &rotateScript, id, secret, append(scriptArgs(5),
 		sum[:], salt[:], next[:], min(grace, lifetime.Max).Milliseconds(), maxGenerations))
 }
 
 // present lets Redis authenticate a token, and returns the session with the
 // newest one.
-func (st *Store) present(ctx context.Context, id, secret string, args []any) (*object, error) {
-	reply, err := st.eval(ctx, &presentScript, st.prefix+id, args)
+func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (*object, error) {
+	reply, err := st.eval(ctx, sc, st.prefix+id, args)
 	if err != nil {
 		return nil, err
 	}
