@@ -81,6 +81,7 @@ var (
 	errNoClient  = errors.New("redis: Client is nil")
 	errNoContext = errors.New("redis: context is nil")
 	errGrace     = errors.New("redis: rotate: grace is negative")
+	errRing      = errors.New("redis: WaitReplicas: a Ring cannot tell what the replicas of one of its servers have")
 	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
 )
 
@@ -113,8 +114,15 @@ func (st *Store) init() {
 	case st.WaitReplicas < 0:
 		st.invalid = fmt.Errorf("redis: WaitReplicas %d is negative", st.WaitReplicas)
 	default:
-		if c, ok := st.Client.(cluster); ok && c.Options().ReadOnly {
-			st.invalid = errReplicas
+		switch c := st.Client.(type) {
+		case cluster:
+			if c.Options().ReadOnly {
+				st.invalid = errReplicas
+			}
+		case *goredis.Ring:
+			if st.WaitReplicas > 0 {
+				st.invalid = errRing
+			}
 		}
 	}
 }
