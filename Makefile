@@ -19,7 +19,7 @@ MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod))
 MODULES := $(MODULES:go.mod=.)
 
 # The packages whose statement coverage is reported.
-COVERED := . ./cookie ./memory ./redis ./internal/...
+COVERED := . ./cookie ./header ./memory ./redis ./internal/...
 
 LINT := bin/golangci-lint
 LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -210,7 +210,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if err := m.Store.Refresh(ctx.Request.Context(), s.ID()); err != nil {
 		return err
 	}
-	l, ok := unwrap[Lasting](m.Propagator)
+	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
 	sent := m.entry(ctx).sent()
 	if !ok || l.Lifetime() <= 0 || sent == "" {
 		return nil // or put there by the application: this client does not carry it
@@ -262,7 +262,7 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return m.Propagator.Remove(ctx.ResponseWriter)
+	return choose(m.Propagator, ctx.Request).Remove(ctx.ResponseWriter)
 }
 
 // carried returns what the client of s carries. Where the store issues tokens it
@@ -284,7 +284,7 @@ func (m *Manager) inject(ctx *mist.Context, carried string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return m.Propagator.Inject(carried, ctx.ResponseWriter)
+	return choose(m.Propagator, ctx.Request).Inject(carried, ctx.ResponseWriter)
 }
 
 // tokenStore returns the store's capability to open sessions by token. There is

@@ -1,0 +1,157 @@
+// Package header carries the identifier of a session in a header, for clients
+// that are programs and not browsers.
+package header
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/token"
+)
+
+// A Propagator carries the identifier in a header, the same in both directions:
+// the client sends back what a response gave it. The zero value is the header
+// Authorization with the scheme Bearer (RFC 6750, 2.1). It sets no cookie and
+// reads none, so no browser sends the identifier by itself, and there are no
+// forged requests to guard against.
+//
+// An empty header in a response tells the client to forget the identifier; a
+// response without the header tells it nothing.
+//
+// A request with two such headers is refused ([session.ErrMultiple]). One whose
+// header is malformed or has another scheme carries no identifier for it.
+// A Propagator is safe for concurrent use; its fields must not change after the
+// first call.
+type Propagator struct {
+	// Name is the header's name, its value is the identifier and nothing else.
+	// Empty: Authorization, the value "Bearer" and the identifier.
+	Name string
+
+	once    sync.Once
+	invalid error
+	name    string // canonical
+	scheme  string // before the identifier
+}
+
+// maxSize is the length of the longest identifier, in bytes.
+const maxSize = 4096
+
+var (
+	_ session.Propagator = (*Propagator)(nil)
+
+	errNoPropagator = errors.New("header: Propagator is nil")
+	errNoRequest    = errors.New("header: request is nil")
+	errNoWriter     = errors.New("header: response writer is nil")
+	errName         = errors.New("header: Name is no header's name, or one that means something else")
+
+	errMalformed = fmt.Errorf("%w: malformed header", session.ErrNotFound)
+	errUnfit     = fmt.Errorf("%w: cannot be a header's value", session.ErrInvalidID)
+)
+
+// Check reports what is wrong with the fields.
+func (p *Propagator) Check() error {
+	if p == nil {
+		return errNoPropagator
+	}
+	p.once.Do(p.init)
+	return p.invalid
+}
+
+func (p *Propagator) init() {
+	p.name = http.CanonicalHeaderKey(p.Name)
+	switch p.name {
+	case "":
+		p.name, p.scheme = "Authorization", "Bearer "
+	case "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "Host", "Vary", "Cache-Control",
+		"Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "Trailer", "Upgrade":
+		p.invalid = errName
+	default:
+		for _, c := range []byte(p.name) {
+			letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+			if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) { // RFC 9110, 5.6.2
+				p.invalid = errName
+			}
+		}
+	}
+}
+
+// Inject puts the identifier into the response's header, and Cache-Control:
+// no-store, so that no cache hands it to somebody else. It must come before the
+// response is written. [session.ErrInvalidID]: id is empty, too long (4096 bytes)
+// or has a character other than those of a cookie's value, which are the visible
+// ones of ASCII without quote, comma, semicolon and backslash; the header is then
+// as it was.
+func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	if !fits(id) {
+		return errUnfit
+	}
+	return p.set(writer, p.scheme+id)
+}
+
+// Remove tells the client to forget the identifier.
+func (p *Propagator) Remove(writer http.ResponseWriter) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	return p.set(writer, "")
+}
+
+func (p *Propagator) set(writer http.ResponseWriter, value string) error {
+	if writer == nil {
+		return errNoWriter
+	}
+	h := writer.Header()
+	h.Set(p.name, value)
+	h.Set("Cache-Control", "no-store")
+	for _, line := range h["Vary"] {
+		for field := range strings.SplitSeq(line, ",") {
+			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, p.name) {
+				return nil
+			}
+		}
+	}
+	h.Add("Vary", p.name)
+	return nil
+}
+
+// Extract returns the identifier in the request's header. None, another scheme,
+// or one that is malformed: [session.ErrNotFound]. Two: [session.ErrMultiple].
+func (p *Propagator) Extract(req *http.Request) (string, error) {
+	if err := p.Check(); err != nil {
+		return "", err
+	}
+	if req == nil {
+		return "", errNoRequest
+	}
+	lines := req.Header[p.name]
+	switch len(lines) {
+	case 0:
+		return "", session.ErrNotFound
+	case 1:
+	default:
+		return "", session.ErrMultiple
+	}
+	id := lines[0]
+	if n := len(p.scheme); n > 0 {
+		// A scheme is compared without regard to case (RFC 9110, 11.1).
+		if len(id) < n || !strings.EqualFold(id[:n], p.scheme) {
+			return "", session.ErrNotFound
+		}
+		id = strings.TrimLeft(id[n:], " ")
+	}
+	if !fits(id) {
+		return "", errMalformed
+	}
+	return id, nil
+}
+
+func fits(id string) bool {
+	return len(id) <= maxSize && token.CookieValue(id)
+}
