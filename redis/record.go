@@ -53,11 +53,12 @@ func newIncarnation() string {
 
 // parse reads a record. Its error is [errRecord] for whatever is not exactly one.
 func parse(fields map[string]string) (r record, err error) {
-	number := func(name string) (n int64) {
-		if err == nil {
-			n, err = strconv.ParseInt(fields[name], 10, 64)
+	number := func(name string) int64 {
+		n, e := strconv.ParseUint(fields[name], 10, 50) // 15 digits and more, far from overflow
+		if e != nil {
+			err = e
 		}
-		return n
+		return int64(n)
 	}
 	sum := fields["h"]
 	r = record{

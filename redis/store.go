@@ -233,7 +233,7 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 
 // present lets Redis authenticate a token, and returns the session with the
 // newest one.
-func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (*object, error) {
+func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
 	reply, err := st.eval(ctx, sc, st.prefix+id, args)
 	if err != nil {
 		return nil, err

@@ -25,10 +25,10 @@ local r = redis.call('HMGET', key, 'n', 'h', 'o')
 if not (r[1] and r[2]) then
   return -redis.call('EXISTS', key)
 end
-if string.sub(r[1], 1, 1) ~= '1' then
+local newest, old = r[2], r[3] or ''
+if not string.find(r[1], '^1.') or #newest ~= 32 or #old % width ~= 0 then
   return -1
 end
-local newest, old = r[2], r[3] or ''
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -6,13 +6,15 @@
 
 local key = KEYS[1]
 local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't')
-local created, idle, absolute, seen = tonumber(r[2] or ''), tonumber(r[3] or ''), tonumber(r[4] or ''), tonumber(r[5] or '')
-if not (r[1] and created and idle and absolute and seen) then
+if not (r[1] and string.find(r[1], '^1.')) then
   return -redis.call('EXISTS', key)
 end
-if string.sub(r[1], 1, 1) ~= '1' then
-  return -1
+for i = 2, 5 do
+  if not (r[i] and #r[i] < 16 and string.find(r[i], '^%d+$')) then
+    return -1
+  end
 end
+local created, idle, absolute, seen = tonumber(r[2]), tonumber(r[3]), tonumber(r[4]), tonumber(r[5])
 
 -- Not before the last refresh: a server whose clock went back takes nothing.
 local clock = redis.call('TIME')

@@ -1,0 +1,297 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/redis"
+)
+
+// A wire is what a client sends to a server: every request is a round trip,
+// whatever the client's hooks and the server's counters think of it.
+type wire struct {
+	mu       sync.Mutex
+	requests []string
+}
+
+// wired returns a client whose requests are recorded.
+func wired(t *testing.T, server *redistest.Server) (*wire, goredis.UniversalClient) {
+	t.Helper()
+	w, proxy := new(wire), redistest.NewProxy(t, server.Addr)
+	proxy.Match(func(request []byte) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.requests = append(w.requests, string(request))
+		return false
+	})
+	return w, newClient(t, unhurried(proxy.Addr))
+}
+
+// take returns the requests since the last time, each as its words, but for what
+// belongs to a connection.
+func (w *wire) take(t *testing.T) (requests [][]string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, raw := range w.requests {
+		var words []string
+		_, rest, _ := strings.Cut(raw, "\r\n")
+		for rest != "" {
+			length, tail, _ := strings.Cut(rest, "\r\n")
+			n, err := strconv.Atoi(strings.TrimPrefix(length, "$"))
+			if err != nil || n+2 > len(tail) {
+				t.Fatal("a request that is no list of words")
+			}
+			words, rest = append(words, tail[:n]), tail[n+2:]
+		}
+		if !slices.Contains([]string{"hello", "client", "auth", "select"}, strings.ToLower(words[0])) {
+			requests = append(requests, words)
+		}
+	}
+	w.requests = nil
+	return requests
+}
+
+// A visit is a session that lives and whose token was seen.
+type visit struct {
+	*redis.Store
+	t         *testing.T
+	id, token string
+	s         session.Session
+}
+
+func newVisit(t *testing.T, store *redis.Store, id string) *visit {
+	t.Helper()
+	s, err := store.Generate(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.SetAll(t.Context(), s, map[string]any{"a": 1, "b": "x"}); err != nil {
+		t.Fatal(err)
+	}
+	return &visit{Store: store, t: t, id: id, token: session.Token(s), s: s}
+}
+
+// rotated is the newest token after a rotation; seen: a client has shown it.
+func (v *visit) rotated(ctx context.Context, grace time.Duration, seen bool) string {
+	s, err := v.Rotate(ctx, v.token, grace)
+	if err == nil && seen {
+		s, err = v.Open(ctx, session.Token(s))
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return session.Token(s)
+}
+
+// removed ends the session.
+func (v *visit) removed(ctx context.Context) {
+	if err := v.Remove(ctx, v.id); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+func addOne(old any) (any, error) {
+	n, _ := old.(int)
+	return n + 1, nil
+}
+
+// costs is every kind of call, and the commands that it may cost. prepare makes
+// what the call needs and returns it.
+var costs = []struct {
+	name    string
+	want    string
+	is      error
+	prepare func(ctx context.Context, v *visit) (call func() error)
+}{
+	{"Generate", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		v.removed(ctx)
+		return func() error { return errorOf(v.Generate(ctx, v.id)) }
+	}},
+	{"Generate, live", "evalsha", session.ErrExists, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Generate(ctx, v.id)) }
+	}},
+	{"Generate, malformed", "", session.ErrInvalidID, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Generate(ctx, v.id+"*")) }
+	}},
+	{"Open", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Open(ctx, v.token)) }
+	}},
+	{"Open, rotated once and seen", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
+		newest := v.rotated(ctx, time.Hour, true)
+		return func() error { return errorOf(v.Open(ctx, newest)) }
+	}},
+	{"Open, newest not seen", "hgetall evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		newest := v.rotated(ctx, time.Hour, false)
+		return func() error { return errorOf(v.Open(ctx, newest)) }
+	}},
+	{"Open, old within its grace", "hgetall evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		v.rotated(ctx, time.Hour, true)
+		return func() error { return errorOf(v.Open(ctx, v.token)) }
+	}},
+	{"Open, old after its grace", "hgetall evalsha", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		v.rotated(ctx, 0, true)
+		return func() error { return errorOf(v.Open(ctx, v.token)) }
+	}},
+	{"Open, another secret", "hgetall", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Open(ctx, v.id+"."+strings.Repeat("A", 26))) }
+	}},
+	{"Open, removed", "hgetall", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		v.removed(ctx)
+		return func() error { return errorOf(v.Open(ctx, v.token)) }
+	}},
+	{"Open, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Open(ctx, v.token+"a")) }
+	}},
+	{"Rotate", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Rotate(ctx, v.token, time.Hour)) }
+	}},
+	{"Rotate, old", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		v.rotated(ctx, time.Hour, true)
+		return func() error { return errorOf(v.Rotate(ctx, v.token, time.Hour)) }
+	}},
+	{"Rotate, removed", "evalsha", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		v.removed(ctx)
+		return func() error { return errorOf(v.Rotate(ctx, v.token, time.Hour)) }
+	}},
+	{"Rotate, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Rotate(ctx, "."+v.token, time.Hour)) }
+	}},
+	{"Get", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Get(ctx, v.id)) }
+	}},
+	{"Get, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Get(ctx, v.id+"\x00")) }
+	}},
+	{"Refresh", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.Refresh(ctx, v.id) }
+	}},
+	{"Refresh, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.Refresh(ctx, "") }
+	}},
+	{"Remove", "unlink", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.Remove(ctx, v.id) }
+	}},
+	{"Remove, malformed", "", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.Remove(ctx, v.id+"?") }
+	}},
+	{"Set", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.s.Set(ctx, "a", 2) }
+	}},
+	{"Set, removed", "evalsha", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		v.removed(ctx)
+		return func() error { return v.s.Set(ctx, "a", 2) }
+	}},
+	{"Set, refused", "", session.ErrValue, func(ctx context.Context, v *visit) func() error {
+		return func() error { return v.s.Set(ctx, "a", nil) }
+	}},
+	{"Set, canceled", "", context.Canceled, func(ctx context.Context, v *visit) func() error {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return func() error { return v.s.Set(ctx, "a", 2) }
+	}},
+	{"SetAll", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return session.SetAll(ctx, v.s, numbered(1022)) }
+	}},
+	{"Delete", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return session.Delete(ctx, v.s, make([]string, 5000)...) }
+	}},
+	{"Clear", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return session.Clear(ctx, v.s) }
+	}},
+	{"Pop", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(session.Pop(ctx, v.s, "a")) }
+	}},
+	{"Pop, absent", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(session.Pop(ctx, v.s, "none")) }
+	}},
+	{"Update", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return session.Update(ctx, v.s, "a", addOne) }
+	}},
+	{"Update, absent", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return session.Update(ctx, v.s, "none", addOne) }
+	}},
+	{"Update, written by another", "evalsha evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		other, err := v.Get(ctx, v.id)
+		if err == nil {
+			err = other.Set(ctx, "a", 5)
+		}
+		return func() error { return errors.Join(err, session.Update(ctx, v.s, "a", addOne)) }
+	}},
+	{"reading", "", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error {
+			_, described := session.Describe(v.s)
+			return errors.Join(described, errorOf(v.s.Get(ctx, "a")), errorOf(shownBy(ctx, v.s)))
+		}
+	}},
+}
+
+func numbered(n int) map[string]any {
+	all := make(map[string]any)
+	for i := range n {
+		all[fmt.Sprint(i)] = i
+	}
+	return all
+}
+
+// TestCosts counts the round trips of every call, with scripts that the server
+// knows and with scripts that it has just forgotten; and sees which key they are
+// for.
+func TestCosts(t *testing.T) {
+	t.Parallel()
+	for _, binary := range redistest.Binaries(t) {
+		t.Run(binary.Name, func(t *testing.T) {
+			t.Parallel()
+			server := binary.Start(t)
+			w, client := wired(t, server)
+			store := &redis.Store{Client: client, Prefix: "pre{fix:", OpTimeout: time.Minute}
+			for _, scripts := range []string{"new", "known", "forgotten"} {
+				for i, tt := range costs {
+					v := newVisit(t, store, fmt.Sprintf("%d-%s", i, scripts))
+					call, want := tt.prepare(t.Context(), v), tt.want
+					if scripts == "forgotten" {
+						server.MustDo(t, "SCRIPT", "FLUSH")
+						want = strings.Replace(want, "evalsha", "evalsha eval", 1)
+					}
+					w.take(t)
+					served := redistest.Commands(t, server)
+					err := call()
+					stats := served()
+					if !errors.Is(err, tt.is) || tt.is == nil && err != nil {
+						t.Errorf("%s: got %v, want %v", tt.name, err, tt.is)
+					}
+					var got []string
+					for _, words := range w.take(t) {
+						got = append(got, words[0])
+						key := words[1]
+						if strings.HasPrefix(words[0], "eval") {
+							key = words[3]
+						}
+						if key != "pre{fix:"+v.id {
+							t.Errorf("%s: %s of key %q, want %q", tt.name, words[0], key, "pre{fix:"+v.id)
+						}
+						if c := stats[words[0]].Calls; c == 0 {
+							t.Errorf("%s: %s did not reach the server", tt.name, words[0])
+						}
+					}
+					if scripts != "new" && strings.Join(got, " ") != want {
+						t.Errorf("%s, scripts %s: got %q, want %q", tt.name, scripts, got, want)
+					}
+				}
+			}
+		})
+	}
+}

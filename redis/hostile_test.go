@@ -1,0 +1,393 @@
+package redis_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/values"
+	"github.com/mist-contrib/session/redis"
+)
+
+// An ending is a set of ways in which a call may end.
+type ending int
+
+const (
+	endsWell ending = 1 << iota
+	endsNotFound
+	endsExists
+	endsValue
+	endsAnswer     // Redis answered with an error
+	endsUnreadable // the store did, with none to branch on
+)
+
+func endingOf(err error) ending {
+	var answered goredis.Error
+	var network net.Error
+	switch {
+	case err == nil:
+		return endsWell
+	case errors.Is(err, session.ErrNotFound):
+		return endsNotFound
+	case errors.Is(err, session.ErrExists):
+		return endsExists
+	case errors.Is(err, session.ErrValue):
+		return endsValue
+	case errors.As(err, &answered):
+		return endsAnswer
+	case errors.As(err, &network), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, session.ErrTooLarge), errors.Is(err, session.ErrFull), errors.Is(err, session.ErrInvalidID):
+		return 0
+	}
+	return endsUnreadable
+}
+
+// A hostage is a session with two old tokens, and what is stored of it; others
+// then put something else in its place.
+type hostage struct {
+	*redis.Store
+	client  goredis.UniversalClient
+	id, key string
+	tokens  [3]string // the last is the newest, and was not seen
+	good    map[string]string
+	loaded  session.Session
+	made    session.Session // by the last call
+}
+
+func newHostage(tb testing.TB, client goredis.UniversalClient) *hostage {
+	tb.Helper()
+	ctx := tb.Context()
+	v := &hostage{Store: &redis.Store{Client: client, OpTimeout: time.Minute}, client: client, id: "victim", key: "session:victim"}
+	s, err := v.Generate(ctx, v.id)
+	for i := range v.tokens {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		v.tokens[i] = session.Token(s)
+		if i < 2 {
+			s, err = v.Rotate(ctx, v.tokens[i], time.Hour)
+		}
+	}
+	if err := session.SetAll(ctx, s, map[string]any{"a": 1, "b": "x"}); err != nil {
+		tb.Fatal(err)
+	}
+	if v.loaded, err = v.Get(ctx, v.id); err != nil {
+		tb.Fatal(err)
+	}
+	if v.good, err = client.HGetAll(ctx, v.key).Result(); err != nil || len(v.good) != 9 || len(v.good["o"]) != 2*62 {
+		tb.Fatalf("got %d fields, %v: this is not the record that the test knows", len(v.good), err)
+	}
+	return v
+}
+
+// plant stores fields in the place of the record.
+func (v *hostage) plant(tb testing.TB, fields map[string]string) {
+	tb.Helper()
+	ctx := tb.Context()
+	if _, err := v.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		p.Del(ctx, v.key)
+		p.HSet(ctx, v.key, fields)
+		p.PExpire(ctx, v.key, time.Hour)
+		return nil
+	}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// attempts are all calls that meet a record, and what may come of it.
+var attempts = []struct {
+	name string
+	call func(ctx context.Context, v *hostage) error
+	may  func(v *hostage, r planted) ending
+}{
+	{"Generate", func(ctx context.Context, v *hostage) error { return v.keep(v.Generate(ctx, v.id)) }, func(*hostage, planted) ending { return endsExists }},
+	{"Get", func(ctx context.Context, v *hostage) error { return errorOf(v.Get(ctx, v.id)) }, func(_ *hostage, r planted) ending { return r.readable() }},
+	{"Open newest", func(ctx context.Context, v *hostage) error { return v.keep(v.Open(ctx, v.tokens[2])) }, func(v *hostage, r planted) ending { return r.opens(v.tokens[2]) }},
+	{"Open older", func(ctx context.Context, v *hostage) error { return v.keep(v.Open(ctx, v.tokens[1])) }, func(v *hostage, r planted) ending { return r.opens(v.tokens[1]) }},
+	{"Open oldest", func(ctx context.Context, v *hostage) error { return v.keep(v.Open(ctx, v.tokens[0])) }, func(v *hostage, r planted) ending { return r.opens(v.tokens[0]) }},
+	{"Rotate newest", func(ctx context.Context, v *hostage) error { return v.keep(v.Rotate(ctx, v.tokens[2], time.Hour)) }, func(v *hostage, r planted) ending { return r.rotates(v.tokens[2]) }},
+	{"Rotate oldest", func(ctx context.Context, v *hostage) error { return v.keep(v.Rotate(ctx, v.tokens[0], 0)) }, func(v *hostage, r planted) ending { return r.rotates(v.tokens[0]) }},
+	{"Refresh", func(ctx context.Context, v *hostage) error { return v.Refresh(ctx, v.id) }, func(_ *hostage, r planted) ending { return r.refreshes() }},
+	{"Set", func(ctx context.Context, v *hostage) error { return v.loaded.Set(ctx, "a", 2) }, mayWrite},
+	{"SetAll", func(ctx context.Context, v *hostage) error {
+		return session.SetAll(ctx, v.loaded, map[string]any{"a": 2, "c": 3})
+	}, mayWrite},
+	{"Delete", func(ctx context.Context, v *hostage) error { return session.Delete(ctx, v.loaded, "a", "b") }, mayWrite},
+	{"Clear", func(ctx context.Context, v *hostage) error { return session.Clear(ctx, v.loaded) }, mayWrite},
+	{"Pop", func(ctx context.Context, v *hostage) error { return errorOf(session.Pop(ctx, v.loaded, "a")) }, mayExchange},
+	{"Update", func(ctx context.Context, v *hostage) error {
+		return session.Update(ctx, v.loaded, "a", func(any) (any, error) { return 2, nil })
+	}, mayExchange},
+}
+
+// keep looks at what a call made, also where it fails.
+func (v *hostage) keep(s session.Session, err error) error {
+	if err == nil {
+		v.made = s
+		_, _ = session.Describe(s)
+	}
+	return err
+}
+
+func mayWrite(v *hostage, r planted) ending {
+	if r["n"] != v.good["n"] {
+		return endsNotFound
+	}
+	return endsWell
+}
+
+func mayExchange(v *hostage, r planted) ending {
+	if stored, ok := r[":a"]; ok && r["n"] == v.good["n"] && errorOf(values.Decode(stored)) != nil {
+		return endsValue
+	}
+	return mayWrite(v, r)
+}
+
+// planted is the fields that somebody stored. What it says is read off the
+// description of a record alone.
+type planted map[string]string
+
+var (
+	ownNumber   = regexp.MustCompile(`^(0|[1-9][0-9]{0,13})$`) // as the store writes numbers
+	wholeNumber = regexp.MustCompile(`^[-+]?[0-9]+$`)          // may be refused, or not
+)
+
+func (r planted) readable() ending {
+	if !r.ours() {
+		return endsUnreadable
+	}
+	v := endsWell
+	for _, name := range []string{"c", "t", "i", "a"} {
+		_, err := strconv.ParseInt(r[name], 10, 64)
+		switch {
+		case !wholeNumber.MatchString(r[name]) || err != nil:
+			return endsUnreadable
+		case !ownNumber.MatchString(r[name]):
+			v |= endsUnreadable
+		}
+	}
+	return v
+}
+
+// ours is what the scripts can see without reading a number.
+func (r planted) ours() bool {
+	return len(r["n"]) > 1 && r["n"][0] == '1' && len(r["h"]) == 32 && len(r["o"])%62 == 0
+}
+
+var (
+	wellFormed = regexp.MustCompile(`^(u[0-9]|g00)[0-9]*$`) // the state of an old secret; a grace has at most 11 digits
+	stateAt    = 48
+)
+
+// presented is what comes of a secret where the record is readable.
+func (r planted) presented(carried string) ending {
+	_, secret, _ := strings.Cut(carried, ".")
+	sum := sha256.Sum256([]byte(secret))
+	v := endsNotFound
+	if r["h"] == string(sum[:]) {
+		v = endsWell
+	}
+	for entry := range slices.Chunk([]byte(r["o"]), 62) {
+		if v&endsWell == 0 && bytes.HasPrefix(entry, sum[:]) {
+			v |= endsWell | endsUnreadable // its time may have come, or its salt lead nowhere
+		}
+		if !wellFormed.Match(entry[stateAt:]) {
+			v |= endsAnswer | endsUnreadable
+		}
+	}
+	return v
+}
+
+func (r planted) opens(carried string) ending {
+	v := r.readable()
+	if v&endsWell != 0 {
+		v = v&^endsWell | r.presented(carried)
+	}
+	return v
+}
+
+// rotates differs from opens in that Redis looks first, and not at the numbers.
+func (r planted) rotates(carried string) ending {
+	v := r.opens(carried)
+	if len(r["o"])%62 != 0 {
+		v |= endsAnswer
+	}
+	if r.readable()&endsWell == 0 && strings.HasPrefix(r["n"], "1") && len(r["h"]) == 32 && len(r["o"])%62 == 0 {
+		v |= r.presented(carried)&^endsWell | endsAnswer
+	}
+	return v
+}
+
+// refreshes does not look at tokens.
+func (r planted) refreshes() ending {
+	v := endsWell | endsAnswer | endsUnreadable
+	if len(r["n"]) < 1 || r["n"][0] != '1' {
+		v = endsUnreadable
+	}
+	for _, name := range []string{"c", "t", "i", "a"} {
+		if !strings.ContainsAny(r[name], "0123456789nN") { // NaN and Inf are numbers to Lua
+			v = endsUnreadable
+		}
+	}
+	if r.readable() == endsWell {
+		v = endsWell
+	}
+	return v
+}
+
+// try makes a call on what is planted.
+func (v *hostage) try(t *testing.T, what string, r planted, n int) {
+	t.Helper()
+	v.plant(t, r)
+	v.made = nil
+	ctx, at := t.Context(), attempts[n]
+	err := at.call(ctx, v)
+	if got, may := endingOf(err), at.may(v, r); got&may == 0 {
+		t.Errorf("%s, %s: got %06b (%v), want one of %06b", what, at.name, got, err, may)
+	}
+	var left *goredis.DurationCmd
+	var after *goredis.MapStringStringCmd
+	if _, err := v.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		left, after = p.PTTL(ctx, v.key), p.HGetAll(ctx, v.key)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if left.Val() == -1 {
+		t.Errorf("%s, %s: the key never expires", what, at.name)
+	}
+	if !strings.HasPrefix(r["n"], "1") && !maps.Equal(after.Val(), r) {
+		t.Errorf("%s, %s: what somebody else stored has changed", what, at.name)
+	}
+	if v.made != nil {
+		_, secret, _ := strings.Cut(session.Token(v.made), ".")
+		if sum := sha256.Sum256([]byte(secret)); after.Val()["h"] != string(sum[:]) {
+			t.Errorf("%s, %s: the token that it gave is not the newest", what, at.name)
+		}
+	}
+}
+
+// TestHostileRecords puts, for every call, what is no record in the place of one.
+func TestHostileRecords(t *testing.T) {
+	t.Parallel()
+	for _, binary := range redistest.Binaries(t) {
+		t.Run(binary.Name, func(t *testing.T) {
+			t.Parallel()
+			v := newHostage(t, newClient(t, unhurried(binary.Start(t).Addr)))
+			for n := range attempts {
+				v.try(t, "the record itself", v.good, n)
+				for name, r := range hostileRecords(v.good) {
+					v.try(t, name, r, n)
+				}
+			}
+			for name, r := range hostileRecords(v.good) {
+				v.plant(t, r)
+				if err := v.Remove(t.Context(), v.id); err != nil || v.client.Exists(t.Context(), v.key).Val() != 0 {
+					t.Errorf("%s: Remove: got %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+// hostileRecords are named after what is wrong with them.
+func hostileRecords(good map[string]string) map[string]planted {
+	all := map[string]planted{
+		"one field of somebody else's": {"field": "value"},
+		"a value alone":                {":a": good[":a"]},
+		"all fields empty":             {"n": "", "h": "", "o": "", "c": "", "t": "", "i": "", "a": ""},
+		"fields of a later version":    {"n": "2later", "h": good["h"], "o": good["o"], "c": good["c"], "t": good["t"], "i": good["i"], "a": good["a"]},
+	}
+	with := func(name, field, value string) {
+		r := maps.Clone(good)
+		r[field] = value
+		all[field+" "+name] = r
+	}
+	for field := range good {
+		r := maps.Clone(good)
+		delete(r, field)
+		all[field+" missing"] = r
+	}
+	large := strings.Repeat("1", 1<<20+1)
+	for _, field := range []string{"c", "t", "i", "a"} {
+		for _, number := range []string{
+			"", "x", "-1", "-9223372036854775808", "9223372036854775807", "9223372036854775808", strings.Repeat("9", 400), "1e3", "1e308", "nan", "-nan", "inf", "-inf",
+			"0x10", " 1", "1 ", "1.5", "+1", "007", "0", "1", "1\x002", "\x00", "99999999999999", "1_000", "١",
+		} {
+			with(strconv.Quote(number), field, number)
+		}
+	}
+	with("of 1 MiB", "c", large)
+	for name, n := range map[string]string{
+		"empty": "", "a version alone": "1", "another version": "2" + good["n"][1:], "no version": "\x00" + good["n"], "of another session": "1AAAAAAAAAAA",
+		"and NUL": good["n"] + "\x00", "of 1 MiB": large,
+	} {
+		with(name, "n", n)
+	}
+	for name, h := range map[string]string{
+		"empty": "", "truncated": good["h"][:31], "over-long": good["h"] + "\x00", "over-long before": "\x00" + good["h"], "of another secret": strings.Repeat("h", 32),
+		"NUL": strings.Repeat("\x00", 32), "of 1 MiB": large,
+	} {
+		with(name, "h", h)
+	}
+	o := good["o"]
+	for name, o := range map[string]string{
+		"empty": "", "truncated": o[:123], "over-long": o + "g", "a part": o[:62], "the other part": o[62:], "in another order": o[62:] + o[:62], "twice": o + o,
+		"65 times": strings.Repeat(o[:62], 65), "of 1 MiB": large, "nothing in it": strings.Repeat("\x00", 124), "another salt": o[:32] + strings.Repeat("s", 16) + o[48:],
+	} {
+		with(name, "o", o)
+	}
+	for _, state := range []string{
+		"x", "\x00", "G", "gx", "ux", "u", "g-000000000001", "u-000000000001", "g9999999999999", "u9999999999999", "g          nan", "u          nan",
+		"g          inf", "u         -inf", "g00000001e308", "u0000000000\x001", "u             ", "g0x0000000010",
+	} {
+		for _, at := range []int{48, 110} {
+			with(fmt.Sprintf("state %q at %d", state, at), "o", o[:at]+state+o[at+len(state):])
+		}
+	}
+	return all
+}
+
+// TestHostileTypes puts a key that is no hash in the place of a record.
+func TestHostileTypes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	v := newHostage(t, newClient(t, unhurried(server.Addr)))
+	for _, put := range [][]any{
+		{"SET", v.key, "value"},
+		{"SET", v.key, ""},
+		{"RPUSH", v.key, "n", "1x"},
+		{"SADD", v.key, "n"},
+		{"ZADD", v.key, 1, "n"},
+		{"XADD", v.key, "*", "n", "1x"},
+	} {
+		for _, at := range attempts {
+			server.MustDo(t, "DEL", v.key)
+			server.MustDo(t, put...)
+			before := server.MustDo(t, "DUMP", v.key)
+			if err := at.call(t.Context(), v); endingOf(err) != endsAnswer {
+				t.Errorf("%s, %s: got %v, want what Redis answered", put[0], at.name, err)
+			}
+			if server.MustDo(t, "DUMP", v.key) != before {
+				t.Errorf("%s, %s: what somebody else stored has changed", put[0], at.name)
+			}
+		}
+		if err := v.Remove(t.Context(), v.id); err != nil || server.MustDo(t, "EXISTS", v.key) != int64(0) {
+			t.Errorf("%s: Remove: got %v", put[0], err)
+		}
+	}
+}
