@@ -22,7 +22,6 @@ type link struct {
 	mu      sync.Mutex
 	server  *net.TCPConn // nil: not yet
 	pending []bool       // requests without a reply yet, whether they match
-	opaque  bool         // replies do not follow requests (any more)
 }
 
 // A parcel is data on its way. It is delivered when it is due, in order.
@@ -182,7 +181,7 @@ func (l *link) requests() func([]byte) (int, ending) {
 	var (
 		scan    scanner
 		request []byte
-		opaque  bool
+		opaque  bool // replies do not follow requests any more
 	)
 	return func(b []byte) (int, ending) {
 		all := len(b)
@@ -190,35 +189,22 @@ func (l *link) requests() func([]byte) (int, ending) {
 			n, done, err := scan.next(b)
 			request = append(request, b[:n]...)
 			b = b[n:]
-			if done {
+			if opaque = err != nil; done {
 				opaque = l.note(request)
 				request = request[:0]
-			}
-			if err != nil {
-				opaque = true
-				l.noteOpaque()
 			}
 		}
 		return all, goesOn
 	}
 }
 
-// streams are commands after which replies do not follow requests.
-func streams(command string) bool {
-	switch command {
+// note notes a request, unless it makes the connection a stream, after which
+// replies do not follow requests.
+func (l *link) note(request []byte) (stream bool) {
+	switch commandName(request) {
+	case "": // an empty request has no reply
+		return false
 	case "subscribe", "psubscribe", "ssubscribe", "monitor", "sync", "psync":
-		return true
-	}
-	return false
-}
-
-func (l *link) note(request []byte) (opaque bool) {
-	name := commandName(request)
-	if name == "" {
-		return false // an empty request has no reply
-	}
-	if streams(name) {
-		l.noteOpaque()
 		return true
 	}
 	matches := l.p.matches(request)
@@ -228,32 +214,23 @@ func (l *link) note(request []byte) (opaque bool) {
 	return false
 }
 
-func (l *link) noteOpaque() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.opaque = true
-}
-
 // replies returns a function that finds the replies that must not pass, or not
 // as a whole.
 func (l *link) replies() func([]byte) (int, ending) {
 	var (
 		scan    scanner
+		opaque  bool // what comes are no replies
 		between = true
 		allowed = -1 // of the present reply
 	)
 	return func(b []byte) (pass int, end ending) {
-		for pass < len(b) {
+		for pass < len(b) && !opaque {
 			if between {
-				var opaque bool
-				if allowed, opaque = l.allow(b[pass]); opaque {
-					return len(b), goesOn
-				}
+				allowed = l.allow(b[pass])
 			}
 			n, done, err := scan.next(b[pass:])
-			if err != nil {
-				l.noteOpaque()
-				return len(b), goesOn
+			if opaque = err != nil; opaque {
+				break
 			}
 			if between = done; allowed >= 0 {
 				if n >= allowed || done {
@@ -263,25 +240,21 @@ func (l *link) replies() func([]byte) (int, ending) {
 			}
 			pass += n
 		}
-		return pass, goesOn
+		return len(b), goesOn
 	}
 }
 
 // allow returns how much of a reply may pass, by its first byte and the request
 // that it belongs to.
-func (l *link) allow(first byte) (allowed int, opaque bool) {
+func (l *link) allow(first byte) int {
 	l.mu.Lock()
-	if l.opaque {
-		l.mu.Unlock()
-		return -1, true
-	}
 	matches := false
 	if first != '>' && len(l.pending) > 0 { // what a server pushes is no reply
 		matches, l.pending = l.pending[0], l.pending[1:]
 	}
 	l.mu.Unlock()
 	if !matches {
-		return -1, false
+		return -1
 	}
-	return l.p.allow(), false
+	return l.p.allow()
 }

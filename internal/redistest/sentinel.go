@@ -27,7 +27,7 @@ type SentinelSet struct {
 
 // StartSentinel starts a master, a replica and sentinels, and returns when they
 // can lose the master. The downAfter is after how long a silent server counts
-// as down. The config is for the master and the replica. It takes 150 ms.
+// as down. The config is for the master and the replica. It takes 200 ms.
 func StartSentinel(tb testing.TB, downAfter time.Duration, config ...string) *SentinelSet {
 	tb.Helper()
 	return theBinary(tb).StartSentinel(tb, downAfter, config...)

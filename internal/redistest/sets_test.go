@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,23 @@ func TestMasterOfAPausedMaster(t *testing.T) {
 	}
 }
 
+// A master that has not heard of its successor still claims its slots.
+func TestMasterOfTwo(t *testing.T) {
+	t.Parallel()
+	var c redistest.ClusterSet
+	for epoch := range 3 {
+		s := redistest.Start(t, "--cluster-enabled", "yes")
+		s.MustDo(t, "CLUSTER", "SET-CONFIG-EPOCH", 1+(epoch+1)%3) // 2, 3, 1
+		s.MustDo(t, "CLUSTER", "ADDSLOTS", s.MustDo(t, "CLUSTER", "KEYSLOT", "key"))
+		c.Nodes = append(c.Nodes, s)
+	}
+	for range 20 {
+		if got := c.MasterOf(t, "key"); got != c.Nodes[1] {
+			t.Fatalf("node %d is the master, and node 1 was elected last", slices.Index(c.Nodes, got))
+		}
+	}
+}
+
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	set := redistest.StartSentinel(t, 500*time.Millisecond)
@@ -74,9 +92,18 @@ func TestSentinel(t *testing.T) {
 			t.Errorf("the master is %s, want %s", got, set.Master.Addr)
 		}
 		s.MustDo(t, "SENTINEL", "CKQUORUM", set.Name)
+		for _, of := range []string{"REPLICAS", "SENTINELS"} {
+			if got := fmt.Sprint(s.MustDo(t, "SENTINEL", of, set.Name)); strings.Contains(got, "disconnected") {
+				t.Errorf("a sentinel does not reach all %s: %s", of, got)
+			}
+		}
+	}
+	set.Replica.Restart(t)
+	if got := set.Replica.Info(t, "replication")["role"]; got != "slave" {
+		t.Errorf("restarted, the replica is a %s", got)
 	}
 	set.Master.MustDo(t, "SET", "k", 1)
-	set.Master.MustDo(t, "WAIT", 1, 0)
+	until(t, "the replica has the write", func() bool { return set.Replica.MustDo(t, "GET", "k") == "1" })
 	set.Master.Kill()
 	for _, s := range set.Sentinels {
 		until(t, "the replica is the master", func() bool { return master(s) == set.Replica.Addr })
