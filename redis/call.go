@@ -28,8 +28,8 @@ func (st *Store) write(ctx context.Context, key string, cmd goredis.Cmder) error
 	for {
 		err := st.replicated(ctx, key, cmd)
 		c, ok := st.Client.(cluster)
-		if !ok || !goredis.HasErrorPrefix(err, "MOVED") && !goredis.HasErrorPrefix(err, "ASK") {
-			return err
+		if !ok || !goredis.HasErrorPrefix(err, "MOVED") {
+			return err // ASK, too: only the client itself can follow that
 		}
 		c.ReloadState(ctx) // and once more: it was refused, not carried out
 		if err := pause(ctx); err != nil {

@@ -21,8 +21,10 @@
 //	DialerRetries:         1,
 //	MaxRetries:            1,           // not for a ClusterClient, whose MaxRedirects do both
 //
-// A ClusterClient must not read from replicas (ReadOnly, RouteByLatency,
-// RouteRandomly), and an AutoPipeliner keeps no deadlines.
+// For a ClusterClient also DisableRoutingPolicies: without it go-redis asks the
+// servers for their COMMANDs, past the deadline of a call. It must not read from
+// replicas (ReadOnly, RouteByLatency, RouteRandomly). An AutoPipeliner keeps no
+// deadlines.
 //
 // # Servers
 //

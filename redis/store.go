@@ -81,7 +81,7 @@ var (
 	errNoClient  = errors.New("redis: Client is nil")
 	errNoContext = errors.New("redis: context is nil")
 	errGrace     = errors.New("redis: rotate: grace is negative")
-	errRing      = errors.New("redis: WaitReplicas: a Ring cannot tell what the replicas of one of its servers have")
+	errRing      = errors.New("redis: Client is a Ring, which takes sessions for gone whose server does not answer")
 	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
 )
 
@@ -120,9 +120,7 @@ func (st *Store) init() {
 				st.invalid = errReplicas
 			}
 		case *goredis.Ring:
-			if st.WaitReplicas > 0 {
-				st.invalid = errRing
-			}
+			st.invalid = errRing
 		}
 	}
 }

@@ -3,13 +3,13 @@ package redis
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 var errURL = errors.New("redis: NewClient: malformed URL") // which holds a password
@@ -30,10 +30,12 @@ var errURL = errors.New("redis: NewClient: malformed URL") // which holds a pass
 // URL one of a Cluster and of Sentinel.
 //
 // Unless the URL says otherwise connecting, reading, writing and waiting for a
-// connection end after a second each, a command is repeated once, and a Cluster is
-// asked for its shape every ten seconds. Deadlines of contexts hold in any case.
-// Reading from replicas is an error: a replica may not know yet that a session
-// has ended.
+// connection end after a second each, and a command is repeated once (by a
+// Cluster's client three times, elsewhere in it). A Cluster is asked for its shape
+// every ten seconds. Deadlines of contexts hold in any case. With TLS every server
+// shows a certificate for the host that it is reached by. Reading from replicas is
+// an error: a replica may not know yet that a session has ended. No error holds
+// any of the URL.
 func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	p, err := split(rawURL)
 	if err != nil {
@@ -49,7 +51,11 @@ func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
+	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
+		return nil, err
+	}
 	o.ContextTimeoutEnabled = true
+	o.MaintNotificationsConfig = quiet()
 	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
 	return goredis.NewClient(o), nil
@@ -70,10 +76,14 @@ func split(rawURL string) (p parts, err error) {
 	if !ok {
 		return p, errURL
 	}
-	scheme, p.topology, _ = strings.Cut(scheme, "+")
+	scheme, topology, plus := strings.Cut(scheme, "+")
+	p.topology = topology
 	authority, tail := rest, ""
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, tail = rest[:i], rest[i:]
+	}
+	if strings.ContainsAny(tail, "@#") {
+		return p, errURL // the rest of a password that is not percent-encoded, and no error may quote it
 	}
 	at := strings.LastIndexByte(authority, '@') + 1
 	first, others, more := strings.Cut(authority[at:], ",")
@@ -86,6 +96,11 @@ func split(rawURL string) (p parts, err error) {
 	if more {
 		p.hosts = strings.Split(others, ",")
 	}
+	for _, host := range append(p.hosts, first) {
+		if strings.HasSuffix(host, ":") || strings.ContainsAny(host, " \t") {
+			return p, errURL
+		}
+	}
 	switch p.topology {
 	case "sentinel", "cluster":
 		if p.url.Host == "" || scheme != "redis" && scheme != "rediss" {
@@ -93,6 +108,8 @@ func split(rawURL string) (p parts, err error) {
 		}
 	case "":
 		switch {
+		case plus:
+			return p, errURL
 		case p.query.Has("master_name"):
 			p.topology = "sentinel"
 		case p.query.Has("addr") || more:
@@ -142,10 +159,16 @@ func (p *parts) sentinel() (goredis.UniversalClient, error) {
 	case o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly:
 		return nil, errReplicas
 	}
+	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
+		return nil, err
+	}
 	if p.url.User != nil {
 		o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
 	}
 	o.SentinelUsername, o.SentinelPassword = user, password
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // not the first host's for all
+	}
 	o.ContextTimeoutEnabled = true
 	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
@@ -163,11 +186,35 @@ func (p *parts) cluster() (goredis.UniversalClient, error) {
 	case o.ReadOnly || o.RouteByLatency || o.RouteRandomly:
 		return nil, errReplicas
 	}
+	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
+		return nil, err
+	}
+	if o.TLSConfig != nil {
+		o.TLSConfig.ServerName = "" // not the first host's for all
+	}
 	o.ContextTimeoutEnabled = true
+	// Or go-redis asks for COMMAND, with every call where the user may not, and past the deadline of the call.
+	o.DisableRoutingPolicies = true
+	o.MaintNotificationsConfig = quiet()
 	o.ClusterStateReloadInterval = 10 * time.Second
 	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
 	return goredis.NewClusterClient(o), nil
+}
+
+// quiet keeps go-redis from asking DNS what kind of address it has.
+func quiet() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone}
+}
+
+// sizes refuses sizes of pools at which go-redis panics.
+func sizes(all ...int) error {
+	for _, n := range all {
+		if n < 0 || n > 1<<20 {
+			return errors.New("redis: NewClient: the URL has a size of a pool that is out of range")
+		}
+	}
+	return nil
 }
 
 // tune gives what the URL leaves open a value.
@@ -177,8 +224,12 @@ func tune(timeouts ...*time.Duration) {
 	}
 }
 
-// wrap makes go-redis's error about a URL ours. It quotes parameters, and none
-// is secret.
+// wrap makes go-redis's error about a URL ours. What follows the first colon
+// quotes the URL, and anything of a mistyped URL may be the password.
 func wrap(err error) error {
-	return fmt.Errorf("redis: NewClient: %w", err)
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return errURL
+	}
+	what, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "redis: "), ":")
+	return errors.New("redis: NewClient: " + what)
 }

@@ -10,8 +10,9 @@
 //	curl -b jar -c jar -d '' http://localhost:8080/logout
 //
 // With -cert and -key it serves https, and its cookie is as safe as a cookie can
-// be. This file is the login, shop.go what sessions are good for, and the other
-// files are what every site needs.
+// be. With -redis redis://localhost:6379 sessions live in Redis: they survive a
+// restart, and many processes are one site. This file is the login, shop.go what
+// sessions are good for, and the other files are what every site needs.
 package main
 
 import (
@@ -24,7 +25,6 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
-	"github.com/mist-contrib/session/memory"
 )
 
 // user is who a session is logged in as.
@@ -34,13 +34,19 @@ func main() {
 	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
 	cert := flag.String("cert", "", "certificate `file`, for https")
 	key := flag.String("key", "", "`file` of its private key")
+	redisURL := flag.String("redis", "", "`URL` of the Redis for sessions; empty: they live in this process")
 	flag.Parse()
 	https := *cert != "" || *key != ""
+	store, release, err := newStore(*redisURL)
+	if err != nil {
+		log.Fatal(err)
+	}
 	m := &session.Manager{
-		Store:      &memory.Store{MaxSessions: 100_000},
+		Store:      store,
 		Propagator: &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
 	}
-	if err := serve(newHandler(m), *addr, https, *cert, *key); err != nil {
+	err = serve(newHandler(m), *addr, https, *cert, *key)
+	if err := errors.Join(err, release()); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -46,9 +46,12 @@ func visit(t *testing.T, site *httptest.Server) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := *site.Client()
-	client.Jar = jar
-	return &visitor{t: t, site: site, client: &client, header: http.Header{}}
+	client := &http.Client{Jar: jar, Transport: &http.Transport{}}
+	if known := site.Client(); known != nil {
+		client.Transport = known.Transport
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return &visitor{t: t, site: site, client: client, header: http.Header{}}
 }
 
 func (v *visitor) get(path string) response {

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session/internal/redistest"
+)
+
+// TestRedis runs the example as its users do, as processes.
+func TestRedis(t *testing.T) {
+	t.Parallel()
+	bin := build(t)
+	t.Run("two processes are one site", func(t *testing.T) {
+		t.Parallel()
+		twoProcesses(t, bin)
+	})
+	t.Run("a rolling restart logs nobody out", func(t *testing.T) {
+		t.Parallel()
+		rollingRestart(t, bin)
+	})
+	t.Run("SIGTERM lets requests end", func(t *testing.T) {
+		t.Parallel()
+		drains(t, bin)
+	})
+	t.Run("without a reachable Redis it does not start", func(t *testing.T) {
+		t.Parallel()
+		doesNotStart(t, bin)
+	})
+	t.Run("without the flag nothing is needed", func(t *testing.T) {
+		t.Parallel()
+		p := start(t, bin, "127.0.0.1:0")
+		visit(t, p.site()).login("ada", "engine")
+		p.terminate(t)
+	})
+}
+
+func twoProcesses(t *testing.T, bin string) {
+	t.Helper()
+	redisURL := "redis://" + redistest.Start(t).Addr
+	a, b := start(t, bin, "127.0.0.1:0", "-redis", redisURL), start(t, bin, "127.0.0.1:0", "-redis", redisURL)
+	v := visit(t, a.site()) // its jar does not tell ports apart
+	id := v.login("ada", "engine").element("session")
+	at := func(p *process) *visitor {
+		v.site = p.site()
+		return v
+	}
+	if home := at(b).get("/"); home.element("user") != "ada" || home.element("session") != id {
+		t.Errorf("at the other process: got user %q, same session %t, want ada, true", home.element("user"), home.element("session") == id)
+	}
+	for _, step := range []struct {
+		at            *process
+		article, cart string
+	}{
+		{b, "Bread", "Bread × 1"}, {a, "Bread", "Bread × 2"}, {a, "Coffee", "Bread × 2 Coffee × 1"}, {b, "Coffee", "Bread × 2 Coffee × 2"},
+	} {
+		if got := at(step.at).post("/cart", "article", step.article).cart(); got != step.cart {
+			t.Errorf("cart: got %q, want %q", got, step.cart)
+		}
+	}
+	at(a).post("/renew")
+	if home := at(b).get("/"); home.element("session") != id || home.cart() != "Bread × 2 Coffee × 2" {
+		t.Errorf("with a new token: got same session %t, cart %q, want true and the cart", home.element("session") == id, home.cart())
+	}
+	other := visit(t, b.site())
+	if home := other.login("grace", "compiler"); home.cart() != "" || home.element("visits") != "1" {
+		t.Errorf("another user: got cart %q, visits %s, want none and 1", home.cart(), home.element("visits"))
+	}
+	token := v.cookie()
+	at(b).post("/logout")
+	wantStranger(t, at(a).get("/"))
+	wantStranger(t, v.thief(token).get("/"))
+	other.site = a.site()
+	if got := other.get("/").element("user"); got != "grace" {
+		t.Errorf("another user after the logout: got %q, want grace", got)
+	}
+	a.terminate(t)
+	b.terminate(t)
+}
+
+// A customer is a visitor who buys bread in two tabs, again and again, and counts
+// it.
+type customer struct {
+	*visitor
+	got     atomic.Int64 // bread that the site has confirmed
+	perhaps atomic.Int64 // bread whose confirmation did not come
+}
+
+func rollingRestart(t *testing.T, bin string) {
+	t.Helper()
+	redisURL := "redis://" + redistest.Start(t).Addr
+	processes := []*process{start(t, bin, "127.0.0.1:0", "-redis", redisURL), start(t, bin, "127.0.0.1:0", "-redis", redisURL)}
+	customers := make([]*customer, 8)
+	for i := range customers {
+		c := &customer{visitor: visit(t, processes[i%2].site())}
+		c.login("ada", "engine")
+		customers[i] = c
+	}
+	urls := []string{processes[0].url, processes[1].url}
+	var (
+		over atomic.Bool
+		all  sync.WaitGroup
+	)
+	for _, c := range customers {
+		for tab := range 2 {
+			all.Go(func() {
+				for n := tab; !over.Load() && !t.Failed(); n++ {
+					c.shop(urls[n%2])
+				}
+			})
+		}
+	}
+	stop := func() {
+		over.Store(true)
+		all.Wait()
+	}
+	defer stop()
+	// more waits until every customer got some more bread.
+	more := func() {
+		t.Helper()
+		for i, c := range customers {
+			goal := c.got.Load() + 4
+			await(t, fmt.Sprintf("customer %d gets bread", i), func() bool { return c.got.Load() >= goal || t.Failed() })
+		}
+	}
+	more()
+	for i, p := range processes {
+		p.terminate(t)
+		more()
+		processes[i] = start(t, bin, p.addr, "-redis", redisURL)
+		more()
+	}
+	stop()
+	for i, c := range customers {
+		c.site = processes[i%2].site()
+		home := c.get("/")
+		var n int64
+		if _, err := fmt.Sscanf(home.cart(), "Bread × %d", &n); err != nil || home.status != http.StatusOK {
+			t.Fatalf("customer %d: got status %d, cart %q: %v", i, home.status, home.cart(), err)
+		}
+		if got, perhaps := c.got.Load(), c.perhaps.Load(); n < got || n > got+perhaps {
+			t.Errorf("customer %d has %d bread, want %d and at most %d more", i, n, got, perhaps)
+		}
+	}
+	for _, p := range processes {
+		p.terminate(t)
+	}
+}
+
+// shop looks at the home page of a process, and buys bread there, if it is up.
+func (c *customer) shop(site string) {
+	form := url.Values{"article": {"Bread"}}.Encode()
+	for method, want := range map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusSeeOther} {
+		path, body := "/", ""
+		if method == http.MethodPost {
+			path, body = "/cart", form
+		}
+		status, err := c.ask(method, site+path, body)
+		switch {
+		case err == nil && status != want:
+			c.t.Errorf("%s %s: got status %d, want %d", method, path, status, want)
+		case err == nil && method == http.MethodPost:
+			c.got.Add(1)
+		case err != nil && method == http.MethodPost && !errors.Is(err, syscall.ECONNREFUSED):
+			c.perhaps.Add(1)
+		case err != nil:
+			time.Sleep(time.Millisecond) // not to spin where nobody listens
+		}
+	}
+}
+
+// ask sends a request as the visitor, and leaves redirects alone. It is for
+// goroutines beside the test's.
+func (v *visitor) ask(method, at, form string) (status int, err error) {
+	req, err := http.NewRequestWithContext(v.t.Context(), method, at, strings.NewReader(form))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	client := *v.client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	_, err = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, err
+}
+
+func drains(t *testing.T, bin string) {
+	t.Helper()
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	p := start(t, bin, "127.0.0.1:0", "-redis", "redis://"+proxy.Addr)
+	v := visit(t, p.site())
+	v.login("ada", "engine")
+	count := redistest.Commands(t, server)
+	proxy.SetDelay(150 * time.Millisecond) // each way
+	var (
+		status int
+		err    error
+		asked  sync.WaitGroup
+	)
+	asked.Go(func() { status, err = v.ask(http.MethodGet, p.url+"/", "") })
+	await(t, "Redis is asked", func() bool { return count()["hgetall"].Calls > 0 })
+	p.signal(t)
+	asked.Wait()
+	if err != nil || status != http.StatusOK {
+		t.Errorf("request under way: got status %d, %v, want 200", status, err)
+	}
+	p.wait(t)
+}
+
+func doesNotStart(t *testing.T, bin string) {
+	t.Helper()
+	server := redistest.Start(t, "--requirepass", "s3cret")
+	server.MustDo(t, "ACL", "SETUSER", "mallory", "on", ">s3cret", "-@all")
+	paused := redistest.Start(t)
+	paused.Pause()
+	processes := make(map[string]*process) // at once: some wait
+	for name, redisURL := range map[string]string{
+		"wrong password":  "redis://:hunter2@" + server.Addr,
+		"unknown user":    "redis://eve:hunter2@" + server.Addr,
+		"no password":     "redis://" + server.Addr,
+		"may do nothing":  "redis://mallory:s3cret@" + server.Addr,
+		"nobody listens":  "redis://mallory:hunter2@127.0.0.1:1",
+		"does not answer": "redis://mallory:hunter2@" + paused.Addr + "?read_timeout=0&write_timeout=0",
+		"no such host":    "redis://mallory:hunter2@host.invalid",
+		"no sentinel":     "redis+sentinel://mallory:hunter2@127.0.0.1:1/shop?sentinel_password=s3cret",
+		"no cluster":      "redis+cluster://mallory:hunter2@" + paused.Addr,
+		"not a cluster":   "redis+cluster://:s3cret@" + server.Addr + "?read_only=true",
+		"malformed":       "redis://mallory:hunter2@localhost:port",
+	} {
+		processes[name] = run(t, bin, "-addr", "127.0.0.1:0", "-redis", redisURL)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for name, p := range processes {
+		select {
+		case <-p.ended:
+		case <-ctx.Done():
+			t.Errorf("%s: did not end", name)
+			continue
+		}
+		out := p.out.String()
+		if p.err == nil || out == "" || strings.Contains(out, "Serving") {
+			t.Errorf("%s: got %v and %q, want a failure that is explained", name, p.err, out)
+		}
+		for _, secret := range []string{"hunter2", "s3cret", "mallory", "eve"} {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s: the output tells %s: %q", name, secret, out)
+			}
+		}
+	}
+}
+
+func TestReleaseClosesTheClient(t *testing.T) {
+	store, release, err := newStore("redis://" + redistest.Start(t).Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Remove(t.Context(), "id"); err != nil {
+		t.Error(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if err := store.Remove(t.Context(), "id"); !errors.Is(err, goredis.ErrClosed) {
+		t.Errorf("after the release: got %v, want %v", err, goredis.ErrClosed)
+	}
+}

@@ -1,0 +1,172 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/redis"
+)
+
+// everyCall returns the methods of a store, each as a call that a healthy store
+// answers without a session of that id, too.
+func everyCall(ctx context.Context, st *redis.Store, id string) map[string]func() error {
+	token := id + ".ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	return map[string]func() error{
+		"Generate": func() error { return second(st.Generate(ctx, id)) },
+		"Open":     func() error { return second(st.Open(ctx, token)) },
+		"Rotate":   func() error { return second(st.Rotate(ctx, token, 0)) },
+		"Get":      func() error { return second(st.Get(ctx, id)) },
+		"Refresh":  func() error { return st.Refresh(ctx, id) },
+		"Remove":   func() error { return st.Remove(ctx, id) },
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// A calls is a list of calls; the first that does not end as it should is its
+// error.
+type calls struct{ err error }
+
+func (c *calls) do(name string, want error, call func() error) {
+	if c.err != nil {
+		return
+	}
+	switch err := call(); {
+	case err == nil && want != nil:
+		c.err = fmt.Errorf("%s: got no error, want %w", name, want)
+	case !errors.Is(err, want):
+		c.err = fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+// doEverything makes a session of that id, does with it all that can be done, and
+// ends it.
+func doEverything(ctx context.Context, st *redis.Store, id string) error {
+	var (
+		c calls
+		s session.Session
+	)
+	c.do("Generate", nil, func() (err error) { s, err = st.Generate(ctx, id); return err })
+	c.do("Generate again", session.ErrExists, func() error { return second(st.Generate(ctx, id)) })
+	if c.err != nil {
+		return c.err
+	}
+	useTokens(ctx, &c, st, session.Token(s))
+	useValues(ctx, &c, s)
+	c.do("Refresh", nil, func() error { return st.Refresh(ctx, id) })
+	c.do("Get", nil, func() error { return second(st.Get(ctx, id)) })
+	c.do("Remove", nil, func() error { return st.Remove(ctx, id) })
+	c.do("Remove again", nil, func() error { return st.Remove(ctx, id) })
+	for name, call := range everyCall(ctx, st, id) {
+		if name != "Generate" && name != "Remove" {
+			c.do(name+" after Remove", session.ErrNotFound, call)
+		}
+	}
+	c.do("Set after Remove", session.ErrNotFound, func() error { return s.Set(ctx, "k", "v") })
+	return c.err
+}
+
+func useTokens(ctx context.Context, c *calls, st *redis.Store, first string) {
+	open := func(carried, want string) func() error {
+		return func() error { return carries(want)(st.Open(ctx, carried)) }
+	}
+	var newest string
+	c.do("Open", nil, open(first, first))
+	c.do("Rotate", nil, func() error {
+		s, err := st.Rotate(ctx, first, time.Minute)
+		if err == nil {
+			newest = session.Token(s)
+		}
+		return err
+	})
+	if c.err != nil {
+		return
+	}
+	c.do("Open with the old token", nil, open(first, newest))
+	c.do("Rotate with the old token", nil, func() error { return carries(newest)(st.Rotate(ctx, first, time.Minute)) })
+	c.do("Open with the new token", nil, open(newest, newest))
+	c.do("Open with the old token within grace", nil, open(first, newest))
+	c.do("Open with a wrong token", session.ErrNotFound, open(first+"A", ""))
+	c.do("Rotate without grace", nil, func() error {
+		s, err := st.Rotate(ctx, newest, 0)
+		if err != nil {
+			return err
+		}
+		return second(st.Open(ctx, session.Token(s)))
+	})
+	c.do("Open with a token that is over", session.ErrNotFound, open(newest, ""))
+}
+
+var errToken = errors.New("another token")
+
+// carries checks what token a session came with.
+func carries(want string) func(session.Session, error) error {
+	return func(s session.Session, err error) error {
+		if err == nil && session.Token(s) != want {
+			return errToken
+		}
+		return err
+	}
+}
+
+// useValues calls all methods of a session, below and at the limit of 1024
+// values.
+func useValues(ctx context.Context, c *calls, s session.Session) {
+	increment := func(old any) (any, error) {
+		n, _ := old.(int)
+		return n + 1, nil
+	}
+	c.do("Set", nil, func() error { return s.Set(ctx, "k", "v") })
+	c.do("Update of nothing", nil, func() error { return session.Update(ctx, s, "n", increment) })
+	c.do("Update", nil, func() error { return session.Update(ctx, s, "n", increment) })
+	c.do("Get", nil, holds(ctx, s, "n", 2))
+	c.do("Pop", nil, func() error { return second(session.Pop(ctx, s, "n")) })
+	c.do("Pop of nothing", nil, func() error { return second(session.Pop(ctx, s, "n")) })
+	c.do("Get after Pop", nil, holds(ctx, s, "n", nil))
+	c.do("SetAll", nil, func() error {
+		many := make(map[string]any)
+		for i := range 1023 {
+			many[fmt.Sprint(i)] = i
+		}
+		return session.SetAll(ctx, s, many)
+	})
+	c.do("Set of one more", session.ErrTooLarge, func() error { return s.Set(ctx, "n", 1) })
+	c.do("Update of one more", session.ErrTooLarge, func() error { return session.Update(ctx, s, "n", increment) })
+	c.do("Set at the limit", nil, func() error { return s.Set(ctx, "k", "w") })
+	c.do("Update at the limit", nil, func() error { return session.Update(ctx, s, "1", increment) })
+	c.do("Get at the limit", nil, holds(ctx, s, "1", 2))
+	c.do("Delete", nil, func() error { return session.Delete(ctx, s, "1", "2") })
+	c.do("Get after Delete", nil, holds(ctx, s, "1", nil))
+	c.do("All", nil, func() error { return count(ctx, s, 1022) })
+	c.do("Describe", nil, func() error { return second(session.Describe(s)) })
+	c.do("Clear", nil, func() error { return session.Clear(ctx, s) })
+	c.do("All after Clear", nil, func() error { return count(ctx, s, 0) })
+}
+
+func holds(ctx context.Context, s session.Session, key string, want any) func() error {
+	return func() error {
+		got, err := s.Get(ctx, key)
+		if err == nil && got != want {
+			return fmt.Errorf("%s: got %v, want %v", key, got, want)
+		}
+		return err
+	}
+}
+
+func count(ctx context.Context, s session.Session, want int) error {
+	all, err := session.All(ctx, s)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for range all {
+		n++
+	}
+	if n != want {
+		return fmt.Errorf("got %d values, want %d", n, want)
+	}
+	return nil
+}
