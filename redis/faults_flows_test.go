@@ -1,0 +1,210 @@
+package redis_test
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+)
+
+// A step is a command of the store, by what it is for.
+type step int
+
+const (
+	stepLoad step = iota
+	stepCreate
+	stepSet
+	stepDel    // takes values out
+	stepUpdate // must not be sent twice, as stepTake
+	stepTake
+	stepTouch
+	stepPresent // a token that was not seen yet
+	stepLearn   // the newest token, with an old one: this writes nothing
+	stepRotate
+	stepRemove
+)
+
+// once reports whether a step must not be sent twice.
+func (s step) once() bool { return s == stepUpdate || s == stepTake }
+
+// writes reports whether a step changes the record.
+func (s step) writes() bool { return s != stepLoad && s != stepLearn }
+
+// grows reports whether a step needs memory.
+func (s step) grows() bool { return s.writes() && s != stepDel && s != stepTake && s != stepRemove }
+
+// command is what the step sends.
+func (s step) command() string {
+	switch s {
+	case stepLoad:
+		return "hgetall"
+	case stepRemove:
+		return "unlink"
+	}
+	return "evalsha"
+}
+
+// A flow is what the handler of one request does.
+type flow struct {
+	name  string
+	steps []step
+	call  func(a *app, ctx *mist.Context) error
+
+	anonymous bool                                            // the client has no session
+	required  bool                                            // behind RequireSession
+	token     func(t *testing.T, a *app, token string) string // what the client carries, if not the token of its login
+	between   map[string]any                                  // values that somebody else writes after the session was loaded
+	after     func(values map[string]any)                     // what the flow makes of them
+	sets      int                                             // Set-Cookie lines
+	makes     int                                             // sessions
+	ends      bool                                            // the session
+}
+
+// changing is the call of a flow that changes the values of the session.
+func changing(f func(a *app, ctx *mist.Context, s session.Session) error) func(a *app, ctx *mist.Context) error {
+	return func(a *app, ctx *mist.Context) error {
+		s, err := a.manager.GetSession(ctx)
+		if (s == nil) != (err != nil) {
+			return fmt.Errorf("session %t beside the error %v", s != nil, err) //nolint:errorlint // nobody may match it
+		}
+		if err != nil {
+			return err
+		}
+		return f(a, ctx, s)
+	}
+}
+
+func increment(old any) (any, error) {
+	n, _ := old.(int64)
+	return n + 1, nil
+}
+
+func faultFlows() []flow {
+	initSession := func(a *app, ctx *mist.Context) error {
+		s, err := a.manager.InitSession(ctx)
+		if (s == nil) != (err != nil) {
+			return fmt.Errorf("session %t beside the error %v", s != nil, err) //nolint:errorlint // nobody may match it
+		}
+		return err
+	}
+	rotateSession := func(a *app, ctx *mist.Context) error { return a.manager.RotateSession(ctx) }
+	rotated := func(t *testing.T, a *app, token string) string {
+		t.Helper()
+		s, err := a.truth.Rotate(t.Context(), token, time.Minute)
+		if err != nil {
+			t.Fatalf("Rotate: %v", err)
+		}
+		return session.Token(s)
+	}
+	return []flow{
+		{name: "InitSession of a stranger", steps: []step{stepCreate}, anonymous: true, sets: 1, makes: 1, call: initSession},
+		{name: "InitSession over a session", steps: []step{stepCreate}, sets: 1, makes: 1, call: initSession},
+		{
+			name: "GetSession", steps: []step{stepLoad},
+			call: changing(func(*app, *mist.Context, session.Session) error { return nil }),
+		},
+		{name: "RequireSession", steps: []step{stepLoad}, required: true},
+		{
+			name: "Set", steps: []step{stepLoad, stepSet},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				return s.Set(ctx.Request.Context(), "city", "Rome")
+			}),
+			after: func(values map[string]any) { values["city"] = "Rome" },
+		},
+		{
+			name: "SetAll", steps: []step{stepLoad, stepSet},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				return session.SetAll(ctx.Request.Context(), s, map[string]any{"city": "Rome", "name": "bob"})
+			}),
+			after: func(values map[string]any) { values["city"], values["name"] = "Rome", "bob" },
+		},
+		{
+			name: "Delete", steps: []step{stepLoad, stepDel},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				return session.Delete(ctx.Request.Context(), s, "old", "flash")
+			}),
+			after: func(values map[string]any) { delete(values, "old"); delete(values, "flash") },
+		},
+		{
+			name: "Clear", steps: []step{stepLoad, stepDel},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				return session.Clear(ctx.Request.Context(), s)
+			}),
+			after: func(values map[string]any) { clear(values) },
+		},
+		{
+			name: "Update", steps: []step{stepLoad, stepUpdate},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				return session.Update(ctx.Request.Context(), s, "count", increment)
+			}),
+			after: func(values map[string]any) { values["count"] = int64(2) },
+		},
+		{
+			name: "Update of what has changed", steps: []step{stepLoad, stepUpdate, stepUpdate},
+			call: changing(func(a *app, ctx *mist.Context, s session.Session) error {
+				other, err := a.truth.Get(ctx.Request.Context(), s.ID())
+				if err == nil {
+					err = other.Set(ctx.Request.Context(), "count", int64(10))
+				}
+				if err != nil {
+					return err
+				}
+				return session.Update(ctx.Request.Context(), s, "count", increment)
+			}),
+			between: map[string]any{"count": int64(10)},
+			after:   func(values map[string]any) { values["count"] = int64(11) },
+		},
+		{
+			name: "Pop", steps: []step{stepLoad, stepTake},
+			call: changing(func(_ *app, ctx *mist.Context, s session.Session) error {
+				v, err := session.Pop(ctx.Request.Context(), s, "flash")
+				if (v == "once") != (err == nil) {
+					return fmt.Errorf("value %v beside the error %v", v, err) //nolint:errorlint // nobody may match it
+				}
+				return err
+			}),
+			after: func(values map[string]any) { delete(values, "flash") },
+		},
+		{
+			name: "RefreshSession", steps: []step{stepLoad, stepTouch, stepLoad}, sets: 1,
+			call: func(a *app, ctx *mist.Context) error { return a.manager.RefreshSession(ctx) },
+		},
+		{name: "RotateSession", steps: []step{stepLoad, stepRotate}, sets: 1, call: rotateSession},
+		{
+			name: "RotateSession with an old token", steps: []step{stepLoad, stepLearn, stepLearn}, sets: 1, call: rotateSession,
+			token: func(t *testing.T, a *app, token string) string {
+				t.Helper()
+				rotated(t, a, token) // which the client never got
+				return token
+			},
+		},
+		{
+			name: "GetSession with a new token", steps: []step{stepLoad, stepPresent}, token: rotated,
+			call: changing(func(*app, *mist.Context, session.Session) error { return nil }),
+		},
+		{
+			name: "RemoveSession", steps: []step{stepLoad, stepRemove}, sets: 1, ends: true,
+			call: func(a *app, ctx *mist.Context) error { return a.manager.RemoveSession(ctx) },
+		},
+	}
+}
+
+// outcomes are the values that the session may have after the flow: all that it
+// began with, or all that it makes.
+func (fl *flow) outcomes() (before []map[string]any, after map[string]any) {
+	before = append(before, startValues())
+	after = startValues()
+	if fl.between != nil {
+		between := startValues()
+		maps.Copy(between, fl.between)
+		before = append(before, between)
+	}
+	if fl.after != nil {
+		fl.after(after)
+	}
+	return before, after
+}

@@ -1,0 +1,20 @@
+package redis_test
+
+import (
+	"flag"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+)
+
+// TestMain lets more tests run at once than there are processors: most of the
+// time they wait for deadlines and failovers. Fuzzing counts its workers so.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	parallel := flag.Lookup("test.parallel").Value
+	if parallel.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && flag.Lookup("test.fuzz").Value.String() == "" {
+		_ = parallel.Set("8")
+	}
+	os.Exit(m.Run())
+}
