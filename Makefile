@@ -82,7 +82,7 @@ servers: needs redis ## the conformance suite on older and newer servers, which 
 		$(GO) test -count=1 -timeout=15m -parallel=6 -run Conformance -v ./redis | grep -E '^(---|    ---|ok|FAIL|panic)'
 
 chaos: needs redis ## clients, failing servers and a broken network for CHAOS (60s), then all invariants
-	$(GO) test -race -count=1 -timeout=10m -run Chaos -v ./redis -chaos $(CHAOS)
+	$(GO) test -race -count=1 -timeout=10m -run "^TestChaos$$" -v ./redis -chaos $(CHAOS)
 
 $(LINT): tools/go.mod tools/go.sum
 	$(GO) build -C tools -buildvcs=false -o ../$@ $(LINT_PACKAGE)

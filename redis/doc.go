@@ -64,6 +64,10 @@
 // A session is loaded by one HGETALL. Everything that writes is one script on that
 // one key, which checks in the same step that the session lives; so nothing brings
 // a session back, and it runs on a Cluster. A server that does not know a script
-// is sent it. Scripts are idempotent, and go-redis may repeat them when a reply
-// does not come; that of Update and Pop is not, and is never repeated.
+// is sent it.
+//
+// When a reply does not come go-redis may send a command again. Loading, Generate,
+// Refresh, Rotate and Remove are made for that. What writes values is never sent
+// again, because others may have changed the same value since: after an error it is
+// not known whether it was carried out, and the caller decides whether to repeat it.
 package redis

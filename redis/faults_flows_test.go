@@ -17,9 +17,9 @@ type step int
 const (
 	stepLoad step = iota
 	stepCreate
-	stepSet
-	stepDel    // takes values out
-	stepUpdate // must not be sent twice, as stepTake
+	stepSet // this and the next three write values, and are not sent twice
+	stepDel // takes values out
+	stepUpdate
 	stepTake
 	stepTouch
 	stepPresent // a token that was not seen yet
@@ -29,7 +29,7 @@ const (
 )
 
 // once reports whether a step must not be sent twice.
-func (s step) once() bool { return s == stepUpdate || s == stepTake }
+func (s step) once() bool { return stepSet <= s && s <= stepTake }
 
 // writes reports whether a step changes the record.
 func (s step) writes() bool { return s != stepLoad && s != stepLearn }

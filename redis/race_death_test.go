@@ -179,11 +179,15 @@ func (v *victim) staysDead(t *testing.T, a *arena, st *redis.Store) {
 	if exists() != 0 {
 		t.Error("its key is back")
 	}
-	_, err1 := st.Open(t.Context(), session.Token(v.Session))
-	_, err2 := st.Get(t.Context(), v.ID())
+	opened, err1 := st.Open(t.Context(), session.Token(v.Session))
+	rotated, err2 := st.Rotate(t.Context(), session.Token(v.Session), time.Minute)
+	got, err5 := st.Get(t.Context(), v.ID())
+	if opened != nil || rotated != nil || got != nil {
+		t.Error("there is a session beside an error")
+	}
 	err3 := st.Refresh(t.Context(), v.ID())
 	err4 := v.Set(t.Context(), "late", true)
-	for _, err := range []error{err1, err2, err3, err4} {
+	for _, err := range []error{err1, err2, err3, err4, err5} {
 		if !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("a dead session: %v", err)
 		}

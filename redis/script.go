@@ -20,9 +20,9 @@ type script struct {
 type kind int
 
 const (
-	changes kind = iota // acknowledged when the replicas have it
-	once                // a change that must not be sent twice
-	looks               // changes nothing that has to outlive a failover
+	repeatable kind = iota // a change that may be sent again when no reply came
+	once                   // one that may not: others may have changed the same since
+	looks                  // changes nothing that has to outlive a failover
 )
 
 //go:embed scripts/create.lua
@@ -50,13 +50,13 @@ var exchangeSource string
 //
 //nolint:gochecknoglobals // constants, but for the language
 var (
-	createScript   = newScript("generate", createSource, changes)
+	createScript   = newScript("generate", createSource, repeatable)
 	openScript     = newScript("open", presentSource, looks) // what was seen will be seen again
-	rotateScript   = newScript("rotate", presentSource, changes)
-	refreshScript  = newScript("refresh", refreshSource, changes)
-	setScript      = newScript("set", setSource, changes)
-	deleteScript   = newScript("delete", deleteSource, changes)
-	clearScript    = newScript("clear", clearSource, changes)
+	rotateScript   = newScript("rotate", presentSource, repeatable)
+	refreshScript  = newScript("refresh", refreshSource, repeatable)
+	setScript      = newScript("set", setSource, once)
+	deleteScript   = newScript("delete", deleteSource, once)
+	clearScript    = newScript("clear", clearSource, once)
 	exchangeScript = newScript("exchange", exchangeSource, once)
 	askScript      = newScript("exchange", exchangeSource, looks)
 )
@@ -82,7 +82,7 @@ func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (a
 		switch s.kind {
 		case looks:
 			err = st.Client.Process(ctx, cmd)
-		case changes:
+		case repeatable:
 			err = st.write(ctx, key, cmd)
 		case once:
 			err = st.write(ctx, key, onceCmd{cmd})

@@ -281,17 +281,21 @@ func (s *siege) read(ctx context.Context, v *visitor) {
 	}
 }
 
-// passThrough lets a guest log in, and log out who has been inside for long.
+// passThrough lets out who has been inside for long, and another guest in.
 func (s *siege) passThrough(ctx context.Context, name string, inside []*guest) []*guest {
+	if len(inside) == 10 {
+		s.logOut(ctx, inside[0])
+		inside = inside[1:]
+	}
 	g := &guest{visitor: s.arrive(name)}
 	if in := s.visit(ctx, g.visitor, "/login?as="+name); in.status == http.StatusOK && len(in.cookies) > 0 {
 		g.cookie = in.cookies[0]
 		inside = append(inside, g)
 	}
-	if len(inside) < 10 {
-		return inside
-	}
-	g = inside[0]
+	return inside
+}
+
+func (s *siege) logOut(ctx context.Context, g *guest) {
 	out := s.visit(ctx, g.visitor, "/logout")
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -302,7 +306,6 @@ func (s *siege) passThrough(ctx context.Context, name string, inside []*guest) [
 	case http.StatusUnauthorized:
 		s.harm.unborn++
 	}
-	return inside[1:]
 }
 
 // missing returns how many acknowledged writes are not behind what is stored:

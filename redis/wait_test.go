@@ -340,8 +340,8 @@ func TestWaitSendsOnce(t *testing.T) {
 		// Whatever may be repeated is.
 		s := open(t, lossy, session.Token(written(t, st)))
 		proxy.LoseReply(1)
-		if err := s.Set(t.Context(), "a", 2); err != nil {
-			t.Errorf("Set: %v", err)
+		if err := lossy.Refresh(t.Context(), s.ID()); err != nil {
+			t.Errorf("Refresh: %v", err)
 		}
 	}
 }

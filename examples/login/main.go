@@ -112,7 +112,8 @@ func (s site) start(ctx *mist.Context, name string) error {
 		return err
 	}
 	if err := user.Set(ctx.Request.Context(), sess, name); err != nil {
-		return errors.Join(err, s.sessions.RemoveSession(ctx))
+		ctx.ResponseWriter.Header().Del("Set-Cookie") // who was logged in before stays so
+		return errors.Join(err, s.sessions.Store.Remove(ctx.Request.Context(), sess.ID()))
 	}
 	if old == nil {
 		return nil

@@ -122,7 +122,7 @@ func TestStoreFailsAtAnyCall(t *testing.T) {
 // Nobody is logged in by halves.
 func TestStoreFailsDuringLogin(t *testing.T) {
 	captureLog(t)
-	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 1}}
+	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 2}}
 	v := visit(t, open(t, store))
 	fail := func(ops ...string) {
 		store.Reset(func(c sessiontest.Call) sessiontest.Fault {
@@ -145,12 +145,21 @@ func TestStoreFailsDuringLogin(t *testing.T) {
 		t.Errorf("got %d cookies, want none", got)
 	}
 
-	fail("Session.Set", "Remove") // and a session without a user is left
+	fail("Session.Set", "Remove") // and a session is left that nobody has the cookie of
 	login()
+	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
+		t.Errorf("got %d cookies, want none", got)
+	}
 	fail()
 	wantStranger(t, v.get("/"))
-	v.post("/logout")
-	v.login("ada", "engine") // the store would be full if either were still there
+	v.login("ada", "engine") // the store would be full if the first were still there
+
+	fail("Session.Set", "Remove") // logging in again fails, and who was logged in stays so
+	login()
+	fail()
+	if got := v.get("/").element("user"); got != "ada" {
+		t.Errorf("user: got %q, want ada", got)
+	}
 }
 
 // MaxSessions is reached.

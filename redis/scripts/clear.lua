@@ -4,6 +4,8 @@
 -- ARGV[1]  the incarnation that was loaded
 --
 -- Returns 1; 0 where that session is gone.
+--
+-- Not sent twice: others may have changed the same values in between.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'n') ~= ARGV[1] then

@@ -5,6 +5,8 @@
 -- ARGV[2…] fields; none is a question whether the session lives
 --
 -- Returns 1; 0 where that session is gone.
+--
+-- Not sent twice: others may have changed the same values in between.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'n') ~= ARGV[1] then

@@ -7,6 +7,8 @@
 --
 -- Returns 1; 0 where that session is gone; -1 where it would hold too many
 -- values, and then nothing is stored.
+--
+-- Not sent twice: others may have changed the same values in between.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'n') ~= ARGV[1] then

@@ -1,0 +1,59 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/redis"
+)
+
+// TestValuesAreWrittenOnce loses the reply of every write. Sent again it could put
+// back what somebody has popped, or overwrite what somebody has updated since.
+func TestValuesAreWrittenOnce(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, "redis://"+proxy.Addr)}
+	warm(t, st.Client)
+	for name, write := range map[string]func(ctx context.Context, s session.Session) error{
+		"Set": func(ctx context.Context, s session.Session) error { return s.Set(ctx, "key", 1) },
+		"SetAll": func(ctx context.Context, s session.Session) error {
+			return session.SetAll(ctx, s, map[string]any{"key": 1, "other": 2})
+		},
+		"Delete": func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "key") },
+		"Clear":  session.Clear,
+		"Update": func(ctx context.Context, s session.Session) error {
+			return session.Update(ctx, s, "key", func(any) (any, error) { return 1, nil })
+		},
+		"Pop": func(ctx context.Context, s session.Session) error {
+			_, err := session.Pop(ctx, s, "key")
+			return err
+		},
+	} {
+		s, err := st.Generate(t.Context(), name)
+		if err == nil {
+			err = s.Set(t.Context(), "key", 0)
+		}
+		if err == nil {
+			err = write(t.Context(), s) // the server knows the script from here on
+		}
+		if err == nil {
+			err = s.Set(t.Context(), "key", 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := redistest.Commands(t, server)
+		proxy.Match(redistest.Named("evalsha", "eval"))
+		proxy.LoseReply(1)
+		if err := write(t.Context(), s); err == nil || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s without a reply: got %v, want a failure", name, err)
+		}
+		if got := count()["evalsha"].Calls; got != 1 {
+			t.Errorf("%s without a reply was sent %d times, want once", name, got)
+		}
+	}
+}
