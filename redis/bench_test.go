@@ -36,7 +36,7 @@ func fiveValues(i int) map[string]any {
 // it sends.
 type side struct {
 	command string
-	call    func() error
+	call    func(i int) error // in goroutine i
 }
 
 // against measures what session code costs beside bare commands: both in turn,
@@ -70,7 +70,7 @@ func (s side) throughput(b *testing.B, server *redistest.Server, n int, d time.D
 	for i := range n {
 		wg.Go(func() {
 			for time.Since(start) < d {
-				if err := s.call(); err != nil {
+				if err := s.call(i); err != nil {
 					b.Error(err)
 					return
 				}
@@ -142,10 +142,10 @@ func BenchmarkRequest(b *testing.B) {
 			failed = fmt.Errorf("session: %w", err)
 		}
 	})
-	direct := func(path string) func() error {
+	direct := func(path string) func(int) error {
 		one := r.Clone(b.Context())
 		one.URL.Path = path
-		return func() error {
+		return func(int) error {
 			mux.ServeHTTP(nowhere{}, one)
 			return failed
 		}
@@ -153,8 +153,8 @@ func BenchmarkRequest(b *testing.B) {
 	listener := httptest.NewServer(mux)
 	defer listener.Close()
 	browser := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	over := func(path string) func() error {
-		return func() error {
+	over := func(path string) func(int) error {
+		return func(int) error {
 			one, err := http.NewRequestWithContext(b.Context(), http.MethodGet, listener.URL+path, nil)
 			if err != nil {
 				return err
@@ -188,29 +188,16 @@ func BenchmarkSet(b *testing.B) {
 	st := &redis.Store{Client: client}
 	for _, n := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("at_once=%d", n), func(b *testing.B) {
-			var mu sync.Mutex
-			var free []session.Session // one for each goroutine, as each request has one
+			var mine []session.Session // of each goroutine, as each request has its own
 			for range n {
 				one, err := st.Open(b.Context(), session.Token(s))
 				if err != nil {
 					b.Fatal(err)
 				}
-				free = append(free, one)
+				mine = append(mine, one)
 			}
-			bare := func() error {
-				return client.HSet(b.Context(), key, ":theme", "\x03dark").Err()
-			}
-			ours := func() error {
-				mu.Lock()
-				one := free[len(free)-1]
-				free = free[:len(free)-1]
-				mu.Unlock()
-				err := one.Set(b.Context(), "theme", "dark")
-				mu.Lock()
-				free = append(free, one)
-				mu.Unlock()
-				return err
-			}
+			bare := func(int) error { return client.HSet(b.Context(), key, ":theme", "\x03dark").Err() }
+			ours := func(i int) error { return mine[i].Set(b.Context(), "theme", "dark") }
 			against(b, server, n, side{"hset", bare}, side{"evalsha", ours})
 		})
 	}
