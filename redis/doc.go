@@ -66,8 +66,9 @@
 // a session back, and it runs on a Cluster. A server that does not know a script
 // is sent it.
 //
-// When a reply does not come go-redis may send a command again. Loading, Generate,
-// Refresh, Rotate and Remove are made for that. What writes values is never sent
-// again, because others may have changed the same value since: after an error it is
-// not known whether it was carried out, and the caller decides whether to repeat it.
+// When a reply does not come go-redis may send a command again. Loading, Refresh,
+// Rotate and Remove are made for that. Generate and what writes values are never
+// sent again, because the session may have been removed since, or the value
+// changed: after an error it is not known whether it was carried out, and the
+// caller decides whether to repeat it.
 package redis

@@ -29,7 +29,7 @@ const (
 )
 
 // once reports whether a step must not be sent twice.
-func (s step) once() bool { return stepSet <= s && s <= stepTake }
+func (s step) once() bool { return stepCreate <= s && s <= stepTake }
 
 // writes reports whether a step changes the record.
 func (s step) writes() bool { return s != stepLoad && s != stepLearn }

@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -42,8 +44,8 @@ func anyOf(causes ...func(error) bool) func(error) bool {
 	}
 }
 
-// slowClient are the parameters of a client that would wait for long: what ends a call
-// is its context, then.
+// slowClient are the parameters of a client that would wait for long: what ends a
+// call is its context, then, and no machine that stands still for a second.
 const slowClient = "read_timeout=1m&write_timeout=1m&dial_timeout=1m&pool_timeout=1m"
 
 // ours matches the commands of the store, so that handshakes pass.
@@ -68,7 +70,7 @@ func networkFaults() []fault {
 			name:  "reply lost, no second try",
 			begin: func(w *world) error { w.proxy.LoseReply(1); return nil },
 			end:   func(w *world) error { w.proxy.LoseReply(0); return nil },
-			fails: anyStep, happens: true, params: "max_retries=-1", cause: cutOff,
+			fails: anyStep, happens: true, params: "&max_retries=-1", cause: cutOff,
 		},
 		{
 			name:   "reply lost, then killed",
@@ -110,7 +112,7 @@ func networkFaults() []fault {
 			fails: noStep,
 		},
 		{
-			name: "too slow", opTimeout: shortTimeout, worlds: 8, params: slowClient,
+			name: "too slow", opTimeout: shortTimeout, worlds: 8,
 			begin: func(w *world) error { w.proxy.SetDelay(2 * shortTimeout); return nil },
 			end:   func(w *world) error { w.proxy.SetDelay(0); return nil },
 			fails: anyStep, cause: timedOut,
@@ -159,7 +161,7 @@ func networkFaults() []fault {
 		if f := &faults[i]; strings.HasPrefix(f.name, "stalled") {
 			f.begin = func(w *world) error { w.proxy.Stall(true); return nil }
 			f.end = func(w *world) error { w.proxy.Stall(false); return nil }
-			f.fails, f.worlds, f.params = anyStep, 8, slowClient
+			f.fails, f.worlds = anyStep, 8
 		}
 	}
 	// The reply of a script that takes or updates is :1, that of a load a hundred
@@ -173,7 +175,7 @@ func networkFaults() []fault {
 		}
 		faults = append(faults, f)
 		if after == 1 {
-			f.name, f.params, f.fails = f.name+", no second try", "max_retries=-1", anyStep
+			f.name, f.params, f.fails = f.name+", no second try", "&max_retries=-1", anyStep
 			faults = append(faults, f)
 		}
 	}
@@ -193,7 +195,10 @@ func networkFaults() []fault {
 }
 
 // serverFaults are those of the server itself, and of the client.
-func serverFaults() []fault {
+func serverFaults(t *testing.T) []fault {
+	t.Helper()
+	major, _, _ := strings.Cut(redistest.Binaries(t)[0].Version, ".")
+	old := len(major) == 1 && major < "7"
 	persistent := []string{"--appendonly", "yes", "--appendfsync", "no"} // no process that dies takes a write with it
 	inScripts := func(s step) bool { return s.command() == "evalsha" }
 	set := func(name string, fault, normal any) (begin, end func(w *world) error) {
@@ -209,7 +214,7 @@ func serverFaults() []fault {
 			fails: anyStep, cause: anyOf(cutOff, timedOut),
 		},
 		{
-			name: "paused", opTimeout: shortTimeout, worlds: 6, params: slowClient,
+			name: "paused", opTimeout: shortTimeout, worlds: 6,
 			begin: func(w *world) error { w.server.Pause(); return nil },
 			end:   func(w *world) error { w.server.Resume(); return nil },
 			fails: anyStep, cause: timedOut,
@@ -262,7 +267,7 @@ func serverFaults() []fault {
 		{
 			name: "cannot save", fails: step.writes, cause: answered,
 			setup: func(w *world) error {
-				dir, err := w.admin.ConfigGet(context.Background(), "dir").Result()
+				dir, err := w.admin.ConfigGet(w.t.Context(), "dir").Result()
 				if err == nil {
 					err = os.MkdirAll(filepath.Join(dir["dir"], "dump.rdb", "in the way"), 0o700)
 				}
@@ -332,11 +337,17 @@ func serverFaults() []fault {
 		switch f := &faults[i]; f.name {
 		case "too few replicas":
 			f.begin, f.end = set("min-replicas-to-write", 1, 0)
+			if old {
+				f.fails = func(s step) bool { return s == stepRemove } // it lets scripts write
+			}
 		case "out of memory":
 			f.begin, f.end = set("maxmemory", 1, 0)
 		case "cannot save":
 			f.begin, f.end = set("save", "3600 1", "")
 		}
+	}
+	if old { // and cannot be made to load slowly
+		faults = slices.DeleteFunc(faults, func(f fault) bool { return f.name == "loading" })
 	}
 	return faults
 }

@@ -101,7 +101,7 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range slices.Concat(networkFaults(), serverFaults(), plainFaults()) {
+	for _, f := range slices.Concat(networkFaults(), serverFaults(t), plainFaults(t)) {
 		faults <- f
 	}
 	close(faults)
@@ -380,9 +380,10 @@ func (f *fault) checkLost(t *testing.T, a *app, fl *flow, want verdict, token st
 
 // plainFaults are those that a client without any options has to stand, too. What
 // makes a call wait is another matter: see TestPlainClientWaits.
-func plainFaults() []fault {
+func plainFaults(t *testing.T) []fault {
+	t.Helper()
 	var plain []fault
-	for _, f := range slices.Concat(networkFaults(), serverFaults()) {
+	for _, f := range slices.Concat(networkFaults(), serverFaults(t)) {
 		if slices.Contains([]string{
 			"reply lost", "reply lost every time", "reply lost, then killed", "killed", "restarted empty", "replica",
 		}, f.name) {

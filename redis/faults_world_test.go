@@ -202,11 +202,11 @@ func (w *world) client(t *testing.T, f *fault) goredis.UniversalClient {
 	var err error
 	switch {
 	case w.cluster != nil:
-		c, err = redis.NewClient("redis+cluster://" + strings.Join(w.cluster.Addrs(), ","))
+		c, err = redis.NewClient("redis+cluster://" + strings.Join(w.cluster.Addrs(), ",") + "?read_timeout=10s")
 	case f.plain:
 		c = goredis.NewClient(&goredis.Options{Addr: w.addr()})
 	default:
-		c, err = redis.NewClient(fmt.Sprintf("redis://%s%s?%s", f.user, w.addr(), f.params))
+		c, err = redis.NewClient(fmt.Sprintf("redis://%s%s?%s%s", f.user, w.addr(), slowClient, f.params))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
 
 // TestValuesAreWrittenOnce loses the reply of every write. Sent again it could put
-// back what somebody has popped, or overwrite what somebody has updated since.
+// back what somebody has popped, overwrite what somebody has updated since, or make
+// a session that was removed since.
 func TestValuesAreWrittenOnce(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -22,6 +25,10 @@ func TestValuesAreWrittenOnce(t *testing.T) {
 		"Set": func(ctx context.Context, s session.Session) error { return s.Set(ctx, "key", 1) },
 		"SetAll": func(ctx context.Context, s session.Session) error {
 			return session.SetAll(ctx, s, map[string]any{"key": 1, "other": 2})
+		},
+		"Generate": func(ctx context.Context, _ session.Session) error {
+			_, err := st.Generate(ctx, uuid.NewString())
+			return err
 		},
 		"Delete": func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "key") },
 		"Clear":  session.Clear,

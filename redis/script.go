@@ -50,7 +50,7 @@ var exchangeSource string
 //
 //nolint:gochecknoglobals // constants, but for the language
 var (
-	createScript   = newScript("generate", createSource, repeatable)
+	createScript   = newScript("generate", createSource, once)
 	openScript     = newScript("open", presentSource, looks) // what was seen will be seen again
 	rotateScript   = newScript("rotate", presentSource, repeatable)
 	refreshScript  = newScript("refresh", refreshSource, repeatable)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
@@ -313,35 +313,26 @@ func TestWaitSendsOnce(t *testing.T) {
 	lossy := &redis.Store{
 		Client: newClient(t, "redis://"+proxy.Addr+patient+"&max_retries=3"), WaitReplicas: 1, OpTimeout: patience,
 	}
-	for i := range 5 {
-		for _, d := range []deed{
-			{"Pop", func(ctx context.Context, _ *redis.Store, s session.Session, _ int) error {
-				_, err := session.Pop(ctx, s, "a")
-				return err
-			}},
-			{"Update", func(ctx context.Context, _ *redis.Store, s session.Session, _ int) error {
-				return session.Update(ctx, s, "a", func(old any) (any, error) {
-					n, _ := old.(int)
-					return n + 1, nil
-				})
-			}},
-		} {
-			s := open(t, lossy, session.Token(written(t, st)))
-			used := redistest.Commands(t, master)
-			proxy.LoseReply(1)
-			err := d.do(t.Context(), lossy, s, 0)
-			if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, goredis.Nil) {
-				t.Errorf("%s %d: %v, want that the reply is lost", d.name, i, err)
-			}
-			if stats := used(); stats["evalsha"].Calls != 1 || stats["eval"].Calls != 0 {
-				t.Errorf("%s %d: sent %d times", d.name, i, stats["evalsha"].Calls+stats["eval"].Calls)
-			}
+	again := []string{"Rotate", "Refresh"} // makes no difference
+	for _, d := range everyWrite() {
+		if d.name == "Remove" {
+			continue // no script
 		}
-		// Whatever may be repeated is.
 		s := open(t, lossy, session.Token(written(t, st)))
+		used := redistest.Commands(t, master)
 		proxy.LoseReply(1)
-		if err := lossy.Refresh(t.Context(), s.ID()); err != nil {
-			t.Errorf("Refresh: %v", err)
+		err := d.do(t.Context(), lossy, s, 7)
+		if slices.Contains(again, d.name) {
+			if err != nil {
+				t.Errorf("%s: %v", d.name, err)
+			}
+			continue
+		}
+		if err == nil || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s: %v, want that the reply is lost", d.name, err)
+		}
+		if stats := used(); stats["evalsha"].Calls != 1 || stats["eval"].Calls != 0 {
+			t.Errorf("%s: sent %d times", d.name, stats["evalsha"].Calls+stats["eval"].Calls)
 		}
 	}
 }

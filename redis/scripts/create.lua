@@ -6,8 +6,10 @@
 -- ARGV[3]  idle timeout, ms
 -- ARGV[4]  absolute timeout, ms, not under the idle one
 --
--- Returns the time of creation, ms since 1970; 0 where the key is taken. Sent
--- twice it makes one record: the second finds its own incarnation.
+-- Returns the time of creation, ms since 1970; 0 where the key is taken.
+--
+-- Not sent twice: a copy that comes late would bring back what was removed in
+-- between. One that does come while the record lives finds its own incarnation.
 
 local key, incarnation = KEYS[1], ARGV[1]
 if redis.call('EXISTS', key) == 1 then
@@ -23,5 +25,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local at = string.format('%.0f', now)
 redis.call('HSET', key,
   'n', incarnation, 'h', ARGV[2], 'c', at, 't', at, 'i', ARGV[3], 'a', ARGV[4])
-redis.call('PEXPIREAT', key, string.format('%.0f', now + ARGV[3]))
+local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', now + ARGV[3]))
+if expires ~= 1 then
+  redis.call('UNLINK', key) -- not allowed to expire keys: none must live for ever
+  return expires
+end
 return now
