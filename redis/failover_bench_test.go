@@ -53,17 +53,17 @@ func BenchmarkFailover(b *testing.B) {
 	} {
 		b.Run(d.name, func(b *testing.B) {
 			var harm damage
-			strike := d.strike
-			d.strike = func(tb testing.TB, f *fleet, s *siege) {
+			someTime := d
+			someTime.strike = func(tb testing.TB, f *fleet, s *siege) {
 				tb.Helper()
 				// The servers look at each other once a second: not always at the same moment.
 				wait := rand.N(time.Second)
 				tb.Log("strikes after", wait)
 				time.Sleep(wait)
-				strike(tb, f, s)
+				d.strike(tb, f, s)
 			}
 			for range b.N {
-				harm = d.run(b)
+				harm = someTime.run(b)
 				b.Log(harm)
 			}
 			failed := 0
