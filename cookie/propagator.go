@@ -13,6 +13,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/vary"
 )
 
 // A Propagator carries the identifier in a cookie. The zero value is ready to
@@ -209,21 +210,8 @@ func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie) error {
 	})
 	h["Set-Cookie"] = append(others, c.String())
 	h.Set("Cache-Control", "no-store")
-	if !variesByCookie(h) {
-		h.Add("Vary", "Cookie")
-	}
+	vary.By(h, "Cookie")
 	return nil
-}
-
-func variesByCookie(h http.Header) bool {
-	for _, line := range h["Vary"] {
-		for field := range strings.SplitSeq(line, ",") {
-			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Cookie") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // Extract returns the value of the cookie. None: an error that matches

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/vary"
 )
 
 // A Propagator carries the identifier in a header, the same in both directions:
@@ -110,14 +111,7 @@ func (p *Propagator) set(writer http.ResponseWriter, value string) error {
 	h := writer.Header()
 	h.Set(p.name, value)
 	h.Set("Cache-Control", "no-store")
-	for _, line := range h["Vary"] {
-		for field := range strings.SplitSeq(line, ",") {
-			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, p.name) {
-				return nil
-			}
-		}
-	}
-	h.Add("Vary", p.name)
+	vary.By(h, p.name)
 	return nil
 }
 
