@@ -32,6 +32,12 @@ func (m *Manager) Check() error {
 	if m.RotateGrace < 0 || m.RotateGrace > maxRotateGrace {
 		return errors.New("session: Manager.RotateGrace is negative or over a day")
 	}
+	if m.RenewAfter < 0 {
+		return errors.New("session: Manager.RenewAfter is negative")
+	}
+	if m.MaxUserSessions < 0 {
+		return errors.New("session: Manager.MaxUserSessions is negative")
+	}
 	if c, ok := unwrap[checker](m.Store); ok {
 		if err := c.Check(); err != nil {
 			return err

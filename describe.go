@@ -5,14 +5,22 @@ import "time"
 // Info is what a store knows of a session, as of when this request loaded it.
 // Nothing in it is secret.
 type Info struct {
-	ID   string // the public handle
-	User string // the account that is logged in; empty while anonymous
+	ID    string // the public handle
+	User  string // the account that is logged in; empty while anonymous
+	Level Level  // how strongly User proved who they are; zero while anonymous
 
 	CreatedAt        time.Time // when Generate made it
-	LastSeen         time.Time // the last Refresh, or CreatedAt
+	LastSeen         time.Time // the last Refresh or login, or CreatedAt
 	IdleDeadline     time.Time // when it ends unless refreshed; never after AbsoluteDeadline
-	AbsoluteDeadline time.Time // when it ends whatever happens
+	AbsoluteDeadline time.Time // when it ends whatever happens; only a login moves it
 	AuthenticatedAt  time.Time // when User last proved who they are; zero while anonymous
+	RotatedAt        time.Time // when its token was made: the last login or rotation, or CreatedAt
+
+	Persistent bool   // the client keeps its identifier when the browser ends
+	UserAgent  string // of the device, as it was at login
+	Address    string // the network of the device, as it was at login
+
+	Current bool // it is the session of this request; only from Manager.UserSessions
 }
 
 // A Describer is a [Session] that knows its times.

@@ -32,6 +32,15 @@ var (
 	// that cannot travel to a client.
 	ErrInvalidID = errors.New("session: invalid id")
 
+	// ErrReused is why a token is [ErrNotFound], which it also matches: it is an old
+	// one of a live session, after its grace. Whoever sent it is not logged in;
+	// perhaps it was stolen. ErrExpiredIdle and ErrExpiredAbsolute are why, too,
+	// where a store still knows. Stores return them; the Manager tells OnEvent and
+	// gives handlers the plain ErrNotFound.
+	ErrReused          error = reason("an old token")
+	ErrExpiredIdle     error = reason("expired, idle")
+	ErrExpiredAbsolute error = reason("expired, absolute")
+
 	// ErrFull means that a store is at its limit and made no session. Live
 	// sessions are never dropped to make room.
 	ErrFull = errors.New("session: store is full")
@@ -49,6 +58,31 @@ var (
 	ErrTooLarge = values.ErrTooLarge
 )
 
+// Of users.
+var (
+	// ErrInvalidUser means a user of no or over 256 bytes.
+	ErrInvalidUser = errors.New("session: invalid user")
+
+	// ErrRevoked means that a login came too late: since the check of its
+	// password began, the user's sessions were revoked, so the password may be
+	// the old one. Ask for it again. It also matches [ErrNotFound], because nobody
+	// is logged in by it.
+	ErrRevoked error = reason("revoked while logging in")
+
+	// ErrUserLimit means that a user has as many sessions as Manager.MaxUserSessions
+	// allows. The new login has changed nothing.
+	ErrUserLimit = errors.New("session: user has too many sessions")
+
+	// ErrReauthenticate means that somebody is logged in, but not recently enough,
+	// or not strongly enough, for what they asked. See [Manager.RequireFresh] and
+	// [Manager.RequireLevel].
+	ErrReauthenticate = errors.New("session: must authenticate again")
+
+	// ErrForged means that a request comes from another site, or lacks the token
+	// that a form of this session has. See [Manager.RequireCSRF].
+	ErrForged = errors.New("session: forged request")
+)
+
 // Of responses.
 var (
 	// ErrHeaderWritten means that the response header is out, so nothing can be
@@ -56,6 +90,13 @@ var (
 	// [Manager.Middleware].
 	ErrHeaderWritten = errors.New("session: response header already written")
 )
+
+// A reason is why there is no session.
+type reason string
+
+func (r reason) Error() string { return "session: not found: " + string(r) }
+
+func (reason) Is(target error) bool { return target == ErrNotFound }
 
 type multiple struct{}
 

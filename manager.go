@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -46,12 +48,37 @@ type Manager struct {
 	// first seen, see [Manager.RotateSession]. Zero: 30 seconds. At most a day.
 	RotateGrace time.Duration
 
-	// ErrorHandler answers the requests that [Manager.RequireSession] refuses;
-	// err matches [ErrNotFound] when nobody is logged in and is another error
-	// when that could not be found out. Nil: 401 and 503 without a body.
+	// RenewAfter makes RefreshSession rotate the token of a logged-in session when
+	// it is that old, so that a stolen one is of use for no longer (15 minutes
+	// are common). Zero: only RotateSession does.
+	RenewAfter time.Duration
+
+	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0,
+	// 7.1.2). One more login is [ErrUserLimit], or ends the oldest of them where
+	// EndOldest is true. Zero: no limit.
+	MaxUserSessions int
+	EndOldest       bool
+
+	// ClientIP finds the address of a client, for [Info].Address. Nil: that of
+	// the connection. Behind a proxy that is the proxy's: set it then, and believe
+	// no header that a client can write (ASVS 5.0, 4.1.3).
+	ClientIP func(req *http.Request) netip.Addr
+
+	// OnEvent is told what happens to sessions, and what was refused, for logs
+	// and alarms (ASVS 5.0, 16.3). It is called by many goroutines at once. A
+	// request waits for it, 50 milliseconds at most; a panic of it is dropped,
+	// and so are events while 64 calls do not return. Nil: nobody is told, at no
+	// cost. See [LogEvents].
+	OnEvent func(ctx context.Context, event Event)
+
+	// ErrorHandler answers the requests that [Manager.RequireSession] and the
+	// other guards refuse; err matches [ErrNotFound] when nobody is logged in,
+	// [ErrReauthenticate], [ErrForged], and is another error when it could not
+	// be found out. Nil: 401, 403, 403 and 503 without a body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
-	checked atomic.Bool // Check has passed
+	checked atomic.Bool  // Check has passed
+	hooks   atomic.Int32 // calls of OnEvent that have not returned
 }
 
 const (
@@ -71,11 +98,13 @@ const (
 )
 
 var (
-	errNoManager = errors.New("session: Manager is nil")
-	errNoContext = errors.New("session: *mist.Context is nil")
-	errNoRequest = errors.New("session: Context.Request is nil")
-	errNoWriter  = errors.New("session: Context.ResponseWriter is nil")
-	errNoSession = errors.New("session: Store returned neither a session nor an error")
+	errNoManager  = errors.New("session: Manager is nil")
+	errNoContext  = errors.New("session: *mist.Context is nil")
+	errNilContext = errors.New("session: context is nil")
+	errMalformed  = fmt.Errorf("%w: malformed identifier", ErrNotFound)
+	errNoRequest  = errors.New("session: Context.Request is nil")
+	errNoWriter   = errors.New("session: Context.ResponseWriter is nil")
+	errNoSession  = errors.New("session: Store returned neither a session nor an error")
 
 	errNoToken     = errors.New("session: a session of a TokenStore has no token; a wrapper of sessions needs Unwrap")
 	errHiddenStore = errors.New("session: a Store that is no TokenStore issues tokens; a wrapper of stores needs Unwrap")
@@ -103,19 +132,35 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	reqctx := ctx.Request.Context()
 	s, err := m.generate(reqctx)
 	if err != nil {
+		return nil, m.failed(reqctx, err)
+	}
+	if err := m.hand(ctx, s); err != nil {
 		return nil, err
 	}
+	m.emit(reqctx, m.about(EventCreated, s))
+	return s, nil
+}
+
+// hand gives a new session, or one with a new token and no old one, to the client
+// and to the request. One that cannot be given is ended, because no client will
+// ever name it.
+func (m *Manager) hand(ctx *mist.Context, s Session) error {
 	carried, err := m.carried(s)
 	if err == nil {
-		err = m.inject(ctx, carried)
+		err = m.inject(ctx, s, carried)
 	}
 	if err != nil {
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(reqctx), cleanupTimeout)
-		defer cancel()
-		return nil, errors.Join(err, m.Store.Remove(cleanup, s.ID()))
+		return m.abandon(ctx.Request.Context(), s, err)
 	}
 	m.entry(ctx).put(ctx, s, carried)
-	return s, nil
+	return nil
+}
+
+// abandon ends a session that nobody got because of err.
+func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	return errors.Join(err, m.Store.Remove(cleanup, s.ID()))
 }
 
 func (m *Manager) generate(ctx context.Context) (Session, error) {
@@ -188,16 +233,16 @@ func (m *Manager) extract(req *http.Request) (string, error) {
 		valid = validPlainID(carried)
 	}
 	if !valid {
-		return "", ErrNotFound
+		return "", errMalformed
 	}
 	return carried, nil
 }
 
 // RefreshSession prolongs the session of the request: it now lives until now
-// plus the store's idle timeout, never beyond its absolute deadline. An
-// identifier that has a lifetime of its own on the client ([Lasting]) is
-// injected again. Nothing else prolongs a session, reading does not: call this
-// where activity counts.
+// plus its idle timeout, never beyond its absolute deadline. An identifier that
+// has a lifetime of its own on the client ([Lasting]) is injected again, and a
+// token that is older than RenewAfter is rotated. Nothing else prolongs a
+// session, reading does not: call this where activity counts.
 //
 // Errors as for GetSession; [ErrNotFound] also when the session ended since it
 // was loaded; [ErrHeaderWritten]: the session is prolonged, but the identifier
@@ -208,7 +253,10 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		return err
 	}
 	if err := m.Store.Refresh(ctx.Request.Context(), s.ID()); err != nil {
-		return err
+		return m.failed(ctx.Request.Context(), err)
+	}
+	if m.due(ctx, s) {
+		return m.RotateSession(ctx)
 	}
 	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
 	sent := m.entry(ctx).sent()
@@ -229,14 +277,23 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 			return nil // its time is over, so the client has a newer one
 		}
 		if err != nil {
-			return err
+			return m.failed(ctx.Request.Context(), err)
 		}
 	}
 	carried, err := m.carried(s)
 	if err != nil {
 		return err
 	}
-	return m.inject(ctx, carried)
+	return m.inject(ctx, s, carried)
+}
+
+// due reports whether it is time for another token.
+func (m *Manager) due(ctx *mist.Context, s Session) bool {
+	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) || m.entry(ctx).sent() == "" {
+		return false
+	}
+	info, err := Describe(s)
+	return err == nil && info.User != "" && time.Since(info.RotatedAt) >= m.RenewAfter
 }
 
 // RemoveSession ends the session of the request: it logs the user out. When it
@@ -256,9 +313,10 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 		return err
 	}
 	if err := m.Store.Remove(ctx.Request.Context(), s.ID()); err != nil {
-		return err
+		return m.failed(ctx.Request.Context(), err)
 	}
 	m.entry(ctx).drop(ctx)
+	m.emit(ctx.Request.Context(), m.about(EventRemoved, s))
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
@@ -280,11 +338,22 @@ func (m *Manager) carried(s Session) (string, error) {
 	return c, nil
 }
 
-func (m *Manager) inject(ctx *mist.Context, carried string) error {
+// inject gives the client of s its identifier. A persistent session's is kept for
+// as long as it can live.
+func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return choose(m.Propagator, ctx.Request).Inject(carried, ctx.ResponseWriter)
+	p := choose(m.Propagator, ctx.Request)
+	info, err := Describe(s)
+	if err != nil || !info.Persistent {
+		return p.Inject(carried, ctx.ResponseWriter)
+	}
+	k, ok := unwrap[Keeper](p)
+	if !ok {
+		return unsupported("Login.Persistent")
+	}
+	return k.InjectFor(carried, max(time.Until(info.AbsoluteDeadline), time.Second), ctx.ResponseWriter)
 }
 
 // tokenStore returns the store's capability to open sessions by token. There is

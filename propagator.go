@@ -32,3 +32,11 @@ type Lasting interface {
 	// as it runs, or as it likes.
 	Lifetime() time.Duration
 }
+
+// A Keeper is a [Propagator] that can be told, each time, how long the client
+// keeps an identifier. [Login].Persistent needs one.
+type Keeper interface {
+	// InjectFor is Inject; the client keeps the identifier for that long, also
+	// when it is started again, if it keeps any.
+	InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error
+}

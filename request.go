@@ -2,9 +2,11 @@ package session
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/dormoron/mist"
 )
@@ -17,6 +19,8 @@ const requestKey = "mist-contrib/session"
 
 // A request is what the managers know of one request.
 type request struct {
+	began time.Time // when a manager first saw it; never changes
+
 	mu    sync.Mutex // guards everything below, and UserValues of the mist context
 	first entry      // one manager is the rule
 }
@@ -32,6 +36,7 @@ type entry struct {
 	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
 
 	removed bool // by RemoveSession: whatever the client sent, nobody is logged in
+	refused bool // OnEvent knows that this request got no session
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
@@ -93,7 +98,7 @@ func (m *Manager) create(ctx *mist.Context) *request {
 	defer lock.Unlock()
 	r := requestOf(ctx)
 	if r == nil {
-		r = new(request)
+		r = &request{began: time.Now()}
 		r.first.request, r.first.manager = r, m // never changes again
 		ctx.Set(requestKey, r)
 	}
@@ -180,6 +185,7 @@ func (e *entry) drop(ctx *mist.Context) {
 func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
 	carried, err := e.manager.extract(req)
 	if err != nil {
+		e.refuse(ctx, extraction(err), "", err)
 		return nil, err
 	}
 	if s, err = e.begin(ctx, carried); s != nil || err != nil {
@@ -200,7 +206,21 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 			e.carried = carried
 		}
 	}()
-	return e.manager.open(ctx, carried)
+	s, err = e.manager.open(ctx, carried)
+	if err != nil {
+		e.refuse(ctx, opening(err), carried, err)
+		err = plain(err)
+	}
+	return s, err
+}
+
+// plain takes from an error why there is no session: handlers, and so clients,
+// are told no difference.
+func plain(err error) error {
+	if errors.Is(err, ErrReused) || errors.Is(err, ErrExpiredIdle) || errors.Is(err, ErrExpiredAbsolute) {
+		return ErrNotFound
+	}
+	return err
 }
 
 // begin waits until nobody else loads. It returns the session that was loaded

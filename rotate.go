@@ -39,7 +39,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	}
 	s, err := ts.Rotate(ctx.Request.Context(), carried, grace)
 	if err != nil {
-		return err
+		return m.failed(ctx.Request.Context(), err)
 	}
 	if s == nil {
 		return errNoSession
@@ -48,12 +48,13 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.inject(ctx, next); err != nil {
+	if err := m.inject(ctx, s, next); err != nil {
 		return err
 	}
 	// The client has not shown the new token yet: what it sent stays what the
 	// next rotation starts from, or a second one in this request would let the
 	// token that the client has die.
 	e.put(ctx, s, carried)
+	m.emit(ctx.Request.Context(), m.about(EventRotated, s))
 	return nil
 }

@@ -18,8 +18,13 @@ const (
 // Of returns the timeouts that a store's fields mean: zero is the default. The
 // error names the field that is wrong.
 func Of(idleTimeout, absoluteTimeout time.Duration) (idle, absolute time.Duration, err error) {
-	absolute = cmp.Or(absoluteTimeout, defaultAbsolute)
-	idle = cmp.Or(idleTimeout, min(defaultIdle, absolute))
+	return Own(idleTimeout, absoluteTimeout, defaultIdle, defaultAbsolute)
+}
+
+// Own returns the timeouts of one session: zero is the store's.
+func Own(idleTimeout, absoluteTimeout, storeIdle, storeAbsolute time.Duration) (idle, absolute time.Duration, err error) {
+	absolute = cmp.Or(absoluteTimeout, storeAbsolute)
+	idle = cmp.Or(idleTimeout, min(storeIdle, absolute))
 	switch {
 	case absolute < time.Millisecond || absolute > Max:
 		err = fmt.Errorf("AbsoluteTimeout %v is not between a millisecond and 400 days", absolute)

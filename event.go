@@ -1,0 +1,168 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/mist-contrib/session/internal/token"
+)
+
+// An Event tells what happened to a session, or why a request got none. It never
+// holds a token.
+type Event struct {
+	Kind EventKind
+
+	// Session is the id, the public handle; of a refusal the one that the client
+	// claims. Empty where there is none, and always with a plain store, whose
+	// ids are what clients carry.
+	Session string
+
+	// User is whose session it is; empty where that is nobody's, or not known.
+	User string
+
+	// Count is how many sessions EventRevoked ended.
+	Count int
+
+	// Cause is why; nil where the Kind says it all.
+	Cause error
+}
+
+// An EventKind says what happened.
+type EventKind string
+
+// The life of a session.
+const (
+	EventCreated         EventKind = "created"         // InitSession made it
+	EventLogin           EventKind = "login"           // User logged in
+	EventReauthenticated EventKind = "reauthenticated" // User proved again who they are
+	EventRotated         EventKind = "rotated"         // it has a new token
+	EventRemoved         EventKind = "removed"         // it was ended; Cause ErrUserLimit: by a login that was one too many
+	EventRevoked         EventKind = "revoked"         // Count sessions of User were ended
+)
+
+// What was refused. A request without an identifier is no event.
+const (
+	EventUnknown         EventKind = "unknown"          // no live session has this token; with Redis also after expiry
+	EventMalformed       EventKind = "malformed"        // what the client sent can be no identifier
+	EventDuplicate       EventKind = "duplicate"        // it sent two, ErrMultiple
+	EventExpiredIdle     EventKind = "expired_idle"     // the idle timeout had passed
+	EventExpiredAbsolute EventKind = "expired_absolute" // the absolute timeout had passed
+	EventReused          EventKind = "reused"           // an old token after its grace: perhaps a thief has it, or had it
+	EventLoginRefused    EventKind = "login_refused"    // Cause: ErrRevoked or ErrUserLimit
+	EventForged          EventKind = "forged"           // ErrForged, Cause tells why
+	EventFailed          EventKind = "failed"           // the store failed: Cause
+)
+
+const (
+	// eventPatience is how long a request waits for its hook.
+	eventPatience = 50 * time.Millisecond
+
+	// maxHooks is how many calls of the hook there are at once; more events than
+	// that are dropped, so that a hook that blocks costs no memory.
+	maxHooks = 64
+)
+
+// emit tells OnEvent. It costs nothing where that is nil.
+func (m *Manager) emit(ctx context.Context, e Event) {
+	if m.OnEvent != nil {
+		m.deliver(ctx, e)
+	}
+}
+
+// deliver calls the hook on a goroutine of its own, because only so can a
+// request go on whose hook does not return.
+func (m *Manager) deliver(ctx context.Context, e Event) {
+	if m.hooks.Add(1) > maxHooks {
+		m.hooks.Add(-1)
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer m.hooks.Add(-1)
+		defer func() { _ = recover() }() // the hook's own business, and not the request's
+		m.OnEvent(ctx, e)
+	}()
+	patience := time.NewTimer(eventPatience)
+	defer patience.Stop()
+	select {
+	case <-done:
+	case <-patience.C:
+	}
+}
+
+// handle is the id of s where it is no secret.
+func (m *Manager) handle(s Session) string {
+	if _, tokens := m.tokenStore(); !tokens {
+		return ""
+	}
+	return s.ID()
+}
+
+// about makes an event of a live session.
+func (m *Manager) about(kind EventKind, s Session) Event {
+	info, _ := Describe(s)
+	return Event{Kind: kind, Session: m.handle(s), User: info.User}
+}
+
+// refuse tells OnEvent why a request got no session, once for a request.
+func (e *entry) refuse(ctx context.Context, kind EventKind, carried string, cause error) {
+	if kind == "" || e.manager.OnEvent == nil {
+		return
+	}
+	e.request.mu.Lock()
+	before := e.refused
+	e.refused = true
+	e.request.mu.Unlock()
+	if !before {
+		e.manager.emit(ctx, Event{Kind: kind, Session: claimed(carried), Cause: cause})
+	}
+}
+
+// claimed is the id in a token; nothing of what is none.
+func claimed(carried string) string {
+	id, _, _ := token.Parse(carried)
+	return id
+}
+
+// extraction names an error of Extract; empty: there is nothing to extract.
+func extraction(err error) EventKind {
+	switch {
+	case errors.Is(err, ErrMultiple):
+		return EventDuplicate
+	case err == ErrNotFound, errors.Is(err, http.ErrNoCookie): //nolint:errorlint // a wrapped one has a reason
+		return ""
+	case errors.Is(err, ErrNotFound):
+		return EventMalformed
+	}
+	return EventFailed
+}
+
+// opening names an error of the store; empty: the client has left.
+func opening(err error) EventKind {
+	switch {
+	case errors.Is(err, ErrReused):
+		return EventReused
+	case errors.Is(err, ErrExpiredIdle):
+		return EventExpiredIdle
+	case errors.Is(err, ErrExpiredAbsolute):
+		return EventExpiredAbsolute
+	case errors.Is(err, ErrNotFound):
+		return EventUnknown
+	case errors.Is(err, context.Canceled):
+		return ""
+	}
+	return EventFailed
+}
+
+// failed tells OnEvent of an error of the store that means a failure, and
+// returns it.
+func (m *Manager) failed(ctx context.Context, err error) error {
+	if m.OnEvent != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrInvalidUser) && !errors.Is(err, ErrUserLimit) &&
+		!errors.Is(err, context.Canceled) {
+		m.emit(ctx, Event{Kind: EventFailed, Cause: err})
+	}
+	return err
+}

@@ -1,0 +1,188 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/dormoron/mist"
+)
+
+// Login logs a user in: call it when the password was checked. It is the only
+// way by which a session gets a user; a value that a handler sets never does.
+//
+// The client gets a new token, and when Login returns the one from before opens
+// nothing any more, with no grace (ASVS 5.0, 7.2.4). The session that the request
+// had goes on if it was anonymous, or the user's already: its id and its values
+// stay, so a cart survives the login. One of another user ends, and a new session
+// begins; so it does where the request had none. Both timeouts begin anew.
+//
+// [ErrRevoked]: the user's sessions were revoked since the request came, so the
+// password may be the old one: ask again. [ErrUserLimit]: see MaxUserSessions.
+// [ErrInvalidUser]: user is empty or over 256 bytes. [ErrHeaderWritten],
+// [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
+// After any of these the client is who it was. Other errors are the store's:
+// nobody was logged in, and the anonymous session may be gone.
+func (m *Manager) Login(ctx *mist.Context, user string) (Session, error) {
+	return m.LoginWith(ctx, Login{User: user})
+}
+
+// Reauthenticate notes that the user of the request's session has just proved
+// again who they are ("step-up"): the token is new, AuthenticatedAt is now, and
+// so begin both timeouts (NIST SP 800-63B-4, 2.2.3). level is what they proved
+// now, higher or lower than before; zero keeps the level. Everything else stays.
+//
+// [ErrNotFound]: nobody is logged in. Other errors as for Login.
+func (m *Manager) Reauthenticate(ctx *mist.Context, level Level) (Session, error) {
+	s, err := m.GetSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := Describe(s)
+	if err != nil {
+		return nil, err
+	}
+	if info.User == "" {
+		return nil, ErrNotFound
+	}
+	return m.LoginWith(ctx, Login{User: info.User, Level: level, Reauthentication: true})
+}
+
+// LoginWith is Login with all that can be said of one: "remember me", a level, a
+// limit of its own.
+func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
+	if err := m.usable(ctx, true); err != nil {
+		return nil, err
+	}
+	us, err := m.userStore("Login")
+	if err != nil {
+		return nil, err
+	}
+	m.complete(&l, ctx)
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	if m.headerWritten(ctx) {
+		return nil, ErrHeaderWritten
+	}
+	old, err := m.GetSession(ctx)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	reqctx := ctx.Request.Context()
+	s, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
+	if err != nil {
+		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {
+			m.emit(reqctx, Event{Kind: EventLoginRefused, User: l.User, Cause: err})
+		}
+		return nil, m.failed(reqctx, err)
+	}
+	if err := m.hand(ctx, s); err != nil {
+		return nil, err
+	}
+	kind := EventLogin
+	if l.Reauthentication {
+		kind = EventReauthenticated
+	}
+	m.emit(reqctx, m.about(kind, s))
+	return s, nil
+}
+
+// complete fills in what the caller left empty.
+func (m *Manager) complete(l *Login, ctx *mist.Context) {
+	if l.Level == Anonymous && !l.Reauthentication {
+		l.Level = Authenticated
+	}
+	if l.Began.IsZero() {
+		l.Began = m.entry(ctx).request.began
+	}
+	if l.UserAgent == "" {
+		l.UserAgent = printable(ctx.Request.UserAgent(), maxUserAgent)
+	}
+	if l.Address == "" {
+		l.Address = m.network(ctx.Request)
+	}
+	if l.MaxSessions == 0 && !l.Reauthentication {
+		l.MaxSessions, l.EndOldest = m.MaxUserSessions, m.EndOldest
+	}
+}
+
+// bind makes a session l.User's: old, which the client carries, where it may be,
+// else a new one, and then old is dead.
+func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (Session, error) {
+	if m.OnEvent != nil {
+		l.Ended = func(id string) {
+			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: l.User, Cause: ErrUserLimit})
+		}
+	}
+	var before Info // of a session that the application put there it is not known
+	if old != nil && carried != "" {
+		var err error
+		if before, err = Describe(old); err != nil {
+			return nil, err
+		}
+		if before.User == "" || before.User == l.User {
+			s, err := us.Login(ctx, carried, l)
+			if err == nil && s == nil {
+				err = errNoSession
+			}
+			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
+				return s, err
+			}
+		}
+	}
+	if l.Reauthentication {
+		return nil, ErrNotFound
+	}
+	fresh, err := m.generate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := us.Login(ctx, Token(fresh), l)
+	if err == nil && s == nil {
+		err = errNoSession
+	}
+	if err == nil && before.ID != "" {
+		if err = m.Store.Remove(ctx, before.ID); err == nil {
+			m.emit(ctx, Event{Kind: EventRemoved, Session: before.ID, User: before.User})
+		}
+	}
+	if err != nil {
+		return nil, m.abandon(ctx, fresh, err)
+	}
+	return s, nil
+}
+
+// network is the coarse address of a client.
+func (m *Manager) network(req *http.Request) string {
+	var addr netip.Addr
+	if m.ClientIP != nil {
+		addr = m.ClientIP(req)
+	} else if host, _, err := net.SplitHostPort(req.RemoteAddr); err == nil {
+		addr, _ = netip.ParseAddr(host)
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := 24
+	if addr.Is6() {
+		bits = 48
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// printable cuts s to what may be stored and shown.
+func printable(s string, limit int) string {
+	s = strings.ToValidUTF8(s[:min(len(s), limit)], "")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+}
