@@ -196,9 +196,11 @@ func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
 	secret := token.NewSecret()
 	sum, key := token.Hash(secret), st.prefix+e.id
 	slotKey := st.slotKeyFor(e.hash, key)
-	args := append(scriptArgs(9), e.sum[:], sum[:], e.User, e.level(), e.idle, e.absolute, flag(e.Persistent),
-		joinDevice(e.Address, e.UserAgent), e.id)
-	reply, err := st.eval(ctx, &loginScript, key, append(append(scriptArgs(10), slotKey), args[4:]...))
+	args := append(scriptArgs(8+maxPieces), e.id, e.sum[:], sum[:], e.User, e.level(), e.idle, e.absolute, flag(e.Persistent))
+	for _, piece := range splitDevice(e.Address, e.UserAgent) {
+		args = append(args, piece)
+	}
+	reply, err := st.eval(ctx, &loginScript, key, append(append(scriptArgs(len(args)), slotKey), args[4:]...))
 	if goredis.HasErrorPrefix(err, "TRYAGAIN") { // the slot is on its way to another server
 		span := e.absolute
 		if span == "" {

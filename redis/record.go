@@ -32,7 +32,8 @@ import (
 //	l  when they proved who they are, ms since 1970
 //	v  how strongly, 1 to 255
 //	p  1 if the client keeps its identifier when the browser ends
-//	d  the device: a byte for the length of the address, the address, the user agent
+//	d0 to d5  the device, in pieces of 64 bytes: a byte for the length of the
+//	   address, the address, the user agent
 type record struct {
 	incarnation string
 	sum         token.Sum

@@ -48,7 +48,7 @@ func checkUser(user string) error {
 // describe loads what is stored of sessions but for their values, and tells which
 // are not the user's, or not any more.
 func (st *Store) describe(ctx context.Context, user string, ids []string) (infos []session.Info, dead []any, err error) {
-	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d"}
+	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
 	err = st.each(ctx, "list", len(ids), func(i int) goredis.Cmder {
 		args := []any{"hmget", st.prefix + ids[i]}

@@ -4,23 +4,23 @@
 -- KEYS[1]  the record
 -- KEYS[2]  the index of the user for the slot of the record; while that slot moves
 --          a script can have one key only, and slot.lua comes first
--- ARGV[1]  the hash of the secret that the client presents
--- ARGV[2]  the hash of the new one
--- ARGV[3]  the user
--- ARGV[4]  the level; '' for the one that the session has
--- ARGV[5]  idle timeout, ms; '' where the user proves again who they are: the
+-- ARGV[1]  the id of the session
+-- ARGV[2]  the hash of the secret that the client presents
+-- ARGV[3]  the hash of the new one
+-- ARGV[4]  the user
+-- ARGV[5]  the level; '' for the one that the session has
+-- ARGV[6]  idle timeout, ms; '' where the user proves again who they are: the
 --          session must be theirs, and keeps what follows
--- ARGV[6]  absolute timeout, ms
--- ARGV[7]  '1' for a persistent session, or ''
--- ARGV[8]  the device, or ''
--- ARGV[9]  the id of the session
+-- ARGV[7]  absolute timeout, ms
+-- ARGV[8]  '1' for a persistent session, or ''
+-- ARGV[9…] the device, in at most six pieces
 --
 -- Returns the whole record, as HGETALL does; 0 where there is none, or the secret
 -- is not its, or it is another user's; -1 where it is none of ours.
 --
 -- Sent twice it is done once: the second finds the new secret.
 
-local key, presented, user, idle, absolute = KEYS[1], ARGV[1], ARGV[3], ARGV[5], ARGV[6]
+local key, presented, secret, user, idle, absolute = KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a')
 if not (r[1] and r[2]) then
   return -redis.call('EXISTS', key)
@@ -29,7 +29,7 @@ local newest, old, owner = r[2], r[3] or '', r[4]
 if not string.find(r[1], '^1.') or #newest ~= 32 or #old % 62 ~= 0 then
   return -1
 end
-if newest == ARGV[2] and owner == user then
+if newest == secret and owner == user then
   return redis.call('HGETALL', key)
 end
 if owner and owner ~= user or not owner and idle == '' then
@@ -61,7 +61,7 @@ end
 local index, ends = KEYS[2], now + absolute
 if index then
   redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  redis.call('ZADD', index, string.format('%.0f', ends), ARGV[9])
+  redis.call('ZADD', index, string.format('%.0f', ends), ARGV[1])
   local left = redis.call('PTTL', index)
   if now + left < ends then
     local expires = redis.pcall('PEXPIREAT', index, string.format('%.0f', ends))
@@ -77,18 +77,18 @@ redis.call('PEXPIREAT', key, string.format('%.0f', math.min(now + idle, ends)))
 
 local at = string.format('%.0f', now)
 redis.call('HDEL', key, 'o', 'x', 'r')
-redis.call('HSET', key, 'h', ARGV[2], 'u', user, 'l', at, 't', at)
-if ARGV[4] ~= '' then
-  redis.call('HSET', key, 'v', ARGV[4])
+redis.call('HSET', key, 'h', secret, 'u', user, 'l', at, 't', at)
+if ARGV[5] ~= '' then
+  redis.call('HSET', key, 'v', ARGV[5])
 end
 if not again then
-  redis.call('HDEL', key, 'p', 'd')
+  redis.call('HDEL', key, 'p', 'd0', 'd1', 'd2', 'd3', 'd4', 'd5')
   redis.call('HSET', key, 'i', idle, 'a', absolute)
-  if ARGV[7] ~= '' then
-    redis.call('HSET', key, 'p', ARGV[7])
-  end
   if ARGV[8] ~= '' then
-    redis.call('HSET', key, 'd', ARGV[8])
+    redis.call('HSET', key, 'p', ARGV[8])
+  end
+  for i = 9, #ARGV do
+    redis.call('HSET', key, 'd' .. i - 9, ARGV[i])
   end
 end
 return redis.call('HGETALL', key)
