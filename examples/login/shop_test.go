@@ -68,7 +68,7 @@ func TestFlashOnce(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			if got := v.get("/"); got.element("flash") != "" {
-				shown.Add(int32(strings.Count(got.body, "Bread: now in your cart."))) //nolint:gosec // a few
+				shown.Add(int32(strings.Count(got.body, "Bread: now in your cart.")))
 			}
 		})
 	}

@@ -2,13 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"log"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -174,71 +172,44 @@ func TestStoreFailsAtAnyCall(t *testing.T) {
 	}
 }
 
-// A loginStore is a store whose Login fails as it is told to.
-type loginStore struct {
-	session.UserStore
-
-	fault sessiontest.Fault
-}
-
-func (st *loginStore) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
-	if st.fault == sessiontest.FailBefore {
-		return nil, sessiontest.ErrFault
-	}
-	s, err := st.UserStore.Login(ctx, token, l)
-	if st.fault == sessiontest.FailAfter {
-		return nil, sessiontest.ErrFault
-	}
-	return s, err
-}
-
 // Nobody is logged in by halves.
 func TestStoreFailsDuringLogin(t *testing.T) {
 	captureLog(t)
-	logins := &loginStore{UserStore: &memory.Store{MaxSessions: 2}}
-	store := &sessiontest.FaultStore{Store: logins}
+	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 2}}
 	v := visit(t, open(t, store))
-	fail := func(op string) {
+	// login tries to, while a method of the store fails.
+	login := func(user, password, method string, fault sessiontest.Fault) {
+		t.Helper()
 		store.Reset(func(c sessiontest.Call) sessiontest.Fault {
-			if c.Op == op {
-				return sessiontest.FailBefore
+			if c.Op == method {
+				return fault
 			}
 			return sessiontest.None
 		})
-	}
-	login := func(user, password string) {
-		t.Helper()
+		defer store.Reset(nil)
 		got := v.post("/login", "user", user, "password", password)
 		if got.status != http.StatusServiceUnavailable || len(got.header["Set-Cookie"]) > 0 {
-			t.Errorf("login: got status %d, %d cookies, want 503 and none", got.status, len(got.header["Set-Cookie"]))
+			t.Errorf("%s: got status %d, %d cookies, want 503 and none", method, got.status, len(got.header["Set-Cookie"]))
 		}
 	}
-
-	fail("Generate")
-	login("ada", "engine")
-	fail("")
-	wantStranger(t, v.get("/"))
-	for _, logins.fault = range []sessiontest.Fault{sessiontest.FailBefore, sessiontest.FailAfter} {
-		login("ada", "engine")
+	for _, method := range []string{"Generate", "Login"} {
+		login("ada", "engine", method, sessiontest.FailBefore)
 		wantStranger(t, v.get("/"))
 	}
-	logins.fault = sessiontest.None
+	login("ada", "engine", "Login", sessiontest.FailAfter)
+	wantStranger(t, v.get("/"))
 	for range 2 { // the store would be full if those from before were still there
 		v.login("ada", "engine")
 		v.login("grace", "compiler")
 	}
 
-	fail("Remove") // the session of grace cannot be ended, so ada's does not begin
-	login("ada", "engine")
-	fail("")
-	logins.fault = sessiontest.FailBefore
-	login("grace", "compiler")
+	login("grace", "compiler", "Login", sessiontest.FailBefore)
+	login("ada", "engine", "Login", sessiontest.FailBefore)
+	login("ada", "engine", "Remove", sessiontest.FailBefore) // hers does not begin while grace's has not ended
 	if got := v.get("/").element("user"); got != "grace" {
 		t.Errorf("user: got %q, want grace", got)
 	}
-	logins.fault = sessiontest.FailAfter
-	login("grace", "compiler") // done, and the browser has not been told the new token
-	logins.fault = sessiontest.None
+	login("grace", "compiler", "Login", sessiontest.FailAfter) // her browser was not told the new token
 	wantStranger(t, v.get("/"))
 }
 
