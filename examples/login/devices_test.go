@@ -39,8 +39,8 @@ func TestDevices(t *testing.T) {
 	got, ids := page.devices()
 	date := `\d+ \w+ \d{4}, \d\d:\d\d UTC`
 	for i, want := range []string{
-		`^Firefox on Linux Last seen just now in the network 127\.0\.0\.0/24 Logged in since ` + date + ` This device$`,
-		`^Chrome on Android Last seen just now in the network 127\.0\.0\.0/24 Logged in since ` + date + ` Sign out$`,
+		`^Firefox on Linux Last seen just now Since ` + date + ` From the network 127\.0\.0\.0/24 This device$`,
+		`^Chrome on Android Last seen just now Since ` + date + ` From the network 127\.0\.0\.0/24 Sign out$`,
 	} {
 		if len(got) != 2 || !regexp.MustCompile(want).MatchString(got[i]) {
 			t.Errorf("device %d: got %q, want %s", i, got, want)
@@ -57,7 +57,7 @@ func TestDevices(t *testing.T) {
 func TestDevicesRemembered(t *testing.T) {
 	v := visit(t, open(t, &memory.Store{}))
 	v.post("/login", "user", "ada", "password", "engine", "remember", "yes")
-	if all, _ := v.get("/devices").devices(); len(all) != 1 || !strings.Contains(all[0], "stays so") {
+	if all, _ := v.get("/devices").devices(); len(all) != 1 || !strings.Contains(all[0], "stays logged in") {
 		t.Errorf("got %q, want one that stays logged in", all)
 	}
 }
