@@ -197,6 +197,7 @@ func TestLoginRefused(t *testing.T) {
 		{"no user", nil, nil, session.Login{}, session.ErrInvalidUser},
 		{"a long user", nil, nil, session.Login{User: strings.Repeat("u", 257)}, session.ErrInvalidUser},
 		{"revoked", nil, nil, session.Login{User: "alice", Began: time.Now().Add(-2 * time.Hour)}, session.ErrRevoked},
+		{"a check that began centuries ago", nil, nil, session.Login{User: "alice", Began: time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)}, session.ErrRevoked},
 		{"one too many", nil, nil, session.Login{User: "alice", MaxSessions: 1}, session.ErrUserLimit},
 		{"a context that ended", ended, nil, session.Login{User: "alice"}, context.Canceled},
 		{"no context", none, nil, session.Login{User: "alice"}, nil},

@@ -1,7 +1,9 @@
 package memory_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,38 +120,45 @@ func TestOpenTellsWhy(t *testing.T) {
 		{"idle a nanosecond before absolute", time.Minute, time.Minute + 1, false, session.ErrExpiredIdle},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ctx := t.Context()
-				st := &memory.Store{IdleTimeout: tt.idle, AbsoluteTimeout: tt.absolute}
-				tokens := make(map[string]string)
-				ids := []string{"open", "old", "guess", "get", "rotate", "login", "refresh"}
-				for _, id := range ids {
-					tokens[id] = generate(t, st, id)
-				}
-				rotate(t, st, tokens["old"], time.Hour)
-				if tt.refresh {
-					time.Sleep(tt.idle - 1)
-					for _, id := range ids {
-						if err := st.Refresh(ctx, id); err != nil {
+			// A store for each call, because every call may remove what has expired.
+			after := func(f func(ctx context.Context, st *memory.Store, token string)) {
+				synctest.Test(t, func(t *testing.T) {
+					st := &memory.Store{IdleTimeout: tt.idle, AbsoluteTimeout: tt.absolute}
+					token := generate(t, st, "id")
+					rotate(t, st, token, time.Hour)
+					if tt.refresh {
+						time.Sleep(tt.idle - 1)
+						if err := st.Refresh(t.Context(), "id"); err != nil {
 							t.Fatal(err)
 						}
 					}
-				}
-				time.Sleep(time.Hour) // a reason is the deadline that was first, not the one that is later
-				opens(t, st, tokens["open"], "Open", tt.want)
-				opens(t, st, tokens["old"], "Open with a good old token", tt.want)
-				_, err := st.Open(ctx, "guess"+tokens["open"][len("open"):])
-				plain(t, "Open with another secret", err)
-				_, err = st.Open(ctx, tokens["open"])
+					time.Sleep(time.Hour) // the reason is the deadline that was first, not the one that is later
+					f(t.Context(), st, token)
+				})
+			}
+			after(func(ctx context.Context, st *memory.Store, token string) {
+				opens(t, st, token, "Open", tt.want)
+				_, err := st.Open(ctx, token)
 				plain(t, "Open of what has been removed", err)
-				_, err = st.Get(ctx, "get")
-				plain(t, "Get", err)
-				_, err = st.Rotate(ctx, tokens["rotate"], 0)
-				plain(t, "Rotate", err)
-				_, err = st.Login(ctx, tokens["login"], session.Login{User: "alice"})
-				plain(t, "Login", err)
-				plain(t, "Refresh", st.Refresh(ctx, "refresh"))
 			})
+			for what, call := range map[string]func(ctx context.Context, st *memory.Store, token string) error{
+				"Get":     func(ctx context.Context, st *memory.Store, _ string) error { _, err := st.Get(ctx, "id"); return err },
+				"Refresh": func(ctx context.Context, st *memory.Store, _ string) error { return st.Refresh(ctx, "id") },
+				"Rotate": func(ctx context.Context, st *memory.Store, token string) error {
+					_, err := st.Rotate(ctx, token, 0)
+					return err
+				},
+				"Login": func(ctx context.Context, st *memory.Store, token string) error {
+					_, err := st.Login(ctx, token, session.Login{User: "alice"})
+					return err
+				},
+				"Open with another secret": func(ctx context.Context, st *memory.Store, _ string) error {
+					_, err := st.Open(ctx, "id."+strings.Repeat("A", 26))
+					return err
+				},
+			} {
+				after(func(ctx context.Context, st *memory.Store, token string) { plain(t, what, call(ctx, st, token)) })
+			}
 		})
 	}
 }
@@ -161,27 +170,27 @@ func TestReused(t *testing.T) {
 		ctx := t.Context()
 		st := new(memory.Store)
 		tokens := []string{generate(t, st, "id")}
-		reused := func() {
+		reused := func(dead []string) {
 			t.Helper()
-			for i, token := range tokens[:len(tokens)-1] {
+			for i, token := range dead {
 				_, err := st.Open(ctx, token)
 				if !errors.Is(err, session.ErrNotFound) {
-					t.Fatalf("old token %d of %d: got %v, want ErrNotFound", i+1, len(tokens), err)
+					t.Fatalf("old token %d of %d: got %v, want ErrNotFound", i+1, len(dead), err)
 				}
-				if i >= len(tokens)-1-7 && !errors.Is(err, session.ErrReused) {
-					t.Fatalf("old token %d of %d: got %v, want ErrReused", i+1, len(tokens), err)
+				if i >= len(dead)-7 && !errors.Is(err, session.ErrReused) {
+					t.Fatalf("old token %d of %d: got %v, want ErrReused", i+1, len(dead), err)
 				}
 				_, err = st.Rotate(ctx, token, 0)
 				plain(t, "Rotate", err)
 				_, err = st.Login(ctx, token, session.Login{User: "alice"})
 				plain(t, "Login", err)
 			}
-			opens(t, st, tokens[len(tokens)-1], "the newest token", nil)
 		}
-		for range 20 {
-			tokens = append(tokens, rotate(t, st, tokens[len(tokens)-1], 0))
-			opens(t, st, tokens[len(tokens)-1], "the newest token", nil) // the others have no grace
-			reused()
+		for n := range 20 {
+			tokens = append(tokens, rotate(t, st, tokens[n], 0))
+			reused(tokens[:n])
+			opens(t, st, tokens[n+1], "the newest token", nil) // the one before has no grace
+			reused(tokens[:n+1])
 		}
 		if _, err := st.Open(ctx, tokens[0]); errors.Is(err, session.ErrReused) {
 			t.Error("the store remembers more than it should")
@@ -196,12 +205,12 @@ func TestReused(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		opens(t, st, tokens[len(tokens)-1], "in the grace", nil)
 		time.Sleep(time.Nanosecond)
-		tokens = append(tokens, newest)
-		reused()
+		reused(tokens)
+		opens(t, st, newest, "the newest token", nil)
 
 		// A login forgets them.
 		login(t, st, newest, session.Login{User: "alice"})
-		for _, token := range tokens {
+		for _, token := range append(tokens, newest) {
 			_, err := st.Open(ctx, token)
 			plain(t, "a token from before the login", err)
 		}
