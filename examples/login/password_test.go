@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sessiontest"
 )
 
 const longer = "difference engine"
@@ -66,6 +69,54 @@ func TestChangePasswordRefused(t *testing.T) {
 		t.Errorf("other device: got user %q, want ada, and the cookie as before", got)
 	}
 	other.login("ada", "engine")
+}
+
+// A momentStore calls f before it ends the sessions of a user.
+type momentStore struct {
+	session.UserStore
+
+	f func()
+}
+
+func (st *momentStore) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+	st.f()
+	return st.UserStore.RemoveUserSessions(ctx, user, except...)
+}
+
+// At the moment when the other devices are signed out, nobody logs in with the
+// old password any more; who did just before is signed out with them.
+func TestPasswordIsChangedFirst(t *testing.T) {
+	store := &momentStore{UserStore: &memory.Store{}}
+	site := open(t, store)
+	v, other := visit(t, site), visit(t, site)
+	v.login("ada", "engine")
+	store.f = func() {
+		if got := other.post("/login", "user", "ada", "password", "engine").status; got != http.StatusUnauthorized {
+			t.Errorf("login with the old password: got status %d, want 401", got)
+		}
+	}
+	if got := v.post("/password", "new", longer, "again", longer).status; got != http.StatusOK {
+		t.Errorf("got status %d, want 200", got)
+	}
+}
+
+// Where the session ended meanwhile, or the store is down, the password stays.
+func TestPasswordStays(t *testing.T) {
+	captureLog(t)
+	store := &sessiontest.FaultStore{Store: &memory.Store{}}
+	v := visit(t, open(t, store))
+	v.login("ada", "engine")
+	store.Reset(func(c sessiontest.Call) sessiontest.Fault {
+		if c.Op == "Login" {
+			return sessiontest.FailBefore
+		}
+		return sessiontest.None
+	})
+	if got := v.post("/password", "new", longer, "again", longer).status; got != http.StatusServiceUnavailable {
+		t.Errorf("got status %d, want 503", got)
+	}
+	store.Reset(nil)
+	v.login("ada", "engine")
 }
 
 // Passwords are changed and checked at the same time.
