@@ -187,15 +187,20 @@ func (h Harness) check(t *testing.T, r rule) error {
 }
 
 func tokenStore(s session.Store) (session.TokenStore, bool) {
+	return unwrap[session.TokenStore](s)
+}
+
+// unwrap finds a capability of a store, as package session does.
+func unwrap[C any](s session.Store) (c C, ok bool) {
 	for s != nil {
-		if ts, ok := s.(session.TokenStore); ok {
-			return ts, true
+		if c, ok = s.(C); ok {
+			return c, true
 		}
-		w, ok := s.(interface{ Unwrap() session.Store })
-		if !ok {
+		w, wraps := s.(interface{ Unwrap() session.Store })
+		if !wraps {
 			break
 		}
 		s = w.Unwrap()
 	}
-	return nil, false
+	return c, false
 }

@@ -1,0 +1,12 @@
+package sessiontest
+
+import (
+	"testing"
+
+	"github.com/mist-contrib/session"
+)
+
+func TestExploreGood(t *testing.T) {
+	Explore(t, Explorer{New: goodStore, Idle: zooIdle})
+	_ = session.ErrNotFound
+}
