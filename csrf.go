@@ -15,12 +15,13 @@ import (
 	"github.com/dormoron/mist"
 )
 
+// Where [Manager.RequireCSRF] looks for a token.
 const (
-	// CSRFHeader is the header in which RequireCSRF looks for the token of a
-	// script, and CSRFField the field of a form.
-	CSRFHeader = "X-CSRF-Token"
-	CSRFField  = "csrf_token"
+	CSRFHeader = "X-CSRF-Token" // the header of a script's request
+	CSRFField  = "csrf_token"   // the field of a form
+)
 
+const (
 	csrfKey  = "mist-contrib/session.csrf" // the value that holds a session's secret
 	csrfSize = sha256.Size
 )

@@ -203,6 +203,15 @@ func BenchmarkSet(b *testing.B) {
 	}
 }
 
+// logIn makes a session one of a user of its own, with a browser's User-Agent.
+func logIn(ctx context.Context, st *redis.Store, s session.Session) error {
+	_, err := st.Login(ctx, session.Token(s), session.Login{
+		User: uuid.NewString(), Address: "198.51.100.0/24",
+		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36",
+	})
+	return err
+}
+
 // BenchmarkSize measures what a session of five small values takes in Redis, over
 // 100 000 of them, and what makes it larger.
 func BenchmarkSize(b *testing.B) {
@@ -224,6 +233,8 @@ func BenchmarkSize(b *testing.B) {
 		{"one_of_80_bytes/listpack_512", []string{"--hash-max-listpack-value", "512"}, func(ctx context.Context, _ *redis.Store, s session.Session) error {
 			return s.Set(ctx, "theme", long)
 		}},
+		{"logged_in", nil, logIn},
+		{"logged_in/listpack_512", []string{"--hash-max-listpack-value", "512"}, logIn},
 		{"no_values", nil, func(ctx context.Context, _ *redis.Store, s session.Session) error {
 			return session.Clear(ctx, s)
 		}},

@@ -66,6 +66,45 @@ func (st *Store) replicated(ctx context.Context, key string, cmd goredis.Cmder) 
 	return nil
 }
 
+// batch bounds what is sent to a server before it answers.
+const batch = 4096
+
+// each sends n commands that may be repeated, in pipelines, and once more alone
+// what failed there, as what moved to another server may. What had a reply is given
+// to use. Its error is the first that was left; the other commands were sent
+// nevertheless.
+func (st *Store) each(ctx context.Context, op string, n int, command func(i int) goredis.Cmder, use func(i int, cmd goredis.Cmder)) error {
+	var failure error
+	for at := 0; at < n; at += batch {
+		cmds := make([]goredis.Cmder, min(batch, n-at))
+		_, err := st.Client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			for i := range cmds {
+				cmds[i] = command(at + i)
+				_ = p.Process(ctx, cmds[i])
+			}
+			return nil
+		})
+		for i, cmd := range cmds {
+			if cmd.Err() != nil {
+				err = nil // it is this one's
+				if failure == nil && ctx.Err() == nil {
+					cmd = command(at + i)
+					_ = st.Client.Process(ctx, cmd)
+				}
+			}
+			if cmd.Err() == nil {
+				use(at+i, cmd)
+			} else if failure == nil {
+				failure = st.failed(ctx, op, cmd.Err())
+			}
+		}
+		if err != nil && failure == nil {
+			failure = st.failed(ctx, op, err)
+		}
+	}
+	return failure
+}
+
 // pause waits until a cluster may have told where its keys are.
 func pause(ctx context.Context) error {
 	t := time.NewTimer(10 * time.Millisecond)

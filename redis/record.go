@@ -1,12 +1,14 @@
 package redis
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"strconv"
 	"time"
 
+	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/token"
 )
 
@@ -21,18 +23,36 @@ import (
 //	t  when it was refreshed last, ms since 1970
 //	i  its idle timeout, ms
 //	a  its absolute timeout, ms
+//	x  the last secrets that were taken out of o: the start of each hash
+//	r  when it was rotated last, ms since 1970; not since the last login
+//
+// and where somebody is logged in, see account.go:
+//
+//	u  the user
+//	l  when they proved who they are, ms since 1970
+//	v  how strongly, 1 to 255
+//	p  1 if the client keeps its identifier when the browser ends
+//	d0 to d5  the device, in pieces of 64 bytes: a byte for the length of the
+//	   address, the address, the user agent
 type record struct {
 	incarnation string
 	sum         token.Sum
 	old         string // of whole generations
+	over        string // of whole starts
 	created     int64
 	seen        int64
 	idle        int64
 	absolute    int64
+	rotated     int64    // zero: not since the last login
+	account     *account // nil: anonymous
 }
 
 const (
 	version = "1"
+
+	// startSize is how much of the hash of a secret is kept when the secret is over.
+	startSize = 8
+	maxOver   = 7
 
 	valuePrefix = ":"
 
@@ -54,27 +74,39 @@ func newIncarnation() string {
 // parse reads a record. Its error is [errRecord] for whatever is not exactly one.
 func parse(fields map[string]string) (r record, err error) {
 	number := func(name string) int64 {
-		n, e := strconv.ParseUint(fields[name], 10, 50) // 15 digits and more, far from overflow
+		n, e := number(fields[name])
 		if e != nil {
 			err = e
 		}
-		return int64(n)
+		return n
 	}
 	sum := fields["h"]
 	r = record{
 		incarnation: fields["n"],
 		old:         fields["o"],
+		over:        fields["x"],
 		created:     number("c"),
 		seen:        number("t"),
 		idle:        number("i"),
 		absolute:    number("a"),
 	}
-	if err != nil || len(r.incarnation) < 2 || r.incarnation[:1] != version ||
-		len(sum) != len(r.sum) || len(r.old)%generationSize != 0 {
+	if fields["r"] != "" {
+		r.rotated = number("r")
+	}
+	var known bool
+	r.account, known = parseAccount(fields)
+	if err != nil || len(r.incarnation) < 2 || r.incarnation[:1] != version || !known ||
+		len(sum) != len(r.sum) || len(r.old)%generationSize != 0 ||
+		len(r.over)%startSize != 0 || len(r.over) > maxOver*startSize {
 		return record{}, errRecord
 	}
 	copy(r.sum[:], sum)
 	return r, nil
+}
+
+func number(field string) (int64, error) {
+	n, err := strconv.ParseUint(field, 10, 50) // 15 digits and more, far from overflow
+	return int64(n), err
 }
 
 // A generation is a secret that a rotation has replaced, see
@@ -98,6 +130,12 @@ func (g generation) salt() token.Salt {
 // unseen reports whether no client has shown a successor yet.
 func (g generation) unseen() bool { return g[stateAt] == 'g' }
 
+// until is when the secret is over; not to be called of one that is unseen.
+func (g generation) until() int64 {
+	n, _ := number(string(g[stateAt+1:]))
+	return n
+}
+
 // generation returns the i-th old secret, the newest is 0.
 func (r *record) generation(i int) generation {
 	return generation(r.old[i*generationSize : (i+1)*generationSize])
@@ -115,6 +153,30 @@ func (r *record) once(sum token.Sum) bool {
 	for i := range r.generations() {
 		if r.generation(i).is(sum) {
 			return true
+		}
+	}
+	return false
+}
+
+// spent reports whether sum is that of a secret which was the session's, long ago.
+func (r *record) spent(sum token.Sum) bool {
+	for i := 0; i < len(r.over); i += startSize {
+		if r.over[i:i+startSize] == string(sum[:startSize]) {
+			return true
+		}
+	}
+	return false
+}
+
+// good reports whether sum is that of a secret which opens the session at a time
+// of the server.
+func (r *record) good(sum token.Sum, now int64) bool {
+	if token.Equal(sum, r.sum) {
+		return true
+	}
+	for i := range r.generations() {
+		if g := r.generation(i); g.is(sum) {
+			return g.unseen() || now < g.until()
 		}
 	}
 	return false
@@ -138,9 +200,37 @@ func (r *record) follow(secret string) (newest string, ok bool) {
 	return "", false
 }
 
-// deadline is when the session ends unless it is refreshed.
-func (r *record) deadline() time.Time {
-	return time.UnixMilli(min(r.seen+r.idle, r.created+r.absolute))
+// info describes the session of a record.
+func (r *record) info(id string) session.Info {
+	info := session.Info{
+		ID:        id,
+		CreatedAt: time.UnixMilli(r.created),
+		LastSeen:  time.UnixMilli(r.seen),
+		RotatedAt: time.UnixMilli(cmp.Or(r.rotated, r.began())),
+	}
+	end := r.began() + r.absolute
+	info.IdleDeadline, info.AbsoluteDeadline = time.UnixMilli(min(r.seen+r.idle, end)), time.UnixMilli(end)
+	if a := r.account; a != nil {
+		info.User, info.Level, info.AuthenticatedAt = a.user, a.level, time.UnixMilli(a.since)
+		info.Persistent, info.Address, info.UserAgent = a.persistent, a.address, a.userAgent
+	}
+	return info
+}
+
+// began is when the absolute timeout began.
+func (r *record) began() int64 {
+	if r.account != nil {
+		return r.account.since
+	}
+	return r.created
+}
+
+// user is whose session it is; empty: nobody's.
+func (r *record) user() string {
+	if r.account == nil {
+		return ""
+	}
+	return r.account.user
 }
 
 // pairs reads the reply of HGETALL in a script.

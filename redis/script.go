@@ -10,10 +10,11 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A script is one operation on one record, in one step.
+// A script is one operation on one record or index, in one step.
 type script struct {
 	name, source, hash string
 	kind               kind
+	keys               int
 }
 
 // A kind is what a script asks of the way to Redis.
@@ -46,6 +47,21 @@ var clearSource string
 //go:embed scripts/exchange.lua
 var exchangeSource string
 
+//go:embed scripts/index.lua
+var indexSource string
+
+//go:embed scripts/login.lua
+var loginSource string
+
+//go:embed scripts/slot.lua
+var slotSource string
+
+//go:embed scripts/revoke.lua
+var revokeSource string
+
+//go:embed scripts/kill.lua
+var killSource string
+
 // They never change.
 //
 //nolint:gochecknoglobals // constants, but for the language
@@ -59,11 +75,24 @@ var (
 	clearScript    = newScript("clear", clearSource, once)
 	exchangeScript = newScript("exchange", exchangeSource, once)
 	askScript      = newScript("exchange", exchangeSource, looks)
+
+	indexScript  = newScript("login", indexSource, repeatable)
+	loginScript  = newScript("login", loginSource, repeatable).withKeys(2)
+	movingScript = newScript("login", loginSource, repeatable)
+	slotScript   = newScript("login", slotSource, repeatable)
+	revokeScript = newScript("revoke", revokeSource, repeatable)
+	killScript   = newScript("revoke", killSource, repeatable)
 )
 
 func newScript(name, source string, k kind) script {
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // how Redis names scripts
-	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k}
+	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k, keys: 1}
+}
+
+// withKeys makes the first words of a script's arguments keys, too, all of one slot.
+func (s script) withKeys(n int) script {
+	s.keys = n
+	return s
 }
 
 // A onceCmd is a command that go-redis does not send again when the reply did
@@ -75,7 +104,7 @@ func (onceCmd) NoRetry() bool { return true }
 // eval runs a script on a record and returns its reply. args has room for the
 // four words in front, so that nothing is copied: see scriptArgs.
 func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (any, error) {
-	args[0], args[1], args[2], args[3] = "evalsha", s.hash, 1, key
+	args[0], args[1], args[2], args[3] = "evalsha", s.hash, s.keys, key
 	for {
 		cmd := goredis.NewCmd(ctx, args...)
 		var err error
@@ -105,8 +134,19 @@ func refused(reply any) bool {
 		return reply <= 0
 	case string:
 		return true
+	case []any: // of index.lua, whose first word says so
+		n, ok := first(reply)
+		return ok && n <= 0
 	}
 	return false
+}
+
+func first(reply []any) (n int64, ok bool) {
+	if len(reply) == 0 {
+		return 0, false
+	}
+	n, ok = reply[0].(int64)
+	return n, ok
 }
 
 // scriptArgs returns arguments for eval, with room for n more.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/values"
@@ -39,16 +38,7 @@ func (s *object) ID() string { return s.id }
 
 func (s *object) Token() string { return s.token }
 
-func (s *object) Info() session.Info {
-	r := &s.record
-	return session.Info{
-		ID:               s.id,
-		CreatedAt:        time.UnixMilli(r.created),
-		LastSeen:         time.UnixMilli(r.seen),
-		IdleDeadline:     r.deadline(),
-		AbsoluteDeadline: time.UnixMilli(r.created + r.absolute),
-	}
-}
+func (s *object) Info() session.Info { return s.record.info(s.id) }
 
 // shown returns the encoded value that the session shows.
 func (s *object) shown(key string) (encoded string, ok bool) {

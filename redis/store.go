@@ -19,12 +19,13 @@ import (
 // or Cluster. Client is needed, every other field has a safe zero value. It is
 // safe for concurrent use; its fields must not change after the first call.
 //
-// Every operation is one command on one key, loading a session as well as
-// writing to it; a write checks in the same step that its session lives. Time
+// Every operation on a session is one command on its one key, loading it as well
+// as writing to it; a write checks in the same step that its session lives. What
+// concerns the sessions of a user asks their index, too. Time
 // is the clock of the Redis server: those of the application's machines do not
 // matter. The store starts no goroutine, and does not close the client.
 //
-// It has all capabilities: it is a [session.TokenStore], and its sessions are
+// It has all capabilities: it is a [session.UserStore], and its sessions are
 // all that package session describes.
 //
 // An error that matches none of package session's is a failure of Redis or of
@@ -45,9 +46,9 @@ type Store struct {
 	// minutes, or AbsoluteTimeout where that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long after it was made a session ends, whatever
-	// happens. Zero: 12 hours. At most 400 days. A session keeps the timeouts that
-	// it was made with.
+	// AbsoluteTimeout is how long after it was made, or after its last login, a
+	// session ends, whatever happens. Zero: 12 hours. At most 400 days. A session
+	// keeps the timeouts that it was made with, until a login gives it others.
 	AbsoluteTimeout time.Duration
 
 	// OpTimeout bounds a call whose context has no deadline, also the function
@@ -67,6 +68,7 @@ type Store struct {
 	idle      time.Duration
 	absolute  time.Duration
 	opTimeout time.Duration
+	slots     slots
 }
 
 const (
@@ -74,7 +76,7 @@ const (
 	defaultOpTimeout = time.Second
 )
 
-var _ session.TokenStore = (*Store)(nil)
+var _ session.UserStore = (*Store)(nil)
 
 var (
 	errNoStore   = errors.New("redis: Store is nil")
@@ -197,6 +199,9 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 	}
 	sum := token.Hash(secret)
 	if !token.Equal(s.record.sum, sum) && !s.record.once(sum) {
+		if s.record.spent(sum) {
+			return nil, session.ErrReused
+		}
 		return nil, session.ErrNotFound
 	}
 	if !token.Equal(s.record.sum, sum) || s.record.unseen() {
@@ -238,8 +243,11 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 	}
 	switch reply := reply.(type) {
 	case int64:
-		if reply == 0 {
+		switch reply {
+		case 0:
 			return nil, session.ErrNotFound
+		case -2:
+			return nil, session.ErrReused
 		}
 	case []any:
 		fields, ok := pairs(reply)

@@ -79,7 +79,7 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 
 // judgeTokens looks at all tokens of a session that lives.
 func (j *judge) judgeTokens(ctx context.Context, id string) {
-	ts, ok := tokenStore(j.store)
+	ts, ok := capability[session.TokenStore](j.store)
 	if !ok {
 		return
 	}
@@ -119,7 +119,7 @@ func (j *judge) replaced(h *handed) (replaced, certain bool) {
 
 // judgeLate does what comes too late to a session that has ended.
 func (j *judge) judgeLate(ctx context.Context, id, cause string) {
-	ts, _ := tokenStore(j.store)
+	ts, _ := capability[session.TokenStore](j.store)
 	refused := func(what string, err error) {
 		if !errors.Is(err, session.ErrNotFound) {
 			j.complain("%s after a session had ended by %s: got %v, want ErrNotFound", what, cause, err)
@@ -146,8 +146,8 @@ func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 
 // judgeUsers: the sessions of a user are known, and can be ended.
 func (j *judge) judgeUsers() {
-	us, ok := unwrap[session.UserStore](j.store)
-	if !ok || j.burst.needs&users == 0 {
+	us, ok := capability[session.UserStore](j.store)
+	if !ok || j.burst.needs&UserStore == 0 {
 		return
 	}
 	ctx := context.Background()

@@ -16,7 +16,7 @@ type burst struct {
 	name     string
 	loggedIn bool // before
 	requests []request
-	needs    need
+	needs    Capability
 }
 
 type request struct {
@@ -175,14 +175,14 @@ func (e Explorer) possible(t *testing.T) (all []burst, err error) {
 }
 
 // abilities asks a store what it can do.
-func (e Explorer) abilities(t *testing.T) (has need, err error) {
+func (e Explorer) abilities(t *testing.T) (has Capability, err error) {
 	t.Helper()
 	store := e.New(t)
-	if _, ok := tokenStore(store); ok {
-		has |= tokens
+	if _, ok := capability[session.TokenStore](store); ok {
+		has |= TokenStore
 	}
-	if _, ok := unwrap[session.UserStore](store); ok {
-		has |= users
+	if _, ok := capability[session.UserStore](store); ok {
+		has |= UserStore
 	}
 	if e.Idle > 0 {
 		has |= expiry
@@ -194,7 +194,7 @@ func (e Explorer) abilities(t *testing.T) (has need, err error) {
 	err = session.Update(t.Context(), s, "probe", func(any) (any, error) { return 1, nil })
 	switch {
 	case err == nil:
-		has |= updates
+		has |= Updater
 	case !errors.Is(err, errors.ErrUnsupported):
 		return 0, fmt.Errorf("sessiontest: Update: %w", err)
 	}

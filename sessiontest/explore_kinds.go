@@ -15,21 +15,14 @@ type flow func(v *visit, ctx *mist.Context) error
 // A kind of request.
 type kind struct {
 	name    string
-	needs   need
+	needs   Capability
 	carries bool // the cookie of its browser; what does not is somebody else's doing
 	lost    bool // the response never arrives
 	flow    flow
 }
 
-// A need is what a store must have, besides the core.
-type need uint
-
-const (
-	tokens need = 1 << iota
-	users
-	updates
-	expiry
-)
+// expiry is what an Explorer needs for bursts in which time passes.
+const expiry Capability = 1 << 31
 
 // The names of the kinds that are asked for by name.
 const (
@@ -43,29 +36,29 @@ const counter = "counter"
 func kinds() []kind {
 	return []kind{
 		{"write", 0, true, false, write},
-		{"update", updates, true, false, update},
-		{kindLogin, users, true, false, loginAs("ann")},
-		{kindOther, users, true, false, loginAs("bob")},
+		{"update", Updater, true, false, update},
+		{kindLogin, UserStore, true, false, loginAs("ann")},
+		{kindOther, UserStore, true, false, loginAs("bob")},
 		{kindLogout, 0, true, false, func(v *visit, ctx *mist.Context) error {
 			if err := v.load(ctx); err != nil {
 				return err
 			}
 			return v.manager.RemoveSession(ctx)
 		}},
-		{"rotate", tokens, true, false, rotate},
-		{"lose", tokens, true, true, rotate},
+		{"rotate", TokenStore, true, false, rotate},
+		{"lose", TokenStore, true, true, rotate},
 		{"refresh", 0, true, false, func(v *visit, ctx *mist.Context) error {
 			if err := v.load(ctx); err != nil {
 				return err
 			}
 			return v.manager.RefreshSession(ctx)
 		}},
-		{kindRevoke, users, false, false, func(v *visit, ctx *mist.Context) error {
+		{kindRevoke, UserStore, false, false, func(v *visit, ctx *mist.Context) error {
 			_, err := v.manager.RemoveUserSessions(ctx, v.user("ann"))
 			return err
 		}},
 		{kindExpire, expiry, false, false, expire},
-		{kindReauthenticate, users, true, false, func(v *visit, ctx *mist.Context) error {
+		{kindReauthenticate, UserStore, true, false, func(v *visit, ctx *mist.Context) error {
 			if err := v.load(ctx); err != nil {
 				return err
 			}

@@ -80,12 +80,12 @@ func (st *stage) Remove(ctx context.Context, id string) error {
 }
 
 func (st *stage) Unwrap() session.Store {
-	ts, ok := tokenStore(st.inner)
+	ts, ok := capability[session.TokenStore](st.inner)
 	if !ok {
 		return st.inner
 	}
 	t := &stageTokens{stage: st, tokens: ts}
-	if us, ok := unwrap[session.UserStore](st.inner); ok {
+	if us, ok := capability[session.UserStore](st.inner); ok {
 		return &stageUsers{stageTokens: t, users: us}
 	}
 	return t

@@ -9,12 +9,14 @@
 -- ARGV[5]  how many old secrets may be good at once  /
 --
 -- Returns the whole record, as HGETALL does; 0 where there is none, or the
--- secret is not its; -1 where it is none of ours.
+-- secret is not its; -1 where it is none of ours; -2 where the secret is over, if
+-- there is no successor in ARGV.
 --
 -- Field o holds the old secrets, newest first, 62 bytes each: the hash (32), the
 -- salt that leads to its successor (16), and its state: 'g' and its grace while
 -- nobody has shown a successor, from then on 'u' and until when it is good (ms,
--- 13 digits).
+-- 13 digits). Field x holds those that were taken out of it, newest first, eight
+-- bytes of each hash, the last seven: they are refused, and recognised.
 --
 -- Sent twice it rotates once: the second presents an old secret, and those only
 -- learn the successor.
@@ -40,8 +42,12 @@ if presented == newest then
 else
   for i = 1, #old, width do
     local state, time = string.sub(old, i + 48, i + 48), tonumber(string.sub(old, i + 49, i + 61))
-    if (state == 'g' or now < time) and string.sub(old, i, i + 31) == presented then
-      older = i + width
+    if string.sub(old, i, i + 31) == presented then
+      if state == 'g' or now < time then
+        older = i + width
+      elseif not ARGV[2] then
+        return -2
+      end
       break
     end
   end
@@ -67,14 +73,17 @@ end
 
 if ARGV[2] and presented == newest then
   -- Those behind the last good one lead nowhere.
-  changed = changed or good < #kept
+  local over = ''
   while #kept > good do
-    table.remove(kept)
+    over, changed = string.sub(table.remove(kept), 1, 8) .. over, true
+  end
+  if over ~= '' then
+    redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
   end
   if good < tonumber(ARGV[5]) then
     table.insert(kept, 1, newest .. ARGV[2] .. string.format('g%013.0f', ARGV[4]))
     changed = true
-    redis.call('HSET', key, 'h', ARGV[3])
+    redis.call('HSET', key, 'h', ARGV[3], 'r', string.format('%.0f', now))
   end
 end
 if changed then

@@ -1,0 +1,105 @@
+-- Notes a login in the index of its user, before it is carried out: what is alive
+-- is listed. Refuses one that a revocation has overtaken, or that is one too many.
+--
+-- KEYS[1]  the index
+-- ARGV[1]  the id of the session
+-- ARGV[2]  its absolute timeout, ms; '' for the one that it has
+-- ARGV[3]  how long ago the check of the password began, us, or less
+-- ARGV[4]  how many sessions the user may have, this one included; 0: any number
+-- ARGV[5]  '1' to end the oldest where there is one too many
+-- ARGV[6]  '1' where the caller has looked at all others
+-- ARGV[7…] the ids of those that it found dead
+--
+-- Returns a list: what comes of it, now (us since 1970), the time of the last
+-- revocation (us, 0 for none), and ids. What comes of it is 0, revoked; 1, noted,
+-- and the sessions of the ids have to end first; -1, full, unless some of the
+-- sessions of the ids are dead; -2, full. Or -1 alone: this is no index.
+--
+-- An entry is two numbers of 13 digits: when the session logged in (ms since
+-- 1970), and the longest absolute timeout that it was ever noted with (ms). It
+-- counts for an hour longer than that, because the login comes later than its
+-- note. The field '!' is the time of the last revocation.
+--
+-- Sent twice it gives the same answer twice: who has to end stays in the index
+-- until somebody finds them dead.
+
+local longest, slack = 34560000000, 3600000 -- 400 days, an hour
+local index, id, limit = KEYS[1], ARGV[1], tonumber(ARGV[4])
+
+local function read(entry)
+  if not (#entry == 26 and string.find(entry, '^%d+$')) then
+    return 0, math.huge -- whatever it is, it may stand for a session
+  end
+  return tonumber(string.sub(entry, 1, 13)), math.min(longest, tonumber(string.sub(entry, 14)))
+end
+
+local clock = redis.call('TIME')
+local micros = clock[1] * 1000000 + clock[2]
+local now = math.floor(micros / 1000)
+local stamp = redis.call('HGET', index, '!') or '0'
+if not (#stamp < 17 and string.find(stamp, '^%d+$')) then
+  return -1
+end
+stamp = tonumber(stamp)
+if micros - ARGV[3] < stamp then
+  return {0, micros, stamp}
+end
+for i = 7, #ARGV do
+  redis.call('HDEL', index, ARGV[i])
+end
+
+-- Reading all of them costs; without a limit it is done now and then.
+local result = {1, micros, stamp}
+if limit > 0 or clock[2] % (redis.call('HLEN', index) + 1) == 0 then
+  local entries, others = redis.call('HGETALL', index), {}
+  for i = 1, #entries, 2 do
+    local name, login, span = entries[i], read(entries[i + 1])
+    if name ~= '!' and name ~= id then
+      if login + span + slack < now then
+        redis.call('HDEL', index, name)
+      else
+        others[#others + 1] = {login, name}
+      end
+    end
+  end
+  local excess = #others - limit + 1
+  if limit > 0 and excess > 0 then
+    if ARGV[6] ~= '1' then
+      result[1], excess = -1, #others
+    elseif ARGV[5] ~= '1' then
+      return {-2, micros, stamp}
+    end
+    table.sort(others, function(a, b)
+      return a[1] < b[1] or a[1] == b[1] and a[2] < b[2]
+    end)
+    for i = 1, excess do
+      result[3 + i] = others[i][2]
+    end
+    if result[1] < 0 then
+      return result
+    end
+  end
+end
+
+local span, had = tonumber(ARGV[2]) or 0, redis.call('HGET', index, id)
+if had then
+  local _, before = read(had)
+  span = math.max(span, before) -- should this login fail the session has the one before
+end
+if span == 0 or span > longest then
+  span = longest
+end
+redis.call('HSET', index, id, string.format('%013.0f%013.0f', now, span))
+
+-- The index lives as long as any of them.
+local ends, left = now + span + slack, redis.call('PTTL', index)
+if now + left < ends then
+  local expires = redis.pcall('PEXPIREAT', index, string.format('%.0f', ends))
+  if expires ~= 1 then
+    if left < 0 then
+      redis.call('UNLINK', index) -- not allowed to expire keys: none must live for ever
+    end
+    return expires
+  end
+end
+return result
