@@ -62,6 +62,7 @@ type Explorer struct {
 	onStuck  func(why string)
 	patience time.Duration
 	goOn     bool // when enough was found
+	mirrored bool // also orders that differ in the names of two requests alone
 }
 
 const (
@@ -84,9 +85,10 @@ func Explore(t *testing.T, e Explorer) {
 		e.Seed = rand.Uint64() //nolint:gosec // an order is no secret
 	}
 	orders, wrong, sampled := 0, 0, 0
+	shares := e.shares(bursts)
 	for i, b := range bursts {
 		t.Run(b.name, func(t *testing.T) {
-			x := e.explore(t, b, (e.Random+i)/len(bursts)) // the sum is Random
+			x := e.explore(t, b, shares[i])
 			for _, f := range x.found {
 				t.Errorf("%s\nSeed: %d", f, e.Seed)
 			}
@@ -98,6 +100,22 @@ func Explore(t *testing.T, e Explorer) {
 		})
 	}
 	t.Logf("%d bursts, %d orders, %d of them wrong; %d bursts at random (Seed %d)", len(bursts), orders, wrong, sampled, e.Seed)
+}
+
+// shares divides the random orders among the bursts: more for longer ones.
+func (e Explorer) shares(bursts []burst) []int {
+	total, sum, given := 0, 0, 0
+	weight := func(b burst) int { n := len(b.requests); return n * n * n }
+	for _, b := range bursts {
+		total += weight(b)
+	}
+	all := make([]int, len(bursts))
+	for i, b := range bursts {
+		sum += weight(b)
+		all[i] = e.Random*sum/total - given
+		given += all[i]
+	}
+	return all
 }
 
 // explore runs the orders of one burst, as many at random as it is told, or all.
@@ -167,10 +185,8 @@ func (x explored) String() string {
 
 func (x *explored) add(o *order) {
 	x.orders++
-	if len(o.wrong) == 0 {
-		return
-	}
-	if x.wrong++; len(x.found) < enough {
+	if len(o.wrong) > 0 {
+		x.wrong++
 		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\nthe order: "+o.String())
 	}
 }

@@ -45,16 +45,23 @@ func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 	if owner != "" && len(j.logins(s.ID())) == 0 {
 		j.complain("a session has a user, but nobody logged in with it")
 	}
-	updates := 0
+	updates, own := 0, make(map[string]bool)
 	for _, c := range j.calls {
-		if c.id != s.ID() {
-			continue
-		}
 		switch {
+		case c.id != s.ID():
 		case c.op == "Update" && c.err == nil:
 			updates++
 		case c.op == "Set":
+			own[c.key] = true
 			j.judgeValue(ctx, s, c, owner)
+		}
+	}
+	for _, c := range j.calls {
+		if c.op != "Set" || own[c.key] {
+			continue
+		}
+		if got, err := s.Get(ctx, c.key); got != nil || err != nil {
+			j.complain("a session shows what was written to another one: %q: %v, %v", c.key, got, err)
 		}
 	}
 	if n, err := s.Get(ctx, counter); err != nil || n != any(updates) && (n != nil || updates > 0) {
@@ -175,6 +182,18 @@ func (j *judge) judgeUsers() {
 		}
 		for id := range theirs {
 			j.judgeLate(ctx, id, "a last revocation")
+		}
+	}
+}
+
+// clean makes room for the next order.
+func (j *judge) clean() {
+	for _, g := range j.calls {
+		if g.op != "Generate" || g.err != nil {
+			continue
+		}
+		if err := j.store.Remove(context.Background(), g.id); err != nil {
+			j.complain("afterwards: Remove: %v", err)
 		}
 	}
 }

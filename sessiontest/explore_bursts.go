@@ -93,10 +93,10 @@ func starts(words []string) (all []string) {
 func chosen() []string {
 	return []string{
 		"write write write write",
-		"update update update update",
+		"update update write logout",
 		"rotate rotate rotate rotate",
 		"write write rotate logout",
-		"write update rotate refresh",
+		"write write rotate refresh",
 		"rotate rotate lose write",
 		"lose lose rotate refresh",
 		"rotate lose write logout",
@@ -112,7 +112,7 @@ func chosen() []string {
 		"login login2 login-other revoke",
 		"in: write write rotate logout",
 		"in: write write2 rotate revoke",
-		"in: login-other write update rotate",
+		"in: login-other write write rotate",
 		"in: reauthenticate rotate write logout",
 		"in: reauthenticate reauthenticate lose write",
 		"in: reauthenticate login2 rotate revoke",
@@ -125,7 +125,7 @@ func parse(text string) (burst, error) {
 	b := burst{name: text}
 	words := strings.Fields(text)
 	if len(words) > 0 && words[0] == "in:" {
-		b.loggedIn, b.needs = true, users
+		b.loggedIn, b.needs = true, UserStore
 		words = words[1:]
 	}
 	if len(words) == 0 {

@@ -38,6 +38,7 @@ func (o *order) judge() {
 	j.judgeBrowsers()
 	j.judgeSessions()
 	j.judgeUsers()
+	j.clean()
 }
 
 // collect finds out which sessions ended, and which tokens were given away.
@@ -74,16 +75,15 @@ func (j *judge) collect() {
 
 func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }
 
-// revoked: what logged in before is dead, also what only began to.
+// revoked: what logged in before is dead, also what only began to. A login that is
+// under way may lose its session even where it fails.
 func (j *judge) revoked(c *call, to int) {
 	for _, l := range j.calls {
-		if l.op != "Login" || l.err != nil || l.user != c.user {
-			continue
-		}
 		switch {
-		case l.visit == nil || l.visit.start < c.start:
+		case l.op != "Login" || l.user != c.user:
+		case l.err == nil && (l.visit == nil || l.visit.start < c.start):
 			j.ends(l.id, death{"a revocation", c.start, to})
-		case l.visit.start <= c.end:
+		case l.start <= c.end && l.end >= c.start, l.err == nil && l.visit.start <= c.end:
 			j.ends(l.id, death{"a revocation", c.start, never})
 		}
 	}
@@ -137,6 +137,7 @@ func (j *judge) judgeCalls() {
 		}
 	}
 	j.judgeRotations()
+	j.judgeLogins()
 }
 
 // sawRevocation: a check that takes longer than BeganLimit is refused as well.
@@ -207,6 +208,20 @@ func (j *judge) judgeRotations() {
 	}
 }
 
+// judgeLogins: a token logs in once, and only who has a good one.
+func (j *judge) judgeLogins() {
+	used := make(map[string]bool)
+	for _, l := range j.calls {
+		if l.op != "Login" || l.err != nil {
+			continue
+		}
+		if used[l.token] {
+			j.complain("%s: a token logged in for the second time", l.visit.name)
+		}
+		used[l.token] = true
+	}
+}
+
 // judgeVisits looks at what the Manager answered.
 func (j *judge) judgeVisits() {
 	for _, v := range j.visits {
@@ -246,10 +261,33 @@ func (j *judge) judgeBrowsers() {
 		switch {
 		case err == nil:
 			j.recognise("afterwards", b, s)
+			if user, certain := j.expected(b); certain && !mayEnd && userOf(s) != user {
+				j.complain("the %s browser is logged in as %q, not as %q", b.name, userOf(s), user)
+			}
 		case !errors.Is(err, session.ErrNotFound):
 			j.complain("the next request of the %s browser: %v", b.name, err)
 		case served:
 			j.complain("the %s browser lost its session", b.name)
 		}
 	}
+}
+
+// expected is who is logged in on a browser. It is not certain after logins of
+// two users that were under way together: each has a session, and the browser
+// keeps the one of which it heard last.
+func (j *judge) expected(b *browser) (user string, certain bool) {
+	if j.burst.loggedIn {
+		user = j.user("ann")
+	}
+	loggedIn := ""
+	for _, c := range j.calls {
+		if c.op != "Login" || c.err != nil || c.visit == nil || c.visit.browser != b {
+			continue
+		}
+		if loggedIn != "" && loggedIn != c.user {
+			return "", false
+		}
+		user, loggedIn = c.user, c.user
+	}
+	return user, true
 }

@@ -41,7 +41,7 @@ func (s *site) open() *order {
 			v.kind.flow = f
 		}
 		for _, other := range o.visits {
-			if other.kind.name == v.kind.name && other.browser == v.browser {
+			if !s.mirrored && other.kind.name == v.kind.name && other.browser == v.browser {
 				v.twin = other
 			}
 		}

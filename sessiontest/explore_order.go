@@ -158,7 +158,7 @@ func (o *order) choices() (all []choice) {
 // order runs the burst once.
 func (s *site) order(choose func(n int) int) *order {
 	o := s.open()
-	for all := o.choices(); len(all) > 0 && len(o.wrong) == 0; all = o.choices() {
+	for all := o.choices(); len(all) > 0; all = o.choices() {
 		o.now++
 		all[choose(len(all))].take()
 		if s.tick > 0 {
