@@ -97,7 +97,7 @@ func brokenTokens() map[string]wreck {
 				return s, errors.Join(session.Clear(ctx, s), session.SetAll(ctx, s, copied))
 			}
 		}},
-		"rotation makes a session and removes the old one": {burst: "write rotate", finds: "a session is gone, but nothing had ended it", store: func(_ *testing.T, b *beast) {
+		"rotation makes a session and removes the old one": {burst: "write rotate", finds: "Set found no session, but nothing had ended it", store: func(_ *testing.T, b *beast) {
 			b.rotate = func(ctx context.Context, token string, _ time.Duration) (session.Session, error) {
 				old, err := b.Store.Open(ctx, token)
 				if err != nil {
@@ -354,6 +354,40 @@ func brokenAnswers() map[string]wreck {
 			b.revoke = func(ctx context.Context, user string, _ ...string) (int, error) {
 				_, err := b.Store.RemoveUserSessions(ctx, user)
 				return 0, err
+			}
+		}},
+		"a write ends the session": {burst: "write", finds: "is gone, but nothing had ended it", store: sessions(func(s *cub) {
+			s.setHook = func(ctx context.Context, key string, value any) error {
+				err := s.Session.Set(ctx, key, value)
+				if key != marker {
+					err = s.store.Store.Remove(ctx, s.ID())
+				}
+				return err
+			}
+		})},
+		"a value cannot be read": {burst: "write", finds: "Get of a value: sessiontest: fault", store: sessions(func(s *cub) {
+			s.getHook = func(ctx context.Context, key string) (any, error) {
+				if key != marker {
+					return nil, ErrFault
+				}
+				return s.Session.Get(ctx, key)
+			}
+		})},
+		"Get fails": {burst: "write", finds: "afterwards: Get: sessiontest: fault", store: func(_ *testing.T, b *beast) {
+			b.get = func(context.Context, string) (session.Session, error) { return nil, ErrFault }
+		}},
+		"Remove fails": {burst: "write", finds: "afterwards: Remove: sessiontest: fault", store: func(_ *testing.T, b *beast) {
+			b.remove = func(context.Context, string) error { return ErrFault }
+		}},
+		"Generate fails": {burst: "write", finds: "before the burst", store: func(_ *testing.T, b *beast) {
+			b.generate = func(context.Context, string) (session.Session, error) { return nil, ErrFault }
+		}},
+		"Open fails at the second time": {burst: "write", finds: "the next request of the first", store: func(_ *testing.T, b *beast) {
+			b.open = func(ctx context.Context, token string) (session.Session, error) {
+				if b.note(token, true) != nil {
+					return nil, ErrFault
+				}
+				return b.Store.Open(ctx, token)
 			}
 		}},
 	}
