@@ -16,7 +16,7 @@ type App struct {
 	// Login returns the request that logs a user in; the audit has user 0 and
 	// user 1. b is the browser that is going to send it: b.Get fetches a page
 	// where the application wants the token of a form. Of the request its method,
-	// path, query, header and body count; [Form] makes one.
+	// path, query, header and body count; [Form] makes one. Redirects are followed.
 	Login func(b *Browser, user int) *http.Request
 
 	// Logout returns the request that logs out whoever is logged in in b.

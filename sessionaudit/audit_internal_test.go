@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,6 +110,47 @@ func TestNoRequest(t *testing.T) {
 	}
 	if err := logoutEnds(e); err == nil {
 		t.Error("a hook that fails: the check passes")
+	}
+}
+
+// TestRun runs the audit of a good site; with bad set it is the test of a bad one,
+// which fails in a process of its own.
+func TestRun(t *testing.T) {
+	const bad = "SESSIONAUDIT_TEST_OF_A_BAD_SITE"
+	s := newSite()
+	app := s.app()
+	if os.Getenv(bad) != "" {
+		s.logout = func(w http.ResponseWriter, _ string) { s.unset(w) }
+		app.Routes = nil
+		Run(t, s.handler(), app)
+		Run(t, s.handler(), App{})
+		return
+	}
+	Run(t, s.handler(), app)
+
+	//nolint:gosec // it is this test
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRun$", "-test.v")
+	cmd.Env = append(os.Environ(), bad+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Error("the test of a bad site passes")
+	}
+	for _, want := range []string{
+		"--- FAIL: TestRun/7.4.1_a_logout_ends_the_session (",
+		"POST /logout: the identifier from before still logs in as user 0 on /private\n",
+		"what to do: remove the session from the store",
+		"ASVS 5.0 7.4.1, requirement R34",
+		"--- PASS: TestRun/7.4.1_a_logout_ends_the_session_on_every_route (",
+		"not checked: App.Routes is empty",
+		"--- PASS: TestRun/3.3.1_the_cookie_is_Secure (",
+		"sessionaudit: App is incomplete:\n",
+	} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the report does not say %q", want)
+		}
+	}
+	if n := strings.Count(string(out), "--- FAIL: TestRun/"); n != 1 {
+		t.Errorf("the report has %d failures, want 1", n)
 	}
 }
 

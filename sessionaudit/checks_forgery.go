@@ -22,8 +22,13 @@ func forgeryChecks() []Check {
 // evil is the site that forges requests.
 const evil = "https://attacker.test"
 
-// forgeries are what browsers say of a form that another site sends.
-func (e *env) forgeries() map[string]change {
+// A forgery is what browsers say of a form that another site sends.
+type forgery struct {
+	how   string
+	forge change
+}
+
+func (e *env) forgeries() []forgery {
 	from := func(origin, fetched string) change {
 		return func(req *http.Request) {
 			req.Header.Set("Origin", origin)
@@ -34,10 +39,10 @@ func (e *env) forgeries() map[string]change {
 			}
 		}
 	}
-	return map[string]change{
-		"Sec-Fetch-Site: cross-site, and the Origin of another site": from(evil, "cross-site"),
-		"Sec-Fetch-Site: same-site, and the Origin of a subdomain":   from(e.url.Scheme+"://sub."+e.url.Host, "same-site"),
-		"the Origin of another site, by a browser without Sec-Fetch": from(evil, ""),
+	return []forgery{
+		{"Sec-Fetch-Site: cross-site, and the Origin of another site", from(evil, "cross-site")},
+		{"Sec-Fetch-Site: same-site, and the Origin of a subdomain", from(e.url.Scheme+"://sub."+e.url.Host, "same-site")},
+		{"the Origin of another site, by a browser without Sec-Fetch", from(evil, "")},
 	}
 }
 
@@ -78,7 +83,7 @@ func logoutForged(e *env) error {
 		return err
 	}
 	var errs []error
-	for how, forge := range e.forgeries() {
+	for _, f := range e.forgeries() {
 		req := e.app.Logout(attacker)
 		if attacker.err != nil || req == nil {
 			return errors.Join(attacker.err, errors.New("App.Logout made no request"))
@@ -86,7 +91,7 @@ func logoutForged(e *env) error {
 		if req.Method == http.MethodGet || req.Method == http.MethodHead {
 			return notChecked("App.Logout is a " + req.Method)
 		}
-		a, err := victim.send(req, forge)
+		a, err := victim.send(req, f.forge)
 		if err != nil {
 			return err
 		}
@@ -95,7 +100,7 @@ func logoutForged(e *env) error {
 			return err
 		}
 		if user != 0 || victim.token() != token {
-			errs = append(errs, fmt.Errorf("%s logs the user out with %s", a.to, how))
+			errs = append(errs, fmt.Errorf("%s logs the user out with %s", a.to, f.how))
 			victim = e.browser()
 			if token, err = e.login(victim, 0); err != nil {
 				return err
@@ -107,13 +112,13 @@ func logoutForged(e *env) error {
 
 func loginForged(e *env) error {
 	var errs []error
-	for how, forge := range e.forgeries() {
+	for _, f := range e.forgeries() {
 		attacker, victim := e.browser(), e.browser()
 		req := e.app.Login(attacker, 1)
 		if attacker.err != nil || req == nil {
 			return errors.Join(attacker.err, errors.New("App.Login made no request"))
 		}
-		a, err := victim.send(req, forge)
+		a, err := victim.send(req, f.forge)
 		if err != nil {
 			return err
 		}
@@ -122,7 +127,7 @@ func loginForged(e *env) error {
 			return err
 		}
 		if e.user(page) != nobody {
-			errs = append(errs, fmt.Errorf("%s logs a visitor in as the attacker with %s", a.to, how))
+			errs = append(errs, fmt.Errorf("%s logs a visitor in as the attacker with %s", a.to, f.how))
 		}
 	}
 	return errors.Join(errs...)

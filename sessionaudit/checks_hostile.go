@@ -94,48 +94,48 @@ func malformed(e *env) error {
 		return err
 	}
 	half := token[:len(token)/2]
-	for what, value := range map[string]string{
-		"an empty value":                         "",
-		"half an identifier":                     half,
-		"an identifier with a character more":    token + "A",
-		"an identifier with a space in it":       half + " " + token[len(half):],
-		"an identifier with a comma behind it":   token + ",",
-		"an identifier with a percent escape":    token + "%00",
-		"an identifier with a path in front":     "../" + token,
-		"an identifier twice":                    token + token,
-		"an identifier with a byte over 127":     token + "\xff",
-		"a letter that is not ASCII":             "ïdentifier",
-		"a path":                                 "../../../../etc/passwd",
-		"wildcards":                              strings.Repeat("*", max(1, len(token))),
-		"question marks":                         strings.Repeat("?", max(1, len(token))),
-		"braces":                                 "{" + half + "}",
-		"a quote that is not closed":             `"` + half,
-		"backslashes":                            strings.Repeat(`\`, 8),
-		"percent escapes of CR and LF":           "%0d%0aSet-Cookie:%20x=y",
-		"a number":                               "1",
-		"an object":                              `{"user":0}`,
-		"a statement of SQL":                     `' OR '1'='1`,
-		"dots":                                   strings.Repeat(".", max(1, len(token))),
-		"a tab":                                  "a\tb",
-		"an identifier of zeros, as long as one": strings.Repeat("0", len(token)),
+	for _, c := range [][2]string{
+		{"an empty value", ""},
+		{"half an identifier", half},
+		{"an identifier with a character more", token + "A"},
+		{"an identifier with a space in it", half + " " + token[len(half):]},
+		{"an identifier with a comma behind it", token + ","},
+		{"an identifier with a percent escape", token + "%00"},
+		{"an identifier with a path in front", "../" + token},
+		{"an identifier twice", token + token},
+		{"an identifier with a byte over 127", token + "\xff"},
+		{"a letter that is not ASCII", "ïdentifier"},
+		{"a path", "../../../../etc/passwd"},
+		{"wildcards", strings.Repeat("*", len(token))},
+		{"question marks", strings.Repeat("?", len(token))},
+		{"braces", "{" + half + "}"},
+		{"a quote that is not closed", `"` + half},
+		{"backslashes", strings.Repeat(`\`, 8)},
+		{"percent escapes of CR and LF", "%0d%0aSet-Cookie:%20x=y"},
+		{"a number", "1"},
+		{"an object", `{"user":0}`},
+		{"a statement of SQL", `' OR '1'='1`},
+		{"dots", strings.Repeat(".", len(token))},
+		{"a tab", "a\tb"},
+		{"an identifier of zeros, as long as one", strings.Repeat("0", len(token))},
 	} {
-		if err := e.hostile(what+" in the cookie", e.name+"="+value); err != nil {
+		if err := e.hostile(c[0]+" in the cookie", e.name+"="+c[1]); err != nil {
 			return err
 		}
 	}
-	for what, line := range map[string]string{
-		"a name without a value":      e.name,
-		"a value without a name":      "=" + token,
-		"a name in another case":      swapCase(e.name) + "=" + token,
-		"no name, and ours in it":     "=" + e.name + "=" + token,
-		"a name with a space in it":   e.name + " x=" + token,
-		"nothing but semicolons":      ";;;;",
-		"$Version before the cookie":  "$" + e.name + "=" + token,
-		"a name with a quote in it":   `"` + e.name + `"=` + token,
-		"a name behind a wide space":  "\u2000" + e.name + "=" + token,
-		"a name with a bracket in it": e.name + "[]=" + token,
+	for _, c := range [][2]string{
+		{"a name without a value", e.name},
+		{"a value without a name", "=" + token},
+		{"a name in another case", swapCase(e.name) + "=" + token},
+		{"no name, and ours in it", "=" + e.name + "=" + token},
+		{"a name with a space in it", e.name + " x=" + token},
+		{"nothing but semicolons", ";;;;"},
+		{"a dollar before the name", "$" + e.name + "=" + token},
+		{"a name with a quote in it", `"` + e.name + `"=` + token},
+		{"a name behind a wide space", "\u2000" + e.name + "=" + token},
+		{"a name with a bracket in it", e.name + "[]=" + token},
 	} {
-		if err := e.hostile(what, line); err != nil {
+		if err := e.hostile(c[0], c[1]); err != nil {
 			return err
 		}
 	}

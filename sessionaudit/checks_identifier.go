@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -136,10 +137,11 @@ func secret(token string) string {
 func bits(tokens []string) float64 {
 	var kinds [4]bool // digits, small and capital letters, the rest
 	hex, varying := true, 0
-	for i := range len(tokens[0]) {
+	longest := slices.MaxFunc(tokens, func(a, b string) int { return len(a) - len(b) })
+	for i := range len(longest) {
 		same := true
-		for _, t := range tokens[1:] {
-			same = same && i < len(t) && t[i] == tokens[0][i]
+		for _, t := range tokens {
+			same = same && i < len(t) && t[i] == longest[i]
 		}
 		if same {
 			continue

@@ -113,11 +113,7 @@ func (e *env) runs() map[string]bool {
 
 // leaks reports whether a part of an identifier is in s, as it is or escaped.
 func leaks(parts map[string]bool, s string) bool {
-	forms := []string{s, html.UnescapeString(s)}
-	if plain, err := url.QueryUnescape(s); err == nil {
-		forms = append(forms, plain)
-	}
-	for _, s := range slices.Compact(forms) {
+	for _, s := range slices.Compact([]string{s, html.UnescapeString(s), escapes.ReplaceAllStringFunc(s, unescaped)}) {
 		for ; len(s) >= run; s = s[1:] {
 			if parts[s[:run]] {
 				return true
@@ -125,6 +121,14 @@ func leaks(parts map[string]bool, s string) bool {
 		}
 	}
 	return false
+}
+
+// escapes matches those of URLs, in a text with any other percent signs.
+var escapes = regexp.MustCompile(`%[2-7][0-9A-Fa-f]`)
+
+func unescaped(escape string) string {
+	s, _ := url.PathUnescape(escape)
+	return s
 }
 
 // attributes matches the URLs of a page.

@@ -155,7 +155,9 @@ func zooAnswers() []beast {
 		{page, "a part of it", "in the page", greets(func(_ http.ResponseWriter, token string) string { return "session " + token[2:18] + "…" }), nil},
 		{page, "escaped", "in the page", func(s *site) {
 			issues(plused)(s)
-			greets(func(_ http.ResponseWriter, token string) string { return "session " + url.QueryEscape(token[:24]) })(s)
+			greets(func(_ http.ResponseWriter, token string) string {
+				return "100% of the session " + url.QueryEscape(token[:24])
+			})(s)
 		}, nil},
 		{page, "in references", "in the page", func(s *site) {
 			issues(plused)(s)
