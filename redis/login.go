@@ -148,7 +148,7 @@ func words(list []any) ([]string, error) {
 // chance.
 func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []string, err error) {
 	var own map[string]string
-	err = st.each(ctx, "login", 1+len(a.ids), func(i int) goredis.Cmder {
+	err = each(ctx, st, "login", 1+len(a.ids), func(i int) goredis.Cmder {
 		if i == 0 {
 			return goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+e.id)
 		}

@@ -305,8 +305,7 @@ func TestLoginWhileSlotMoves(t *testing.T) {
 	revokes(t, st, "ada", 1)
 	isAlive(t, st, made, false, "after the revocation")
 	for _, server := range []*redistest.Server{from, to} {
-		c := goredis.NewClient(&goredis.Options{Addr: server.Addr})
-		defer c.Close()
+		c := closing(t, goredis.NewClient(&goredis.Options{Addr: server.Addr}))
 		for _, key := range c.Keys(ctx, "*").Val() {
 			pipe := c.Pipeline()
 			pipe.Do(ctx, "ASKING")

@@ -23,10 +23,10 @@ func indexOf(st *redis.Store, user string) string {
 	return st.Prefix + "user:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// slotIndexes are the names of a user's indexes for slots.
-func slotIndexes(t *testing.T, a *arena, st *redis.Store, user string) (all []string) {
+// slotIndexes are the names of ada's indexes for slots.
+func slotIndexes(t *testing.T, a *arena, st *redis.Store) (all []string) {
 	t.Helper()
-	hash := indexOf(st, user)[len(st.Prefix+"user:"):]
+	hash := indexOf(st, "ada")[len(st.Prefix+"user:"):]
 	for _, server := range a.servers {
 		for _, key := range server.MustDo(t, "KEYS", st.Prefix+"user:{*}:"+hash).([]any) {
 			all = append(all, key.(string))
@@ -82,7 +82,7 @@ func TestLostIndex(t *testing.T) {
 				return a.client.Del(t.Context(), indexOf(st, "ada")).Err()
 			},
 			"the indexes of slots": func(st *redis.Store) (err error) {
-				for _, key := range slotIndexes(t, a, st, "ada") {
+				for _, key := range slotIndexes(t, a, st) {
 					err = errors.Join(err, a.client.Del(t.Context(), key).Err())
 				}
 				return err
@@ -98,7 +98,7 @@ func TestLostIndex(t *testing.T) {
 					mine = append(mine, loggedIn(t, st, session.Login{User: "ada"}))
 				}
 				other, nobody := loggedIn(t, st, session.Login{User: "bob"}), generate(t, st)
-				if len(slotIndexes(t, a, st, "ada")) == 0 {
+				if len(slotIndexes(t, a, st)) == 0 {
 					t.Fatal("no index of a slot: the test is wrong")
 				}
 				if err := lose(st); err != nil {
@@ -195,7 +195,7 @@ func TestIndexesExpire(t *testing.T) {
 		latest := described(t, s).AbsoluteDeadline
 		check := func(what string) {
 			t.Helper()
-			keys := append(slotIndexes(t, a, st, "ada"), indexOf(st, "ada"))
+			keys := append(slotIndexes(t, a, st), indexOf(st, "ada"))
 			for i, key := range keys {
 				ends := a.client.PExpireTime(ctx, key).Val()
 				deadline := latest
@@ -282,7 +282,7 @@ func TestSlotIndexIsSwept(t *testing.T) {
 	everywhere(t, func(t *testing.T, a *arena) {
 		ctx, st := t.Context(), a.store(time.Hour)
 		s := loggedIn(t, st, session.Login{User: "ada", AbsoluteTimeout: time.Hour})
-		index := slotIndexes(t, a, st, "ada")[0]
+		index := slotIndexes(t, a, st)[0]
 		score := a.client.ZScore(ctx, index, s.ID()).Val()
 		if want := float64(described(t, s).AbsoluteDeadline.UnixMilli()); score != want {
 			t.Errorf("got score %s, want the deadline %s", strconv.FormatFloat(score, 'f', 0, 64), strconv.FormatFloat(want, 'f', 0, 64))
