@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +157,49 @@ func TestCrashBeforeBinding(t *testing.T) {
 		revokes(t, st, "ada", 2) // it does not count: it was nobody's
 		for _, s := range []session.Session{mine, third, crashed} {
 			isAlive(t, st, s, false, "after the revocation")
+		}
+	})
+}
+
+// A login that fails after its note leaves the session no less listed than it was.
+func TestNoteNeverShortens(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		const long = 100 * 24 * time.Hour
+		index := indexOf(st, "ada")
+		noted := func(s session.Session) time.Duration {
+			entry := a.client.HGet(ctx, index, s.ID()).Val()
+			if len(entry) != 26 {
+				t.Fatalf("got an entry of %d bytes, want 26", len(entry))
+			}
+			ms, err := strconv.ParseInt(entry[13:], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return time.Duration(ms) * time.Millisecond
+		}
+		s := loggedIn(t, st, session.Login{User: "ada", AbsoluteTimeout: long})
+		for name, l := range map[string]session.Login{
+			"a short one": {User: "ada", AbsoluteTimeout: time.Minute}, "a default one": {User: "ada"}, "another proof": {User: "ada", Reauthentication: true},
+		} {
+			if _, err := st.Login(ctx, s.ID()+"."+strings.Repeat("A", 26), l); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%s: got %v, want ErrNotFound", name, err)
+			}
+			if got := noted(s); got != long {
+				t.Errorf("%s: the session is noted for %v, want %v", name, got, long)
+			}
+		}
+		again, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", Reauthentication: true})
+		if err != nil || noted(again) != long {
+			t.Errorf("reauthentication: the session is noted for %v, %v, want %v", noted(again), err, long)
+		}
+		if err := a.client.Del(ctx, index).Err(); err != nil {
+			t.Fatal(err)
+		}
+		again, err = st.Login(ctx, session.Token(again), session.Login{User: "ada", Reauthentication: true})
+		if err != nil || noted(again) < long {
+			t.Errorf("reauthentication, the index lost: the session is noted for %v, %v, want %v at least", noted(again), err, long)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
 
@@ -114,6 +115,43 @@ func TestBegan(t *testing.T) {
 		}
 		isAlive(t, st, mine, true, "what was excepted")
 	})
+}
+
+// A note that is on its way for long knows too little of how long ago the check of
+// the password began: the answer to it is looked at once more.
+func TestBeganOnASlowWay(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: patience}
+	warm(t, direct)
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, "redis://"+proxy.Addr+patient), OpTimeout: patience}
+	s := generate(t, st)
+	proxy.SetDelay(150 * time.Millisecond)
+	began := time.Now()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began})
+		failed <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // it is under way
+	if _, err := truth.RemoveUserSessions(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 140*time.Millisecond {
+		t.Logf("the machine is slow: revoked after %v", took)
+	}
+	if err := <-failed; !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("Login: got %v, want ErrRevoked", err)
+	}
+	lists(t, truth, "ada")
+	if s, err := truth.Get(t.Context(), s.ID()); err == nil && described(t, s).User != "" {
+		t.Error("the session is somebody's")
+	}
+	// And whose check begins later may be as slow.
+	if _, err := st.Login(t.Context(), session.Token(generate(t, truth)), session.Login{User: "ada"}); err != nil {
+		t.Errorf("a login that begins now: %v", err)
+	}
 }
 
 // TestUserLimit lets 50 logins meet a limit of three.

@@ -248,6 +248,9 @@ func TestOwnTimeouts(t *testing.T) {
 	if info.IdleDeadline != info.AbsoluteDeadline {
 		t.Errorf("got %+v, want that both deadlines are one", info)
 	}
+	if ends := client.PExpireTime(t.Context(), "session:"+s.ID()).Val(); ends.Milliseconds() != info.AbsoluteDeadline.UnixMilli() {
+		t.Errorf("refreshed, the key ends %v before the session", time.Duration(info.AbsoluteDeadline.UnixMilli()-ends.Milliseconds())*time.Millisecond)
+	}
 	clock.ends("absolute", info.AbsoluteDeadline, info.AbsoluteDeadline, func() error {
 		_, err := st.Open(t.Context(), session.Token(s))
 		return err
