@@ -114,6 +114,13 @@ func TestBegan(t *testing.T) {
 			t.Errorf("reauthentication that began before: got %v, want ErrRevoked", err)
 		}
 		isAlive(t, st, mine, true, "what was excepted")
+		refused := generate(t, st)
+		if _, err := st.Login(ctx, session.Token(refused), session.Login{User: "ada", Began: before.Add(-time.Second)}); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("got %v, want ErrRevoked", err)
+		}
+		if a.client.HExists(ctx, indexOf(st, "ada"), refused.ID()).Val() {
+			t.Error("a login that was refused is noted")
+		}
 	})
 }
 

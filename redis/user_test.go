@@ -103,6 +103,45 @@ func TestLogin(t *testing.T) {
 	})
 }
 
+// A login accepts the tokens that Open does.
+func TestLoginWithAnOldToken(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		for name, c := range map[string]struct {
+			grace time.Duration
+			seen  bool
+			want  error
+		}{
+			"nobody has shown its successor": {0, false, nil},
+			"within its grace":               {time.Hour, true, nil},
+			"after its grace":                {0, true, session.ErrNotFound},
+		} {
+			old := generate(t, st)
+			newest, err := st.Rotate(ctx, session.Token(old), c.grace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.seen {
+				open(t, st, session.Token(newest))
+			}
+			for _, l := range []session.Login{{User: name, MaxSessions: 1, EndOldest: true}, {User: name}} {
+				s, err := st.Login(ctx, session.Token(old), l)
+				if !errors.Is(err, c.want) {
+					t.Errorf("an old token, %s: got %v, want %v", name, err, c.want)
+				}
+				if err == nil {
+					open(t, st, session.Token(s))
+					break
+				}
+			}
+			if _, err := st.Open(ctx, session.Token(newest)); (err == nil) != (c.want != nil) {
+				t.Errorf("%s: the newest token from before: got %v", name, err)
+			}
+		}
+	})
+}
+
 // Reauthentication keeps what the login gave the session, but for the level where
 // it says one.
 func TestReauthentication(t *testing.T) {
