@@ -261,6 +261,63 @@ func TestLostReplies(t *testing.T) {
 	}
 }
 
+// What fails in a pipeline is sent once more alone, also by a client that repeats
+// nothing.
+func TestPipelinesAreMended(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: time.Minute}
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, unhurried(proxy.Addr)+"&max_retries=-1"), OpTimeout: time.Minute}
+	for _, name := range []string{"hmget", "eval", "zrange"} {
+		for range 5 {
+			loggedIn(t, truth, session.Login{User: "ada"})
+		}
+		var seen atomic.Int32
+		proxy.Match(func(request []byte) bool { return redistest.Named(name)(request) && (name == "zrange" || seen.Add(1) == 3) })
+		proxy.LoseReply(1)
+		if infos, err := st.UserSessions(t.Context(), "ada"); err != nil || len(infos) != 5 {
+			t.Errorf("lost a reply to %s: UserSessions: got %d, %v", name, len(infos), err)
+		}
+		if _, err := st.RemoveUserSessions(t.Context(), "ada"); err != nil {
+			t.Errorf("lost a reply to %s: RemoveUserSessions: %v", name, err)
+		}
+		proxy.LoseReply(0)
+		lists(t, truth, "ada")
+	}
+}
+
+// Who may not set a time to live leaves nothing without.
+func TestNotAllowedToExpire(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: time.Minute}
+	args := []any{"ACL", "SETUSER", "hasty", "on", ">secret", "~*", "+@all", "-pexpireat"}
+	server.MustDo(t, args...)
+	st := &redis.Store{Client: newClient(t, strings.Replace(unhurried(server.Addr), "://", "://hasty:secret@", 1)), OpTimeout: time.Minute}
+	check := func(what string, call func() error) {
+		t.Helper()
+		var refusal goredis.Error
+		if err := call(); !errors.As(err, &refusal) {
+			t.Errorf("%s: got %v, want what Redis answered", what, err)
+		}
+		for _, key := range server.MustDo(t, "KEYS", "*").([]any) {
+			if server.MustDo(t, "PTTL", key) == int64(-1) {
+				t.Errorf("%s: %v never expires", what, key)
+			}
+		}
+	}
+	s := generate(t, truth)
+	login := func() error { return errorOf(st.Login(t.Context(), session.Token(s), session.Login{User: "ada"})) }
+	check("Login", login)
+	check("RemoveUserSessions", func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
+	// The index is there, and ends late enough: what fails is the second step.
+	loggedIn(t, truth, session.Login{User: "ada", AbsoluteTimeout: 400 * 24 * time.Hour})
+	server.MustDo(t, "DEL", strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}:", 1))
+	check("Login, noted already", login)
+	isAlive(t, truth, s, true, "the session")
+}
+
 // moreOfOurs are the commands that only calls about users send.
 var moreOfOurs = redistest.Named("hkeys", "hmget", "hdel", "zrange")
 

@@ -244,9 +244,9 @@ func TestIndexesExpire(t *testing.T) {
 				ends := a.client.PExpireTime(ctx, key).Val()
 				deadline := latest
 				if len(a.servers) > 1 && i < len(keys)-1 {
-					deadline = time.Now() // in a Cluster each has its own
+					continue // in a Cluster each has its own
 				}
-				if ends != -2 && ends < time.Duration(deadline.UnixMilli())*time.Millisecond {
+				if ends < time.Duration(deadline.UnixMilli())*time.Millisecond {
 					t.Errorf("%s: %s ends %v before a session that it lists", what, key, time.Duration(deadline.UnixMilli())*time.Millisecond-ends)
 				}
 			}

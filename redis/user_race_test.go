@@ -161,6 +161,37 @@ func TestBeganOnASlowWay(t *testing.T) {
 	}
 }
 
+// An answer that was on its way for long is no reason to refuse a login that began
+// after the revocation.
+func TestBeganBeforeASlowAnswer(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: patience}
+	warm(t, direct)
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, "redis://"+proxy.Addr+patient), OpTimeout: patience}
+	s := generate(t, st)
+	if _, err := truth.RemoveUserSessions(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // more than an answer takes that is not slow
+	began := time.Now()
+	var slow sync.Once
+	proxy.Match(func([]byte) bool { // sees requests on their way to the server
+		slow.Do(func() {
+			proxy.SetDelay(200 * time.Millisecond)
+			time.AfterFunc(150*time.Millisecond, func() { proxy.SetDelay(0) })
+		})
+		return false
+	})
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began}); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took < 150*time.Millisecond {
+		t.Errorf("it took %v: the answer was not slow", took)
+	}
+}
+
 // TestUserLimit lets 50 logins meet a limit of three.
 func TestUserLimit(t *testing.T) {
 	t.Parallel()

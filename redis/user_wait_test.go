@@ -1,14 +1,17 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/redis"
 )
 
 // Every step of what concerns a user waits, each for the master of its key.
@@ -65,4 +68,27 @@ func TestWaitUsers(t *testing.T) {
 	kills[of]++
 	check("Login in place of others", 2, kills, call)
 	check("RemoveUserSessions", 1, kills, func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
+}
+
+// A refusal has changed nothing, so no replica has to have it.
+func TestWaitRefusedLogin(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "redis://"+redistest.Start(t).Addr+patient) // without a replica
+	st := &redis.Store{Client: client, WaitReplicas: 1, OpTimeout: 4 * time.Second}
+	alone := &redis.Store{Client: client, OpTimeout: patience}
+	s := generate(t, alone)
+	mine := loggedIn(t, alone, session.Login{User: "ada"})
+	began := time.Now().Add(-time.Second)
+	if _, err := alone.RemoveUserSessions(t.Context(), "ada", mine.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began}); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("got %v, want ErrRevoked", err)
+	}
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", MaxSessions: 1}); !errors.Is(err, session.ErrUserLimit) {
+		t.Errorf("got %v, want ErrUserLimit", err)
+	}
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada"}); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a login that no replica has: got %v, want a failure", err)
+	}
 }
