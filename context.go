@@ -33,13 +33,21 @@ func FromContext(ctx context.Context) (Session, error) {
 	if !ok {
 		return nil, noMiddlewareError{}
 	}
-	e.request.mu.Lock()
-	loaded := e.slot
-	e.request.mu.Unlock()
-	if loaded != nil {
-		return loaded.Session, nil
+	if s := e.shown(); s != nil {
+		return s, nil
 	}
 	return e.load(ctx, e.origin, nil)
+}
+
+// shown returns the session that the request has already, or nil, where there is
+// no mist context to look at.
+func (e *entry) shown() Session {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	if e.slot == nil {
+		return nil
+	}
+	return e.slot.Session
 }
 
 type noMiddlewareError struct{}

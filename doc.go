@@ -8,10 +8,11 @@
 //		Propagator: &cookie.Propagator{},
 //	}
 //
-// Its four flows are called from handlers: [Manager.InitSession] at login,
+// Its flows are called from handlers: [Manager.Login] when a password was checked,
 // [Manager.GetSession] anywhere, [Manager.RefreshSession] where activity counts,
-// [Manager.RemoveSession] at logout. [Manager.RotateSession] renews the token at
-// the same privilege.
+// [Manager.RemoveSession] at logout. [Manager.InitSession] begins a session that is
+// nobody's yet, for a cart; [Manager.RotateSession] renews the token at the same
+// privilege.
 //
 //	s, err := manager.GetSession(ctx)
 //	switch {
@@ -31,11 +32,18 @@
 // depends on its old one for is [Update]; what may be read once is [Pop].
 // Values are copies, in every store.
 //
+// # Accounts
+//
+// A session is anonymous until [Manager.Login]; whose it is [Describe] tells.
+// [Manager.UserSessions] lists the sessions of a user, [Manager.RemoveUserSessions]
+// ends them, [Manager.Reauthenticate] notes that somebody proved again who they
+// are. [Manager.RequireLevel] and [Manager.RequireFresh] guard routes by that.
+//
 // # Lifetime of a session
 //
 // A session ends when its idle timeout has passed since the last
 // [Manager.RefreshSession], and when its absolute timeout has passed since it was
-// made, whichever comes first; or with [Manager.RemoveSession]. Reading does not
+// made or logged in, whichever comes first; or with [Manager.RemoveSession]. Reading does not
 // prolong it. What has ended stays ended: a request that was under way gets
 // [ErrNotFound] from its next write.
 //
@@ -53,7 +61,13 @@
 // [Manager.Middleware] is optional. It keeps the pooled contexts of mist clean,
 // reports a login that comes after the response header as [ErrHeaderWritten],
 // and lets code that has only a [context.Context] find the session by
-// [FromContext]. [Manager.RequireSession] guards routes.
+// [FromContext]. [Manager.RequireSession] guards routes, [Manager.RequireCSRF]
+// refuses forged requests.
+//
+// # Events
+//
+// [Manager] OnEvent is told of every login and logout, and of every refusal:
+// [LogEvents] writes that to a logger, package sessionotel counts and traces it.
 //
 // # Security
 //
@@ -62,10 +76,11 @@
 // hash. Identifiers of strangers are never adopted, malformed ones never reach a
 // store, two cookies of one name are refused. No token is ever in an error.
 //
-// The application checks passwords, calls InitSession when somebody logs in and
-// RemoveSession when they log out, protects its forms
-// ([http.CrossOriginProtection]), and keeps caches away from private pages
-// (Cache-Control: no-store).
+// The application checks passwords, calls Login when somebody logs in and
+// RemoveSession when they log out, RemoveUserSessions when the password changes,
+// protects its forms ([Manager.RequireCSRF]), and keeps caches away from private
+// pages (Cache-Control: no-store). docs/security.md in the repository goes through
+// the standards line by line.
 //
 // # Concurrency
 //

@@ -37,9 +37,9 @@ var (
 	// perhaps it was stolen. ErrExpiredIdle and ErrExpiredAbsolute are why, too,
 	// where a store still knows. Stores return them; the Manager tells OnEvent and
 	// gives handlers the plain ErrNotFound.
-	ErrReused          error = reason("an old token")
-	ErrExpiredIdle     error = reason("expired, idle")
-	ErrExpiredAbsolute error = reason("expired, absolute")
+	ErrReused          error = reason("old token")
+	ErrExpiredIdle     error = reason("idle timeout")
+	ErrExpiredAbsolute error = reason("absolute timeout")
 
 	// ErrFull means that a store is at its limit and made no session. Live
 	// sessions are never dropped to make room.
@@ -67,7 +67,7 @@ var (
 	// password began, the user's sessions were revoked, so the password may be
 	// the old one. Ask for it again. It also matches [ErrNotFound], because nobody
 	// is logged in by it.
-	ErrRevoked error = reason("revoked while logging in")
+	ErrRevoked error = revoked{}
 
 	// ErrUserLimit means that a user has as many sessions as Manager.MaxUserSessions
 	// allows. The new login has changed nothing.
@@ -91,12 +91,19 @@ var (
 	ErrHeaderWritten = errors.New("session: response header already written")
 )
 
-// A reason is why there is no session.
+// A reason is why there is no session. Its text does not say it: somebody may
+// show that to a client.
 type reason string
 
-func (r reason) Error() string { return "session: not found: " + string(r) }
+func (reason) Error() string { return ErrNotFound.Error() }
 
 func (reason) Is(target error) bool { return target == ErrNotFound }
+
+type revoked struct{}
+
+func (revoked) Error() string { return "session: sessions of the user were revoked meanwhile" }
+
+func (revoked) Is(target error) bool { return target == ErrNotFound }
 
 type multiple struct{}
 

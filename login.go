@@ -93,9 +93,6 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 
 // complete fills in what the caller left empty.
 func (m *Manager) complete(l *Login, ctx *mist.Context) {
-	if l.Level == Anonymous && !l.Reauthentication {
-		l.Level = Authenticated
-	}
 	if l.Began.IsZero() {
 		l.Began = m.entry(ctx).request.began
 	}
@@ -169,11 +166,10 @@ func (m *Manager) network(req *http.Request) string {
 	if addr.Is6() {
 		bits = 48
 	}
-	p, err := addr.Prefix(bits)
-	if err != nil {
-		return ""
+	if p, err := addr.Prefix(bits); err == nil && p.IsValid() {
+		return p.String()
 	}
-	return p.String()
+	return ""
 }
 
 // printable cuts s to what may be stored and shown.

@@ -110,11 +110,11 @@ var (
 	errHiddenStore = errors.New("session: a Store that is no TokenStore issues tokens; a wrapper of stores needs Unwrap")
 )
 
-// InitSession makes a new session and gives its identifier to the client: log a
-// user in with it. It always makes a new one, also when the request has one
-// already (that is what makes it safe at login: an identifier that somebody
-// planted stays worthless, ASVS 5.0, 7.2.4). An earlier session lives on; whoever
-// had one to log in with ends it by its id, as examples/login does.
+// InitSession makes a new, anonymous session and gives its identifier to the
+// client. [Manager.Login] is what logs a user in; with a store that knows no users
+// this is, and a value says who it is. It always makes a new one, also when the
+// request has one already, so an identifier that somebody planted stays worthless
+// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id.
 //
 // The Set-Cookie is in the response header when it returns, so it comes before
 // anything that writes the response; behind the Middleware it is

@@ -3,18 +3,77 @@ package session
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/dormoron/mist"
 )
 
 // RequireSession returns a middleware that lets a request through when it has a
-// session. Nobody logged in: 401. Could not be found out, because the store is
-// down: 503, and nobody is logged out. [Manager] ErrorHandler answers instead
-// where it is set. It works with and without [Manager.Middleware].
+// session, of a user or anonymous. None: 401. Could not be found out, because the
+// store is down: 503, and nobody is logged out. [Manager] ErrorHandler answers
+// instead where it is set. It works with and without [Manager.Middleware].
 func (m *Manager) RequireSession() mist.Middleware {
+	return m.guard(func(ctx *mist.Context) error {
+		_, err := m.GetSession(ctx)
+		return err
+	})
+}
+
+// RequireLevel returns a middleware that lets a request through when its user has
+// proved who they are at that level or above; RequireLevel([Authenticated]) is
+// "must be logged in". Nobody logged in, or an anonymous session: 401. A lower
+// level: 403, its error is [ErrReauthenticate]. Otherwise as RequireSession.
+func (m *Manager) RequireLevel(level Level) mist.Middleware {
+	return m.guard(func(ctx *mist.Context) error {
+		info, err := m.user(ctx)
+		if err == nil && info.Level < level {
+			err = ErrReauthenticate
+		}
+		return err
+	})
+}
+
+// RequireFresh returns a middleware for what is done seldom and hurts much, such
+// as changing a password: it lets a request through when its user has proved who
+// they are less than d ago, by a login or [Manager.Reauthenticate] (ASVS 5.0,
+// 7.5.1, 7.5.3); nothing else counts. Longer ago: 403, its error is
+// [ErrReauthenticate]. Otherwise as RequireLevel. Age is the difference between
+// the clock of this machine and the store's. It panics when d is not positive.
+func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
+	if d <= 0 {
+		panic("session: RequireFresh: duration is not positive")
+	}
+	return m.guard(func(ctx *mist.Context) error {
+		info, err := m.user(ctx)
+		if err != nil {
+			return err
+		}
+		// From the future, by a clock that is off: not fresh for ever, either.
+		if age := time.Since(info.AuthenticatedAt); age >= d || age <= -d {
+			return ErrReauthenticate
+		}
+		return nil
+	})
+}
+
+// user is the session of the request if somebody is logged in with it.
+func (m *Manager) user(ctx *mist.Context) (Info, error) {
+	s, err := m.GetSession(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	info, err := Describe(s)
+	if err == nil && info.User == "" {
+		err = ErrNotFound
+	}
+	return info, err
+}
+
+// guard returns a middleware that lets a request through when allowed says so.
+func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
-			_, err := m.GetSession(ctx)
+			err := allowed(ctx)
 			switch {
 			case err == nil:
 				next(ctx)
@@ -24,6 +83,8 @@ func (m *Manager) RequireSession() mist.Middleware {
 				m.ErrorHandler(ctx, err)
 			case errors.Is(err, ErrNotFound):
 				ctx.AbortWithStatus(http.StatusUnauthorized)
+			case errors.Is(err, ErrReauthenticate), errors.Is(err, ErrForged):
+				ctx.AbortWithStatus(http.StatusForbidden)
 			default:
 				ctx.AbortWithStatus(http.StatusServiceUnavailable)
 			}

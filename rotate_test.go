@@ -52,7 +52,10 @@ func TestRotateSession(t *testing.T) {
 			if b.cookies[cookieName] == old {
 				t.Error("the token is the old one")
 			}
-			if before != after || after.ID == "" {
+			if !after.RotatedAt.Equal(before.RotatedAt.Add(time.Minute)) {
+				t.Errorf("RotatedAt: got %v, want a minute after %v", after.RotatedAt, before.RotatedAt)
+			}
+			if after.RotatedAt = before.RotatedAt; before != after || after.ID == "" {
 				t.Errorf("got %+v, want %+v", after, before)
 			}
 			b.is(t, m, "alice")

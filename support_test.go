@@ -126,6 +126,9 @@ func (s *spyStore) Rotate(ctx context.Context, token string, grace time.Duration
 	})
 }
 
+// Unwrap leads to what the store knows of users, which is not recorded.
+func (s *spyStore) Unwrap() session.Store { return s.TokenStore }
+
 func (s *spyStore) Refresh(ctx context.Context, id string) error {
 	return effect(ctx, s.recorder, "Refresh", func() error { return s.TokenStore.Refresh(ctx, id) })
 }

@@ -154,11 +154,11 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 	if err != nil {
 		return nil, err
 	}
-	current := m.current(ctx)
-	ctx, err = plainContext(ctx)
-	if err != nil {
+	mctx, _ := ctx.(*mist.Context)
+	if ctx, err = plainContext(ctx); err != nil {
 		return nil, err
 	}
+	current := m.current(ctx, mctx)
 	infos, err := us.UserSessions(ctx, user)
 	if err != nil {
 		return nil, m.failed(ctx, err)
@@ -245,26 +245,17 @@ func plainContext(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-// current returns the id of the session that the request of ctx has loaded.
-func (m *Manager) current(ctx context.Context) string {
-	var e *entry
-	if mctx, ok := ctx.(*mist.Context); ok && mctx != nil && mctx.Request != nil {
-		e = m.entry(mctx)
-		if s := e.cached(mctx); s != nil {
-			return s.ID()
-		}
+// current returns the id of the session that the request of a context has
+// loaded; mctx may be nil.
+func (m *Manager) current(ctx context.Context, mctx *mist.Context) string {
+	var s Session
+	if mctx != nil {
+		s = m.entry(mctx).cached(mctx)
+	} else if e, ok := ctx.Value(contextKey{}).(*entry); ok && e.manager == m {
+		s = e.shown()
+	}
+	if s == nil {
 		return ""
 	}
-	if ctx != nil {
-		e, _ = ctx.Value(contextKey{}).(*entry)
-	}
-	if e == nil || e.manager != m {
-		return ""
-	}
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	if e.slot == nil {
-		return ""
-	}
-	return e.slot.ID()
+	return s.ID()
 }

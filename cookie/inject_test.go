@@ -3,11 +3,13 @@ package cookie_test
 import (
 	"errors"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
@@ -208,6 +210,43 @@ func TestInjectHostile(t *testing.T) {
 		}
 		if got, want := w.Header().Get("Set-Cookie"), strings.Replace(set, id, good, 1); got != want {
 			t.Errorf("got %.80q, want %.80q", got, want)
+		}
+	}
+}
+
+func TestInjectFor(t *testing.T) {
+	for _, c := range []struct {
+		p    *cookie.Propagator
+		keep time.Duration
+		want int // Max-Age
+	}{
+		{&cookie.Propagator{}, 1, 1},
+		{&cookie.Propagator{}, time.Second, 1},
+		{&cookie.Propagator{}, time.Second + 1, 2},
+		{&cookie.Propagator{MaxAge: time.Hour}, time.Minute, 60},
+		{&cookie.Propagator{}, 400 * 24 * time.Hour, 34_560_000},
+		{&cookie.Propagator{}, 401 * 24 * time.Hour, 34_560_000},
+		{&cookie.Propagator{}, math.MaxInt64, 34_560_000},
+	} {
+		rec := httptest.NewRecorder()
+		if err := c.p.InjectFor("value", c.keep, rec); err != nil {
+			t.Errorf("%v: %v", c.keep, err)
+		}
+		set := rec.Result().Cookies()
+		if len(set) != 1 || set[0].MaxAge != c.want || set[0].Value != "value" {
+			t.Errorf("%v: got %v, want one cookie with Max-Age %d", c.keep, set, c.want)
+		}
+	}
+	var none *cookie.Propagator
+	for name, err := range map[string]error{
+		"zero":        (&cookie.Propagator{}).InjectFor("value", 0, httptest.NewRecorder()),
+		"negative":    (&cookie.Propagator{}).InjectFor("value", -1, httptest.NewRecorder()),
+		"nil":         none.InjectFor("value", time.Hour, httptest.NewRecorder()),
+		"no writer":   (&cookie.Propagator{}).InjectFor("value", time.Hour, nil),
+		"empty value": (&cookie.Propagator{}).InjectFor("", time.Hour, httptest.NewRecorder()),
+	} {
+		if err == nil {
+			t.Errorf("%s: got nil, want an error", name)
 		}
 	}
 }

@@ -86,10 +86,12 @@ const (
 var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Lasting    = (*Propagator)(nil)
+	_ session.Keeper     = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("cookie: Propagator is nil")
 	errNoRequest    = errors.New("cookie: request is nil")
 	errNoWriter     = errors.New("cookie: response writer is nil")
+	errKeep         = errors.New("cookie: InjectFor: time is not positive")
 
 	errNoCookie  = fmt.Errorf("%w: %w", session.ErrNotFound, http.ErrNoCookie)
 	errMalformed = fmt.Errorf("%w: malformed cookie", session.ErrNotFound)
@@ -111,7 +113,6 @@ func (p *Propagator) init() error {
 		Path:        p.Path,
 		Domain:      p.Domain,
 		SameSite:    p.SameSite,
-		MaxAge:      int(p.MaxAge / time.Second),
 		Partitioned: p.Partitioned,
 		Secure:      !p.Insecure,
 		HttpOnly:    true,
@@ -177,6 +178,21 @@ func (p *Propagator) Lifetime() time.Duration {
 // (4096 bytes with the name) or has a character that no cookie takes; the header
 // is then as it was.
 func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
+	return p.inject(id, p.Lifetime(), writer)
+}
+
+// InjectFor is Inject; the browser keeps the cookie that long, rounded up to the
+// second, also over its end: 400 days at most, whatever is asked for. MaxAge does
+// not matter then. An error where keep is not positive.
+func (p *Propagator) InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error {
+	if keep <= 0 {
+		return errKeep
+	}
+	return p.inject(id, min(keep, maxAge)+time.Second-1, writer)
+}
+
+// inject sets the cookie with a Max-Age of keep, to the second below; zero: none.
+func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -184,7 +200,7 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 		return errUnfit
 	}
 	c := p.cookie
-	c.Value = id
+	c.Value, c.MaxAge = id, int(keep/time.Second)
 	return p.set(writer, &c)
 }
 

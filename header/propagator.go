@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/token"
@@ -43,6 +44,7 @@ const maxSize = 4096
 
 var (
 	_ session.Propagator = (*Propagator)(nil)
+	_ session.Keeper     = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("header: Propagator is nil")
 	errNoRequest    = errors.New("header: request is nil")
@@ -94,6 +96,11 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 		return errUnfit
 	}
 	return p.set(writer, p.scheme+id)
+}
+
+// InjectFor is Inject: how long a program keeps the identifier is its own matter.
+func (p *Propagator) InjectFor(id string, _ time.Duration, writer http.ResponseWriter) error {
+	return p.Inject(id, writer)
 }
 
 // Remove tells the client to forget the identifier.

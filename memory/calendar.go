@@ -6,17 +6,17 @@ import (
 )
 
 // A calendar knows which records may have expired without looking at all of
-// them: every record is in the slot in which its deadline lay when
-// it was put there. A refresh does not move it; when its slot has ended it is
-// either expired or put into the slot of its new deadline.
+// them: every record is in the slot in which its deadline lay when it was put
+// there, or in one before it. A refresh does not move it, a login does; when its
+// slot has ended it is either expired or put into a new one.
 type calendar struct {
 	slots map[int64][]*record // in no order; empty ones stay until they end
 	order slotHeap            // the slots there are, each once
 }
 
 // A slot is as long as a record may keep its memory after its deadline, if there
-// are calls to sweep it; and no timeout is more than maxSlots long, because a
-// slot stays until it ends.
+// are calls to sweep it; and no timeout of a store is more than maxSlots long,
+// because a slot stays until it ends.
 const (
 	minSlot  = 250 * time.Millisecond
 	maxSlots = 4096
@@ -26,17 +26,23 @@ func slotWidth(idle time.Duration) int64 {
 	return int64(max(minSlot, idle/maxSlots))
 }
 
-func (c *calendar) add(r *record, slotOfDeadline int64) {
+// slotOf is the slot of a record: that of its deadline, but none that is further
+// away than the store's idle timeout, because a login may have a longer one. Such
+// a record is looked at in between, and moved on.
+func (st *Store) slotOf(r *record, now int64) int64 {
+	return min(st.deadline(r), now+max(st.idle, st.slot)) / st.slot
+}
+
+func (c *calendar) add(r *record, slot int64) {
 	if c.slots == nil {
 		c.slots = make(map[int64][]*record)
 	}
-	r.due = slotOfDeadline
-	slot, known := c.slots[r.due]
+	records, known := c.slots[slot]
 	if !known {
-		heap.Push(&c.order, r.due)
+		heap.Push(&c.order, slot)
 	}
-	r.place = int32(len(slot)) //nolint:gosec // a slot of a shard holds no two thousand million
-	c.slots[r.due] = append(slot, r)
+	r.due, r.place = slot, int32(len(records)) //nolint:gosec // a slot of a shard holds no two thousand million
+	c.slots[slot] = append(records, r)
 }
 
 // remove takes out a record; the last of its slot takes its place.

@@ -17,7 +17,9 @@ type object struct {
 	shard  *shard
 	record *record
 	token  string
-	seen   int64
+
+	login         *login // the record's as loaded, and so are these
+	seen, rotated int64
 
 	mu   sync.Mutex // taken before the shard's
 	data string     // the record's as loaded, plus own writes
@@ -51,14 +53,20 @@ func (s *object) Token() string { return s.token }
 func (s *object) Info() session.Info {
 	st := s.shard.store
 	at := func(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
-	loaded := record{created: s.record.created, seen: s.seen}
-	return session.Info{
+	idle, absolute := st.deadlines(&record{created: s.record.created, seen: s.seen, login: s.login})
+	info := session.Info{
 		ID:               s.ID(),
-		CreatedAt:        at(loaded.created),
-		LastSeen:         at(loaded.seen),
-		IdleDeadline:     at(st.deadline(&loaded)),
-		AbsoluteDeadline: at(loaded.created + st.absolute),
+		CreatedAt:        at(s.record.created),
+		LastSeen:         at(s.seen),
+		IdleDeadline:     at(min(idle, absolute)),
+		AbsoluteDeadline: at(absolute),
+		RotatedAt:        at(s.rotated),
 	}
+	if l := s.login; l != nil {
+		info.User, info.Level, info.AuthenticatedAt = l.account.user, l.level, at(l.at)
+		info.Persistent, info.UserAgent, info.Address = l.persistent, l.userAgent, l.address
+	}
+	return info
 }
 
 func (s *object) Get(ctx context.Context, key string) (any, error) {
@@ -189,7 +197,7 @@ func (s *object) stored(ctx context.Context) (block, error) {
 	}
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if err := s.alive(now); err != nil {
+	if err := s.shard.alive(s.record, now); err != nil {
 		return "", err
 	}
 	return s.record.values(), nil
@@ -206,7 +214,7 @@ func (s *object) write(ctx context.Context, c *change) error {
 	defer s.mu.Unlock()
 	s.shard.mu.Lock()
 	defer s.shard.mu.Unlock()
-	if err := s.alive(now); err != nil {
+	if err := s.shard.alive(s.record, now); err != nil {
 		return err
 	}
 	if c.only != nil && !c.only(s.record.values()) {
@@ -224,17 +232,6 @@ func (s *object) write(ctx context.Context, c *change) error {
 		s.data = after
 	} else {
 		s.data = block(s.data[len(id):]).with(c, id)
-	}
-	return nil
-}
-
-// alive is called under the shard's lock.
-func (s *object) alive(now int64) error {
-	if !s.record.dead && now >= s.shard.store.deadline(s.record) {
-		s.shard.store.drop(s.shard, s.record)
-	}
-	if s.record.dead {
-		return session.ErrNotFound
 	}
 	return nil
 }

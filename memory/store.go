@@ -1,9 +1,9 @@
 // Package memory keeps sessions in the memory of one process.
 //
 // Use it where one machine serves all requests, in development and in tests.
-// Sessions end with the process. A session costs about 150 bytes besides its
-// values; a write copies the session's values once, so keep them to a few
-// kilobytes.
+// Sessions end with the process. A session costs about 180 bytes besides its
+// values, one of a user about 300 more; a write copies the session's values once,
+// so keep them to a few kilobytes.
 package memory
 
 import (
@@ -31,8 +31,8 @@ import (
 // clock ends nothing and prolongs nothing, and while the machine is suspended no
 // time passes.
 //
-// It has all capabilities: it is a [session.TokenStore], and its sessions are
-// all that package session describes.
+// It has all capabilities: it is a [session.UserStore], and its sessions are all
+// that package session describes.
 type Store struct {
 	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
 	// minutes, or AbsoluteTimeout where that is shorter.
@@ -56,6 +56,7 @@ type Store struct {
 	seed     maphash.Seed
 	live     atomic.Int64
 	shards   [shardCount]shard
+	users    [shardCount]users
 }
 
 const (
@@ -64,7 +65,7 @@ const (
 )
 
 var (
-	_ session.TokenStore = (*Store)(nil)
+	_ session.UserStore = (*Store)(nil)
 
 	errNoStore   = errors.New("memory: Store is nil")
 	errNoContext = errors.New("memory: context is nil")
@@ -101,8 +102,10 @@ func (st *Store) begin(ctx context.Context) (now int64, err error) {
 	if err := st.Check(); err != nil {
 		return 0, err
 	}
-	return int64(time.Since(st.start)), ended(ctx)
+	return st.now(), ended(ctx)
 }
+
+func (st *Store) now() int64 { return int64(time.Since(st.start)) }
 
 func ended(ctx context.Context) error {
 	if ctx == nil {
@@ -147,11 +150,14 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 		return session.ErrFull
 	}
 	sh.table.add(hash, r, st.hash)
-	sh.calendar.add(r, st.deadline(r)/st.slot)
+	sh.calendar.add(r, st.slotOf(r, now))
 	return nil
 }
 
-// Open loads the session of a token, see [session.TokenStore].
+// Open loads the session of a token, see [session.TokenStore]. It tells why a
+// token that was good once is so no more: [session.ErrReused] of the last seven
+// that rotations have replaced, since the last login; [session.ErrExpiredIdle] and
+// [session.ErrExpiredAbsolute] until the memory of the session was given back.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
 	return st.open(ctx, carried, func(_ *record, newest string, _ int64) string { return newest })
 }
@@ -165,12 +171,16 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		return nil, errGrace
 	}
 	_, presented, _ := token.Parse(carried)
-	return st.open(ctx, carried, func(r *record, newest string, now int64) string {
+	s, err := st.open(ctx, carried, func(r *record, newest string, now int64) string {
 		if newest != presented {
 			return newest // somebody else was first
 		}
-		return r.rotate(newest, min(int64(grace), st.absolute), now)
+		return r.rotate(newest, int64(min(grace, lifetime.Max)), now)
 	})
+	if errors.Is(err, session.ErrNotFound) {
+		err = session.ErrNotFound // why is for Open to tell
+	}
+	return s, err
 }
 
 // open authenticates a token and lets with, under the lock, say which secret
@@ -188,12 +198,21 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	defer st.tidy(sh, now)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := st.find(sh, hash, id, now)
+	r := sh.table.find(hash, id)
 	if r == nil {
 		return nil, session.ErrNotFound
 	}
 	newest, ok := r.match(secret, now)
-	if !ok {
+	expired := st.expired(r, now)
+	if expired != nil {
+		st.drop(sh, r)
+	}
+	switch {
+	case ok && expired != nil:
+		return nil, expired
+	case expired == nil && !ok && r.reused(secret):
+		return nil, session.ErrReused
+	case !ok:
 		return nil, session.ErrNotFound
 	}
 	if next := with(r, newest, now); next != secret {
@@ -204,14 +223,17 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 
 // load returns a record as a request sees it; the caller has its lock.
 func (sh *shard) load(r *record, carried string) *object {
-	return &object{shard: sh, record: r, token: carried, seen: r.seen, data: r.data}
+	return &object{
+		shard: sh, record: r, token: carried, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
+	}
 }
 
 // Get loads a session by its id, see [session.Store].
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	var s *object
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) {
+	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
 		s = sh.load(r, "")
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -221,12 +243,26 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 
 // Refresh prolongs a session, see [session.Store].
 func (st *Store) Refresh(ctx context.Context, id string) error {
-	return st.on(ctx, id, func(_ *shard, r *record, now int64) { r.seen = max(r.seen, now) })
+	return st.on(ctx, id, func(_ *shard, r *record, now int64) error {
+		if r.login != nil {
+			us := r.login.account.users
+			us.mu.Lock()
+			defer us.mu.Unlock()
+			if r.evicted {
+				return session.ErrNotFound
+			}
+		}
+		r.seen = max(r.seen, now)
+		return nil
+	})
 }
 
 // Remove ends a session, see [session.Store].
 func (st *Store) Remove(ctx context.Context, id string) error {
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) { st.drop(sh, r) })
+	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
+		st.drop(sh, r)
+		return nil
+	})
 	if errors.Is(err, session.ErrNotFound) {
 		return nil
 	}
@@ -234,7 +270,7 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 }
 
 // on calls f, under the lock, with the live record of an id.
-func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record, now int64)) error {
+func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record, now int64) error) error {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return err
@@ -250,8 +286,7 @@ func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record,
 	if r == nil {
 		return session.ErrNotFound
 	}
-	f(sh, r, now)
-	return nil
+	return f(sh, r, now)
 }
 
 func (st *Store) hash(id string) uint64 {
@@ -263,19 +298,50 @@ func (st *Store) shard(id string) (sh *shard, hash uint64) {
 	return &st.shards[all%shardCount], all >> shardBits
 }
 
+// deadlines are when a record ends unless it is refreshed, and when it does
+// whatever happens.
+func (st *Store) deadlines(r *record) (idle, absolute int64) {
+	if l := r.login; l != nil {
+		return r.seen + l.idle, l.at + l.absolute
+	}
+	return r.seen + st.idle, r.created + st.absolute
+}
+
 // deadline is when a record ends, and not a moment later.
 func (st *Store) deadline(r *record) int64 {
-	return min(r.seen+st.idle, r.created+st.absolute)
+	idle, absolute := st.deadlines(r)
+	return min(idle, absolute)
+}
+
+// expired tells which deadline of a record has passed, the earlier one; nil: none.
+func (st *Store) expired(r *record, now int64) error {
+	switch idle, absolute := st.deadlines(r); {
+	case now < min(idle, absolute):
+		return nil
+	case idle < absolute:
+		return session.ErrExpiredIdle
+	}
+	return session.ErrExpiredAbsolute
 }
 
 // find returns the live record of an id; it removes one that has expired.
 func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 	r := sh.table.find(hash, id)
-	if r != nil && now >= st.deadline(r) {
-		st.drop(sh, r)
+	if r == nil || sh.alive(r, now) != nil {
 		return nil
 	}
 	return r
+}
+
+// alive removes a record that has expired. It is called under the shard's lock.
+func (sh *shard) alive(r *record, now int64) error {
+	if !r.dead && now >= sh.store.deadline(r) {
+		sh.store.drop(sh, r)
+	}
+	if r.dead {
+		return session.ErrNotFound
+	}
+	return nil
 }
 
 // drop ends a record for good.
@@ -283,5 +349,8 @@ func (st *Store) drop(sh *shard, r *record) {
 	sh.table.remove(st.hash(r.id()), r)
 	sh.calendar.remove(r)
 	st.live.Add(-1)
+	if r.login != nil {
+		r.login.account.leave(r)
+	}
 	r.dead, r.old = true, nil
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // A shard is a part of the store with a lock of its own.
@@ -37,7 +36,7 @@ func (st *Store) Sweep() int {
 	if st.Check() != nil {
 		return 0
 	}
-	now := int64(time.Since(st.start))
+	now := st.now()
 	removed := 0
 	for i := range st.shards {
 		sh := &st.shards[i]
@@ -63,8 +62,9 @@ func (st *Store) tidy(sh *shard, now int64) {
 	}
 }
 
-// sweepOnce removes what has expired in slots that have ended, looking at no
-// more than budget records. done: there was no more to look at.
+// sweepOnce removes what has expired in slots that have ended, and revocations
+// that are old, looking at no more than budget of them. done: there was no more
+// to look at.
 func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -80,8 +80,9 @@ func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done
 			continue
 		}
 		sh.calendar.remove(r)
-		sh.calendar.add(r, st.deadline(r)/st.slot)
+		sh.calendar.add(r, st.slotOf(r, now))
 	}
+	st.users[sh.index].forget(now, budget)
 	if *budget > 0 {
 		sh.idleUntil.Store((now/st.slot + 1) * st.slot)
 	}
@@ -98,14 +99,13 @@ func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
 		if *budget--; *budget < 0 {
 			break
 		}
-		deadline := st.deadline(r)
-		switch {
-		case now >= deadline:
+		switch slot := st.slotOf(r, now); {
+		case now >= st.deadline(r):
 			st.drop(sh, r)
 			removed++
-		case deadline/st.slot != r.due: // refreshed: the next call need not look again
+		case slot != r.due: // refreshed: the next call need not look again
 			sh.calendar.remove(r)
-			sh.calendar.add(r, deadline/st.slot)
+			sh.calendar.add(r, slot)
 		}
 	}
 	return removed

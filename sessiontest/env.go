@@ -21,6 +21,7 @@ type env struct {
 	Harness
 	store      session.Store
 	tokens     session.TokenStore   // nil unless the store is one
+	users      session.UserStore    // nil unless the store is one
 	fresh      func() session.Store // one more store
 	goroutines int                  // before the store was made
 }

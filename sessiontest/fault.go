@@ -26,8 +26,8 @@ const (
 
 // A Call is one call of a [FaultStore] or of a session that it returned.
 type Call struct {
-	// Op is the method: Generate, Get, Open, Refresh, Remove, Rotate of the
-	// store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
+	// Op is the method: Generate, Get, Open, Refresh, Remove, Rotate, Login,
+	// UserSessions, RemoveUserSessions of the store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
 	// Session.Clear, Session.Pop, Session.Update of a session.
 	Op string
 	// N counts all calls, from 1.
@@ -134,10 +134,15 @@ func (f *FaultStore) Remove(ctx context.Context, id string) error {
 // same plan. A wrapper that had their methods itself would claim them for
 // stores that have none.
 func (f *FaultStore) Unwrap() session.Store {
-	if ts, ok := tokenStore(f.Store); ok {
-		return &faultTokens{FaultStore: f, tokens: ts}
+	ts, ok := capability[session.TokenStore](f.Store)
+	if !ok {
+		return f.Store
 	}
-	return f.Store
+	tokens := &faultTokens{FaultStore: f, tokens: ts}
+	if us, ok := capability[session.UserStore](f.Store); ok {
+		return &faultUsers{faultTokens: tokens, users: us}
+	}
+	return tokens
 }
 
 type faultTokens struct {
@@ -154,6 +159,34 @@ func (f *faultTokens) Rotate(ctx context.Context, token string, grace time.Durat
 }
 
 func (f *faultTokens) Unwrap() session.Store { return f.Store }
+
+type faultUsers struct {
+	*faultTokens
+	users session.UserStore
+}
+
+func (f *faultUsers) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	return f.session(ctx, "Login", func() (session.Session, error) { return f.users.Login(ctx, token, l) })
+}
+
+func (f *faultUsers) UserSessions(ctx context.Context, user string) (infos []session.Info, err error) {
+	err = f.do(ctx, "UserSessions", func() error {
+		infos, err = f.users.UserSessions(ctx, user)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return infos, nil
+}
+
+func (f *faultUsers) RemoveUserSessions(ctx context.Context, user string, except ...string) (n int, err error) {
+	err = f.do(ctx, "RemoveUserSessions", func() error {
+		n, err = f.users.RemoveUserSessions(ctx, user, except...)
+		return err
+	})
+	return n, err
+}
 
 // A faultSession fails where it asks the store. What it only shows (its token,
 // its values, its times) is found behind Unwrap.

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"context"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,8 +53,9 @@ const (
 	BatchSetter                        // SetAll
 	Ranger                             // All
 	Describer                          // Describe
+	UserStore                          // a TokenStore whose sessions are Describers, too
 
-	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore
 )
 
 // A rule is one promise. It is data, so that the suite's own tests can hold it
@@ -78,12 +80,12 @@ func chapters() []chapter {
 		{
 			"yours only",
 			"A request gets the session its own token names, or none.",
-			yoursOnly(),
+			append(yoursOnly(), usersYours()...),
 		},
 		{
 			"dead stays dead",
-			"After Remove returned and after expiry: no write, refresh, rotate, late response or retry brings it back.",
-			deadStaysDead(),
+			"After Remove returned, after expiry and after the user was revoked: no write, refresh, rotate, late response or retry brings it back.",
+			append(deadStaysDead(), usersDead()...),
 		},
 		{
 			"nothing acknowledged is lost",
@@ -92,13 +94,13 @@ func chapters() []chapter {
 		},
 		{
 			"never early, never late",
-			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later.",
-			neverEarlyNeverLate(),
+			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later, but by a login.",
+			append(neverEarlyNeverLate(), usersTimes()...),
 		},
 		{
 			"same on every store",
 			"Same values (type and content), same errors, same edge cases. A session object shows the session as it was loaded plus its own writes; Update and Pop act on what is stored now.",
-			append(sameValues(), sameBehaviour()...),
+			slices.Concat(sameValues(), sameBehaviour(), usersSame()),
 		},
 		{
 			"no identifier is adopted",
@@ -179,23 +181,25 @@ func (h Harness) check(t *testing.T, r rule) error {
 	if e.store == nil {
 		t.Fatal("sessiontest: Harness.New returned nil")
 	}
-	e.tokens, _ = tokenStore(e.store)
+	e.tokens, _ = capability[session.TokenStore](e.store)
+	e.users, _ = capability[session.UserStore](e.store)
 	if e.Advance == nil {
 		e.Advance = time.Sleep
 	}
 	return r.check(t.Context(), e)
 }
 
-func tokenStore(s session.Store) (session.TokenStore, bool) {
+// capability finds what a store can do, as package session does.
+func capability[C session.Store](s session.Store) (c C, ok bool) {
 	for s != nil {
-		if ts, ok := s.(session.TokenStore); ok {
-			return ts, true
+		if c, ok = s.(C); ok {
+			return c, true
 		}
-		w, ok := s.(interface{ Unwrap() session.Store })
-		if !ok {
+		w, wraps := s.(interface{ Unwrap() session.Store })
+		if !wraps {
 			break
 		}
 		s = w.Unwrap()
 	}
-	return nil, false
+	return c, false
 }

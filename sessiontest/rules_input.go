@@ -158,6 +158,20 @@ func (e *env) calls(s session.Session) map[string]func(ctx context.Context) erro
 			return err
 		}
 	}
+	if e.users != nil {
+		calls["Login"] = func(ctx context.Context) error {
+			_, err := e.users.Login(ctx, session.Token(s), ada())
+			return err
+		}
+		calls["UserSessions"] = func(ctx context.Context) error {
+			_, err := e.users.UserSessions(ctx, "ada")
+			return err
+		}
+		calls["RemoveUserSessions"] = func(ctx context.Context) error {
+			_, err := e.users.RemoveUserSessions(ctx, "ada")
+			return err
+		}
+	}
 	for name, write := range e.writes() {
 		calls["Session."+name] = func(ctx context.Context) error { return write(ctx, s) }
 	}
@@ -278,7 +292,8 @@ func noGoroutine(ctx context.Context, e *env) error {
 	const stores, strangers = 16, 4 // strangers: of the program, that come and go meanwhile
 	for range stores {
 		one := &env{Harness: e.Harness, store: e.fresh()}
-		one.tokens, _ = tokenStore(one.store)
+		one.tokens, _ = capability[session.TokenStore](one.store)
+		one.users, _ = capability[session.UserStore](one.store)
 		s, err := one.with(ctx, "kept", 1)
 		if err != nil {
 			return err

@@ -33,6 +33,12 @@ func undeclared() []rule {
 			}
 			return nil
 		}},
+		{"UserStore", UserStore, func(_ context.Context, e *env) error {
+			if e.users != nil {
+				return errors.New("the store knows users but does not declare it")
+			}
+			return nil
+		}},
 		{"Delete", Deleter, unsupported(func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "kept") })},
 		{"Clear", Deleter, unsupported(session.Clear)},
 		{"Pop", Popper, unsupported(func(ctx context.Context, s session.Session) error {

@@ -24,6 +24,9 @@ type beast struct {
 	get      func(ctx context.Context, id string) (session.Session, error)
 	open     func(ctx context.Context, token string) (session.Session, error)
 	rotate   func(ctx context.Context, token string, grace time.Duration) (session.Session, error)
+	login    func(ctx context.Context, token string, l session.Login) (session.Session, error)
+	list     func(ctx context.Context, user string) ([]session.Info, error)
+	revoke   func(ctx context.Context, user string, except ...string) (int, error)
 
 	// tame breaks a session; it is called for each that is handed out.
 	tame func(s *cub)
@@ -91,6 +94,27 @@ func (b *beast) Rotate(ctx context.Context, token string, grace time.Duration) (
 		return b.hand(b.rotate(ctx, token, grace))
 	}
 	return b.hand(b.Store.Rotate(ctx, token, grace))
+}
+
+func (b *beast) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	if b.login != nil {
+		return b.hand(b.login(ctx, token, l))
+	}
+	return b.hand(b.Store.Login(ctx, token, l))
+}
+
+func (b *beast) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
+	if b.list != nil {
+		return b.list(ctx, user)
+	}
+	return b.Store.UserSessions(ctx, user)
+}
+
+func (b *beast) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+	if b.revoke != nil {
+		return b.revoke(ctx, user, except...)
+	}
+	return b.Store.RemoveUserSessions(ctx, user, except...)
 }
 
 func (b *beast) Refresh(ctx context.Context, id string) error {

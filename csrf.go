@@ -1,0 +1,149 @@
+package session
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/dormoron/mist"
+)
+
+// Where [Manager.RequireCSRF] looks for a token.
+const (
+	CSRFHeader = "X-CSRF-Token" // the header of a script's request
+	CSRFField  = "csrf_token"   // the field of a form
+)
+
+const (
+	csrfKey  = "mist-contrib/session.csrf" // the value that holds a session's secret
+	csrfSize = sha256.Size
+)
+
+// CSRFToken returns a token for the forms and scripts of a page, which no other
+// site knows; [Manager.RequireCSRF] asks for it. Each call gives another one, so
+// that compression tells nobody what it is (BREACH); all of them are good as long
+// as the session lives and nobody logs in with it anew. Rotation keeps them.
+//
+// The first call for a session writes to it: a value of our own, which [All]
+// lists and [Clear] takes out. [errors.ErrUnsupported]: s is no [Updater]. Other
+// errors are the store's.
+func CSRFToken(ctx context.Context, s Session) (string, error) {
+	secret, err := csrfSecret(ctx, s)
+	if secret == nil && err == nil {
+		err = Update(ctx, s, csrfKey, func(old any) (any, error) {
+			if secret, _ = old.([]byte); len(secret) != csrfSize { // else another request was first
+				secret = make([]byte, csrfSize)
+				_, _ = rand.Read(secret) // documented never to fail
+			}
+			return secret, nil
+		})
+	}
+	if err != nil {
+		return "", err
+	}
+	var masked [2 * csrfSize]byte
+	_, _ = rand.Read(masked[:csrfSize])
+	subtle.XORBytes(masked[csrfSize:], masked[:csrfSize], csrfSum(secret, s))
+	return base64.RawURLEncoding.EncodeToString(masked[:]), nil
+}
+
+// CheckCSRFToken returns nil where token is one that [CSRFToken] gave for this
+// session, and [ErrForged] where it is not. Other errors are the store's.
+func CheckCSRFToken(ctx context.Context, s Session, token string) error {
+	secret, err := csrfSecret(ctx, s)
+	if err != nil {
+		return err
+	}
+	var masked [2 * csrfSize]byte
+	if len(token) != base64.RawURLEncoding.EncodedLen(len(masked)) || secret == nil {
+		return ErrForged
+	}
+	if _, err := base64.RawURLEncoding.Strict().Decode(masked[:], []byte(token)); err != nil {
+		return ErrForged
+	}
+	subtle.XORBytes(masked[csrfSize:], masked[:csrfSize], masked[csrfSize:])
+	if subtle.ConstantTimeCompare(masked[csrfSize:], csrfSum(secret, s)) != 1 {
+		return ErrForged
+	}
+	return nil
+}
+
+// csrfSecret returns what the tokens of a session are made of; nil: there is none
+// yet.
+func csrfSecret(ctx context.Context, s Session) ([]byte, error) {
+	v, err := s.Get(ctx, csrfKey)
+	if secret, ok := v.([]byte); ok && len(secret) == csrfSize {
+		return secret, nil
+	}
+	return nil, err
+}
+
+// csrfSum is what all tokens of a session hide, until the next login.
+func csrfSum(secret []byte, s Session) []byte {
+	mac := hmac.New(sha256.New, secret)
+	if info, err := Describe(s); err == nil && info.User != "" {
+		_, _ = mac.Write(strconv.AppendInt(nil, info.AuthenticatedAt.UnixNano(), 10))
+	}
+	return mac.Sum(nil)
+}
+
+// RequireCSRF returns a middleware against forged requests (ASVS 5.0, 3.5.1). A
+// request that may change something (not GET, HEAD, OPTIONS) must pass
+// cross, and if it has a session bring a token of [CSRFToken], in the header
+// [CSRFHeader] or the form field [CSRFField]. Without a session there is nothing
+// to abuse but the login form, which cross protects.
+//
+// cross is what knows other sites, with their exceptions; nil: a new
+// [http.CrossOriginProtection], which trusts none. A request that fails: 403, its
+// error is [ErrForged], or the ErrorHandler. The store down: 503.
+//
+// Put it behind a limit for bodies ([http.MaxBytesHandler]): it reads forms to
+// find the field. It is for browsers; clients with a token in a header of their
+// own (package header) cannot be abused so, and need none of it.
+func (m *Manager) RequireCSRF(cross *http.CrossOriginProtection) mist.Middleware {
+	if cross == nil {
+		cross = http.NewCrossOriginProtection()
+	}
+	return m.guard(func(ctx *mist.Context) error {
+		if err := m.usable(ctx, false); err != nil {
+			return err
+		}
+		switch ctx.Request.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions:
+			return nil
+		}
+		s, err := m.GetSession(ctx)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		reqctx, about := ctx.Request.Context(), Event{Kind: EventForged}
+		if s != nil {
+			about = m.about(EventForged, s)
+		}
+		if err = cross.Check(ctx.Request); err != nil {
+			err = fmt.Errorf("%w: %w", ErrForged, err)
+		} else if s != nil {
+			err = CheckCSRFToken(reqctx, s, csrfSent(ctx.Request))
+		}
+		if errors.Is(err, ErrForged) {
+			about.Cause = err
+			m.emit(reqctx, about)
+		}
+		return err
+	})
+}
+
+// csrfSent returns the token that a request brings.
+func csrfSent(req *http.Request) string {
+	if token := req.Header.Get(CSRFHeader); token != "" {
+		return token
+	}
+	return req.PostFormValue(CSRFField)
+}

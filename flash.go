@@ -1,0 +1,25 @@
+package session
+
+import "context"
+
+// flash holds messages until somebody reads them.
+//
+//nolint:gochecknoglobals // a constant in effect
+var flash = NewKey[[]string]("mist-contrib/session.flash")
+
+// AddFlash leaves a message for the next page that calls [Flashes], which may be
+// of another request: "saved", after a redirect. Errors as for [Update].
+func AddFlash(ctx context.Context, s Session, message string) error {
+	return flash.Update(ctx, s, func(old []string) ([]string, error) { return append(old, message), nil })
+}
+
+// Flashes takes out the messages that AddFlash left in s, the oldest first. Each
+// is given to exactly one of all requests that ask; where this session shows none
+// the store is not asked. Errors as for [Pop].
+func Flashes(ctx context.Context, s Session) ([]string, error) {
+	if shown, ok, err := flash.Get(ctx, s); err != nil || !ok {
+		return shown, err
+	}
+	messages, _, err := flash.Pop(ctx, s)
+	return messages, err
+}

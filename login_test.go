@@ -1,0 +1,422 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sessiontest"
+)
+
+// enter logs a browser in as a user, and returns what is known of the session.
+func (b *browser) enter(t *testing.T, m *session.Manager, l session.Login) session.Info {
+	t.Helper()
+	var info session.Info
+	b.visit(t, func(ctx *mist.Context) { info = describe(t)(m.LoginWith(ctx, l)) })
+	return info
+}
+
+// describe returns what is known of a session that must be there.
+func describe(t *testing.T) func(s session.Session, err error) session.Info {
+	t.Helper()
+	return func(s session.Session, err error) session.Info {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := session.Describe(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+}
+
+// info returns what is known of the browser's session.
+func (b *browser) info(t *testing.T, m *session.Manager) session.Info {
+	t.Helper()
+	var info session.Info
+	b.visit(t, func(ctx *mist.Context) { info = describe(t)(m.GetSession(ctx)) })
+	return info
+}
+
+// stranger fails the test unless nobody is logged in.
+func (b *browser) stranger(t *testing.T, m *session.Manager) {
+	t.Helper()
+	b.visit(t, func(ctx *mist.Context) {
+		if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("GetSession: got %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// begin gives a browser an anonymous session with a value.
+func (b *browser) begin(t *testing.T, m *session.Manager) session.Info {
+	t.Helper()
+	var info session.Info
+	b.visit(t, func(ctx *mist.Context) {
+		s, err := m.InitSession(ctx)
+		info = describe(t)(s, err)
+		if err := s.Set(ctx.Request.Context(), "cart", "apples"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return info
+}
+
+// cart returns what begin left.
+func (b *browser) cart(t *testing.T, m *session.Manager) (v any) {
+	t.Helper()
+	b.visit(t, func(ctx *mist.Context) {
+		s, err := m.GetSession(ctx)
+		if err == nil {
+			v, err = s.Get(ctx.Request.Context(), "cart")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	return v
+}
+
+func TestLoginOfNobody(t *testing.T) {
+	m, rec := spied()
+	b := &browser{}
+	var s session.Session
+	header := b.visit(t, func(ctx *mist.Context) {
+		ctx.Request.Header.Set("User-Agent", "browser")
+		ctx.Request.RemoteAddr = "192.0.2.77:4711"
+		var err error
+		if s, err = m.Login(ctx, "ada"); err != nil {
+			t.Fatalf("Login: %v", err)
+		}
+		if again, err := m.GetSession(ctx); err != nil || again != s {
+			t.Errorf("GetSession: got another session, %v", err)
+		}
+	})
+	if got, want := rec.take(), "extract Generate inject"; got != want {
+		t.Errorf("got calls %q, want %q", got, want)
+	}
+	if got, want := strings.Join(setCookies(header), "\n"), setLine; got != want {
+		t.Errorf("got Set-Cookie %q, want %q", got, want)
+	}
+	info := b.info(t, m)
+	if info.User != "ada" || info.Level != session.Authenticated || info.AuthenticatedAt.IsZero() || info.ID != s.ID() {
+		t.Errorf("got %+v, want ada's, authenticated", info)
+	}
+	if info.UserAgent != "browser" || info.Address != "192.0.2.0/24" {
+		t.Errorf("got %q of %q, want browser of 192.0.2.0/24", info.UserAgent, info.Address)
+	}
+}
+
+func TestLoginAddress(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.0.2.77:1":          "192.0.2.0/24",
+		"[2001:db8:1:2::3]:1":   "2001:db8:1::/48",
+		"[fe80::1%eth0]:1":      "fe80::/48",
+		"[::ffff:192.0.2.77]:1": "192.0.2.0/24",
+		"":                      "",
+		"@":                     "",
+		"host:1":                "",
+	} {
+		m, _ := spied()
+		b := &browser{}
+		b.visit(t, func(ctx *mist.Context) {
+			ctx.Request.RemoteAddr = remote
+			ctx.Request.Header.Set("X-Forwarded-For", "203.0.113.9")
+			if got := describe(t)(m.Login(ctx, "ada")).Address; got != want {
+				t.Errorf("%s: got %q, want %q", remote, got, want)
+			}
+		})
+	}
+	m, _ := spied()
+	m.ClientIP = func(*http.Request) netip.Addr { return netip.MustParseAddr("203.0.113.9") }
+	if got := (&browser{}).enter(t, m, session.Login{User: "ada"}).Address; got != "203.0.113.0/24" {
+		t.Errorf("by ClientIP: got %q, want 203.0.113.0/24", got)
+	}
+}
+
+func TestLoginUserAgent(t *testing.T) {
+	for _, c := range []struct{ sent, want string }{
+		{"browser\x01\x7f of\xff a kind", "browser of a kind"},
+		{strings.Repeat("x", 10_000), strings.Repeat("x", 256)},
+		{strings.Repeat("é", 200), strings.Repeat("é", 128)},
+		{"x" + strings.Repeat("é", 200), "x" + strings.Repeat("é", 127)},
+	} {
+		m, _ := spied()
+		b := &browser{}
+		b.visit(t, func(ctx *mist.Context) {
+			ctx.Request.Header.Set("User-Agent", c.sent)
+			if got := describe(t)(m.Login(ctx, "ada")).UserAgent; got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// T-F2, T-F3: also with a grace of a day, and while 100 requests are under way.
+func TestLoginKillsTheOldToken(t *testing.T) {
+	m, _ := spied()
+	m.RotateGrace = 24 * time.Hour
+	for _, again := range []func(*mist.Context) error{
+		func(ctx *mist.Context) error { _, err := m.Login(ctx, "ada"); return err },
+		func(ctx *mist.Context) error { _, err := m.Reauthenticate(ctx, 0); return err },
+	} {
+		b := &browser{}
+		before := b.begin(t, m)
+		b.rotate(t, m) // the token before that has its grace
+		planted := b.tab()
+		b.enter(t, m, session.Login{User: "ada"})
+		stolen := b.tab()
+		var all sync.WaitGroup
+		for range 100 {
+			thief := stolen.tab()
+			all.Go(func() {
+				thief.answer(t.Context(), func(ctx *mist.Context) { // before or after
+					if s, err := m.GetSession(ctx); err != nil && !errors.Is(err, session.ErrNotFound) || err == nil && s.ID() != before.ID {
+						t.Errorf("GetSession: %v", err)
+					}
+				})
+			})
+		}
+		header := b.visit(t, func(ctx *mist.Context) {
+			if err := again(ctx); err != nil {
+				t.Fatal(err)
+			}
+			// Dead when it returns, not only when the response is out.
+			planted.tab().stranger(t, m)
+			stolen.tab().stranger(t, m)
+		})
+		all.Wait()
+		if len(setCookies(header)) != 1 {
+			t.Errorf("got %d Set-Cookie, want 1", len(setCookies(header)))
+		}
+		if header := stolen.tab().visit(t, func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }); len(setCookies(header)) != 0 {
+			t.Error("who lost got a cookie, or lost theirs")
+		}
+		if got := b.info(t, m); got.ID != before.ID || got.User != "ada" || b.cart(t, m) != "apples" {
+			t.Errorf("got %+v, want the session of before, ada's, with its values", got)
+		}
+	}
+}
+
+func TestLoginOverAnotherUser(t *testing.T) {
+	m, rec := spied()
+	b := &browser{}
+	b.begin(t, m)
+	old := b.enter(t, m, session.Login{User: "ada"})
+	hers := b.tab()
+	rec.take()
+	info := b.enter(t, m, session.Login{User: "bob"})
+	if got, want := rec.take(), "extract Open Generate Remove inject"; got != want {
+		t.Errorf("got calls %q, want %q", got, want)
+	}
+	if info.ID == old.ID || info.User != "bob" || b.cart(t, m) != nil {
+		t.Errorf("got %+v, want a new session of bob's without values", info)
+	}
+	hers.stranger(t, m)
+	if _, err := m.Store.Get(t.Context(), old.ID); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("the old session: got %v, want ErrNotFound", err)
+	}
+	if list, err := m.UserSessions(t.Context(), "ada"); err != nil || len(list) != 0 {
+		t.Errorf("UserSessions of ada: got %d, %v, want none", len(list), err)
+	}
+}
+
+func TestLoginInOneRequest(t *testing.T) {
+	login := func(user string) func(*session.Manager, *mist.Context) error {
+		return func(m *session.Manager, ctx *mist.Context) error { _, err := m.Login(ctx, user); return err }
+	}
+	initial := func(m *session.Manager, ctx *mist.Context) error { _, err := m.InitSession(ctx); return err }
+	rotate := (*session.Manager).RotateSession
+	for name, c := range map[string]struct {
+		steps []func(*session.Manager, *mist.Context) error
+		user  string
+	}{
+		"Init Login":              {[]func(*session.Manager, *mist.Context) error{initial, login("ada")}, "ada"},
+		"Login Init":              {[]func(*session.Manager, *mist.Context) error{login("ada"), initial}, ""},
+		"Login Login":             {[]func(*session.Manager, *mist.Context) error{login("ada"), login("ada")}, "ada"},
+		"Login Login of another":  {[]func(*session.Manager, *mist.Context) error{login("ada"), login("bob")}, "bob"},
+		"Rotate Login":            {[]func(*session.Manager, *mist.Context) error{rotate, login("ada")}, "ada"},
+		"Login Rotate":            {[]func(*session.Manager, *mist.Context) error{login("ada"), rotate}, "ada"},
+		"Login Rotate Rotate":     {[]func(*session.Manager, *mist.Context) error{login("ada"), rotate, rotate}, "ada"},
+		"Login Refresh":           {[]func(*session.Manager, *mist.Context) error{login("ada"), (*session.Manager).RefreshSession}, "ada"},
+		"Remove Login":            {[]func(*session.Manager, *mist.Context) error{(*session.Manager).RemoveSession, login("ada")}, "ada"},
+		"Remove Login over Login": {[]func(*session.Manager, *mist.Context) error{login("bob"), (*session.Manager).RemoveSession, login("ada")}, "ada"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := spied()
+			b := &browser{}
+			b.begin(t, m)
+			header := b.visit(t, func(ctx *mist.Context) {
+				for _, step := range c.steps {
+					if err := step(m, ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if got := setCookies(header); len(got) != 1 {
+				t.Errorf("got %d Set-Cookie, want 1", len(got))
+			}
+			if got := b.info(t, m).User; got != c.user {
+				t.Errorf("got user %q, want %q", got, c.user)
+			}
+		})
+	}
+}
+
+func TestLoginRefused(t *testing.T) {
+	plain, _ := spiedPlain()
+	tokens, _ := spiedWith(noUsers{&memory.Store{}}, &cookie.Propagator{})
+	users, rec := spied()
+	for name, c := range map[string]struct {
+		m    *session.Manager
+		l    session.Login
+		want error
+	}{
+		"plain store":             {plain, session.Login{User: "ada"}, errors.ErrUnsupported},
+		"store without users":     {tokens, session.Login{User: "ada"}, errors.ErrUnsupported},
+		"no user":                 {users, session.Login{}, session.ErrInvalidUser},
+		"a user of 257 bytes":     {users, session.Login{User: strings.Repeat("x", 257)}, session.ErrInvalidUser},
+		"negative timeout":        {users, session.Login{User: "ada", IdleTimeout: -1}, nil},
+		"a user agent over limit": {users, session.Login{User: "ada", UserAgent: strings.Repeat("x", 257)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &browser{}
+			b.visit(t, func(ctx *mist.Context) {
+				if _, err := c.m.InitSession(ctx); err != nil {
+					t.Fatal(err)
+				}
+			})
+			rec.take()
+			header := b.visit(t, func(ctx *mist.Context) {
+				_, err := c.m.LoginWith(ctx, c.l)
+				if got := rec.take(); got != "" {
+					t.Errorf("got calls %q, want none", got)
+				}
+				if err == nil || c.want != nil && !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+			})
+			if len(setCookies(header)) != 0 {
+				t.Error("a cookie was set")
+			}
+			b.visit(t, func(ctx *mist.Context) {
+				if _, err := c.m.GetSession(ctx); err != nil {
+					t.Errorf("GetSession: %v, want the session of before", err)
+				}
+			})
+		})
+	}
+}
+
+// noUsers is a store of somebody who knows tokens but no users.
+type noUsers struct{ session.TokenStore }
+
+func TestLoginAfterTheHeader(t *testing.T) {
+	m, rec := spied()
+	b := &browser{}
+	info := b.begin(t, m)
+	rec.take()
+	b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+		ctx.ResponseWriter.WriteHeader(http.StatusOK)
+		if _, err := m.Login(ctx, "ada"); !errors.Is(err, session.ErrHeaderWritten) {
+			t.Errorf("got %v, want ErrHeaderWritten", err)
+		}
+	}))
+	if got := rec.take(); got != "" {
+		t.Errorf("got calls %q, want none", got)
+	}
+	if got := b.info(t, m); got != info {
+		t.Errorf("got %+v, want the session as it was", got)
+	}
+}
+
+// Every store call of a login fails in every way: who was there before is there
+// still, or nobody is; never somebody else, and no cookie tells of a failure.
+func TestLoginFaults(t *testing.T) {
+	for _, before := range []string{"nobody", "anonymous", "ada", "bob"} {
+		for n := 1; n < 8; n++ {
+			for _, kind := range []sessiontest.Fault{sessiontest.FailBefore, sessiontest.FailAfter, sessiontest.Hang} {
+				loginFault(t, before, n, kind)
+			}
+		}
+	}
+}
+
+func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
+	t.Helper()
+	store := &sessiontest.FaultStore{Store: &memory.Store{}}
+	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
+	b := &browser{}
+	switch before {
+	case "nobody":
+	case "anonymous":
+		b.begin(t, m)
+	default:
+		b.enter(t, m, session.Login{User: before})
+	}
+	store.Reset(func(c sessiontest.Call) sessiontest.Fault {
+		if c.N == n {
+			return kind
+		}
+		return sessiontest.None
+	})
+	old := b.tab()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	resp := b.answer(ctx, func(mctx *mist.Context) {
+		if kind == sessiontest.Hang {
+			time.AfterFunc(10*time.Millisecond, cancel)
+		}
+		_, err := m.Login(mctx, "ada")
+		if failed := len(store.Calls()) >= n; failed != (err != nil) || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s, call %d, fault %d: got %v", before, n, kind, err)
+		}
+	})
+	if len(store.Calls()) < n {
+		return // there is no such call
+	}
+	if len(setCookies(resp.Header)) != 0 {
+		t.Errorf("%s, call %d, fault %d: a cookie was set or cleared", before, n, kind)
+	}
+	store.Reset(nil)
+	old.visit(t, func(ctx *mist.Context) {
+		s, err := m.GetSession(ctx)
+		if err != nil {
+			if !errors.Is(err, session.ErrNotFound) || kind != sessiontest.FailAfter && before != "nobody" {
+				t.Errorf("%s, call %d, fault %d: who was there is gone: %v", before, n, kind, err)
+			}
+			return
+		}
+		if info := describe(t)(s, nil); info.User != before && before != "anonymous" || before == "anonymous" && info.User != "" {
+			t.Errorf("%s, call %d, fault %d: the old cookie is somebody else's", before, n, kind)
+		}
+	})
+}
+
+func TestLoginInjectFails(t *testing.T) {
+	errDown := errors.New("down")
+	m, rec := spied()
+	b := &browser{}
+	b.begin(t, m)
+	rec.fail(fault{op: "inject", err: errDown})
+	b.visit(t, func(ctx *mist.Context) {
+		if _, err := m.Login(ctx, "ada"); !errors.Is(err, errDown) {
+			t.Errorf("got %v, want the propagator's", err)
+		}
+	})
+	if list, err := m.UserSessions(t.Context(), "ada"); err != nil || len(list) != 0 {
+		t.Errorf("UserSessions: got %d, %v, want none that nobody can open", len(list), err)
+	}
+}

@@ -1,0 +1,202 @@
+package memory
+
+import (
+	"container/list"
+	"context"
+	"hash/maphash"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mist-contrib/session"
+)
+
+// A users is a part of the index of users, with a lock of its own. Whoever holds
+// it takes no other lock; a shard's is taken before it.
+type users struct {
+	mu       sync.Mutex          // guards what follows, and see record
+	accounts map[string]*account // of which there is something to know
+	most     int                 // the map was so large
+	revoked  list.List           // of accounts, the one whose revocation is the longest ago first
+}
+
+// An account is what is known of a user: sessions, and perhaps a revocation.
+type account struct {
+	users      *users    // never changes, nor does user
+	user       string    //
+	sessions   list.List // of logins, the first one first; those that are not swept yet, too
+	revocation *list.Element
+	at         int64 // of the revocation, if there is one
+}
+
+// UserSessions lists the sessions of a user, see [session.UserStore].
+func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
+	now, err := st.beginFor(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	defer st.tidy(&st.shards[0], now)
+	us := st.usersOf(user)
+	us.mu.Lock()
+	sessions := slices.Collect(us.account(user).logins())
+	us.mu.Unlock()
+
+	var infos []session.Info
+	err = visit(ctx, sessions, now, func(sh *shard, r *record) {
+		infos = append(infos, sh.load(r, "").Info())
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(infos, func(a, b session.Info) int { return b.LastSeen.Compare(a.LastSeen) })
+	return infos, nil
+}
+
+// RemoveUserSessions ends the sessions of a user, see [session.UserStore].
+func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+	now, err := st.beginFor(ctx, user)
+	if err != nil {
+		return 0, err
+	}
+	defer st.tidy(&st.shards[0], now)
+	us := st.usersOf(user)
+	us.mu.Lock()
+	u := us.account(user)
+	u.revoke(now)
+	sessions := slices.Collect(u.logins())
+	us.mu.Unlock()
+
+	n := 0
+	err = visit(ctx, sessions, now, func(sh *shard, r *record) {
+		if !slices.Contains(except, r.id()) {
+			st.drop(sh, r)
+			n++
+		}
+	})
+	return n, err
+}
+
+// beginFor is begin for calls about a user.
+func (st *Store) beginFor(ctx context.Context, user string) (now int64, err error) {
+	if now, err = st.begin(ctx); err != nil {
+		return 0, err
+	}
+	return now, (&session.Login{User: user}).Check()
+}
+
+// visit calls f, under the lock, with each of the sessions that is alive.
+func visit(ctx context.Context, sessions []*login, now int64, f func(sh *shard, r *record)) error {
+	for _, l := range sessions {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		l.locked(func() {
+			if l.shard.alive(l.record, now) == nil {
+				f(l.shard, l.record)
+			}
+		})
+	}
+	return nil
+}
+
+func (st *Store) usersOf(user string) *users {
+	return &st.users[maphash.String(st.seed, user)%shardCount]
+}
+
+// account returns the account of a user: a new one, which is not in the index
+// yet, where there is nothing to know.
+func (us *users) account(user string) *account {
+	if u := us.accounts[user]; u != nil {
+		return u
+	}
+	return &account{users: us, user: strings.Clone(user)}
+}
+
+// keep puts an account into the index.
+func (us *users) keep(u *account) {
+	if us.accounts == nil {
+		us.accounts = make(map[string]*account)
+	}
+	us.accounts[u.user] = u
+	us.most = max(us.most, len(us.accounts))
+}
+
+// release takes an account out of the index if there is nothing more to know.
+func (us *users) release(u *account) {
+	if u.sessions.Len() > 0 || u.revocation != nil {
+		return
+	}
+	delete(us.accounts, u.user)
+	// A map keeps the memory of its best days. To make it anew costs one call for
+	// three that have deleted something.
+	if us.most > 4*len(us.accounts)+64 {
+		us.accounts = maps.Collect(maps.All(us.accounts))
+		us.most = len(us.accounts)
+	}
+}
+
+// forget takes out revocations that refuse nobody any more: who began before them
+// began too long ago. It costs a unit of budget for each.
+func (us *users) forget(now int64, budget *int) {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	for first := us.revoked.Front(); first != nil && *budget > 0; first = us.revoked.Front() {
+		u := first.Value.(*account) //nolint:forcetypeassert // only revoke puts them there
+		if u.at > now-int64(session.BeganLimit) {
+			return
+		}
+		us.revoked.Remove(first)
+		u.revocation = nil
+		us.release(u)
+		*budget--
+	}
+}
+
+// revoke notes that what began before now is void.
+func (u *account) revoke(now int64) {
+	if u.revocation == nil {
+		u.revocation, u.at = u.users.revoked.PushBack(u), now
+	} else {
+		u.users.revoked.MoveToBack(u.revocation)
+		u.at = max(u.at, now)
+	}
+	u.users.keep(u)
+}
+
+// refuses reports whether a login whose check began then comes too late.
+func (u *account) refuses(began, now int64) bool {
+	return began < now-int64(session.BeganLimit) || u.revocation != nil && began < u.at
+}
+
+// logins yields the logins of the account's sessions, the first one first.
+func (u *account) logins() iter.Seq[*login] {
+	return func(yield func(*login) bool) {
+		for e := u.sessions.Front(); e != nil; e = e.Next() {
+			if !yield(e.Value.(*login)) { //nolint:forcetypeassert // only enter puts them there
+				return
+			}
+		}
+	}
+}
+
+// enter makes the login of a session the account's last.
+func (u *account) enter(r *record) {
+	if r.entry == nil {
+		r.entry = u.sessions.PushBack(r.login)
+	} else {
+		r.entry.Value = r.login
+		u.sessions.MoveToBack(r.entry)
+	}
+	u.users.keep(u)
+}
+
+// leave takes a session out. The caller holds the lock of its shard.
+func (u *account) leave(r *record) {
+	u.users.mu.Lock()
+	defer u.users.mu.Unlock()
+	u.sessions.Remove(r.entry)
+	r.entry = nil
+	u.users.release(u)
+}

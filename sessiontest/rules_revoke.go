@@ -1,0 +1,415 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+func usersDead() []rule {
+	return []rule{
+		{"RemoveUserSessions ends all sessions of a user, and no other", users, revokesAll},
+		{"nothing brings a session back after RemoveUserSessions", users, revokedStaysDead},
+		{"a login whose check began before a revocation is refused", users, lateLogin},
+		{"RemoveUserSessions wins against logins that are under way", users, revokeWins},
+		{"a limit refuses the login that is one too many", users, limitRefuses},
+		{"EndOldest ends the session that logged in first", users, limitEndsOldest},
+		{"many logins at once leave as many sessions as the limit says", users, limitHolds},
+		{"sessions that have ended do not count for a limit", users, endedDoNotCount},
+	}
+}
+
+func usersTimes() []rule {
+	return []rule{
+		{"a login begins both timeouts anew", users, loginBeginsAnew},
+		{"a session keeps the timeouts of its login", users, ownTimeouts},
+	}
+}
+
+// members makes n sessions of a user, one after the other.
+func (e *env) members(ctx context.Context, n int, l session.Login) ([]session.Session, error) {
+	all := make([]session.Session, n)
+	for i := range all {
+		var err error
+		if all[i], err = e.member(ctx, l); err != nil {
+			return nil, err
+		}
+		e.Advance(2 * time.Millisecond) // so that there is a first
+	}
+	return all, nil
+}
+
+func revokesAll(ctx context.Context, e *env) error {
+	mine, err := e.members(ctx, 4, ada())
+	if err != nil {
+		return err
+	}
+	other, err := e.member(ctx, session.Login{User: "bob"})
+	if err != nil {
+		return err
+	}
+	anonymous, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	if err := removed(ctx, e, mine[3]); err != nil {
+		return err
+	}
+	n, err := e.users.RemoveUserSessions(ctx, "ada", mine[1].ID(), "unknown", other.ID())
+	if err != nil || n != 2 {
+		return fmt.Errorf("RemoveUserSessions: got %d, %w, want 2", n, err)
+	}
+	if err := errors.Join(e.gone(ctx, mine[0]), e.gone(ctx, mine[2]), e.alive(ctx, mine[1]), e.alive(ctx, other), e.alive(ctx, anonymous)); err != nil {
+		return err
+	}
+	if n, err = e.users.RemoveUserSessions(ctx, "ada"); err != nil || n != 1 {
+		return fmt.Errorf("RemoveUserSessions without exceptions: got %d, %w, want 1", n, err)
+	}
+	if n, err = e.users.RemoveUserSessions(ctx, "ada"); err != nil || n != 0 {
+		return fmt.Errorf("RemoveUserSessions again: got %d, %w, want 0", n, err)
+	}
+	return errors.Join(e.gone(ctx, mine[1]), e.alive(ctx, other), e.alive(ctx, anonymous))
+}
+
+func revokedStaysDead(ctx context.Context, e *env) error {
+	for name, write := range e.writes() {
+		s, err := e.member(ctx, ada())
+		if err != nil {
+			return err
+		}
+		loaded, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
+			return err
+		}
+		for _, s := range []session.Session{s, loaded} {
+			if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+			}
+		}
+		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Login: got %v, want ErrNotFound", err)
+		}
+		if err := e.gone(ctx, s); err != nil {
+			return fmt.Errorf("after %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func lateLogin(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	e.Advance(10 * time.Millisecond)
+	if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
+		return err
+	}
+	e.Advance(10 * time.Millisecond)
+	late := session.Login{User: "ada", Began: began}
+	if _, err := e.users.Login(ctx, session.Token(s), late); !errors.Is(err, session.ErrRevoked) || !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login: got %v, want ErrRevoked, which is ErrNotFound, too", err)
+	}
+	old := session.Login{User: "bob", Began: time.Now().Add(-2 * session.BeganLimit)}
+	if _, err := e.users.Login(ctx, session.Token(s), old); !errors.Is(err, session.ErrRevoked) {
+		return fmt.Errorf("Login whose check began over BeganLimit ago: got %v, want ErrRevoked", err)
+	}
+	if err := errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1)); err != nil {
+		return fmt.Errorf("after a login that was refused: %w", err)
+	}
+	if list, err := e.users.UserSessions(ctx, "ada"); err != nil || len(list) != 0 {
+		return fmt.Errorf("UserSessions: got %d, %w, want none", len(list), err)
+	}
+	other, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := e.login(ctx, other, session.Login{User: "bob", Began: began}); err != nil {
+		return fmt.Errorf("another user: %w", err)
+	}
+	if _, err := e.login(ctx, s, session.Login{User: "ada", Began: time.Now()}); err != nil {
+		return fmt.Errorf("a check that began after the revocation: %w", err)
+	}
+	return nil
+}
+
+func revokeWins(ctx context.Context, e *env) error {
+	for range 3 {
+		made := make([]session.Session, many)
+		for i := range made {
+			var err error
+			if made[i], err = e.generate(ctx); err != nil {
+				return err
+			}
+		}
+		began := time.Now()
+		e.Advance(time.Millisecond)
+		in := make([]session.Session, many)
+		err := together(func(i int) (err error) {
+			if i == 0 {
+				_, err = e.users.RemoveUserSessions(ctx, "ada")
+				return err
+			}
+			in[i], err = e.users.Login(ctx, session.Token(made[i]), session.Login{User: "ada", Began: began})
+			if errors.Is(err, session.ErrNotFound) { // revoked first, or while it was under way
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range in {
+			if s != nil {
+				if err := e.gone(ctx, s); err != nil {
+					return fmt.Errorf("a login that began before the revocation: %w", err)
+				}
+			}
+		}
+		if list, err := e.users.UserSessions(ctx, "ada"); err != nil || len(list) != 0 {
+			return fmt.Errorf("UserSessions: got %d, %w, want none", len(list), err)
+		}
+	}
+	return nil
+}
+
+func limitRefuses(ctx context.Context, e *env) error {
+	l := session.Login{User: "ada", MaxSessions: 2}
+	mine, err := e.members(ctx, 2, l)
+	if err != nil {
+		return err
+	}
+	third, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	if _, err := e.users.Login(ctx, session.Token(third), l); !errors.Is(err, session.ErrUserLimit) || errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login: got %v, want ErrUserLimit", err)
+	}
+	if err := errors.Join(e.alive(ctx, third), e.belongs(ctx, third, ""), e.holds(ctx, third, "kept", 1), e.alive(ctx, mine[0]), e.alive(ctx, mine[1])); err != nil {
+		return err
+	}
+	if _, err := e.login(ctx, mine[1], l); err != nil { // itself does not count
+		return fmt.Errorf("with a session that is the user's already: %w", err)
+	}
+	_, err = e.login(ctx, third, session.Login{User: "bob", MaxSessions: 2})
+	return err
+}
+
+func limitEndsOldest(ctx context.Context, e *env) error {
+	var ended []string
+	l := session.Login{User: "ada", MaxSessions: 2, EndOldest: true, Ended: func(id string) { ended = append(ended, id) }}
+	mine, err := e.members(ctx, 4, l)
+	if err != nil {
+		return err
+	}
+	if len(ended) != 2 || ended[0] != mine[0].ID() || ended[1] != mine[1].ID() {
+		return fmt.Errorf("login: told Ended of %d sessions, want the first, then the second", len(ended))
+	}
+	return errors.Join(e.gone(ctx, mine[0]), e.gone(ctx, mine[1]), e.alive(ctx, mine[2]), e.alive(ctx, mine[3]))
+}
+
+func limitHolds(ctx context.Context, e *env) error {
+	const limit = 3
+	for _, oldest := range []bool{false, true} {
+		user := fmt.Sprint("ends oldest: ", oldest)
+		var refused atomic.Int32
+		err := together(func(int) error {
+			_, err := e.member(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
+			if !oldest && errors.Is(err, session.ErrUserLimit) {
+				refused.Add(1)
+				return nil
+			}
+			if oldest && errors.Is(err, session.ErrNotFound) { // ended by a later one before it was done
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		list, err := e.users.UserSessions(ctx, user)
+		if err != nil || len(list) != limit {
+			return fmt.Errorf("EndOldest %t: %d sessions are alive, %w, want %d", oldest, len(list), err, limit)
+		}
+		if !oldest && refused.Load() != many-limit {
+			return fmt.Errorf("%d were refused, want %d", refused.Load(), many-limit)
+		}
+	}
+	return nil
+}
+
+func endedDoNotCount(ctx context.Context, e *env) error {
+	for _, l := range []session.Login{
+		{User: "ada", MaxSessions: 1}, {User: "bob", MaxSessions: 1, EndOldest: true, Ended: func(string) { panic("a session that had ended was ended") }},
+	} {
+		for _, end := range []ending{removed, expired} {
+			s, err := e.member(ctx, l)
+			if err != nil {
+				return err
+			}
+			if err := end(ctx, e, s); err != nil {
+				return err
+			}
+		}
+		if _, err := e.member(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listsLiving(ctx context.Context, e *env) error {
+	if list, err := e.users.UserSessions(ctx, "nobody"); err != nil || len(list) != 0 {
+		return fmt.Errorf("UserSessions of nobody: got %d, %w, want none", len(list), err)
+	}
+	if n, err := e.users.RemoveUserSessions(ctx, "nobody"); err != nil || n != 0 {
+		return fmt.Errorf("RemoveUserSessions of nobody: got %d, %w, want 0", n, err)
+	}
+	mine, err := e.members(ctx, 4, session.Login{User: "ada", UserAgent: "browser", Address: "192.0.2.0/24"})
+	if err != nil {
+		return err
+	}
+	if _, err := e.member(ctx, session.Login{User: "bob"}); err != nil {
+		return err
+	}
+	if err := errors.Join(removed(ctx, e, mine[3]), e.store.Refresh(ctx, mine[1].ID()), mine[0].Set(ctx, "k", "v")); err != nil {
+		return err
+	}
+	list, err := e.users.UserSessions(ctx, "ada")
+	if err != nil {
+		return err
+	}
+	for range 2 { // what it may have tidied up does not matter
+		if list, err = e.users.UserSessions(ctx, "ada"); err != nil {
+			return err
+		}
+	}
+	want := []session.Session{mine[1], mine[2], mine[0]}
+	if len(list) != len(want) {
+		return fmt.Errorf("UserSessions: got %d sessions, want %d", len(list), len(want))
+	}
+	for i, s := range want {
+		l, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		if info, err := session.Describe(l); err != nil || list[i] != info {
+			return fmt.Errorf("session %d of the list: got %+v, want %+v (%w)", i, list[i], info, err)
+		}
+	}
+	return nil
+}
+
+func describesLogin(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	made, err := session.Describe(s)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle / 10)
+	l := session.Login{User: "ada", Level: 3, Persistent: true, UserAgent: "browser\n of a kind", Address: "192.0.2.0/24"}
+	in, err := e.login(ctx, s, l)
+	if err != nil {
+		return err
+	}
+	loaded, err := e.load(ctx, in)
+	if err != nil {
+		return err
+	}
+	for _, s := range []session.Session{in, loaded} {
+		info, err := session.Describe(s)
+		if err != nil {
+			return err
+		}
+		at := info.AuthenticatedAt
+		if !at.After(made.CreatedAt) {
+			return errors.New("AuthenticatedAt is not the time of the login")
+		}
+		want := session.Info{
+			ID: made.ID, User: l.User, Level: l.Level, CreatedAt: made.CreatedAt, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
+			IdleDeadline: at.Add(e.Idle), AbsoluteDeadline: at.Add(e.Absolute), Persistent: true, UserAgent: l.UserAgent, Address: l.Address,
+		}
+		if late := info.IdleDeadline.Sub(want.IdleDeadline); late >= 0 && late <= e.Slack { // so the absolute one, too
+			want.IdleDeadline, want.AbsoluteDeadline = info.IdleDeadline, want.AbsoluteDeadline.Add(late)
+		}
+		if info != want {
+			return fmt.Errorf("describe: got %+v, want %+v", info, want)
+		}
+	}
+	return nil
+}
+
+func loginBeginsAnew(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle * 6 / 10)
+	in, err := e.login(ctx, s, ada())
+	if err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle))
+	if err := e.alive(ctx, in); err != nil {
+		return fmt.Errorf("just before the idle deadline: %w", err)
+	}
+	e.Advance(e.after(e.Idle) - e.before(e.Idle))
+	return e.gone(ctx, in)
+}
+
+func ownTimeouts(ctx context.Context, e *env) error {
+	short, err := e.member(ctx, session.Login{User: "ada", IdleTimeout: e.Idle / 2})
+	if err != nil {
+		return err
+	}
+	brief, err := e.member(ctx, session.Login{User: "ada", AbsoluteTimeout: e.Idle * 8 / 10})
+	if err != nil {
+		return err
+	}
+	long, err := e.member(ctx, session.Login{User: "ada", IdleTimeout: e.Idle * 2, AbsoluteTimeout: e.Absolute * 2})
+	if err != nil {
+		return err
+	}
+	if short, err = e.rotate(ctx, short, 0); err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle / 2))
+	if err := errors.Join(e.alive(ctx, short), e.store.Refresh(ctx, short.ID()), e.store.Refresh(ctx, brief.ID())); err != nil {
+		return fmt.Errorf("just before its own deadline: %w", err)
+	}
+	e.Advance(e.before(e.Idle / 2))
+	if err := errors.Join(e.alive(ctx, short), e.gone(ctx, brief)); err != nil {
+		return fmt.Errorf("refreshed: %w", err)
+	}
+	e.Advance(e.after(e.Idle/2) - e.before(e.Idle/2))
+	if err := errors.Join(e.gone(ctx, short), e.alive(ctx, long)); err != nil {
+		return err
+	}
+	e.Advance(e.before(e.Idle * 8 / 10))
+	if err := e.alive(ctx, long); err != nil {
+		return fmt.Errorf("past the store's timeout, before its own: %w", err)
+	}
+	info, err := session.Describe(long)
+	if err != nil || info.AbsoluteDeadline.Sub(info.AuthenticatedAt) != e.Absolute*2 {
+		return fmt.Errorf("the absolute deadline is not its own (%w)", err)
+	}
+	return nil
+}

@@ -1,0 +1,370 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// users are what a rule about users needs of a store.
+const users = UserStore | TokenStore | Describer
+
+func usersYours() []rule {
+	return []rule{
+		{"a login makes an anonymous session its user's, with a new token", users, loginBinds},
+		{"a login ends every token from before, with no grace", users, loginEndsTokens},
+		{"a login takes nobody's session away", users, loginRefusesOthers},
+		{"no value makes anybody a user", users, valuesAreNoUsers},
+		{"of many logins with one token one wins", users, loginsCompete},
+		{"names of users that would leave their place stay in it", users, strangeUsers},
+	}
+}
+
+func usersSame() []rule {
+	return []rule{
+		{"a login that cannot be is refused and changes nothing", users, badLogins},
+		{"Reauthentication is of the same user, and keeps the rest", users, reauthenticates},
+		{"Reauthentication of an anonymous session is refused", users, reauthenticatesNobody},
+		{"UserSessions lists what lives, the last seen first", users, listsLiving},
+		{"Describe tells the login", users, describesLogin},
+		{"an old token after its grace is reported as reused", TokenStore, reportsReuse},
+	}
+}
+
+// login logs the client of s in.
+func (e *env) login(ctx context.Context, s session.Session, l session.Login) (session.Session, error) {
+	r, err := e.users.Login(ctx, session.Token(s), l)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("Login: %w", err)
+	case r == nil:
+		return nil, errors.New("Login returned neither a session nor an error")
+	case r.ID() != s.ID():
+		return nil, errors.New("Login: the session has another id")
+	case session.Token(r) == "" || session.Token(r) == session.Token(s):
+		return nil, errors.New("Login: the token is not a new one")
+	}
+	return r, nil
+}
+
+// member makes a session of a user.
+func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.login(ctx, s, l)
+}
+
+func ada() session.Login { return session.Login{User: "ada"} }
+
+// belongs reports an error unless the session of s, loaded anew, is of that user.
+func (e *env) belongs(ctx context.Context, s session.Session, user string) error {
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	for _, s := range []session.Session{s, l} {
+		info, err := session.Describe(s)
+		if err != nil {
+			return err
+		}
+		if info.User != user {
+			return errors.New("the session is of another user")
+		}
+		if at := info.AuthenticatedAt; at.IsZero() != (user == "") || (info.Level == session.Anonymous) != (user == "") {
+			return fmt.Errorf("AuthenticatedAt %v with level %d do not fit the user", at, info.Level)
+		}
+	}
+	return nil
+}
+
+func loginBinds(ctx context.Context, e *env) error {
+	made, err := e.with(ctx, "cart", "apples")
+	if err != nil {
+		return err
+	}
+	if err := e.belongs(ctx, made, ""); err != nil {
+		return err
+	}
+	loaded, err := e.load(ctx, made)
+	if err != nil {
+		return err
+	}
+	s, err := e.login(ctx, made, ada())
+	if err != nil {
+		return err
+	}
+	if err := loaded.Set(ctx, "late", 1); err != nil {
+		return fmt.Errorf("Set of a request that was under way: %w", err)
+	}
+	return errors.Join(e.dead(ctx, made), e.alive(ctx, s), e.belongs(ctx, s, "ada"), shows(ctx, s, "cart", "apples"),
+		e.holds(ctx, s, "cart", "apples"), e.holds(ctx, s, "late", 1))
+}
+
+func loginEndsTokens(ctx context.Context, e *env) error {
+	first, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := e.rotate(ctx, first, e.Idle)
+	if err != nil {
+		return err
+	}
+	third, err := e.rotate(ctx, second, e.Idle)
+	if err != nil {
+		return err
+	}
+	s, err := e.login(ctx, second, ada()) // good still
+	if err != nil {
+		return err
+	}
+	for _, old := range []session.Session{first, second, third} {
+		if err := e.dead(ctx, old); err != nil {
+			return err
+		}
+		if _, err := e.tokens.Rotate(ctx, session.Token(old), e.Idle); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Rotate with a token from before the login: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.users.Login(ctx, session.Token(old), ada()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Login with a token from before the login: got %v, want ErrNotFound", err)
+		}
+	}
+	again, err := e.login(ctx, s, ada())
+	if err != nil {
+		return fmt.Errorf("once more: %w", err)
+	}
+	return errors.Join(e.dead(ctx, s), e.alive(ctx, again))
+}
+
+func loginRefusesOthers(ctx context.Context, e *env) error {
+	s, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "hers", 1); err != nil {
+		return err
+	}
+	if _, err := e.users.Login(ctx, session.Token(s), session.Login{User: "bob"}); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login with another user's session: got %v, want ErrNotFound", err)
+	}
+	if _, err := e.users.Login(ctx, s.ID()+"."+strings.Repeat("B", 26), ada()); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login with an id and no secret of it: got %v, want ErrNotFound", err)
+	}
+	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.holds(ctx, s, "hers", 1))
+}
+
+func valuesAreNoUsers(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"user", "User", "u", ":u", "l", "level", "v", "", "AuthenticatedAt"} {
+		if err := s.Set(ctx, key, "ada"); err != nil {
+			return fmt.Errorf("Set: %w", err)
+		}
+	}
+	if err := e.belongs(ctx, s, ""); err != nil {
+		return err
+	}
+	list, err := e.users.UserSessions(ctx, "ada")
+	if err != nil || len(list) != 0 {
+		return fmt.Errorf("UserSessions: got %d sessions, %w, want none", len(list), err)
+	}
+	return nil
+}
+
+func loginsCompete(ctx context.Context, e *env) error {
+	for range 3 {
+		s, err := e.generate(ctx)
+		if err != nil {
+			return err
+		}
+		won := make([]session.Session, many)
+		err = together(func(i int) error {
+			r, err := e.users.Login(ctx, session.Token(s), session.Login{User: fmt.Sprint("user", i%2)})
+			if err == nil {
+				won[i] = r
+			} else if !errors.Is(err, session.ErrNotFound) {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		winners := 0
+		for i, r := range won {
+			if r == nil {
+				continue
+			}
+			winners++
+			if err := e.belongs(ctx, r, fmt.Sprint("user", i%2)); err != nil {
+				return fmt.Errorf("a login that was acknowledged: %w", err)
+			}
+		}
+		if winners != 1 {
+			return fmt.Errorf("%d logins with one token succeeded, want 1", winners)
+		}
+		if err := e.dead(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func strangeUsers(ctx context.Context, e *env) error {
+	names := []string{"*", "?", "[a-z]", "{tag}", "a b", "a\r\nDEL x", "\x00", "a\x00", "\xff", "é", "a:b", "a.b", "!", "-", "A", "a", strings.Repeat("x", 256), strings.Repeat("x", 255)}
+	made := make([]session.Session, len(names))
+	for i, user := range names {
+		var err error
+		if made[i], err = e.member(ctx, session.Login{User: user}); err != nil {
+			return fmt.Errorf("user %d: %w", i, err)
+		}
+	}
+	for i, user := range names {
+		list, err := e.users.UserSessions(ctx, user)
+		if err != nil {
+			return err
+		}
+		if len(list) != 1 || list[0].ID != made[i].ID() || list[0].User != user {
+			return fmt.Errorf("user %d: got %d sessions, want the one", i, len(list))
+		}
+	}
+	for i, user := range names {
+		n, err := e.users.RemoveUserSessions(ctx, user)
+		if err != nil || n != 1 {
+			return fmt.Errorf("RemoveUserSessions of user %d: got %d, %w, want 1", i, n, err)
+		}
+		if err := e.gone(ctx, made[i]); err != nil {
+			return err
+		}
+		if i+1 < len(made) {
+			if err := e.alive(ctx, made[i+1]); err != nil {
+				return fmt.Errorf("another user: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func badLogins(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		what string
+		want error // nil: one of its own
+		l    session.Login
+	}{
+		{"no user", session.ErrInvalidUser, session.Login{}},
+		{"a user of 257 bytes", session.ErrInvalidUser, session.Login{User: strings.Repeat("x", 257)}},
+		{"a negative idle timeout", nil, session.Login{User: "ada", IdleTimeout: -1}},
+		{"a negative absolute timeout", nil, session.Login{User: "ada", AbsoluteTimeout: -1}},
+		{"an idle timeout under a millisecond", nil, session.Login{User: "ada", IdleTimeout: time.Microsecond}},
+		{"an idle timeout above the absolute one", nil, session.Login{User: "ada", IdleTimeout: 2 * time.Hour, AbsoluteTimeout: time.Hour}},
+		{"an absolute timeout over 400 days", nil, session.Login{User: "ada", AbsoluteTimeout: 401 * 24 * time.Hour}},
+		{"a negative limit", nil, session.Login{User: "ada", MaxSessions: -1}},
+	} {
+		_, err := e.users.Login(ctx, session.Token(s), c.l)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Login with %s: got %v, want an error of its own", c.what, err)
+		}
+	}
+	for _, user := range []string{"", strings.Repeat("x", 257)} {
+		if _, err := e.users.UserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
+			return fmt.Errorf("UserSessions: got %v, want ErrInvalidUser", err)
+		}
+		if _, err := e.users.RemoveUserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
+			return fmt.Errorf("RemoveUserSessions: got %v, want ErrInvalidUser", err)
+		}
+	}
+	for _, carried := range []string{"", "x", s.ID()} {
+		if _, err := e.users.Login(ctx, carried, ada()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Login with a malformed token: got %v, want ErrNotFound", err)
+		}
+	}
+	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1))
+}
+
+func reauthenticates(ctx context.Context, e *env) error {
+	first, err := e.member(ctx, session.Login{
+		User: "ada", Level: 2, IdleTimeout: e.Idle * 2, AbsoluteTimeout: e.Absolute * 2, Persistent: true, UserAgent: "browser", Address: "192.0.2.0/24",
+	})
+	if err != nil {
+		return err
+	}
+	before, err := session.Describe(first)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle / 10)
+	second, err := e.login(ctx, first, session.Login{User: "ada", Reauthentication: true, IdleTimeout: e.Idle, UserAgent: "other"})
+	if err != nil {
+		return err
+	}
+	after, err := session.Describe(second)
+	if err != nil {
+		return err
+	}
+	if !after.AuthenticatedAt.After(before.AuthenticatedAt) || !after.AbsoluteDeadline.After(before.AbsoluteDeadline) {
+		return errors.New("AuthenticatedAt or AbsoluteDeadline has not moved")
+	}
+	moved := after.AuthenticatedAt.Sub(before.AuthenticatedAt)
+	want := before
+	for _, at := range []*time.Time{&want.AuthenticatedAt, &want.LastSeen, &want.RotatedAt, &want.IdleDeadline, &want.AbsoluteDeadline} {
+		*at = at.Add(moved)
+	}
+	if after != want {
+		return fmt.Errorf("describe: got %+v, want %+v", after, want)
+	}
+	third, err := e.login(ctx, second, session.Login{User: "ada", Reauthentication: true, Level: 1})
+	if err != nil {
+		return err
+	}
+	if info, err := session.Describe(third); err != nil || info.Level != 1 {
+		return fmt.Errorf("level: got %d, %w, want the one that was proved", info.Level, err)
+	}
+	return errors.Join(e.dead(ctx, first), e.dead(ctx, second), e.alive(ctx, third))
+}
+
+func reauthenticatesNobody(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := e.users.Login(ctx, session.Token(s), session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("got %v, want ErrNotFound", err)
+	}
+	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""))
+}
+
+func reportsReuse(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		r, err := e.rotate(ctx, s, 0)
+		if err != nil {
+			return err
+		}
+		if err := e.alive(ctx, r); err != nil { // seen, which ends the old one
+			return err
+		}
+		e.Advance(e.after(0))
+		if _, err := e.tokens.Open(ctx, session.Token(s)); !errors.Is(err, session.ErrReused) {
+			return fmt.Errorf("Open with an old token: got %v, want ErrReused", err)
+		}
+		if err := e.alive(ctx, r); err != nil {
+			return err
+		}
+		s = r
+	}
+	return nil
+}

@@ -1,0 +1,280 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/memory"
+)
+
+// logs breaks Login: the store gets what with makes of it.
+func logs(with func(l session.Login) session.Login) breed {
+	return func(_ *testing.T, b *beast) {
+		b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+			return b.Store.Login(ctx, token, with(l))
+		}
+	}
+}
+
+// listsWrongly breaks UserSessions.
+func listsWrongly(with func(ctx context.Context, b *beast, user string, infos []session.Info) []session.Info) breed {
+	return func(_ *testing.T, b *beast) {
+		b.list = func(ctx context.Context, user string) ([]session.Info, error) {
+			infos, err := b.Store.UserSessions(ctx, user)
+			if err != nil {
+				return nil, err
+			}
+			return with(ctx, b, user, infos), nil
+		}
+	}
+}
+
+// forgetsSome misses a session of a user who has several.
+func forgetsSome(_ *testing.T, b *beast) {
+	b.revoke = func(ctx context.Context, user string, except ...string) (int, error) {
+		infos, err := b.Store.UserSessions(ctx, user)
+		if err != nil || len(infos) < 2 {
+			return b.Store.RemoveUserSessions(ctx, user, except...)
+		}
+		return b.Store.RemoveUserSessions(ctx, user, append(except, infos[0].ID)...)
+	}
+}
+
+// takesOver gives a session of another user to who asks for it.
+func takesOver(_ *testing.T, b *beast) {
+	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+		s, err := b.Store.Login(ctx, token, l)
+		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked) {
+			return s, err
+		}
+		old, openErr := b.Store.Open(ctx, token)
+		if openErr != nil {
+			return nil, err
+		}
+		info, err := session.Describe(old)
+		if err != nil {
+			return nil, err
+		}
+		l.Reauthentication, l.User = false, info.User
+		if info.User == "" {
+			l.User = "ada"
+		}
+		return b.Store.Login(ctx, token, l)
+	}
+}
+
+// revokesOnly ends what there is, and lets in who began before.
+func revokesOnly(_ *testing.T, b *beast) {
+	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+		l.Began = time.Time{}
+		return b.Store.Login(ctx, token, l)
+	}
+}
+
+// keepsOldToken is a login after which the token from before is good still.
+func keepsOldToken(_ *testing.T, b *beast) {
+	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+		s, err := b.Store.Login(ctx, token, l)
+		if err == nil {
+			b.note(token, session.Token(s))
+		}
+		return s, err
+	}
+	b.open = func(ctx context.Context, token string) (session.Session, error) {
+		if next, ok := b.noted(token).(string); ok {
+			token = next
+		}
+		return b.Store.Open(ctx, token)
+	}
+}
+
+func brokenUsers() map[string]map[string]breed {
+	return map[string]map[string]breed{
+		"a login makes an anonymous session its user's, with a new token": {
+			"keeps the old token": keepsOldToken,
+			"keeps the token": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
+					return b.Store.Open(ctx, token)
+				}
+			},
+			"loses the values": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					s, err := b.Store.Login(ctx, token, l)
+					if err != nil {
+						return nil, err
+					}
+					return s, session.Clear(ctx, s)
+				}
+			},
+			"binds nobody": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
+					s, err := b.Store.Rotate(ctx, token, 0)
+					if err == nil {
+						_, err = b.Store.Open(ctx, session.Token(s))
+					}
+					return s, err
+				}
+			},
+		},
+		"a login ends every token from before, with no grace": {
+			"keeps the old token": keepsOldToken,
+		},
+		"a login takes nobody's session away": {"takes it over": takesOver},
+		"no value makes anybody a user": {
+			"believes a value": func(_ *testing.T, b *beast) {
+				b.tame = func(s *cub) {
+					s.infoHook = func() session.Info {
+						info, _ := session.Describe(s.Session)
+						if user, _ := s.Session.Get(context.Background(), "user"); user != nil { //nolint:usetesting // there is no test at hand
+							info.User, _ = user.(string)
+						}
+						return info
+					}
+				}
+			},
+		},
+		"of many logins with one token one wins": {
+			"lets all of one user in": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					s, err := b.Store.Login(ctx, token, l)
+					if err == nil {
+						b.note(token, s)
+					} else if won, ok := b.noted(token).(session.Session); ok {
+						return won, nil
+					}
+					return s, err
+				}
+			},
+		},
+		"names of users that would leave their place stay in it": {
+			"cuts at a colon":  logs(func(l session.Login) session.Login { l.User, _, _ = strings.Cut(l.User, ":"); return l }),
+			"ignores case":     logs(func(l session.Login) session.Login { l.User = strings.ToLower(l.User); return l }),
+			"cuts after a NUL": logs(func(l session.Login) session.Login { l.User = strings.TrimRight(l.User, "\x00") + "."; return l }),
+		},
+		"a login that cannot be is refused and changes nothing": {
+			"takes any user": logs(func(l session.Login) session.Login {
+				if l.Check() != nil {
+					l = session.Login{User: "ada"}
+				}
+				return l
+			}),
+			"takes any timeout": logs(func(l session.Login) session.Login { l.IdleTimeout, l.AbsoluteTimeout = 0, 0; return l }),
+		},
+		"Reauthentication is of the same user, and keeps the rest": {
+			"is a login": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
+			"is none": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					if l.Reauthentication {
+						return b.Store.Rotate(ctx, token, 0)
+					}
+					return b.Store.Login(ctx, token, l)
+				}
+			},
+			"never lowers the level": logs(func(l session.Login) session.Login { l.Level = max(l.Level, 2); return l }),
+		},
+		"Reauthentication of an anonymous session is refused": {
+			"logs in": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
+		},
+		"UserSessions lists what lives, the last seen first": {
+			"the other way round": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+				slices.Reverse(infos)
+				return infos
+			}),
+			"with one that ended": listsWrongly(func(_ context.Context, b *beast, user string, infos []session.Info) []session.Info {
+				if before, _ := b.note("list "+user, infos).([]session.Info); len(before) > 0 {
+					return append(infos, before[0])
+				}
+				return infos
+			}),
+			"without the last": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+				return infos[:max(0, len(infos)-1)]
+			}),
+		},
+		"Describe tells the login": {
+			"without the device": logs(func(l session.Login) session.Login { l.UserAgent = ""; return l }),
+			"another level":      logs(func(l session.Login) session.Login { l.Level = 1; return l }),
+			"not persistent":     logs(func(l session.Login) session.Login { l.Persistent = false; return l }),
+		},
+		"an old token after its grace is reported as reused": {
+			"does not know it": opens(func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound }),
+		},
+		"RemoveUserSessions ends all sessions of a user, and no other": {
+			"all but one": forgetsSome,
+			"nothing": func(_ *testing.T, b *beast) {
+				b.revoke = func(context.Context, string, ...string) (int, error) { return 2, nil }
+			},
+			"those in except": func(_ *testing.T, b *beast) {
+				b.revoke = func(ctx context.Context, user string, _ ...string) (int, error) {
+					return b.Store.RemoveUserSessions(ctx, user)
+				}
+			},
+		},
+		"nothing brings a session back after RemoveUserSessions": {
+			"a write does":  resurrects,
+			"Refresh does":  revivesOnRefresh,
+			"rotation does": revivesOnRotate,
+			"it removes no one": func(_ *testing.T, b *beast) {
+				b.revoke = func(context.Context, string, ...string) (int, error) { return 0, nil }
+			},
+		},
+		"a login whose check began before a revocation is refused": {"lets it in": revokesOnly},
+		"RemoveUserSessions wins against logins that are under way": {
+			"lets them in": revokesOnly,
+		},
+		"a limit refuses the login that is one too many": {
+			"knows no limit": logs(func(l session.Login) session.Login { l.MaxSessions = 0; return l }),
+			"one more":       logs(func(l session.Login) session.Login { l.MaxSessions++; return l }),
+			"one fewer":      logs(func(l session.Login) session.Login { l.MaxSessions--; return l }),
+			"ends another":   logs(func(l session.Login) session.Login { l.EndOldest = true; return l }),
+		},
+		"EndOldest ends the session that logged in first": {
+			"refuses":        logs(func(l session.Login) session.Login { l.EndOldest = false; return l }),
+			"knows no limit": logs(func(l session.Login) session.Login { l.MaxSessions = 0; return l }),
+			"tells nobody":   logs(func(l session.Login) session.Login { l.Ended = nil; return l }),
+		},
+		"many logins at once leave as many sessions as the limit says": {
+			"one more": logs(func(l session.Login) session.Login { l.MaxSessions++; return l }),
+			"looks before it logs in": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					infos, err := b.Store.UserSessions(ctx, l.User)
+					if err != nil {
+						return nil, err
+					}
+					if len(infos) >= l.MaxSessions && !l.EndOldest {
+						return nil, session.ErrUserLimit
+					}
+					time.Sleep(time.Millisecond)
+					l.MaxSessions = 0
+					return b.Store.Login(ctx, token, l)
+				}
+			},
+		},
+		"sessions that have ended do not count for a limit": {
+			"they do": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					if before, _ := b.note(l.User, true).(bool); before {
+						return nil, session.ErrUserLimit
+					}
+					return b.Store.Login(ctx, token, l)
+				}
+			},
+		},
+		"a login begins both timeouts anew": {
+			"keeps the deadline": func(_ *testing.T, b *beast) {
+				b.Store = &memory.Store{IdleTimeout: zooIdle * 9 / 10, AbsoluteTimeout: zooAbsolute}
+			},
+		},
+		"a session keeps the timeouts of its login": {
+			"gives it the store's": logs(func(l session.Login) session.Login { l.IdleTimeout, l.AbsoluteTimeout = 0, 0; return l }),
+			"a millisecond more":   logs(func(l session.Login) session.Login { l.IdleTimeout += time.Millisecond; return l }),
+			"Refresh forgets them": func(_ *testing.T, b *beast) {
+				b.refresh = func(ctx context.Context, id string) error { return ctx.Err() }
+			},
+		},
+	}
+}

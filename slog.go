@@ -1,0 +1,45 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+)
+
+// LogEvents returns a hook for [Manager].OnEvent that writes every event to a
+// logger, as "session" with the attributes kind, session, user, count and cause,
+// those that there are: what lives at level Info, what was refused at Warn, a
+// store that failed at Error. Nil: [slog.Default], as it is at each event.
+func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
+	return func(ctx context.Context, event Event) {
+		l := logger
+		if l == nil {
+			l = slog.Default()
+		}
+		attrs := make([]slog.Attr, 1, 5)
+		attrs[0] = slog.String("kind", string(event.Kind))
+		if event.Session != "" {
+			attrs = append(attrs, slog.String("session", event.Session))
+		}
+		if event.User != "" {
+			attrs = append(attrs, slog.String("user", event.User))
+		}
+		if event.Kind == EventRevoked {
+			attrs = append(attrs, slog.Int("count", event.Count))
+		}
+		if event.Cause != nil {
+			attrs = append(attrs, slog.String("cause", event.Cause.Error()))
+		}
+		l.LogAttrs(ctx, severity(event.Kind), "session", attrs...)
+	}
+}
+
+func severity(kind EventKind) slog.Level {
+	switch kind {
+	case EventCreated, EventLogin, EventReauthenticated, EventRotated, EventRemoved, EventRevoked:
+		return slog.LevelInfo
+	case EventFailed:
+		return slog.LevelError
+	default:
+		return slog.LevelWarn
+	}
+}
