@@ -170,10 +170,10 @@ func TestNoteNeverShortens(t *testing.T) {
 		index := indexOf(st, "ada")
 		noted := func(s session.Session) time.Duration {
 			entry := a.client.HGet(ctx, index, s.ID()).Val()
-			if len(entry) != 26 {
-				t.Fatalf("got an entry of %d bytes, want 26", len(entry))
+			if len(entry) != 29 {
+				t.Fatalf("got an entry of %d bytes, want 29", len(entry))
 			}
-			ms, err := strconv.ParseInt(entry[13:], 10, 64)
+			ms, err := strconv.ParseInt(entry[16:], 10, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -299,10 +299,10 @@ func TestIndexIsSwept(t *testing.T) {
 			index := indexOf(st, "ada")
 			old := make([]any, 0, 40)
 			for i := range 20 {
-				old = append(old, uuid.NewString(), fmt.Sprintf("%013d%013d", time.Now().Add(-2*time.Hour-time.Minute).UnixMilli(), (time.Hour+time.Duration(i)).Milliseconds()))
+				old = append(old, uuid.NewString(), fmt.Sprintf("%016d%013d", time.Now().Add(-2*time.Hour-time.Minute).UnixMicro(), (time.Hour+time.Duration(i)).Milliseconds()))
 			}
 			young := uuid.NewString()
-			old = append(old, young, fmt.Sprintf("%013d%013d", time.Now().Add(-2*time.Hour+time.Minute).UnixMilli(), time.Hour.Milliseconds()))
+			old = append(old, young, fmt.Sprintf("%016d%013d", time.Now().Add(-2*time.Hour+time.Minute).UnixMicro(), time.Hour.Milliseconds()))
 			if err := a.client.HSet(ctx, index, old...).Err(); err != nil {
 				t.Fatal(err)
 			}

@@ -192,6 +192,42 @@ func TestBeganBeforeASlowAnswer(t *testing.T) {
 	}
 }
 
+// Of many logins with one token one wins, and is listed whatever becomes of the
+// notes of the others.
+func TestLoginsOfOneSession(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		st := a.store(time.Hour)
+		for range 60 {
+			s := generate(t, st)
+			var won sync.Map
+			var winners atomic.Int32
+			atOnce(8, func(i int) {
+				user := []string{"ada", "bob"}[i%2]
+				logged, err := st.Login(t.Context(), session.Token(s), session.Login{User: user})
+				switch {
+				case err == nil:
+					winners.Add(1)
+					won.Store(user, logged)
+				case !errors.Is(err, session.ErrNotFound):
+					t.Errorf("Login: %v", err)
+				}
+			})
+			if winners.Load() != 1 {
+				t.Fatalf("%d logins have succeeded, want 1", winners.Load())
+			}
+			for _, user := range []string{"ada", "bob"} {
+				if winner, ok := won.Load(user); ok {
+					lists(t, st, user, winner.(session.Session))
+					revokes(t, st, user, 1)
+				} else {
+					lists(t, st, user)
+				}
+			}
+		}
+	})
+}
+
 // TestUserLimit lets 50 logins meet a limit of three.
 func TestUserLimit(t *testing.T) {
 	t.Parallel()
