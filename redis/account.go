@@ -51,7 +51,7 @@ func splitDevice(address, userAgent string) (pieces []string) {
 	if address == "" && userAgent == "" {
 		return nil
 	}
-	device := string([]byte{byte(len(address))}) + address + userAgent
+	device := string([]byte{byte(len(address))}) + address + userAgent //nolint:gosec // at most 64, see Login.Check
 	for len(device) > pieceSize {
 		pieces, device = append(pieces, device[:pieceSize]), device[pieceSize:]
 	}

@@ -73,10 +73,10 @@ const batch = 4096
 // what failed there, as what moved to another server may. What had a reply is given
 // to use. Its error is the first that was left; the other commands were sent
 // nevertheless.
-func (st *Store) each(ctx context.Context, op string, n int, command func(i int) goredis.Cmder, use func(i int, cmd goredis.Cmder)) error {
+func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, command func(i int) C, use func(i int, cmd C)) error {
 	var failure error
 	for at := 0; at < n; at += batch {
-		cmds := make([]goredis.Cmder, min(batch, n-at))
+		cmds := make([]C, min(batch, n-at))
 		_, err := st.Client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for i := range cmds {
 				cmds[i] = command(at + i)

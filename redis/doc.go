@@ -53,21 +53,41 @@
 //	n  the version of this format, 1, and a nonce of this very session
 //	h  SHA-256 of the newest secret
 //	o  the secrets before it that may be good still
+//	x  the last seven that are over, eight bytes of the hash of each
 //	c  when it was made, t when it was refreshed last: milliseconds since 1970
+//	r  when it was rotated last, if it was since its login
 //	i  its idle timeout, a its absolute one: milliseconds
+//
+// and where somebody is logged in:
+//
+//	u  the user, l when they proved who they are, v the level, 1 to 255
+//	p  1 if the client keeps its identifier when the browser ends
+//	d0 and on  what the login said of the device, in pieces of 64 bytes
+//
+// Every user has an index, a hash under Prefix, "user:" and half a SHA-256 of their
+// name in base64url: a field for each session that may be theirs, and one for the
+// time of the last revocation. For each slot of a Cluster in which the user has
+// sessions, elsewhere for all of them, there is a sorted set besides, "user:{tag}:"
+// and the same hash. The first is written before a session becomes the user's, the
+// other in the same step; what they list beyond that does no harm. They do not end
+// before the last session that they list.
 //
 // No field holds what a client could send: a dump of Redis opens no session. Who
 // can write to Redis can.
 //
 // # Scripts
 //
-// A session is loaded by one HGETALL. Everything that writes is one script on that
-// one key, which checks in the same step that the session lives; so nothing brings
-// a session back, and it runs on a Cluster. A server that does not know a script
-// is sent it.
+// A session is loaded by one HGETALL. Everything that writes to it is one script on
+// that one key, which checks in the same step that the session lives; so nothing
+// brings a session back, and it runs on a Cluster. A login is two: one notes it in
+// the index of the user, refuses it if a revocation came first, and sees to the
+// limit; the other binds the session, and notes it in the index of its slot. A
+// revocation notes its time and reads the index in one step, ends what is listed
+// there, and then what is listed in the slots; of 16384 of them in a Cluster. A
+// server that does not know a script is sent it.
 //
 // When a reply does not come go-redis may send a command again. Loading, Refresh,
-// Rotate and Remove are made for that. Generate and what writes values are never
+// Rotate, Remove, and all that is about users, are made for that. Generate and what writes values are never
 // sent again, because the session may have been removed since, or the value
 // changed: after an error it is not known whether it was carried out, and the
 // caller decides whether to repeat it.

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -21,6 +22,7 @@ type entry struct {
 	began          time.Time
 	hash           string // of the user
 	idle, absolute string // ms; empty where they stay
+	noted          int64  // when the index heard of the session first, us since 1970; zero: it knew it already
 }
 
 // Login makes a session a user's, see [session.UserStore]: one script on the index
@@ -52,6 +54,15 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 		return nil, session.ErrNotFound
 	}
 	e.id, e.sum = id, token.Hash(secret)
+	s, err := st.logIn(ctx, e)
+	if errors.Is(err, session.ErrNotFound) && e.noted != 0 {
+		// Nobody else has noted it. At worst it counts for a session until that ends.
+		_, _ = st.eval(ctx, &forgetScript, st.userKey(l.User), append(scriptArgs(2), id, fmt.Sprintf("%016d", e.noted)))
+	}
+	return s, err
+}
+
+func (st *Store) logIn(ctx context.Context, e *entry) (session.Session, error) {
 	if err := st.admit(ctx, e); err != nil {
 		return nil, err
 	}
@@ -102,7 +113,7 @@ type answer struct {
 
 const (
 	isRevoked int64 = 0
-	isNoted   int64 = 1
+	isNew     int64 = 2
 	mayBeFull int64 = -1
 	isFull    int64 = -2
 )
@@ -127,6 +138,9 @@ func (st *Store) note(ctx context.Context, e *entry, looked bool, dead []string)
 	if ok != [3]bool{true, true, true} {
 		return a, errRecord
 	}
+	if e.noted = 0; a.verdict == isNew {
+		e.noted = a.now
+	}
 	a.ids, err = words(list[3:])
 	return a, err
 }
@@ -148,7 +162,7 @@ func words(list []any) ([]string, error) {
 // chance.
 func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []string, err error) {
 	var own map[string]string
-	err = st.each(ctx, "login", 1+len(a.ids), func(i int) goredis.Cmder {
+	err = each(ctx, st, "login", 1+len(a.ids), func(i int) goredis.Cmder {
 		if i == 0 {
 			return goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+e.id)
 		}

@@ -53,6 +53,9 @@ var indexSource string
 //go:embed scripts/login.lua
 var loginSource string
 
+//go:embed scripts/forget.lua
+var forgetSource string
+
 //go:embed scripts/slot.lua
 var slotSource string
 
@@ -79,6 +82,7 @@ var (
 	indexScript  = newScript("login", indexSource, repeatable)
 	loginScript  = newScript("login", loginSource, repeatable).withKeys(2)
 	movingScript = newScript("login", loginSource, repeatable)
+	forgetScript = newScript("login", forgetSource, looks)
 	slotScript   = newScript("login", slotSource, repeatable)
 	revokeScript = newScript("revoke", revokeSource, repeatable)
 	killScript   = newScript("revoke", killSource, repeatable)

@@ -37,8 +37,8 @@ func single(tb testing.TB, config ...string) (*redistest.Server, goredis.Univers
 const nodeTimeout = 2 * time.Second
 
 // cluster starts a cluster and returns it with a client.
-func cluster(tb testing.TB, config ...string) (*redistest.ClusterSet, goredis.UniversalClient) {
+func cluster(tb testing.TB) (*redistest.ClusterSet, goredis.UniversalClient) {
 	tb.Helper()
-	set := redistest.StartCluster(tb, nodeTimeout, config...)
+	set := redistest.StartCluster(tb, nodeTimeout)
 	return set, newClient(tb, "redis+cluster://"+strings.Join(set.Addrs(), ","))
 }

@@ -50,15 +50,15 @@ func checkUser(user string) error {
 func (st *Store) describe(ctx context.Context, user string, ids []string) (infos []session.Info, dead []any, err error) {
 	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
-	err = st.each(ctx, "list", len(ids), func(i int) goredis.Cmder {
+	err = each(ctx, st, "list", len(ids), func(i int) *goredis.SliceCmd {
 		args := []any{"hmget", st.prefix + ids[i]}
 		for _, name := range fields {
 			args = append(args, name)
 		}
 		return goredis.NewSliceCmd(ctx, args...)
-	}, func(i int, cmd goredis.Cmder) {
+	}, func(i int, cmd *goredis.SliceCmd) {
 		found := make(map[string]string, len(fields))
-		for j, value := range cmd.(*goredis.SliceCmd).Val() {
+		for j, value := range cmd.Val() {
 			if s, ok := value.(string); ok {
 				found[fields[j]] = s
 			}
@@ -89,6 +89,8 @@ func (st *Store) describe(ctx context.Context, user string, ids []string) (infos
 // is the user's already or not yet; and one that comes to be noted later is
 // refused. Entries that the index has lost are found in the slots, which are read
 // last.
+//
+// The number can be too low after an error, and where a command was sent again.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -134,10 +136,10 @@ func (st *Store) endOnce(ctx context.Context, user string, ids []string, skip ma
 // inSlots returns the ids in all indexes of slots.
 func (st *Store) inSlots(ctx context.Context, user string) (ids []string, err error) {
 	hash, tags := userHash(user), st.slotTags()
-	err = st.each(ctx, "revoke", len(tags), func(i int) goredis.Cmder {
+	err = each(ctx, st, "revoke", len(tags), func(i int) *goredis.StringSliceCmd {
 		return goredis.NewStringSliceCmd(ctx, "zrange", st.slotKey(hash, tags[i]), 0, -1)
-	}, func(_ int, cmd goredis.Cmder) {
-		ids = append(ids, cmd.(*goredis.StringSliceCmd).Val()...)
+	}, func(_ int, cmd *goredis.StringSliceCmd) {
+		ids = append(ids, cmd.Val()...)
 	})
 	return ids, err
 }
@@ -154,11 +156,11 @@ func (st *Store) end(ctx context.Context, user string, ids []string) (ended []st
 		}
 		return ended, err
 	}
-	err = st.each(ctx, killScript.name, len(ids), func(i int) goredis.Cmder {
+	err = each(ctx, st, killScript.name, len(ids), func(i int) *goredis.Cmd {
 		// Nobody could repair it in a pipeline when a server does not know its hash.
 		return goredis.NewCmd(ctx, "eval", killScript.source, 1, st.prefix+ids[i], user)
-	}, func(i int, cmd goredis.Cmder) {
-		if cmd.(*goredis.Cmd).Val() == int64(1) {
+	}, func(i int, cmd *goredis.Cmd) {
+		if cmd.Val() == int64(1) {
 			ended = append(ended, ids[i])
 		}
 	})

@@ -20,7 +20,7 @@ func TestHostileIndexes(t *testing.T) {
 	server := redistest.Start(t)
 	client := newClient(t, unhurried(server.Addr))
 	ctx := t.Context()
-	entry := fmt.Sprintf("%013d%013d", time.Now().UnixMilli(), time.Hour.Milliseconds())
+	entry := fmt.Sprintf("%016d%013d", time.Now().UnixMicro(), time.Hour.Milliseconds())
 	large := strings.Repeat("1", 1<<20)
 	for what, put := range map[string][]any{
 		"index SET":                   {"SET", "{index}", "value"},
@@ -34,12 +34,12 @@ func TestHostileIndexes(t *testing.T) {
 		"index, a negative one":       {"HSET", "{index}", "!", "-1"},
 		"index, a revocation of nan":  {"HSET", "{index}", "!", "nan"},
 		"index, empty entry":          {"HSET", "{index}", "a", "", "b", ""},
-		"index, entries of nonsense":  {"HSET", "{index}", "a", "x", "b", strings.Repeat("x", 26), "c", large, "d", strings.Repeat("9", 26), "e", "0000000000nan0000000000inf"},
+		"index, entries of nonsense":  {"HSET", "{index}", "a", "x", "b", strings.Repeat("x", 29), "c", large, "d", strings.Repeat("9", 29), "e", "0000000000000nan0000000000inf"},
 		"index, strange ids":          {"HSET", "{index}", "", entry, "\x00", entry, "user:x", entry, "*", entry, large, entry, "bob", entry, "!!", entry},
 		"slot, strange ids":           {"ZADD", "{slot}", "inf", "", "inf", "\x00", "inf", "user:x", "-inf", "*", "inf", large, "inf", "bob"},
 		"index, the entry, nonsense":  {"HSET", "{index}", "ada1", "x"},
-		"index, the entry, far ahead": {"HSET", "{index}", "ada1", strings.Repeat("9", 26)},
-		"index, the entry, long ago":  {"HSET", "{index}", "ada1", strings.Repeat("0", 26)},
+		"index, the entry, far ahead": {"HSET", "{index}", "ada1", strings.Repeat("9", 29)},
+		"index, the entry, long ago":  {"HSET", "{index}", "ada1", strings.Repeat("0", 29)},
 	} {
 		for _, l := range []session.Login{{User: "ada"}, {User: "ada", MaxSessions: 3}, {User: "ada", MaxSessions: 2, EndOldest: true}, {User: "ada", Reauthentication: true}} {
 			client.FlushAll(ctx)

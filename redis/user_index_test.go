@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,10 +24,10 @@ func indexOf(st *redis.Store, user string) string {
 	return st.Prefix + "user:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// slotIndexes are the names of a user's indexes for slots.
-func slotIndexes(t *testing.T, a *arena, st *redis.Store, user string) (all []string) {
+// slotIndexes are the names of ada's indexes for slots.
+func slotIndexes(t *testing.T, a *arena, st *redis.Store) (all []string) {
 	t.Helper()
-	hash := indexOf(st, user)[len(st.Prefix+"user:"):]
+	hash := indexOf(st, "ada")[len(st.Prefix+"user:"):]
 	for _, server := range a.servers {
 		for _, key := range server.MustDo(t, "KEYS", st.Prefix+"user:{*}:"+hash).([]any) {
 			all = append(all, key.(string))
@@ -82,7 +83,7 @@ func TestLostIndex(t *testing.T) {
 				return a.client.Del(t.Context(), indexOf(st, "ada")).Err()
 			},
 			"the indexes of slots": func(st *redis.Store) (err error) {
-				for _, key := range slotIndexes(t, a, st, "ada") {
+				for _, key := range slotIndexes(t, a, st) {
 					err = errors.Join(err, a.client.Del(t.Context(), key).Err())
 				}
 				return err
@@ -98,7 +99,7 @@ func TestLostIndex(t *testing.T) {
 					mine = append(mine, loggedIn(t, st, session.Login{User: "ada"}))
 				}
 				other, nobody := loggedIn(t, st, session.Login{User: "bob"}), generate(t, st)
-				if len(slotIndexes(t, a, st, "ada")) == 0 {
+				if len(slotIndexes(t, a, st)) == 0 {
 					t.Fatal("no index of a slot: the test is wrong")
 				}
 				if err := lose(st); err != nil {
@@ -160,6 +161,49 @@ func TestCrashBeforeBinding(t *testing.T) {
 	})
 }
 
+// A login that fails after its note leaves the session no less listed than it was.
+func TestNoteNeverShortens(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		const long = 100 * 24 * time.Hour
+		index := indexOf(st, "ada")
+		noted := func(s session.Session) time.Duration {
+			entry := a.client.HGet(ctx, index, s.ID()).Val()
+			if len(entry) != 29 {
+				t.Fatalf("got an entry of %d bytes, want 29", len(entry))
+			}
+			ms, err := strconv.ParseInt(entry[16:], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return time.Duration(ms) * time.Millisecond
+		}
+		s := loggedIn(t, st, session.Login{User: "ada", AbsoluteTimeout: long})
+		for name, l := range map[string]session.Login{
+			"a short one": {User: "ada", AbsoluteTimeout: time.Minute}, "a default one": {User: "ada"}, "another proof": {User: "ada", Reauthentication: true},
+		} {
+			if _, err := st.Login(ctx, s.ID()+"."+strings.Repeat("A", 26), l); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%s: got %v, want ErrNotFound", name, err)
+			}
+			if got := noted(s); got != long {
+				t.Errorf("%s: the session is noted for %v, want %v", name, got, long)
+			}
+		}
+		again, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", Reauthentication: true})
+		if err != nil || noted(again) != long {
+			t.Errorf("reauthentication: the session is noted for %v, %v, want %v", noted(again), err, long)
+		}
+		if err := a.client.Del(ctx, index).Err(); err != nil {
+			t.Fatal(err)
+		}
+		again, err = st.Login(ctx, session.Token(again), session.Login{User: "ada", Reauthentication: true})
+		if err != nil || noted(again) < long {
+			t.Errorf("reauthentication, the index lost: the session is noted for %v, %v, want %v at least", noted(again), err, long)
+		}
+	})
+}
+
 // What is listed but is another user's by now is not touched.
 func TestForeignEntries(t *testing.T) {
 	t.Parallel()
@@ -195,14 +239,14 @@ func TestIndexesExpire(t *testing.T) {
 		latest := described(t, s).AbsoluteDeadline
 		check := func(what string) {
 			t.Helper()
-			keys := append(slotIndexes(t, a, st, "ada"), indexOf(st, "ada"))
+			keys := append(slotIndexes(t, a, st), indexOf(st, "ada"))
 			for i, key := range keys {
 				ends := a.client.PExpireTime(ctx, key).Val()
 				deadline := latest
 				if len(a.servers) > 1 && i < len(keys)-1 {
-					deadline = time.Now() // in a Cluster each has its own
+					continue // in a Cluster each has its own
 				}
-				if ends != -2 && ends < time.Duration(deadline.UnixMilli())*time.Millisecond {
+				if ends < time.Duration(deadline.UnixMilli())*time.Millisecond {
 					t.Errorf("%s: %s ends %v before a session that it lists", what, key, time.Duration(deadline.UnixMilli())*time.Millisecond-ends)
 				}
 			}
@@ -229,7 +273,11 @@ func TestIndexesExpire(t *testing.T) {
 		revokes(t, st, "ada", 4)
 		check("revocation")
 		revokes(t, st, "nobody", 0)
+		if err := a.client.PExpire(ctx, indexOf(st, "nobody"), time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
 		latest = time.Now().Add(session.BeganLimit)
+		revokes(t, st, "nobody", 0)
 		if ends := a.client.PExpireTime(ctx, indexOf(st, "nobody")).Val(); ends < time.Duration(latest.UnixMilli())*time.Millisecond {
 			t.Error("a revocation is forgotten too early")
 		}
@@ -251,10 +299,10 @@ func TestIndexIsSwept(t *testing.T) {
 			index := indexOf(st, "ada")
 			old := make([]any, 0, 40)
 			for i := range 20 {
-				old = append(old, uuid.NewString(), fmt.Sprintf("%013d%013d", time.Now().Add(-2*time.Hour-time.Minute).UnixMilli(), (time.Hour+time.Duration(i)).Milliseconds()))
+				old = append(old, uuid.NewString(), fmt.Sprintf("%016d%013d", time.Now().Add(-2*time.Hour-time.Minute).UnixMicro(), (time.Hour+time.Duration(i)).Milliseconds()))
 			}
 			young := uuid.NewString()
-			old = append(old, young, fmt.Sprintf("%013d%013d", time.Now().Add(-2*time.Hour+time.Minute).UnixMilli(), time.Hour.Milliseconds()))
+			old = append(old, young, fmt.Sprintf("%016d%013d", time.Now().Add(-2*time.Hour+time.Minute).UnixMicro(), time.Hour.Milliseconds()))
 			if err := a.client.HSet(ctx, index, old...).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -282,7 +330,7 @@ func TestSlotIndexIsSwept(t *testing.T) {
 	everywhere(t, func(t *testing.T, a *arena) {
 		ctx, st := t.Context(), a.store(time.Hour)
 		s := loggedIn(t, st, session.Login{User: "ada", AbsoluteTimeout: time.Hour})
-		index := slotIndexes(t, a, st, "ada")[0]
+		index := slotIndexes(t, a, st)[0]
 		score := a.client.ZScore(ctx, index, s.ID()).Val()
 		if want := float64(described(t, s).AbsoluteDeadline.UnixMilli()); score != want {
 			t.Errorf("got score %s, want the deadline %s", strconv.FormatFloat(score, 'f', 0, 64), strconv.FormatFloat(want, 'f', 0, 64))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
 
@@ -113,6 +114,117 @@ func TestBegan(t *testing.T) {
 			t.Errorf("reauthentication that began before: got %v, want ErrRevoked", err)
 		}
 		isAlive(t, st, mine, true, "what was excepted")
+		refused := generate(t, st)
+		if _, err := st.Login(ctx, session.Token(refused), session.Login{User: "ada", Began: before.Add(-time.Second)}); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("got %v, want ErrRevoked", err)
+		}
+		if a.client.HExists(ctx, indexOf(st, "ada"), refused.ID()).Val() {
+			t.Error("a login that was refused is noted")
+		}
+	})
+}
+
+// A note that is on its way for long knows too little of how long ago the check of
+// the password began: the answer to it is looked at once more.
+func TestBeganOnASlowWay(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: patience}
+	warm(t, direct)
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, "redis://"+proxy.Addr+patient), OpTimeout: patience}
+	s := generate(t, st)
+	proxy.SetDelay(150 * time.Millisecond)
+	began := time.Now()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began})
+		failed <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // it is under way
+	if _, err := truth.RemoveUserSessions(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 140*time.Millisecond {
+		t.Logf("the machine is slow: revoked after %v", took)
+	}
+	if err := <-failed; !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("Login: got %v, want ErrRevoked", err)
+	}
+	lists(t, truth, "ada")
+	if s, err := truth.Get(t.Context(), s.ID()); err == nil && described(t, s).User != "" {
+		t.Error("the session is somebody's")
+	}
+	// And whose check begins later may be as slow.
+	if _, err := st.Login(t.Context(), session.Token(generate(t, truth)), session.Login{User: "ada"}); err != nil {
+		t.Errorf("a login that begins now: %v", err)
+	}
+}
+
+// An answer that was on its way for long is no reason to refuse a login that began
+// after the revocation.
+func TestBeganBeforeASlowAnswer(t *testing.T) {
+	t.Parallel()
+	server, direct := single(t)
+	truth := &redis.Store{Client: direct, OpTimeout: patience}
+	warm(t, direct)
+	proxy := redistest.NewProxy(t, server.Addr)
+	st := &redis.Store{Client: newClient(t, "redis://"+proxy.Addr+patient), OpTimeout: patience}
+	s := generate(t, st)
+	if _, err := truth.RemoveUserSessions(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // more than an answer takes that is not slow
+	began := time.Now()
+	var slow sync.Once
+	proxy.Match(func([]byte) bool { // sees requests on their way to the server
+		slow.Do(func() {
+			proxy.SetDelay(200 * time.Millisecond)
+			time.AfterFunc(150*time.Millisecond, func() { proxy.SetDelay(0) })
+		})
+		return false
+	})
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began}); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); took < 150*time.Millisecond {
+		t.Errorf("it took %v: the answer was not slow", took)
+	}
+}
+
+// Of many logins with one token one wins, and is listed whatever becomes of the
+// notes of the others.
+func TestLoginsOfOneSession(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		st := a.store(time.Hour)
+		for range 60 {
+			s := generate(t, st)
+			var won sync.Map
+			var winners atomic.Int32
+			atOnce(8, func(i int) {
+				user := []string{"ada", "bob"}[i%2]
+				logged, err := st.Login(t.Context(), session.Token(s), session.Login{User: user})
+				switch {
+				case err == nil:
+					winners.Add(1)
+					won.Store(user, logged)
+				case !errors.Is(err, session.ErrNotFound):
+					t.Errorf("Login: %v", err)
+				}
+			})
+			if winners.Load() != 1 {
+				t.Fatalf("%d logins have succeeded, want 1", winners.Load())
+			}
+			for _, user := range []string{"ada", "bob"} {
+				if winner, ok := won.Load(user); ok {
+					lists(t, st, user, winner.(session.Session))
+					revokes(t, st, user, 1)
+				} else {
+					lists(t, st, user)
+				}
+			}
+		}
 	})
 }
 

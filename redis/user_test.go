@@ -103,6 +103,45 @@ func TestLogin(t *testing.T) {
 	})
 }
 
+// A login accepts the tokens that Open does.
+func TestLoginWithAnOldToken(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		for name, c := range map[string]struct {
+			grace time.Duration
+			seen  bool
+			want  error
+		}{
+			"nobody has shown its successor": {0, false, nil},
+			"within its grace":               {time.Hour, true, nil},
+			"after its grace":                {0, true, session.ErrNotFound},
+		} {
+			old := generate(t, st)
+			newest, err := st.Rotate(ctx, session.Token(old), c.grace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.seen {
+				open(t, st, session.Token(newest))
+			}
+			for _, l := range []session.Login{{User: name, MaxSessions: 1, EndOldest: true}, {User: name}} {
+				s, err := st.Login(ctx, session.Token(old), l)
+				if !errors.Is(err, c.want) {
+					t.Errorf("an old token, %s: got %v, want %v", name, err, c.want)
+				}
+				if err == nil {
+					open(t, st, session.Token(s))
+					break
+				}
+			}
+			if _, err := st.Open(ctx, session.Token(newest)); (err == nil) != (c.want != nil) {
+				t.Errorf("%s: the newest token from before: got %v", name, err)
+			}
+		}
+	})
+}
+
 // Reauthentication keeps what the login gave the session, but for the level where
 // it says one.
 func TestReauthentication(t *testing.T) {
@@ -190,6 +229,9 @@ func TestLoginRefused(t *testing.T) {
 			if !reflect.DeepEqual(records(), before) {
 				t.Errorf("%s: a record has changed", name)
 			}
+			if noted := a.client.HKeys(ctx, indexOf(st, "ada")).Val(); len(noted) > 0 {
+				t.Errorf("%s: it is noted", name)
+			}
 		}
 		for _, user := range []string{"", strings.Repeat("x", 257)} {
 			if _, err := st.UserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
@@ -200,86 +242,6 @@ func TestLoginRefused(t *testing.T) {
 			}
 		}
 		lists(t, st, "bob", bobs)
-	})
-}
-
-// The timeouts of a login are exact, and those of the next one replace them.
-func TestOwnTimeouts(t *testing.T) {
-	t.Parallel()
-	server, client := single(t)
-	clock := sundial{t, server}
-	st := &redis.Store{Client: client, OpTimeout: patience}
-	s := loggedIn(t, st, session.Login{User: "ada", IdleTimeout: 90 * 24 * time.Hour, AbsoluteTimeout: 400 * 24 * time.Hour})
-	exact := func(s session.Session, idle, absolute time.Duration) session.Info {
-		t.Helper()
-		info := described(t, open(t, st, session.Token(s)))
-		if info.IdleDeadline != info.LastSeen.Add(idle) || info.AbsoluteDeadline != info.AuthenticatedAt.Add(absolute) {
-			t.Errorf("got %+v, want an idle timeout %v, an absolute one %v", info, idle, absolute)
-		}
-		ends := client.PExpireTime(t.Context(), "session:"+s.ID()).Val()
-		if got := time.UnixMilli(ends.Milliseconds()); !got.Equal(info.IdleDeadline) {
-			t.Errorf("the key ends %v after the session", got.Sub(info.IdleDeadline))
-		}
-		return info
-	}
-	exact(s, 90*24*time.Hour, 400*24*time.Hour)
-	for _, l := range []session.Login{{User: "ada"}, {User: "ada", IdleTimeout: 1501 * time.Millisecond, AbsoluteTimeout: 3001 * time.Millisecond}} {
-		again, err := st.Login(t.Context(), session.Token(s), l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s = again
-		if l.IdleTimeout == 0 {
-			exact(s, 30*time.Minute, 12*time.Hour)
-		}
-	}
-	info := exact(s, 1501*time.Millisecond, 3001*time.Millisecond)
-	rotated, err := st.Rotate(t.Context(), session.Token(s), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s = rotated
-	for clock.now().Before(info.AbsoluteDeadline.Add(-1400 * time.Millisecond)) {
-		if err := st.Refresh(t.Context(), s.ID()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	info = described(t, open(t, st, session.Token(s)))
-	if info.IdleDeadline != info.AbsoluteDeadline {
-		t.Errorf("got %+v, want that both deadlines are one", info)
-	}
-	clock.ends("absolute", info.AbsoluteDeadline, info.AbsoluteDeadline, func() error {
-		_, err := st.Open(t.Context(), session.Token(s))
-		return err
-	})
-	lists(t, st, "ada")
-
-	s = loggedIn(t, st, session.Login{User: "ada", IdleTimeout: 301 * time.Millisecond})
-	deadline := described(t, s).IdleDeadline
-	clock.ends("idle", deadline, deadline, func() error {
-		_, err := st.Open(t.Context(), session.Token(s))
-		return err
-	})
-}
-
-// A login whose time is over at once leaves nothing.
-func TestLoginOfAMillisecond(t *testing.T) {
-	t.Parallel()
-	everywhere(t, func(t *testing.T, a *arena) {
-		st := a.store(time.Hour)
-		for range 300 {
-			s := loggedIn(t, st, session.Login{User: "ada", IdleTimeout: time.Millisecond, AbsoluteTimeout: time.Millisecond})
-			if session.Token(s) == "" {
-				t.Error("no token")
-			}
-		}
-		if _, forever, err := a.keys(st); err != nil || len(forever) > 0 {
-			t.Errorf("%d keys for ever, %v", len(forever), err)
-		}
-		await(t, "they have ended", func() bool {
-			infos, err := st.UserSessions(t.Context(), "ada")
-			return err == nil && len(infos) == 0
-		})
 	})
 }
 

@@ -12,11 +12,12 @@
 --
 -- Returns a list: what comes of it, now (us since 1970), the time of the last
 -- revocation (us, 0 for none), and ids. What comes of it is 0, revoked; 1, noted,
--- and the sessions of the ids have to end first; -1, full, unless some of the
--- sessions of the ids are dead; -2, full. Or -1 alone: this is no index.
+-- and 2, noted for the first time, and then the sessions of the ids have to end
+-- first; -1, full, unless some of the sessions of the ids are dead; -2, full. Or -1
+-- alone: this is no index.
 --
--- An entry is two numbers of 13 digits: when the session logged in (ms since
--- 1970), and the longest absolute timeout that it was ever noted with (ms). It
+-- An entry is two numbers: when the session logged in (us since 1970, 16 digits),
+-- and the longest absolute timeout that it was ever noted with (ms, 13 digits). It
 -- counts for an hour longer than that, because the login comes later than its
 -- note. The field '!' is the time of the last revocation.
 --
@@ -27,10 +28,10 @@ local longest, slack = 34560000000, 3600000 -- 400 days, an hour
 local index, id, limit = KEYS[1], ARGV[1], tonumber(ARGV[4])
 
 local function read(entry)
-  if not (#entry == 26 and string.find(entry, '^%d+$')) then
+  if not (#entry == 29 and string.find(entry, '^%d+$')) then
     return 0, math.huge -- whatever it is, it may stand for a session
   end
-  return tonumber(string.sub(entry, 1, 13)), math.min(longest, tonumber(string.sub(entry, 14)))
+  return tonumber(string.sub(entry, 1, 16)), math.min(longest, tonumber(string.sub(entry, 17)))
 end
 
 local clock = redis.call('TIME')
@@ -49,13 +50,13 @@ for i = 7, #ARGV do
 end
 
 -- Reading all of them costs; without a limit it is done now and then.
-local result = {1, micros, stamp}
+local result = {2, micros, stamp}
 if limit > 0 or clock[2] % (redis.call('HLEN', index) + 1) == 0 then
   local entries, others = redis.call('HGETALL', index), {}
   for i = 1, #entries, 2 do
     local name, login, span = entries[i], read(entries[i + 1])
     if name ~= '!' and name ~= id then
-      if login + span + slack < now then
+      if login / 1000 + span + slack < now then
         redis.call('HDEL', index, name)
       else
         others[#others + 1] = {login, name}
@@ -85,11 +86,12 @@ local span, had = tonumber(ARGV[2]) or 0, redis.call('HGET', index, id)
 if had then
   local _, before = read(had)
   span = math.max(span, before) -- should this login fail the session has the one before
+  result[1] = 1
 end
 if span == 0 or span > longest then
   span = longest
 end
-redis.call('HSET', index, id, string.format('%013.0f%013.0f', now, span))
+redis.call('HSET', index, id, string.format('%016.0f%013.0f', micros, span))
 
 -- The index lives as long as any of them.
 local ends, left = now + span + slack, redis.call('PTTL', index)
