@@ -13,10 +13,10 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-var orders = flag.Int("orders", 10000, "how many random orders TestInterleavings explores")
+var orders = flag.Int("orders", 4000, "how many random orders TestInterleavings explores")
 
 // TestInterleavings explores what requests do to each other, each command to Redis
-// being a step.
+// being a step. 10 000 orders are about twenty seconds.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	server, client := single(t)

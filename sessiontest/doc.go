@@ -20,7 +20,15 @@
 // bubble, where hours pass at once and exactly. A store behind a network sets
 // Advance.
 //
-// [TestPropagator] does the same for propagators. [FaultStore] puts failures
+// [Explore] runs requests that are under way at the same time on the store, in all
+// orders of their calls, and finds the one in which something gets lost:
+//
+//	sessiontest.Explore(t, sessiontest.Explorer{
+//		New:  func(*testing.T) session.Store { return &mystore.Store{IdleTimeout: time.Minute} },
+//		Idle: time.Minute,
+//	})
+//
+// [TestPropagator] is the suite of propagators. [FaultStore] puts failures
 // between a Manager and its store, for tests of what an application does when
 // the store is down.
 //

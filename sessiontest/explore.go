@@ -2,7 +2,6 @@ package sessiontest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,7 +81,7 @@ func Explore(t *testing.T, e Explorer) {
 		t.Fatal(err)
 	}
 	if e.Seed == 0 {
-		e.Seed = rand.Uint64() //nolint:gosec // an order is no secret
+		e.Seed = uint64(time.Now().UnixNano())
 	}
 	orders, wrong, sampled := 0, 0, 0
 	shares := e.shares(bursts)
@@ -119,8 +118,9 @@ func (e Explorer) shares(bursts []burst) []int {
 }
 
 // explore runs the orders of one burst, as many at random as it is told, or all.
-func (e Explorer) explore(t *testing.T, b burst, random int) (x explored) {
+func (e Explorer) explore(t *testing.T, b burst, random int) *explored {
 	t.Helper()
+	x := &explored{}
 	s := &site{Explorer: e, burst: b}
 	if s.Advance == nil {
 		s.Advance = time.Sleep
@@ -141,7 +141,8 @@ func (e Explorer) explore(t *testing.T, b burst, random int) (x explored) {
 	return x
 }
 
-func (s *site) orders(random int) (x explored) {
+func (s *site) orders(random int) *explored {
+	x := &explored{}
 	limit := s.Limit
 	if limit == 0 {
 		limit = defaultLimit
@@ -161,21 +162,21 @@ func (s *site) orders(random int) (x explored) {
 		}
 		random = limit + limit/4
 	}
-	rnd := rand.New(rand.NewPCG(s.Seed, 0)) //nolint:gosec // an order is no secret
+	d := dice(s.Seed)
 	for x.orders < random && (x.wrong < enough || s.goOn) {
-		x.add(s.order(rnd.IntN))
+		x.add(s.order(d.choose))
 	}
 	return x
 }
 
-// Explored is what was found out about a burst.
+// explored is what was found out about a burst.
 type explored struct {
 	orders, wrong int
 	all           bool // there are no more orders
 	found         []string
 }
 
-func (x explored) String() string {
+func (x *explored) String() string {
 	how := "orders, which are all"
 	if !x.all {
 		how = "orders, not all there are"
@@ -220,4 +221,16 @@ func (d *depthFirst) next() bool {
 		d.picks, d.widths = d.picks[:last], d.widths[:last]
 	}
 	return false
+}
+
+// dice choose at random (SplitMix64). What they choose is no secret, and has to
+// come again from a seed.
+type dice uint64
+
+func (d *dice) choose(n int) int {
+	*d += 0x9e3779b97f4a7c15
+	z := uint64(*d)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return int((z ^ z>>31) % uint64(n)) //nolint:gosec // less than n, which is positive
 }

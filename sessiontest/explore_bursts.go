@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func combinations() (all []string) {
 			all = append(all, starts(words)...)
 		}
 		for i := from; len(words) < 3 && i < len(names); i++ {
-			grow(append(words[:len(words):len(words)], names[i].name), i)
+			grow(append(slices.Clip(words), names[i].name), i)
 		}
 	}
 	grow(nil, 0)

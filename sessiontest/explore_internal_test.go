@@ -18,7 +18,7 @@ import (
 func goodExplorer() Explorer { return Explorer{New: goodStore, Idle: zooIdle, goOn: true} }
 
 // one explores one burst.
-func (e Explorer) one(t *testing.T, text string) explored {
+func (e Explorer) one(t *testing.T, text string) *explored {
 	t.Helper()
 	b, err := parse(text)
 	if err != nil {

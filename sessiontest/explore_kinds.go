@@ -137,7 +137,7 @@ func userOf(s session.Session) string {
 
 // recognise complains unless s is a session of a browser.
 func (o *order) recognise(who string, b *browser, s session.Session) {
-	got, err := s.Get(context.Background(), marker) //nolint:usetesting // in a flow, which has no T
+	got, err := s.Get(context.Background(), marker)
 	if err != nil || got != nil && got != b.name {
 		o.complain("%s: the session that the %s browser was given shows %v, %v", who, b.name, got, err)
 	}
