@@ -128,7 +128,6 @@ func TestRun(t *testing.T) {
 	}
 	Run(t, s.handler(), app)
 
-	//nolint:gosec // it is this test
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRun$", "-test.v")
 	cmd.Env = append(os.Environ(), bad+"=1")
 	out, err := cmd.CombinedOutput()
