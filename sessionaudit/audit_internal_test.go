@@ -1,6 +1,7 @@
 package sessionaudit
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -128,7 +129,6 @@ func TestRun(t *testing.T) {
 	}
 	Run(t, s.handler(), app)
 
-	//nolint:gosec // it is this test
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRun$", "-test.v")
 	cmd.Env = append(os.Environ(), bad+"=1")
 	out, err := cmd.CombinedOutput()
@@ -264,6 +264,30 @@ func TestGoodVariants(t *testing.T) {
 				return r.Host != "shop.test"
 			})
 		},
+		"a site that wants what browsers send": func(s *site, a *App) {
+			s.first(func(w http.ResponseWriter, r *http.Request) bool {
+				h, own := r.Header, "https://example.com"
+				good := h.Get("User-Agent") != "" && h.Get("Accept") != "" && h.Get("Sec-Fetch-Mode") == "navigate" &&
+					h.Get("Sec-Fetch-Dest") == "document" && h.Get("Sec-Fetch-Site") != "" && h.Get("Referer") != ""
+				if r.Method == http.MethodPost {
+					good = h.Get("Origin") == own && h.Get("Sec-Fetch-Site") == "same-origin" && h.Get("Referer") == own+"/"
+				} else {
+					good = good && h.Get("Origin") == ""
+				}
+				if r.URL.Path == "/login" {
+					good = good && h.Get("Accept") == "application/json"
+				}
+				if !good {
+					w.WriteHeader(http.StatusForbidden)
+				}
+				return !good
+			})
+			a.Login = func(_ *Browser, user int) *http.Request {
+				req := Form("/login", "user", s.user(user))
+				req.Header.Set("Accept", "application/json")
+				return req
+			}
+		},
 		"the name is given": func(s *site, a *App) { a.Cookie = s.name },
 		"sessions are named in GET as in POST": func(s *site, a *App) {
 			a.Logout = func(*Browser) *http.Request {
@@ -342,6 +366,13 @@ func TestNotChecked(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("not checked: got %q, want %q", got, want)
+	}
+	e.app.Insecure = true
+	for _, check := range []func(e *env) error{isSecure, hasPrefix} {
+		var not notCheckedError
+		if err := check(e); !errors.As(err, &not) {
+			t.Errorf("over plain http: got %v, want that it is not checked", err)
+		}
 	}
 }
 

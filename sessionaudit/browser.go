@@ -74,9 +74,6 @@ type change func(req *http.Request)
 // send sends req as a browser does from a page of the site, and keeps the cookies
 // of the answer.
 func (b *Browser) send(req *http.Request, changes ...change) (answer, error) {
-	if b.err != nil {
-		return answer{}, b.err
-	}
 	to := req.Method + " " + req.URL.Path
 	req, err := b.prepare(req)
 	if err != nil {
@@ -177,11 +174,10 @@ var errNoAnswer = errors.New("no answer: the handler panicked, or it takes too l
 // roundTrip sends a request and notes what came back. Its errors do not quote
 // what was sent: there may be an identifier in it.
 func (e *env) roundTrip(to string, req *http.Request, prompted bool) (answer, error) {
-	resp, err := e.client.Do(req)
+	ctx, cancel := context.WithTimeout(req.Context(), patience)
+	defer cancel()
+	resp, err := e.transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			return answer{}, context.Canceled
-		}
 		return answer{}, fmt.Errorf("%s: %w", to, errNoAnswer)
 	}
 	defer func() { _ = resp.Body.Close() }()

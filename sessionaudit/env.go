@@ -1,16 +1,19 @@
 package sessionaudit
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,14 +28,14 @@ const (
 
 // An env is a site under attack.
 type env struct {
-	tb      testing.TB
-	app     App
-	client  *http.Client
-	base    string   // "https://example.com"
-	url     *url.URL // the same
-	private *url.URL
-	name    string // of the session's cookie
-	large   int    // bytes of a cookie that is too large
+	tb        testing.TB
+	app       App
+	transport *http.Transport
+	base      string   // "https://example.com"
+	url       *url.URL // the same
+	private   *url.URL
+	name      string // of the session's cookie
+	large     int    // bytes of a cookie that is too large
 
 	specimen kept      // the cookie of the session, as a browser keeps it
 	samples  [2]string // identifiers that were issued, and are dead
@@ -66,6 +69,7 @@ func newEnv(tb testing.TB, handler http.Handler, app App) (*env, error) {
 func (e *env) serve(handler http.Handler) (err error) {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.MaxHeaderBytes = maxHeader
+	server.Config.ErrorLog = log.New(panics{}, "", 0)
 	transport := &http.Transport{MaxIdleConnsPerHost: crowd}
 	scheme := "http://"
 	if e.app.Insecure {
@@ -85,11 +89,7 @@ func (e *env) serve(handler http.Handler) (err error) {
 		transport.CloseIdleConnections()
 		server.Close()
 	})
-	e.client = &http.Client{
-		Transport:     transport,
-		Timeout:       patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	e.transport = transport
 	e.base = scheme + e.app.Host
 	if e.url, err = url.Parse(e.base); err != nil {
 		return errors.New("App.Host is not the name of a host")
@@ -98,6 +98,17 @@ func (e *env) serve(handler http.Handler) (err error) {
 		return errors.New("App.Private is not a path")
 	}
 	return nil
+}
+
+// panics is a log of what net/http says of the handler, without the connections
+// that clients gave up.
+type panics struct{}
+
+func (panics) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("TLS handshake error")) {
+		return len(p), nil
+	}
+	return os.Stderr.Write(p)
 }
 
 // meet visits the site as a stranger and as both users, and learns what their
