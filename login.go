@@ -21,7 +21,9 @@ import (
 // begins; so it does where the request had none. Both timeouts begin anew.
 //
 // [ErrRevoked]: the user's sessions were revoked since the request came, so the
-// password may be the old one: ask again. [ErrUserLimit]: see MaxUserSessions.
+// password may be the old one: ask again. The request comes with the Middleware,
+// or with the first GetSession; without either, say when the check began in
+// [Login].Began, because Login itself comes after it. [ErrUserLimit]: see MaxUserSessions.
 // [ErrInvalidUser]: user is empty or over 256 bytes. [ErrHeaderWritten],
 // [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
 // After any of these the client is who it was. Other errors are the store's:

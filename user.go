@@ -173,7 +173,9 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 // and returns how many it ended: sign out everywhere, or everywhere else (ASVS
 // 5.0, 7.4.2, 7.4.3, 7.4.5). Call it after the password was changed. When it
 // returns nil all of them are dead, and a login whose check began before is
-// refused ([ErrRevoked]), also one that is under way at this moment.
+// refused ([ErrRevoked]), also one that is under way at this moment, and one of
+// this very request: call Reauthenticate first, then this with the id of the
+// session that it returned.
 //
 // Errors as for UserSessions. After one of the store's some sessions may be
 // alive: call it again.

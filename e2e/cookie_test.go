@@ -11,7 +11,7 @@ import (
 func TestCookieAttributes(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		open   func(*testing.T) shop
+		open   func(*testing.T, ...string) shop
 		secure bool
 		scheme network.CookieSourceScheme
 	}{
@@ -74,7 +74,7 @@ func TestHTTPSLogin(t *testing.T) {
 }
 
 func TestScriptCannotReadCookie(t *testing.T) {
-	for _, open := range []func(*testing.T) shop{openShop, openShopHTTPS} {
+	for _, open := range []func(*testing.T, ...string) shop{openShop, openShopHTTPS} {
 		b := openTab(t, open(t))
 		b.login()
 		secret := b.cookie().Value

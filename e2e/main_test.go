@@ -22,6 +22,7 @@ const artifacts = "artifacts"
 
 // What TestMain prepares for all tests.
 var (
+	chromium    string          // its program
 	loginBinary string          // examples/login, built
 	browser     context.Context // chromedp's handle of the running browser
 )
@@ -36,8 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	path, err := findChromium()
-	if err != nil {
+	if chromium, err = findChromium(); err != nil {
 		return 1, err
 	}
 	dir, err := os.MkdirTemp("", "session-e2e-")
@@ -53,7 +53,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	var stop func()
-	if browser, stop, err = startBrowser(path, filepath.Join(dir, "profile")); err != nil {
+	if browser, stop, err = startBrowser(filepath.Join(dir, "profile")); err != nil {
 		return 1, err
 	}
 	defer stop()
@@ -80,11 +80,11 @@ func build(binary string) error {
 	return nil
 }
 
-// startBrowser starts the one browser of all tests. Each test has a browser
-// context of its own in it, as a private window is.
-func startBrowser(path, profile string) (ctx context.Context, stop func(), err error) {
+// startBrowser starts the browser of all tests, in which each has a browser
+// context of its own, as a private window is; and those of tests that end one.
+func startBrowser(profile string) (ctx context.Context, stop func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
+		chromedp.ExecPath(chromium),
 		chromedp.UserDataDir(profile),
 		chromedp.NoSandbox, // CI runs as root
 		chromedp.DisableGPU,
@@ -101,7 +101,7 @@ func startBrowser(path, profile string) (ctx context.Context, stop func(), err e
 	}
 	if err := start(ctx, cancel); err != nil {
 		stop()
-		return nil, nil, fmt.Errorf("start %s: %w", path, err)
+		return nil, nil, fmt.Errorf("start %s: %w", chromium, err)
 	}
 	return ctx, stop, nil
 }

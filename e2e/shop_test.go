@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,16 +32,16 @@ type shop struct {
 const stopLimit = 20 * time.Second
 
 // openShop starts examples/login over plain http on a free port.
-func openShop(t *testing.T) shop {
+func openShop(t *testing.T, args ...string) shop {
 	t.Helper()
-	return shop{startLogin(t, nil), "session"}
+	return shop{startLogin(t, nil, args...), "session"}
 }
 
 // openShopHTTPS starts it over https, with a certificate of this test's own.
-func openShopHTTPS(t *testing.T) shop {
+func openShopHTTPS(t *testing.T, args ...string) shop {
 	t.Helper()
 	cert, key, roots := makeCertificate(t)
-	return shop{startLogin(t, roots, "-cert", cert, "-key", key), "__Host-Http-session"}
+	return shop{startLogin(t, roots, append(args, "-cert", cert, "-key", key)...), "__Host-Http-session"}
 }
 
 // startLogin returns the URL at which examples/login answers until the test has
@@ -92,14 +93,22 @@ func stopLogin(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("examples/login after SIGTERM: got %v, want a clean end", err)
 	}
-	// What goes wrong is logged there, and so would a panic be. That Chromium
-	// dislikes the certificate before it is told to ignore that is not.
+	// What goes wrong is logged there, and so would a panic be. What happens to
+	// sessions may be, but no token; and that Chromium dislikes the certificate
+	// before it is told to ignore that.
 	for line := range strings.Lines(stderr.String()) {
-		if !strings.Contains(line, "TLS handshake error") {
+		if secret.MatchString(line) {
+			t.Error("examples/login logged a token")
+		} else if !event.MatchString(line) && !strings.Contains(line, "TLS handshake error") {
 			t.Errorf("examples/login logged: %s", strings.TrimSpace(line))
 		}
 	}
 }
+
+var (
+	event  = regexp.MustCompile(`^\S+ \S+ (INFO|WARN) session kind=`)
+	secret = regexp.MustCompile(`[A-Z2-7]{26}`)
+)
 
 // makeCertificate writes a self-signed certificate for localhost and its key.
 func makeCertificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {

@@ -32,7 +32,13 @@ type tab struct {
 // then shows is kept in artifacts.
 func openTab(t *testing.T, s shop) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	return openTabOf(t, s, browser, chromedp.WithNewBrowserContext())
+}
+
+//nolint:revive // t first, as in all helpers of tests
+func openTabOf(t *testing.T, s shop, browser context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, options...)
 	t.Cleanup(cancel)
 	if err := start(ctx, cancel); err != nil {
 		t.Fatalf("open a tab: %v", err)
@@ -109,15 +115,26 @@ func (b *tab) submit(button string) int {
 // fill types into the login form, and sends it.
 func (b *tab) fill(user, password string) int {
 	b.t.Helper()
-	err := chromedp.Do(b.ctx,
-		chromedp.WaitVisible(chromedp.CSS("#login")),
-		chromedp.SendKeys(chromedp.CSS("[name=user]"), user),
-		chromedp.SendKeys(chromedp.CSS("[name=password]"), password),
-	)
-	if err != nil {
-		b.t.Fatalf("fill in the login form: %v", err)
-	}
+	b.enter("#login [name=user]", user)
+	b.enter("#login [name=password]", password)
 	return b.submit("#login button")
+}
+
+// enter types into a field.
+func (b *tab) enter(field, text string) {
+	b.t.Helper()
+	err := chromedp.Do(b.ctx, chromedp.WaitVisible(chromedp.CSS(field)), chromedp.SendKeys(chromedp.CSS(field), text))
+	if err != nil {
+		b.t.Fatalf("fill in %s: %v", field, err)
+	}
+}
+
+// check ticks a box.
+func (b *tab) check(box string) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(box))); err != nil {
+		b.t.Fatalf("tick %s: %v", box, err)
+	}
 }
 
 // login logs in as ada.

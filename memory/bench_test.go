@@ -117,6 +117,14 @@ func BenchmarkSession(b *testing.B) {
 			}
 		}
 	})
+	b.Run("op=login", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if s, err = st.Login(b.Context(), session.Token(s), session.Login{User: "alice"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 // BenchmarkScale measures a million sessions of five small values, once:

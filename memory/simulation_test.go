@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -19,13 +20,33 @@ import (
 type model struct {
 	idle, absolute time.Duration
 	live           map[string]*modelSession
+	revoked        map[string]time.Time // by user
+	logins         int
 }
 
 type modelSession struct {
-	created, seen time.Time
-	values        map[string]any
-	newest        string            // token
-	good          map[string]*grace // old tokens
+	created, seen, rotated time.Time
+	idle, absolute         time.Duration
+	values                 map[string]any
+	newest                 string            // token
+	good                   map[string]*grace // old tokens
+
+	user  string
+	level session.Level
+	at    time.Time // of the login
+	login int       // how many there were before
+}
+
+func (s *modelSession) deadlines() (idle, absolute time.Time) {
+	from := s.created
+	if s.user != "" {
+		from = s.at
+	}
+	idle, absolute = s.seen.Add(s.idle), from.Add(s.absolute)
+	if idle.After(absolute) {
+		idle = absolute
+	}
+	return idle, absolute
 }
 
 type grace struct {
@@ -39,18 +60,22 @@ func (m *model) get(id string) *modelSession {
 	if s == nil {
 		return nil
 	}
-	now := time.Now()
-	if !now.Before(s.seen.Add(m.idle)) || !now.Before(s.created.Add(m.absolute)) {
+	if idle, _ := s.deadlines(); !time.Now().Before(idle) {
 		delete(m.live, id)
 		return nil
 	}
 	return s
 }
 
-// open reports whether token opens s, and notes that it was seen.
-func (s *modelSession) open(token string) bool {
+// accepts reports whether token opens s.
+func (s *modelSession) accepts(token string) bool {
 	g := s.good[token]
-	if token != s.newest && (g == nil || !g.until.IsZero() && !time.Now().Before(g.until)) {
+	return token == s.newest || g != nil && (g.until.IsZero() || time.Now().Before(g.until))
+}
+
+// open is accepts, and notes that token was seen.
+func (s *modelSession) open(token string) bool {
+	if !s.accepts(token) {
 		return false
 	}
 	for _, old := range s.good {
@@ -80,7 +105,9 @@ func TestSimulation(t *testing.T) {
 
 func simulate(t *testing.T, random *rand.Rand) {
 	ctx := t.Context()
-	m := &model{idle: 10 * time.Second, absolute: time.Minute, live: make(map[string]*modelSession)}
+	m := &model{
+		idle: 10 * time.Second, absolute: time.Minute, live: make(map[string]*modelSession), revoked: make(map[string]time.Time),
+	}
 	st := &memory.Store{IdleTimeout: m.idle, AbsoluteTimeout: m.absolute}
 	tokens := make(map[string][]string) // all that were ever given out, by id
 	for step := range 3000 {
@@ -105,7 +132,7 @@ func simulate(t *testing.T, random *rand.Rand) {
 		if want == nil {
 			notFound = session.ErrNotFound
 		}
-		switch op := random.IntN(10); op {
+		switch op := random.IntN(14); op {
 		case 0, 1:
 			exists := error(nil)
 			if want != nil {
@@ -114,8 +141,10 @@ func simulate(t *testing.T, random *rand.Rand) {
 			s, err := st.Generate(ctx, id)
 			if wantErr("Generate", err, exists) {
 				token := session.Token(s)
+				now := time.Now()
 				m.live[id] = &modelSession{
-					created: time.Now(), seen: time.Now(), values: make(map[string]any), newest: token, good: make(map[string]*grace),
+					created: now, seen: now, rotated: now, idle: m.idle, absolute: m.absolute,
+					values: make(map[string]any), newest: token, good: make(map[string]*grace),
 				}
 				tokens[id] = append(tokens[id], token)
 			}
@@ -152,7 +181,7 @@ func simulate(t *testing.T, random *rand.Rand) {
 					fail("Rotate", "the same token", "a new one")
 				case token == want.newest:
 					want.good[token] = &grace{d: d, next: got}
-					want.newest = got
+					want.newest, want.rotated = got, time.Now()
 					tokens[id] = append(tokens[id], got)
 				}
 				continue
@@ -164,6 +193,26 @@ func simulate(t *testing.T, random *rand.Rand) {
 				}
 				compare(t, s, want, step)
 			}
+		case 10, 11, 12:
+			if len(tokens[id]) == 0 {
+				continue
+			}
+			token := tokens[id][max(0, len(tokens[id])-1-random.IntN(4))]
+			l := randomLogin(random)
+			var told []string
+			l.Ended = func(id string) { told = append(told, id) }
+			ended, is := m.login(id, token, l)
+			s, err := st.Login(ctx, token, l)
+			if err != is || !slices.Equal(told, ended) { //nolint:errorlint // these, and as they are
+				t.Fatalf("step %d, Login of %s: got %v, ended %v, want %v, %v", step, id, err, told, is, ended)
+			}
+			if err == nil {
+				want.newest = session.Token(s)
+				tokens[id] = append(tokens[id], want.newest)
+				compare(t, s, want, step)
+			}
+		case 13:
+			m.account(t, st, random, step)
 		default:
 			s, err := st.Get(ctx, id)
 			if !wantErr("Get", err, notFound) {
@@ -204,7 +253,16 @@ func compare(t *testing.T, s session.Session, want *modelSession, step int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !info.CreatedAt.Equal(want.created) || !info.LastSeen.Equal(want.seen) {
-		t.Fatalf("step %d: got created %v, seen %v, want %v, %v", step, info.CreatedAt, info.LastSeen, want.created, want.seen)
+	idle, absolute := want.deadlines()
+	got := session.Info{
+		User: info.User, Level: info.Level, CreatedAt: info.CreatedAt, LastSeen: info.LastSeen, IdleDeadline: info.IdleDeadline,
+		AbsoluteDeadline: info.AbsoluteDeadline, AuthenticatedAt: info.AuthenticatedAt, RotatedAt: info.RotatedAt,
+	}
+	should := session.Info{
+		User: want.user, Level: want.level, CreatedAt: want.created.Round(0), LastSeen: want.seen.Round(0), IdleDeadline: idle.Round(0),
+		AbsoluteDeadline: absolute.Round(0), AuthenticatedAt: want.at.Round(0), RotatedAt: want.rotated.Round(0),
+	}
+	if got != should {
+		t.Fatalf("step %d:\ngot  %+v\nwant %+v", step, got, should)
 	}
 }

@@ -95,6 +95,18 @@ func (v *visit) rotated(ctx context.Context, grace time.Duration, seen bool) str
 	return session.Token(s)
 }
 
+// other logs in another session of a user who is named as the session, and returns its id.
+func (v *visit) other(ctx context.Context) string {
+	s, err := v.Generate(ctx, "other-"+v.id)
+	if err == nil {
+		s, err = v.Login(ctx, session.Token(s), session.Login{User: v.id})
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return s.ID()
+}
+
 // removed ends the session.
 func (v *visit) removed(ctx context.Context) {
 	if err := v.Remove(ctx, v.id); err != nil {
@@ -231,6 +243,55 @@ var costs = []struct {
 		}
 		return func() error { return errors.Join(err, session.Update(ctx, v.s, "a", addOne)) }
 	}},
+	{"Login", "evalsha evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Login(ctx, v.token, session.Login{User: v.id})) }
+	}},
+	{"Login, revoked", "evalsha", session.ErrRevoked, func(ctx context.Context, v *visit) func() error {
+		began := time.Now().Add(-time.Second)
+		_, err := v.RemoveUserSessions(ctx, v.id)
+		return func() error {
+			return errors.Join(err, errorOf(v.Login(ctx, v.token, session.Login{User: v.id, Began: began})))
+		}
+	}},
+	{"Login, room under the limit", "evalsha evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		v.other(ctx)
+		return func() error {
+			return errorOf(v.Login(ctx, v.token, session.Login{User: v.id, MaxSessions: 2}))
+		}
+	}},
+	{"Login, at the limit", "evalsha hgetall hmget evalsha", session.ErrUserLimit, func(ctx context.Context, v *visit) func() error {
+		v.other(ctx)
+		return func() error {
+			return errorOf(v.Login(ctx, v.token, session.Login{User: v.id, MaxSessions: 1}))
+		}
+	}},
+	{"Login in place of the oldest", "evalsha hgetall hmget evalsha eval evalsha", nil, func(ctx context.Context, v *visit) func() error {
+		v.other(ctx)
+		return func() error {
+			return errorOf(v.Login(ctx, v.token, session.Login{User: v.id, MaxSessions: 1, EndOldest: true}))
+		}
+	}},
+	{"Login, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.Login(ctx, v.id, session.Login{User: v.id})) }
+	}},
+	{"UserSessions, none", "hkeys", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.UserSessions(ctx, v.id)) }
+	}},
+	{"UserSessions", "hkeys hmget", nil, func(ctx context.Context, v *visit) func() error {
+		v.other(ctx)
+		return func() error { return errorOf(v.UserSessions(ctx, v.id)) }
+	}},
+	{"UserSessions, one has ended", "hkeys hmget hdel", nil, func(ctx context.Context, v *visit) func() error {
+		err := v.Remove(ctx, v.other(ctx))
+		return func() error { return errors.Join(err, errorOf(v.UserSessions(ctx, v.id))) }
+	}},
+	{"RemoveUserSessions, none", "evalsha zrange", nil, func(ctx context.Context, v *visit) func() error {
+		return func() error { return errorOf(v.RemoveUserSessions(ctx, v.id)) }
+	}},
+	{"RemoveUserSessions", "evalsha eval zrange", nil, func(ctx context.Context, v *visit) func() error {
+		v.other(ctx)
+		return func() error { return errorOf(v.RemoveUserSessions(ctx, v.id)) }
+	}},
 	{"reading", "", nil, func(ctx context.Context, v *visit) func() error {
 		return func() error {
 			_, described := session.Describe(v.s)
@@ -265,6 +326,9 @@ func TestCosts(t *testing.T) {
 					if scripts == "forgotten" {
 						server.MustDo(t, "SCRIPT", "FLUSH")
 						want = strings.Replace(want, "evalsha", "evalsha eval", 1)
+						if head, ok := strings.CutSuffix(want, " evalsha"); ok && strings.HasPrefix(tt.name, "Login") && tt.is == nil {
+							want = head + " evalsha eval" // another script than the first
+						}
 					}
 					w.take(t)
 					served := redistest.Commands(t, server)
@@ -280,7 +344,8 @@ func TestCosts(t *testing.T) {
 						if strings.HasPrefix(words[0], "eval") {
 							key = words[3]
 						}
-						if key != "pre{fix:"+v.id {
+						ofUser := strings.Contains(tt.name, "Login") || strings.Contains(tt.name, "UserSessions")
+						if key != "pre{fix:"+v.id && !(ofUser && (key == "pre{fix:other-"+v.id || strings.HasPrefix(key, "pre{fix:user:"))) {
 							t.Errorf("%s: %s of key %q, want %q", tt.name, words[0], key, "pre{fix:"+v.id)
 						}
 						if c := stats[words[0]].Calls; c == 0 {

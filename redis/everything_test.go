@@ -21,6 +21,10 @@ func everyCall(ctx context.Context, st *redis.Store, id string) map[string]func(
 		"Get":      func() error { return second(st.Get(ctx, id)) },
 		"Refresh":  func() error { return st.Refresh(ctx, id) },
 		"Remove":   func() error { return st.Remove(ctx, id) },
+		"Login":    func() error { return second(st.Login(ctx, token, session.Login{User: "ada"})) },
+
+		"UserSessions":       func() error { return second(st.UserSessions(ctx, "ada")) },
+		"RemoveUserSessions": func() error { return second(st.RemoveUserSessions(ctx, "ada")) },
 	}
 }
 
@@ -54,14 +58,19 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 	if c.err != nil {
 		return c.err
 	}
-	useTokens(ctx, &c, st, session.Token(s))
+	useTokens(ctx, &c, st, &s)
 	useValues(ctx, &c, s)
+	useUsers(ctx, &c, st, session.Token(s), id)
 	c.do("Refresh", nil, func() error { return st.Refresh(ctx, id) })
 	c.do("Get", nil, func() error { return second(st.Get(ctx, id)) })
 	c.do("Remove", nil, func() error { return st.Remove(ctx, id) })
 	c.do("Remove again", nil, func() error { return st.Remove(ctx, id) })
 	for name, call := range everyCall(ctx, st, id) {
-		if name != "Generate" && name != "Remove" {
+		switch name {
+		case "Generate", "Remove":
+		case "UserSessions", "RemoveUserSessions":
+			c.do(name+" after Remove", nil, call)
+		default:
 			c.do(name+" after Remove", session.ErrNotFound, call)
 		}
 	}
@@ -69,7 +78,9 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 	return c.err
 }
 
-func useTokens(ctx context.Context, c *calls, st *redis.Store, first string) {
+// useTokens rotates, and leaves the session with its newest token.
+func useTokens(ctx context.Context, c *calls, st *redis.Store, made *session.Session) {
+	first := session.Token(*made)
 	open := func(carried, want string) func() error {
 		return func() error { return carries(want)(st.Open(ctx, carried)) }
 	}
@@ -95,9 +106,12 @@ func useTokens(ctx context.Context, c *calls, st *redis.Store, first string) {
 		if err != nil {
 			return err
 		}
-		return second(st.Open(ctx, session.Token(s)))
+		*made, err = st.Open(ctx, session.Token(s))
+		return err
 	})
-	c.do("Open with a token that is over", session.ErrNotFound, open(newest, ""))
+	c.do("Open with a token that is over", session.ErrReused, open(newest, ""))
+	c.do("Rotate once more", nil, func() error { return second(st.Rotate(ctx, session.Token(*made), time.Minute)) })
+	c.do("Open with a token that is over for long", session.ErrReused, open(newest, ""))
 }
 
 var errToken = errors.New("another token")
@@ -110,6 +124,55 @@ func carries(want string) func(session.Session, error) error {
 		}
 		return err
 	}
+}
+
+// useUsers logs a user in and others, to the limit, and ends what it made but for
+// the session itself.
+func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string) {
+	user := "user of " + id
+	login := func(carried string, l session.Login) func() error {
+		return func() error { return second(st.Login(ctx, carried, l)) }
+	}
+	var mine session.Session
+	c.do("Login", nil, func() (err error) {
+		mine, err = st.Login(ctx, carried, session.Login{User: user, Persistent: true, UserAgent: "browser"})
+		return err
+	})
+	if c.err != nil {
+		return
+	}
+	c.do("Login with the old token", session.ErrNotFound, login(carried, session.Login{User: user}))
+	c.do("Reauthentication", nil, login(session.Token(mine), session.Login{User: user, Reauthentication: true}))
+	var other session.Session
+	c.do("Generate another", nil, func() (err error) { other, err = st.Generate(ctx, "other-"+id); return err })
+	if c.err != nil {
+		return
+	}
+	c.do("Login to the limit", session.ErrUserLimit, login(session.Token(other), session.Login{User: user, MaxSessions: 1}))
+	c.do("Login beside it", nil, func() (err error) {
+		other, err = st.Login(ctx, session.Token(other), session.Login{User: user, MaxSessions: 2})
+		return err
+	})
+	wants := func(n int) func() error {
+		return func() error {
+			infos, err := st.UserSessions(ctx, user)
+			if err == nil && len(infos) != n {
+				return fmt.Errorf("got %d sessions, want %d", len(infos), n)
+			}
+			return err
+		}
+	}
+	c.do("UserSessions", nil, wants(2))
+	c.do("RemoveUserSessions", nil, func() error {
+		n, err := st.RemoveUserSessions(ctx, user, id)
+		if err == nil && n != 1 {
+			return fmt.Errorf("got %d, want 1", n)
+		}
+		return err
+	})
+	c.do("UserSessions after it", nil, wants(1))
+	c.do("Get after it", session.ErrNotFound, func() error { return second(st.Get(ctx, other.ID())) })
+	c.do("Login that began before it", session.ErrRevoked, login(carried, session.Login{User: user, Began: time.Now().Add(-time.Minute)}))
 }
 
 // useValues calls all methods of a session, below and at the limit of 1024

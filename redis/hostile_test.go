@@ -56,8 +56,8 @@ func endingOf(err error) ending {
 	return endsUnreadable
 }
 
-// A hostage is a session with two old tokens, and what is stored of it; others
-// then put something else in its place.
+// A hostage is a session of a user with two old tokens, one that is over, and what
+// is stored of it; others then put something else in its place.
 type hostage struct {
 	*redis.Store
 	client  goredis.UniversalClient
@@ -73,6 +73,15 @@ func newHostage(tb testing.TB, client goredis.UniversalClient) *hostage {
 	ctx := tb.Context()
 	v := &hostage{Store: &redis.Store{Client: client, OpTimeout: time.Minute}, client: client, id: "victim", key: "session:victim"}
 	s, err := v.Generate(ctx, v.id)
+	if err == nil {
+		s, err = v.Login(ctx, session.Token(s), session.Login{User: hostageUser, Level: 2, Persistent: true, Address: "192.0.2.0/24", UserAgent: strings.Repeat("agent ", 20)})
+	}
+	if err == nil {
+		s, err = v.Rotate(ctx, session.Token(s), 0)
+	}
+	if err == nil {
+		s, err = v.Open(ctx, session.Token(s))
+	}
 	for i := range v.tokens {
 		if err != nil {
 			tb.Fatal(err)
@@ -88,11 +97,13 @@ func newHostage(tb testing.TB, client goredis.UniversalClient) *hostage {
 	if v.loaded, err = v.Get(ctx, v.id); err != nil {
 		tb.Fatal(err)
 	}
-	if v.good, err = client.HGetAll(ctx, v.key).Result(); err != nil || len(v.good) != 9 || len(v.good["o"]) != 2*62 {
+	if v.good, err = client.HGetAll(ctx, v.key).Result(); err != nil || len(v.good) != 18 || len(v.good["o"]) != 2*62 || len(v.good["x"]) != 8 {
 		tb.Fatalf("got %d fields, %v: this is not the record that the test knows", len(v.good), err)
 	}
 	return v
 }
+
+const hostageUser = "hostage's user"
 
 // plant stores fields in the place of the record.
 func (v *hostage) plant(tb testing.TB, fields map[string]string) {
@@ -132,6 +143,49 @@ var attempts = []struct {
 	{"Update", func(ctx context.Context, v *hostage) error {
 		return session.Update(ctx, v.loaded, "a", func(any) (any, error) { return 2, nil })
 	}, mayExchange},
+	{"Login newest", func(ctx context.Context, v *hostage) error {
+		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: hostageUser, UserAgent: "another"}))
+	}, func(v *hostage, r planted) ending { return r.logsIn(hostageUser, v.tokens[2]) }},
+	{"Login oldest", func(ctx context.Context, v *hostage) error {
+		return v.keep(v.Login(ctx, v.tokens[0], session.Login{User: hostageUser}))
+	}, func(v *hostage, r planted) ending { return r.logsIn(hostageUser, v.tokens[0]) }},
+	{"Login again", func(ctx context.Context, v *hostage) error {
+		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: hostageUser, Reauthentication: true}))
+	}, func(v *hostage, r planted) ending {
+		if _, ok := r["u"]; !ok {
+			return endsNotFound | endsUnreadable
+		}
+		return r.logsIn(hostageUser, v.tokens[2])
+	}},
+	{"Login of another", func(ctx context.Context, v *hostage) error {
+		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: "another"}))
+	}, func(v *hostage, r planted) ending {
+		return r.logsIn("another", v.tokens[2])
+	}},
+	{"UserSessions", func(ctx context.Context, v *hostage) error {
+		return errorOf(v.UserSessions(ctx, hostageUser))
+	}, func(_ *hostage, r planted) ending {
+		if r.readable() == endsWell {
+			return endsWell
+		}
+		return endsWell | endsUnreadable
+	}},
+}
+
+// logsIn is what comes of a login of the hostage's user. It makes good much of what
+// was wrong.
+func (r planted) logsIn(user, carried string) ending {
+	v := r.readable()
+	if u, ok := r["u"]; ok && u != user {
+		return v&^endsWell | endsNotFound | endsUnreadable
+	}
+	if v == endsWell {
+		return r.presented(carried)
+	}
+	if !r.ours() {
+		return endsUnreadable | endsNotFound
+	}
+	return v | r.presented(carried) | endsAnswer
 }
 
 // keep looks at what a call made, also where it fails.
@@ -180,7 +234,47 @@ func (r planted) readable() ending {
 			v |= endsUnreadable
 		}
 	}
+	if x := r["x"]; len(x)%8 != 0 || len(x) > 56 {
+		return endsUnreadable
+	}
+	if n, ok := r["r"]; ok && !ownNumber.MatchString(n) {
+		v |= endsUnreadable
+		if !wholeNumber.MatchString(n) {
+			return endsUnreadable
+		}
+	}
+	if r.login() == endsUnreadable {
+		return endsUnreadable
+	}
 	return v
+}
+
+// login is what the fields of a login are good for.
+func (r planted) login() ending {
+	user, ok := r["u"]
+	if !ok {
+		for _, name := range []string{"l", "v", "p", "d0"} {
+			if _, ok := r[name]; ok {
+				return endsUnreadable
+			}
+		}
+		return endsWell
+	}
+	level, err := strconv.ParseUint(r["v"], 10, 64)
+	if _, e := strconv.ParseUint(r["l"], 10, 50); e != nil || err != nil || level < 1 || level > 255 || user == "" || len(user) > 256 {
+		return endsUnreadable
+	}
+	if p, ok := r["p"]; ok && p != "1" {
+		return endsUnreadable
+	}
+	var device string
+	for i := range 6 {
+		device += r[fmt.Sprint("d", i)]
+	}
+	if device != "" && (int(device[0]) >= len(device) || device[0] > 64 || len(device)-1-int(device[0]) > 256) {
+		return endsUnreadable
+	}
+	return endsWell
 }
 
 // ours is what the scripts can see without reading a number.
@@ -226,6 +320,10 @@ func (r planted) rotates(carried string) ending {
 	if len(r["o"])%62 != 0 {
 		v |= endsAnswer
 	}
+	mended := maps.Clone(r)
+	if delete(mended, "r"); mended.readable()&endsWell != 0 {
+		v |= mended.presented(carried)
+	}
 	if r.readable()&endsWell == 0 && strings.HasPrefix(r["n"], "1") && len(r["h"]) == 32 && len(r["o"])%62 == 0 {
 		v |= r.presented(carried)&^endsWell | endsAnswer
 	}
@@ -256,6 +354,9 @@ func (v *hostage) try(t *testing.T, what string, r planted, n int) {
 	v.made = nil
 	ctx, at := t.Context(), attempts[n]
 	err := at.call(ctx, v)
+	if err != nil && strings.Contains(err.Error(), hostageUser) {
+		t.Errorf("%s, %s: the error names the user", what, at.name)
+	}
 	if got, may := endingOf(err), at.may(v, r); got&may == 0 {
 		t.Errorf("%s, %s: got %06b (%v), want one of %06b", what, at.name, got, err, may)
 	}
@@ -273,7 +374,8 @@ func (v *hostage) try(t *testing.T, what string, r planted, n int) {
 	if !strings.HasPrefix(r["n"], "1") && !maps.Equal(after.Val(), r) {
 		t.Errorf("%s, %s: what somebody else stored has changed", what, at.name)
 	}
-	if v.made != nil {
+	// A login whose timeouts are zero has ended.
+	if v.made != nil && (len(after.Val()) > 0 || !strings.HasPrefix(at.name, "Login")) {
 		_, secret, _ := strings.Cut(session.Token(v.made), ".")
 		if sum := sha256.Sum256([]byte(secret)); after.Val()["h"] != string(sum[:]) {
 			t.Errorf("%s, %s: the token that it gave is not the newest", what, at.name)
@@ -343,6 +445,25 @@ func hostileRecords(good map[string]string) map[string]planted {
 		"NUL": strings.Repeat("\x00", 32), "of 1 MiB": large,
 	} {
 		with(name, "h", h)
+	}
+	for _, field := range []string{"r", "l", "v"} {
+		for _, number := range []string{"", "x", "-1", "256", "0", "9223372036854775808", strings.Repeat("9", 400), "1e3", "nan", "inf", " 1", "1 ", "1\x002", "\x00", "99999999999999"} {
+			with(strconv.Quote(number), field, number)
+		}
+		with("of 1 MiB", field, large)
+	}
+	for name, u := range map[string]string{"empty": "", "another": "another", "too long": strings.Repeat("u", 257), "of 1 MiB": large, "and NUL": good["u"] + "\x00"} {
+		with(name, "u", u)
+	}
+	for _, p := range []string{"", "0", "11", "\x01", large} {
+		with(fmt.Sprintf("%.9q", p), "p", p)
+	}
+	for name, d := range map[string]string{"empty": "", "a length alone": "\x01", "too long an address": "\x41" + strings.Repeat("a", 63), "over the end": "\xff", "of 1 MiB": large, "NUL": "\x00"} {
+		with(name, "d0", d)
+		with(name, "d1", d)
+	}
+	for name, x := range map[string]string{"empty": "", "a part": good["x"][:7], "over-long": good["x"] + "x", "seven": strings.Repeat("x", 56), "eight": strings.Repeat("x", 64), "of 1 MiB": large} {
+		with(name, "x", x)
 	}
 	o := good["o"]
 	for name, o := range map[string]string{

@@ -90,7 +90,7 @@ func parse(fields map[string]string) (r record, err error) {
 		idle:        number("i"),
 		absolute:    number("a"),
 	}
-	if fields["r"] != "" {
+	if _, ok := fields["r"]; ok {
 		r.rotated = number("r")
 	}
 	var known bool

@@ -2,9 +2,12 @@ package redis_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
@@ -96,6 +99,287 @@ func TestLogin(t *testing.T) {
 		}
 		if infos, err := st.UserSessions(ctx, "alice\x00\n{}"); err != nil || len(infos) != 0 {
 			t.Errorf("UserSessions after the revocation: got %v, %v", infos, err)
+		}
+	})
+}
+
+// Reauthentication keeps what the login gave the session, but for the level where
+// it says one.
+func TestReauthentication(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		s := loggedIn(t, st, session.Login{
+			User: "ada", Level: 2, IdleTimeout: 3 * time.Hour, AbsoluteTimeout: 5 * time.Hour, Persistent: true, UserAgent: strings.Repeat("u", 256), Address: strings.Repeat("a", 64),
+		})
+		want := described(t, s)
+		for level, shown := range map[session.Level]session.Level{0: 2, 255: 255} {
+			again, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", Level: level, Reauthentication: true, IdleTimeout: time.Minute, UserAgent: "other"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := described(t, open(t, st, session.Token(again)))
+			at := got.AuthenticatedAt
+			want.Level, want.LastSeen, want.AuthenticatedAt, want.RotatedAt = shown, at, at, at
+			want.IdleDeadline, want.AbsoluteDeadline = at.Add(3*time.Hour), at.Add(5*time.Hour)
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			s, want.Level = again, 2
+			if level == 255 {
+				break
+			}
+		}
+	})
+}
+
+// A login that may not be changes nothing.
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		anonymous, bobs := generate(t, st), loggedIn(t, st, session.Login{User: "bob"})
+		over := session.Token(generate(t, st))
+		newest, err := st.Rotate(ctx, over, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open(t, st, session.Token(newest))
+		records := func() (all []map[string]string) {
+			for _, s := range []session.Session{anonymous, bobs, newest} {
+				all = append(all, a.client.HGetAll(ctx, st.Prefix+s.ID()).Val())
+			}
+			return all
+		}
+		before := records()
+		for name, c := range map[string]struct {
+			token string
+			l     session.Login
+			want  error
+		}{
+			"another user's":                {session.Token(bobs), session.Login{User: "ada"}, session.ErrNotFound},
+			"another user's again":          {session.Token(bobs), session.Login{User: "ada", Reauthentication: true}, session.ErrNotFound},
+			"anonymous again":               {session.Token(anonymous), session.Login{User: "ada", Reauthentication: true}, session.ErrNotFound},
+			"another secret":                {anonymous.ID() + "." + strings.Repeat("A", 26), session.Login{User: "ada"}, session.ErrNotFound},
+			"a secret that is over":         {over, session.Login{User: "ada"}, session.ErrNotFound},
+			"unknown":                       {uuid.NewString() + "." + strings.Repeat("A", 26), session.Login{User: "ada"}, session.ErrNotFound},
+			"malformed":                     {anonymous.ID(), session.Login{User: "ada"}, session.ErrNotFound},
+			"nobody":                        {session.Token(anonymous), session.Login{}, session.ErrInvalidUser},
+			"a user of 257 bytes":           {session.Token(anonymous), session.Login{User: strings.Repeat("x", 257)}, session.ErrInvalidUser},
+			"an idle timeout above":         {session.Token(anonymous), session.Login{User: "ada", IdleTimeout: 13 * time.Hour}, nil},
+			"an absolute timeout too long":  {session.Token(anonymous), session.Login{User: "ada", AbsoluteTimeout: 401 * 24 * time.Hour}, nil},
+			"a check of long ago":           {session.Token(anonymous), session.Login{User: "ada", Began: time.Now().Add(-session.BeganLimit - time.Second)}, session.ErrRevoked},
+			"a full account, and malformed": {"x", session.Login{User: "bob", MaxSessions: 1}, session.ErrNotFound},
+			"a full account, another secret, which must not end anybody": {
+				anonymous.ID() + "." + strings.Repeat("A", 26), session.Login{User: "bob", MaxSessions: 1, EndOldest: true}, session.ErrNotFound,
+			},
+			"a full account, a secret that is over": {over, session.Login{User: "bob", MaxSessions: 1, EndOldest: true}, session.ErrNotFound},
+			"a full account, again of an anonymous": {
+				session.Token(anonymous), session.Login{User: "bob", MaxSessions: 1, EndOldest: true, Reauthentication: true}, session.ErrNotFound,
+			},
+			"a full account": {session.Token(anonymous), session.Login{User: "bob", MaxSessions: 1}, session.ErrUserLimit},
+		} {
+			c.l.Ended = func(string) { t.Errorf("%s: a session was ended", name) }
+			s, err := st.Login(ctx, c.token, c.l)
+			switch {
+			case s != nil || err == nil, c.want != nil && !errors.Is(err, c.want), c.want == nil && errors.Is(err, session.ErrNotFound):
+				t.Errorf("%s: got %v, want %v", name, err, c.want)
+			case strings.Contains(err.Error(), "bob"), strings.Contains(err.Error(), "ada"):
+				t.Errorf("%s: the error names the user", name)
+			}
+			if !reflect.DeepEqual(records(), before) {
+				t.Errorf("%s: a record has changed", name)
+			}
+		}
+		for _, user := range []string{"", strings.Repeat("x", 257)} {
+			if _, err := st.UserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
+				t.Errorf("UserSessions: got %v, want ErrInvalidUser", err)
+			}
+			if _, err := st.RemoveUserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
+				t.Errorf("RemoveUserSessions: got %v, want ErrInvalidUser", err)
+			}
+		}
+		lists(t, st, "bob", bobs)
+	})
+}
+
+// The timeouts of a login are exact, and those of the next one replace them.
+func TestOwnTimeouts(t *testing.T) {
+	t.Parallel()
+	server, client := single(t)
+	clock := sundial{t, server}
+	st := &redis.Store{Client: client, OpTimeout: patience}
+	s := loggedIn(t, st, session.Login{User: "ada", IdleTimeout: 90 * 24 * time.Hour, AbsoluteTimeout: 400 * 24 * time.Hour})
+	exact := func(s session.Session, idle, absolute time.Duration) session.Info {
+		t.Helper()
+		info := described(t, open(t, st, session.Token(s)))
+		if info.IdleDeadline != info.LastSeen.Add(idle) || info.AbsoluteDeadline != info.AuthenticatedAt.Add(absolute) {
+			t.Errorf("got %+v, want an idle timeout %v, an absolute one %v", info, idle, absolute)
+		}
+		ends := client.PExpireTime(t.Context(), "session:"+s.ID()).Val()
+		if got := time.UnixMilli(ends.Milliseconds()); !got.Equal(info.IdleDeadline) {
+			t.Errorf("the key ends %v after the session", got.Sub(info.IdleDeadline))
+		}
+		return info
+	}
+	exact(s, 90*24*time.Hour, 400*24*time.Hour)
+	for _, l := range []session.Login{{User: "ada"}, {User: "ada", IdleTimeout: 1501 * time.Millisecond, AbsoluteTimeout: 3001 * time.Millisecond}} {
+		again, err := st.Login(t.Context(), session.Token(s), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = again
+		if l.IdleTimeout == 0 {
+			exact(s, 30*time.Minute, 12*time.Hour)
+		}
+	}
+	info := exact(s, 1501*time.Millisecond, 3001*time.Millisecond)
+	rotated, err := st.Rotate(t.Context(), session.Token(s), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = rotated
+	for clock.now().Before(info.AbsoluteDeadline.Add(-1400 * time.Millisecond)) {
+		if err := st.Refresh(t.Context(), s.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info = described(t, open(t, st, session.Token(s)))
+	if info.IdleDeadline != info.AbsoluteDeadline {
+		t.Errorf("got %+v, want that both deadlines are one", info)
+	}
+	clock.ends("absolute", info.AbsoluteDeadline, info.AbsoluteDeadline, func() error {
+		_, err := st.Open(t.Context(), session.Token(s))
+		return err
+	})
+	lists(t, st, "ada")
+
+	s = loggedIn(t, st, session.Login{User: "ada", IdleTimeout: 301 * time.Millisecond})
+	deadline := described(t, s).IdleDeadline
+	clock.ends("idle", deadline, deadline, func() error {
+		_, err := st.Open(t.Context(), session.Token(s))
+		return err
+	})
+}
+
+// A login whose time is over at once leaves nothing.
+func TestLoginOfAMillisecond(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		st := a.store(time.Hour)
+		for range 300 {
+			s := loggedIn(t, st, session.Login{User: "ada", IdleTimeout: time.Millisecond, AbsoluteTimeout: time.Millisecond})
+			if session.Token(s) == "" {
+				t.Error("no token")
+			}
+		}
+		if _, forever, err := a.keys(st); err != nil || len(forever) > 0 {
+			t.Errorf("%d keys for ever, %v", len(forever), err)
+		}
+		await(t, "they have ended", func() bool {
+			infos, err := st.UserSessions(t.Context(), "ada")
+			return err == nil && len(infos) == 0
+		})
+	})
+}
+
+// The newest seven secrets that a session has had are recognised, until a login.
+func TestReused(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		s := generate(t, st)
+		var dead []string
+		for range 12 {
+			dead = append(dead, session.Token(s))
+			rotated, err := st.Rotate(ctx, session.Token(s), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, st, session.Token(rotated))
+		}
+		at := described(t, s).RotatedAt
+		if at.Equal(described(t, s).CreatedAt) {
+			t.Error("RotatedAt has not moved")
+		}
+		if _, err := st.Rotate(ctx, dead[11], 0); err != session.ErrNotFound { //nolint:errorlint // the plain one
+			t.Errorf("Rotate with an old token: got %v, want the plain ErrNotFound", err)
+		}
+		remembered := 0
+		for i, old := range dead {
+			_, err := st.Open(ctx, old)
+			switch {
+			case !errors.Is(err, session.ErrNotFound):
+				t.Fatalf("an old token: got %v", err)
+			case errors.Is(err, session.ErrReused):
+				remembered++
+			case i >= 5:
+				t.Errorf("the %d newest old token: got %v, want ErrReused", 12-i, err)
+			}
+		}
+		if remembered > 8 {
+			t.Errorf("%d old tokens are remembered", remembered)
+		}
+		if x := a.client.HGet(ctx, st.Prefix+s.ID(), "x").Val(); len(x) != 56 {
+			t.Errorf("got %d bytes of old tokens, want 56", len(x))
+		}
+		if _, err := st.Open(ctx, s.ID()+"."+strings.Repeat("A", 26)); errors.Is(err, session.ErrReused) {
+			t.Error("a token that never was is taken for an old one")
+		}
+		again, err := st.Login(ctx, session.Token(s), session.Login{User: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, old := range append(dead, session.Token(s)) {
+			if _, err := st.Open(ctx, old); !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrReused) {
+				t.Errorf("after a login: got %v, want the plain ErrNotFound", err)
+			}
+		}
+		if info := described(t, again); !info.RotatedAt.Equal(info.AuthenticatedAt) {
+			t.Errorf("RotatedAt is %v, the login was at %v", info.RotatedAt, info.AuthenticatedAt)
+		}
+	})
+}
+
+// UserSessions shows what Describe shows, the last seen first.
+func TestUserSessions(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		if infos, err := st.UserSessions(ctx, "ada"); err != nil || len(infos) != 0 {
+			t.Errorf("of a user without sessions: got %d, %v", len(infos), err)
+		}
+		want := make(map[string]session.Info)
+		for i := range 20 {
+			s := loggedIn(t, st, session.Login{User: "ada", Level: session.Level(1 + i), Persistent: i%2 == 0, UserAgent: strings.Repeat("x", i*13), Address: strings.Repeat("y", i%3*30)})
+			if i%4 == 0 {
+				if err := st.Refresh(ctx, s.ID()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if i%5 == 0 {
+				rotated, err := st.Rotate(ctx, session.Token(s), time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s = rotated
+			}
+			want[s.ID()] = described(t, open(t, st, session.Token(s)))
+		}
+		infos, err := st.UserSessions(ctx, "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, info := range infos {
+			if info != want[info.ID] {
+				t.Errorf("got %+v, want %+v", info, want[info.ID])
+			}
+			if i > 0 && info.LastSeen.After(infos[i-1].LastSeen) {
+				t.Error("not the last seen first")
+			}
+		}
+		if len(infos) != len(want) {
+			t.Errorf("got %d sessions, want %d", len(infos), len(want))
 		}
 	})
 }

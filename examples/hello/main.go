@@ -14,8 +14,6 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-var user = session.NewKey[string]("user")
-
 func main() {
 	server := &http.Server{Addr: "localhost:8080", Handler: site(), ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(server.ListenAndServe())
@@ -28,19 +26,16 @@ func site() http.Handler {
 	}
 	server := mist.InitHTTPServer()
 	server.POST("/login", func(ctx *mist.Context) { // after the password was checked:
-		s, err := m.InitSession(ctx)
-		if err == nil {
-			err = user.Set(ctx.Request.Context(), s, ctx.Request.FormValue("name"))
-		}
+		_, err := m.Login(ctx, ctx.Request.FormValue("name"))
 		respond(ctx, "logged in", err)
 	})
 	server.GET("/", func(ctx *mist.Context) {
-		var name string
+		var info session.Info
 		s, err := m.GetSession(ctx)
 		if err == nil {
-			name, _, err = user.Get(ctx.Request.Context(), s)
+			info, err = session.Describe(s)
 		}
-		respond(ctx, "hello "+name, err)
+		respond(ctx, "hello "+info.User, err)
 	})
 	server.POST("/logout", func(ctx *mist.Context) { respond(ctx, "logged out", m.RemoveSession(ctx)) })
 	return server

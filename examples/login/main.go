@@ -1,18 +1,21 @@
-// Login is a small shop that one logs in to: the main job of package session as
-// one program.
+// Login is a small shop that one logs in to: all that package session does for
+// people with a browser, as one program.
 //
 //	go run ./examples/login
 //
-// Then open http://localhost:8080, or be a browser yourself:
+// Then open http://localhost:8080 in two browsers, or be one yourself:
 //
 //	curl -c jar -d user=ada -d password=engine http://localhost:8080/login
 //	curl -b jar http://localhost:8080/
-//	curl -b jar -c jar -d '' http://localhost:8080/logout
 //
 // With -cert and -key it serves https, and its cookie is as safe as a cookie can
 // be. With -redis redis://localhost:6379 sessions live in Redis: they survive a
-// restart, and many processes are one site. This file is the login, shop.go what
-// sessions are good for, and the other files are what every site needs.
+// restart, and many processes are one site. (The demo users do not: a password
+// that was changed is so in one process, and until it ends.)
+//
+// This file says what the site is made of. login.go, devices.go and password.go
+// are the account, shop.go is what else sessions are good for, and the other
+// files are what every site needs.
 package main
 
 import (
@@ -20,6 +23,7 @@ import (
 	"flag"
 	"log"
 	"net/http"
+	"time"
 
 	"github.com/dormoron/mist"
 
@@ -27,56 +31,77 @@ import (
 	"github.com/mist-contrib/session/cookie"
 )
 
-// user is who a session is logged in as.
-var user = session.NewKey[string]("user")
+// fresh is for how long after a password was typed its owner may do what hurts.
+var fresh = 5 * time.Minute
 
 func main() {
 	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
 	cert := flag.String("cert", "", "certificate `file`, for https")
 	key := flag.String("key", "", "`file` of its private key")
 	redisURL := flag.String("redis", "", "`URL` of the Redis for sessions; empty: they live in this process")
+	flag.DurationVar(&fresh, "fresh", fresh, "how `long` a login is fresh enough to change the password")
 	flag.Parse()
 	https := *cert != "" || *key != ""
 	store, release, err := newStore(*redisURL)
 	if err != nil {
 		log.Fatal(err)
 	}
-	m := &session.Manager{
-		Store:      store,
-		Propagator: &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
-	}
-	err = serve(newHandler(m), *addr, https, *cert, *key)
+	err = serve(newHandler(newManager(store, https)), *addr, https, *cert, *key)
 	if err := errors.Join(err, release()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-type site struct{ sessions *session.Manager }
+func newManager(store session.Store, https bool) *session.Manager {
+	return &session.Manager{
+		Store:        store,
+		Propagator:   &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
+		RenewAfter:   15 * time.Minute,                     // a stolen cookie is of use for no longer
+		ErrorHandler: showError,                            // answers whom the guards below refuse
+		OnEvent:      session.LogEvents(nil),               // who logs in and out, and what was refused and why
+	}
+}
+
+type site struct {
+	sessions *session.Manager
+	users    *users
+}
 
 // newHandler is the whole site. It works with any store and propagator.
 func newHandler(m *session.Manager) http.Handler {
-	m.ErrorHandler = showError // for RequireSession
-	s := site{m}
+	s := site{m, newUsers()}
 	server := mist.InitHTTPServer()
-	server.Use(m.Middleware())
-	server.GET("/login", func(ctx *mist.Context) { show(ctx, http.StatusOK, "login", "") })
+	server.Use(m.Middleware(), m.RequireCSRF(nil)) // forms of other sites get no further
+
+	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, "") })
 	server.POST("/login", s.login)
+	server.POST("/logout", s.private(s.logout))
+
 	server.GET("/", s.private(s.home))
 	server.POST("/cart", s.private(s.add))
 	server.POST("/order", s.private(s.order))
 	server.POST("/renew", s.private(s.renew))
-	server.POST("/logout", s.private(s.logout))
-	// Forms of other sites are refused before anything else sees them.
-	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(server, 4<<10))
+
+	// Who finds a browser that somebody forgot to log out cannot do what hurts.
+	owner := m.RequireFresh(fresh)
+	server.GET("/devices", s.private(s.devices))
+	server.POST("/devices", owner(s.private(s.signOut)))
+	server.GET("/password", owner(s.private(s.passwordForm)))
+	server.POST("/password", owner(s.private(s.changePassword)))
+	server.GET("/confirm", s.private(s.confirmForm))
+	server.POST("/confirm", s.private(s.confirm))
+
+	return http.MaxBytesHandler(server, 4<<10)
 }
 
 // private is a page for those who are logged in. It keeps them logged in while
 // they are active: reading does not prolong a session, only RefreshSession does.
 func (s site) private(page func(*mist.Context, session.Session) error) mist.HandleFunc {
-	return s.sessions.RequireSession()(func(ctx *mist.Context) {
-		sess, err := s.sessions.GetSession(ctx)
-		if err == nil {
-			err = s.sessions.RefreshSession(ctx)
+	return s.sessions.RequireLevel(session.Authenticated)(func(ctx *mist.Context) {
+		var sess session.Session
+		err := s.sessions.RefreshSession(ctx)
+		if err == nil { // only now: the refresh may have renewed the token
+			sess, err = s.sessions.GetSession(ctx)
 		}
 		if err == nil {
 			err = page(ctx, sess)
@@ -85,54 +110,4 @@ func (s site) private(page func(*mist.Context, session.Session) error) mist.Hand
 			showError(ctx, err)
 		}
 	})
-}
-
-func (s site) login(ctx *mist.Context) {
-	name := ctx.Request.PostFormValue("user")
-	if !passwordIs(name, ctx.Request.PostFormValue("password")) {
-		show(ctx, http.StatusUnauthorized, "login", "That user name and password do not match.")
-		return
-	}
-	if err := s.start(ctx, name); err != nil {
-		showError(ctx, err)
-		return
-	}
-	redirect(ctx, "/")
-}
-
-// start logs the visitor in with a new session. One that they had, perhaps of
-// another user, perhaps planted by an attacker, hands nothing on and ends.
-func (s site) start(ctx *mist.Context, name string) error {
-	old, err := s.sessions.GetSession(ctx)
-	if err != nil && !errors.Is(err, session.ErrNotFound) {
-		return err
-	}
-	sess, err := s.sessions.InitSession(ctx)
-	if err != nil {
-		return err
-	}
-	if err := user.Set(ctx.Request.Context(), sess, name); err != nil {
-		ctx.ResponseWriter.Header().Del("Set-Cookie") // who was logged in before stays so
-		return errors.Join(err, s.sessions.Store.Remove(ctx.Request.Context(), sess.ID()))
-	}
-	if old == nil {
-		return nil
-	}
-	return s.sessions.Store.Remove(ctx.Request.Context(), old.ID())
-}
-
-// renew gives the browser another token. The session stays the same one.
-func (s site) renew(ctx *mist.Context, sess session.Session) error {
-	if err := s.sessions.RotateSession(ctx); err != nil {
-		return err
-	}
-	return done(ctx, sess, "Your browser has a new token.")
-}
-
-func (s site) logout(ctx *mist.Context, _ session.Session) error {
-	if err := s.sessions.RemoveSession(ctx); err != nil {
-		return err
-	}
-	redirect(ctx, "/login")
-	return nil
 }

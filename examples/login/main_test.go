@@ -10,31 +10,29 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
-	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/memory"
 )
 
 // postRoutes are the routes that do something.
-var postRoutes = []string{"/login", "/cart", "/order", "/renew", "/logout"}
+var postRoutes = []string{"/login", "/cart", "/order", "/renew", "/devices", "/password", "/confirm", "/logout"}
 
-// demoUsers are users, whose hashes TestMain makes cheap.
-var demoUsers = maps.Clone(users)
+// demoUsers are demo, whose hashes TestMain makes cheap.
+var demoUsers = maps.Clone(demo)
 
 // TestMain makes logins cheap: under the race detector a bcrypt comparison takes
 // a second.
 func TestMain(m *testing.M) {
+	cost = bcrypt.MinCost
 	for name, password := range map[string]string{"ada": "engine", "grace": "compiler"} {
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
 		if err != nil {
 			log.Fatal(err)
 		}
-		users[name] = string(hash)
+		demo[name] = string(hash)
 	}
 	os.Exit(m.Run())
 }
@@ -112,7 +110,7 @@ func TestUnknownUserCostsTheSame(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	passwordIs("eve", "engine")
+	newUsers().passwordIs("eve", "engine")
 	if got := time.Since(start); got < 5*time.Millisecond {
 		t.Errorf("unknown user: got an answer after %v, want it after a comparison", got)
 	}
@@ -127,6 +125,19 @@ func TestLoginEndsTheOldSession(t *testing.T) {
 	home := v.login("grace", "compiler")
 	if home.cart() != "" || home.element("visits") != "1" {
 		t.Errorf("new session: got cart %q, visits %s, want none and 1", home.cart(), home.element("visits"))
+	}
+	wantStranger(t, v.thief(old).get("/"))
+}
+
+// Who logs in again goes on where they were, and what somebody may have copied
+// opens nothing.
+func TestLoginAgain(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	id := v.login("ada", "engine").element("session")
+	v.post("/cart", "article", "Bread")
+	old := v.cookie()
+	if home := v.login("ada", "engine"); home.element("session") != id || home.cart() != "Bread × 1" {
+		t.Errorf("got same session %t, cart %q, want true and one Bread", home.element("session") == id, home.cart())
 	}
 	wantStranger(t, v.thief(old).get("/"))
 }
@@ -177,8 +188,7 @@ func TestLogout(t *testing.T) {
 
 // The default propagator over https, as -cert and -key choose it.
 func TestHTTPS(t *testing.T) {
-	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-	site := httptest.NewTLSServer(newHandler(m))
+	site := httptest.NewTLSServer(newHandler(newManager(&memory.Store{}, true)))
 	t.Cleanup(site.Close)
 	v := visit(t, site)
 	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -191,91 +201,6 @@ func TestHTTPS(t *testing.T) {
 	}
 	if got := v.get("/").element("user"); got != "ada" {
 		t.Errorf("user: got %q, want ada", got)
-	}
-}
-
-// Time passes in a bubble; mist keeps a goroutine of its own, so the site is
-// built outside of it, and asked without a network.
-func TestActiveUsersStayLoggedIn(t *testing.T) {
-	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Insecure: true}}
-	site := newHandler(m)
-	synctest.Test(t, func(t *testing.T) {
-		var token *http.Cookie
-		ask := func(method, path, form string) int {
-			req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form))
-			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			if token != nil {
-				req.AddCookie(token)
-			}
-			rec := httptest.NewRecorder()
-			site.ServeHTTP(rec, req)
-			if set := rec.Result().Cookies(); len(set) > 0 {
-				token = set[0]
-			}
-			return rec.Code
-		}
-		if got := ask(http.MethodPost, "/login", "user=ada&password=engine"); got != http.StatusSeeOther {
-			t.Fatalf("login: got status %d, want 303", got)
-		}
-		for range 6 { // two hours, four times the idle timeout
-			time.Sleep(20 * time.Minute)
-			if got := ask(http.MethodGet, "/", ""); got != http.StatusOK {
-				t.Fatalf("after another 20 minutes: got status %d, want 200", got)
-			}
-		}
-		time.Sleep(30 * time.Minute)
-		if got := ask(http.MethodGet, "/", ""); got != http.StatusUnauthorized {
-			t.Errorf("after 30 minutes of nothing: got status %d, want 401", got)
-		}
-	})
-}
-
-func TestFormsOfOtherSites(t *testing.T) {
-	v := visit(t, open(t, &memory.Store{}))
-	v.login("ada", "engine")
-	v.post("/cart", "article", "Bread")
-	token := v.cookie()
-	for _, header := range []struct{ name, value string }{
-		{"Sec-Fetch-Site", "cross-site"},
-		{"Sec-Fetch-Site", "same-site"},
-		{"Origin", "https://evil.example"},
-	} {
-		v.header = http.Header{header.name: {header.value}}
-		for _, path := range postRoutes {
-			got := v.post(path, "user", "grace", "password", "compiler", "article", "Bread")
-			if got.status != http.StatusForbidden {
-				t.Errorf("%s with %s %s: got status %d, want 403", path, header.name, header.value, got.status)
-			}
-		}
-	}
-	v.header = http.Header{"Sec-Fetch-Site": {"same-origin"}}
-	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != token {
-		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
-	}
-	if got := v.post("/cart", "article", "Bread").cart(); got != "Bread × 2" {
-		t.Errorf("own form: got cart %q, want two Bread", got)
-	}
-}
-
-func TestGETChangesNothing(t *testing.T) {
-	v := visit(t, open(t, &memory.Store{}))
-	v.login("ada", "engine")
-	v.post("/cart", "article", "Bread")
-	token := v.cookie()
-	for _, path := range postRoutes[1:] {
-		if got := v.get(path + "?article=Bread").status; got != http.StatusNotFound {
-			t.Errorf("GET %s: got status %d, want 404", path, got)
-		}
-	}
-	if got := v.get("/login?user=grace&password=compiler").element("user"); got != "" {
-		t.Errorf("GET of the login form logged %q in", got)
-	}
-	// Nor does the query of a form count.
-	if got := v.post("/login?user=grace&password=compiler").status; got != http.StatusUnauthorized {
-		t.Errorf("login by query: got status %d, want 401", got)
-	}
-	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != token {
-		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
 	}
 }
 

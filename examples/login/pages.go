@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"log"
 	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/dormoron/mist"
 
@@ -16,7 +18,31 @@ import (
 //go:embed pages.html
 var pagesHTML string
 
-var pages = template.Must(template.New("pages").Parse(pagesHTML))
+var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
+	"device": deviceName,
+	"ago":    ago,
+	"date":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+}).Parse(pagesHTML))
+
+// A frame is what every page for somebody who is logged in has.
+type frame struct {
+	User    string
+	CSRF    string   // for its forms, which are refused without
+	Flashes []string // what is to be said once
+}
+
+func newFrame(ctx *mist.Context, sess session.Session) (f frame, err error) {
+	info, err := session.Describe(sess)
+	if err != nil {
+		return f, err
+	}
+	f.User = info.User
+	if f.CSRF, err = session.CSRFToken(ctx.Request.Context(), sess); err != nil {
+		return f, err
+	}
+	f.Flashes, err = session.Flashes(ctx.Request.Context(), sess)
+	return f, err
+}
 
 // show answers with a page that no cache keeps, nor the one behind the browser's
 // back button: after a logout it has nothing to show.
@@ -36,15 +62,30 @@ func show(ctx *mist.Context, status int, name string, data any) {
 	_, _ = body.WriteTo(ctx.ResponseWriter) // an error here: nobody is there to be told
 }
 
-// showError tells apart who is not logged in, and who may well be but cannot be
+// showError tells apart who is not logged in, who has to show that it is them,
+// who was tricked by another site, and who may well be logged in but cannot be
 // looked up just now.
 func showError(ctx *mist.Context, err error) {
-	if errors.Is(err, session.ErrNotFound) {
+	switch {
+	case errors.Is(err, session.ErrNotFound):
 		show(ctx, http.StatusUnauthorized, "unauthorized", nil)
-		return
+	case errors.Is(err, session.ErrReauthenticate):
+		redirect(ctx, "/confirm?back="+url.QueryEscape(ctx.Request.URL.Path))
+	case errors.Is(err, session.ErrForged):
+		show(ctx, http.StatusForbidden, "forged", nil)
+	default:
+		log.Print(err)
+		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
 	}
-	log.Print(err)
-	show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
+}
+
+// done ends a form: the browser loads a page anew, which says message.
+func done(ctx *mist.Context, sess session.Session, to, message string) error {
+	if err := session.AddFlash(ctx.Request.Context(), sess, message); err != nil {
+		return err
+	}
+	redirect(ctx, to)
+	return nil
 }
 
 // redirect answers a form, so that reloading the page does not send it again.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +25,10 @@ func TestRedis(t *testing.T) {
 	t.Run("two processes are one site", func(t *testing.T) {
 		t.Parallel()
 		twoProcesses(t, bin)
+	})
+	t.Run("who is signed out at one process is so at the other", func(t *testing.T) {
+		t.Parallel()
+		signOutElsewhere(t, bin)
 	})
 	t.Run("a rolling restart logs nobody out", func(t *testing.T) {
 		t.Parallel()
@@ -85,6 +88,52 @@ func twoProcesses(t *testing.T, bin string) {
 	other.site = a.site()
 	if got := other.get("/").element("user"); got != "grace" {
 		t.Errorf("another user after the logout: got %q, want grace", got)
+	}
+	a.terminate(t)
+	b.terminate(t)
+}
+
+func signOutElsewhere(t *testing.T, bin string) {
+	t.Helper()
+	redisURL := "redis://" + redistest.Start(t).Addr
+	a, b := start(t, bin, "127.0.0.1:0", "-redis", redisURL), start(t, bin, "127.0.0.1:0", "-redis", redisURL)
+	v, other, third, grace := visit(t, a.site()), visit(t, b.site()), visit(t, b.site()), visit(t, b.site())
+	other.header.Set("User-Agent", phone)
+	login := func() {
+		t.Helper()
+		if other.post("/login", "user", "ada", "password", "engine", "remember", "yes"); other.get("/").element("user") != "ada" {
+			t.Fatal("ada is not logged in with a phone")
+		}
+		third.login("ada", "engine")
+	}
+	v.login("ada", "engine")
+	grace.login("grace", "compiler")
+	login()
+	all, ids := v.get("/devices").devices()
+	if len(all) != 3 || len(ids) != 2 || !strings.Contains(strings.Join(all, "\n"), "Chrome on Android") {
+		t.Fatalf("got devices %q, want three, a phone among them", all)
+	}
+	v.post("/devices", "id", other.get("/").element("session"))
+	wantStranger(t, other.get("/"))
+	if got := third.get("/").element("user"); got != "ada" {
+		t.Errorf("the third device: got user %q, want ada", got)
+	}
+	login()
+	if got := v.post("/devices", "id", "others").element("flash"); got != "2 other devices are signed out." {
+		t.Errorf("sign out everywhere else: got %q", got)
+	}
+	wantStranger(t, other.get("/"))
+	wantStranger(t, third.get("/"))
+	login()
+	if got := v.post("/password", "new", longer, "again", longer).element("flash"); !strings.Contains(got, "2 other devices") {
+		t.Errorf("password: got %q", got)
+	}
+	wantStranger(t, other.get("/"))
+	wantStranger(t, third.get("/"))
+	for who, v := range map[string]*visitor{"ada": v, "grace": grace} {
+		if got := v.get("/").element("user"); got != who {
+			t.Errorf("in the end: got user %q, want %s", got, who)
+		}
 	}
 	a.terminate(t)
 	b.terminate(t)
@@ -161,7 +210,7 @@ func rollingRestart(t *testing.T, bin string) {
 
 // shop looks at the home page of a process, and buys bread there, if it is up.
 func (c *customer) shop(site string) {
-	form := url.Values{"article": {"Bread"}}.Encode()
+	form := c.form("article", "Bread")
 	for method, want := range map[string]int{http.MethodGet: http.StatusOK, http.MethodPost: http.StatusSeeOther} {
 		path, body := "/", ""
 		if method == http.MethodPost {

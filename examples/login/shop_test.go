@@ -1,7 +1,10 @@
 package main
 
 import (
+	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mist-contrib/session/memory"
@@ -46,5 +49,31 @@ func TestCart(t *testing.T) {
 			t.Errorf("reload after %s %s: got %q, %q, want %q and no message", step.path, step.article,
 				again.cart(), again.element("flash"), step.cart)
 		}
+	}
+}
+
+// A message is shown in one of many tabs that load at once.
+func TestFlashOnce(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	v.login("ada", "engine")
+	for range 2 {
+		if status, err := v.ask(http.MethodPost, v.site.URL+"/cart", v.form("article", "Bread")); err != nil || status != http.StatusSeeOther {
+			t.Fatalf("got status %d, %v, want 303", status, err)
+		}
+	}
+	var (
+		all   sync.WaitGroup
+		shown atomic.Int32
+	)
+	for range 8 {
+		all.Go(func() {
+			if got := v.get("/"); got.element("flash") != "" {
+				shown.Add(int32(strings.Count(got.body, "Bread: now in your cart.")))
+			}
+		})
+	}
+	all.Wait()
+	if got := shown.Load(); got != 2 {
+		t.Errorf("two messages: got them shown %d times, want 2", got)
 	}
 }

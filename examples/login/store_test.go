@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -58,26 +57,75 @@ func TestStoreDown(t *testing.T) {
 	}
 }
 
+// The log tells what happened, and no token.
+func TestEvents(t *testing.T) {
+	logged := captureLog(t)
+	site := open(t, &memory.Store{})
+	v, other := visit(t, site), visit(t, site)
+	other.login("ada", "engine")
+	v.login("ada", "engine")
+	tokens := []string{v.cookie(), other.cookie()}
+	v.post("/renew")
+	v.post("/confirm", "password", "engine")
+	tokens = append(tokens, v.cookie())
+	v.post("/cart", "csrf_token", "x", "article", "Bread")
+	v.get("/")
+	v.post("/devices", "id", "others")
+	other.get("/")
+	v.post("/logout")
+	text := logged.String()
+	for _, want := range []string{
+		"INFO session kind=login session=", "INFO session kind=rotated ", "INFO session kind=reauthenticated ",
+		"WARN session kind=forged ", "INFO session kind=revoked user=ada count=1", "WARN session kind=unknown ", "INFO session kind=removed ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log does not have %q:\n%s", want, text)
+		}
+	}
+	for _, token := range tokens {
+		if _, secret, _ := strings.Cut(token, "."); strings.Contains(text, secret) {
+			t.Error("a token is in the log")
+		}
+	}
+}
+
+// after loads a page and then sends a form, if that can be.
+func (v *visitor) after(page, path string, fields ...string) response {
+	v.t.Helper()
+	if got := v.get(page); got.status != http.StatusOK {
+		return got
+	}
+	return v.post(path, fields...)
+}
+
 // Whatever call of a day in the shop fails, before or after the store did its
 // work: the visitor sees the 503 page, and doing the same again goes on.
 func TestStoreFailsAtAnyCall(t *testing.T) {
 	captureLog(t)
+	login := func(v *visitor) response { return v.post("/login", "user", "ada", "password", "engine") }
 	steps := []struct {
 		name string
 		do   func(*visitor) response
 	}{
-		{"login", func(v *visitor) response { return v.post("/login", "user", "ada", "password", "engine") }},
+		{"login", login},
 		{"home", func(v *visitor) response { return v.get("/") }},
 		{"cart", func(v *visitor) response { return v.post("/cart", "article", "Bread") }},
 		{"renew", func(v *visitor) response { return v.post("/renew") }},
 		{"order", func(v *visitor) response { return v.post("/order") }},
-		{"login again", func(v *visitor) response { return v.post("/login", "user", "ada", "password", "engine") }},
+		{"sign out others", func(v *visitor) response { return v.after("/devices", "/devices", "id", "others") }},
+		{"confirm", func(v *visitor) response { return v.after("/confirm?back=/password", "/confirm", "password", "engine") }},
+		{"change password", func(v *visitor) response {
+			return v.after("/password", "/password", "new", "the engine", "again", "the engine")
+		}},
+		{"login again", func(v *visitor) response { return v.post("/login", "user", "ada", "password", "the engine") }},
 		{"logout", func(v *visitor) response { return v.post("/logout") }},
 	}
 	// day returns the step at which the nth call failed.
 	day := func(nth int, fault sessiontest.Fault) (failed string) {
+		var op string // that failed
 		store := &sessiontest.FaultStore{Store: &memory.Store{}, Plan: func(c sessiontest.Call) sessiontest.Fault {
 			if c.N == nth {
+				op = c.Op
 				return fault
 			}
 			return sessiontest.None
@@ -88,6 +136,11 @@ func TestStoreFailsAtAnyCall(t *testing.T) {
 			got := step.do(v).status
 			if got == http.StatusServiceUnavailable && failed == "" {
 				failed = step.name
+				home := v.get("/").status // as the page proposes
+				// A login that was done and not told has let the old token die.
+				if home == http.StatusUnauthorized && op == "Login" && fault == sessiontest.FailAfter {
+					login(v)
+				}
 				got = step.do(v).status
 				// Once the session is dead, logging out again finds nobody.
 				if step.name == "logout" && fault == sessiontest.FailAfter && got == http.StatusUnauthorized {
@@ -95,7 +148,7 @@ func TestStoreFailsAtAnyCall(t *testing.T) {
 				}
 			}
 			if got != http.StatusOK {
-				t.Errorf("call %d fails (%d), %s: got status %d, want 200", nth, fault, step.name, got)
+				t.Errorf("call %d (%s) fails (%d), %s: got status %d, want 200", nth, op, fault, step.name, got)
 			}
 		}
 		wantStranger(t, v.get("/"))
@@ -124,42 +177,40 @@ func TestStoreFailsDuringLogin(t *testing.T) {
 	captureLog(t)
 	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 2}}
 	v := visit(t, open(t, store))
-	fail := func(ops ...string) {
+	// login tries to, while a method of the store fails.
+	login := func(user, password, method string, fault sessiontest.Fault) {
+		t.Helper()
 		store.Reset(func(c sessiontest.Call) sessiontest.Fault {
-			if slices.Contains(ops, c.Op) {
-				return sessiontest.FailBefore
+			if c.Op == method {
+				return fault
 			}
 			return sessiontest.None
 		})
-	}
-	login := func() {
-		t.Helper()
-		if got := v.post("/login", "user", "ada", "password", "engine").status; got != http.StatusServiceUnavailable {
-			t.Errorf("login: got status %d, want 503", got)
+		defer store.Reset(nil)
+		got := v.post("/login", "user", user, "password", password)
+		if got.status != http.StatusServiceUnavailable || len(got.header["Set-Cookie"]) > 0 {
+			t.Errorf("%s: got status %d, %d cookies, want 503 and none", method, got.status, len(got.header["Set-Cookie"]))
 		}
 	}
-
-	fail("Session.Set")
-	login()
-	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
-		t.Errorf("got %d cookies, want none", got)
+	for _, method := range []string{"Generate", "Login"} {
+		login("ada", "engine", method, sessiontest.FailBefore)
+		wantStranger(t, v.get("/"))
 	}
-
-	fail("Session.Set", "Remove") // and a session is left that nobody has the cookie of
-	login()
-	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
-		t.Errorf("got %d cookies, want none", got)
-	}
-	fail()
+	login("ada", "engine", "Login", sessiontest.FailAfter)
 	wantStranger(t, v.get("/"))
-	v.login("ada", "engine") // the store would be full if the first were still there
-
-	fail("Session.Set", "Remove") // logging in again fails, and who was logged in stays so
-	login()
-	fail()
-	if got := v.get("/").element("user"); got != "ada" {
-		t.Errorf("user: got %q, want ada", got)
+	for range 2 { // the store would be full if those from before were still there
+		v.login("ada", "engine")
+		v.login("grace", "compiler")
 	}
+
+	login("grace", "compiler", "Login", sessiontest.FailBefore)
+	login("ada", "engine", "Login", sessiontest.FailBefore)
+	login("ada", "engine", "Remove", sessiontest.FailBefore) // hers does not begin while grace's has not ended
+	if got := v.get("/").element("user"); got != "grace" {
+		t.Errorf("user: got %q, want grace", got)
+	}
+	login("grace", "compiler", "Login", sessiontest.FailAfter) // her browser was not told the new token
+	wantStranger(t, v.get("/"))
 }
 
 // MaxSessions is reached.

@@ -1,10 +1,15 @@
 package main
 
-import "golang.org/x/crypto/bcrypt"
+import (
+	"maps"
+	"sync"
 
-// users are the demo users and the bcrypt hashes of their passwords, which the
+	"golang.org/x/crypto/bcrypt"
+)
+
+// demo are the demo users and the bcrypt hashes of their passwords, which the
 // login page shows.
-var users = map[string]string{
+var demo = map[string]string{
 	"ada":   "$2a$10$PRRwNNQZTO7y3Gbkz7XdneXv/ScQCfV3fh7AvVFjThKRdddg08Zc2",
 	"grace": "$2a$10$n6fZ2tDObm9juZzJA8bCF.haZ/kMiek0/YhKiBPeTI./kkf5UIFA2",
 }
@@ -12,14 +17,39 @@ var users = map[string]string{
 // nobody is the hash of a password that nobody has.
 const nobody = "$2a$10$NRs/Zk3R8CK.FlsivZAvQ..J4k8nNQHdKkiyBuZ49a/e6Q./qL9Dq"
 
+// cost is what a comparison costs: that of the hashes above.
+var cost = bcrypt.DefaultCost
+
+// users are who can log in. A real site has them in its database.
+type users struct {
+	mu     sync.RWMutex
+	hashes map[string]string
+}
+
+func newUsers() *users { return &users{hashes: maps.Clone(demo)} }
+
 // passwordIs reports whether name is a user with that password. It takes as long
 // for an unknown name as for a wrong password, so that nobody learns by the
 // clock which names exist. (A real site also limits how often one may try.)
-func passwordIs(name, password string) bool {
-	hash, known := users[name]
+func (u *users) passwordIs(name, password string) bool {
+	u.mu.RLock()
+	hash, known := u.hashes[name]
+	u.mu.RUnlock()
 	if !known {
 		hash = nobody
 	}
 	right := bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
 	return known && right
+}
+
+// setPassword changes the password of a user.
+func (u *users) setPassword(name, password string) error {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), cost)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.hashes[name] = string(hash)
+	return nil
 }

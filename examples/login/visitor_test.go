@@ -8,10 +8,10 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/cookie"
 )
 
 // A visitor is a browser without a window: it keeps cookies and follows
@@ -21,6 +21,7 @@ type visitor struct {
 	site   *httptest.Server
 	client *http.Client
 	header http.Header // of every request
+	csrf   atomic.Pointer[string]
 }
 
 // A response is what a visitor got in the end, with what came on the way there.
@@ -33,8 +34,7 @@ type response struct {
 // open opens the shop over plain http.
 func open(t *testing.T, store session.Store) *httptest.Server {
 	t.Helper()
-	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{Insecure: true}}
-	site := httptest.NewServer(newHandler(m))
+	site := httptest.NewServer(newHandler(newManager(store, false)))
 	t.Cleanup(site.Close)
 	return site
 }
@@ -51,7 +51,7 @@ func visit(t *testing.T, site *httptest.Server) *visitor {
 		client.Transport = known.Transport
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	return &visitor{t: t, site: site, client: client, header: http.Header{}}
+	return &visitor{t: t, site: site, client: client, header: http.Header{"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}}}
 }
 
 func (v *visitor) get(path string) response {
@@ -59,14 +59,22 @@ func (v *visitor) get(path string) response {
 	return v.send(http.MethodGet, path, nil)
 }
 
-// post sends a form of names and values.
+// post sends a form of names and values, with the token of the last form that the
+// visitor has seen.
 func (v *visitor) post(path string, fields ...string) response {
 	v.t.Helper()
+	return v.send(http.MethodPost, path, strings.NewReader(v.form(fields...)))
+}
+
+func (v *visitor) form(fields ...string) string {
 	form := url.Values{}
+	if csrf := v.csrf.Load(); csrf != nil {
+		form.Set(session.CSRFField, *csrf)
+	}
 	for i := 0; i < len(fields); i += 2 {
 		form.Set(fields[i], fields[i+1])
 	}
-	return v.send(http.MethodPost, path, strings.NewReader(form.Encode()))
+	return form.Encode()
 }
 
 func (v *visitor) send(method, path string, body io.Reader) response {
@@ -88,7 +96,11 @@ func (v *visitor) send(method, path string, body io.Reader) response {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return response{res.StatusCode, res.Header, string(page)}
+	got := response{res.StatusCode, res.Header, string(page)}
+	if csrf := got.csrf(); csrf != "" {
+		v.csrf.Store(&csrf)
+	}
+	return got
 }
 
 // login logs in and returns the home page.
@@ -136,6 +148,15 @@ func (r response) element(id string) string {
 		return ""
 	}
 	return strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(found[2], "")), " ")
+}
+
+// csrf is the token of the first form of a page.
+func (r response) csrf() string {
+	found := regexp.MustCompile(`name="csrf_token" value="([\w-]+)"`).FindStringSubmatch(r.body)
+	if found == nil {
+		return ""
+	}
+	return found[1]
 }
 
 // cart is what the home page says of the cart.

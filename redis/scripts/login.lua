@@ -57,7 +57,6 @@ if again then
   end
 end
 
--- First what may fail, and then leaves nothing that lives for ever.
 local index, ends = KEYS[2], now + absolute
 if index then
   redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
@@ -73,7 +72,6 @@ if index then
     end
   end
 end
-redis.call('PEXPIREAT', key, string.format('%.0f', math.min(now + idle, ends)))
 
 local at = string.format('%.0f', now)
 redis.call('HDEL', key, 'o', 'x', 'r')
@@ -91,4 +89,7 @@ if not again then
     redis.call('HSET', key, 'd' .. i - 9, ARGV[i])
   end
 end
-return redis.call('HGETALL', key)
+-- Last, because it may find that the time is over, and delete the key.
+local record = redis.call('HGETALL', key)
+redis.call('PEXPIREAT', key, string.format('%.0f', math.min(now + idle, ends)))
+return record

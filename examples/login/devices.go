@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+)
+
+// devicesPage is what the template "devices" shows.
+type devicesPage struct {
+	frame
+	Devices []session.Info
+}
+
+// devices shows people where they are logged in.
+func (s site) devices(ctx *mist.Context, sess session.Session) error {
+	f, err := newFrame(ctx, sess)
+	if err != nil {
+		return err
+	}
+	all, err := s.sessions.UserSessions(ctx, f.User)
+	if err != nil {
+		return err
+	}
+	show(ctx, http.StatusOK, "devices", devicesPage{f, all})
+	return nil
+}
+
+// signOut ends the session of an id, or all but this one.
+func (s site) signOut(ctx *mist.Context, sess session.Session) error {
+	info, err := session.Describe(sess)
+	if err != nil {
+		return err
+	}
+	message := "That device is signed out."
+	if id := ctx.Request.PostFormValue("id"); id == "others" {
+		var n int
+		n, err = s.sessions.RemoveUserSessions(ctx, info.User, sess.ID())
+		message = signedOut(n)
+	} else if err = s.sessions.RemoveUserSession(ctx, info.User, id); errors.Is(err, session.ErrNotFound) {
+		// It has ended, or it is somebody else's, which is nobody's business.
+		message, err = "That device was signed out already.", nil
+	}
+	if err != nil {
+		return err
+	}
+	return done(ctx, sess, "/devices", message)
+}
+
+func signedOut(n int) string {
+	switch n {
+	case 0:
+		return "No other device was signed in."
+	case 1:
+		return "One other device is signed out."
+	}
+	return fmt.Sprintf("%d other devices are signed out.", n)
+}
+
+// deviceName makes of a User-Agent what people call the thing.
+func deviceName(userAgent string) string {
+	first := func(of ...string) string { // pairs of what to look for and its name, in this order
+		for i := 0; i < len(of); i += 2 {
+			if strings.Contains(userAgent, of[i]) {
+				return of[i+1]
+			}
+		}
+		return ""
+	}
+	browser := first("Edg", "Edge", "OPR/", "Opera", "Firefox/", "Firefox", "FxiOS/", "Firefox",
+		"Chrome/", "Chrome", "CriOS/", "Chrome", "Safari/", "Safari", "curl/", "curl")
+	system := first("iPhone", "iPhone", "iPad", "iPad", "Android", "Android", "Windows", "Windows",
+		"Mac OS X", "macOS", "CrOS", "ChromeOS", "Linux", "Linux")
+	switch {
+	case browser == "" && system == "":
+		return "Unknown device"
+	case browser == "" || system == "":
+		return browser + system
+	}
+	return browser + " on " + system
+}
+
+// ago says how long something is over.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	for _, unit := range []struct {
+		name string
+		long time.Duration
+	}{{"day", day}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		switch n := d / unit.long; {
+		case n == 1:
+			return "1 " + unit.name + " ago"
+		case n > 1:
+			return fmt.Sprintf("%d %ss ago", n, unit.name)
+		}
+	}
+	return "just now"
+}

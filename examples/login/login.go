@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+)
+
+const day = 24 * time.Hour
+
+// loginPage is what the template "login" shows.
+type loginPage struct{ Problem, CSRF string }
+
+// showLogin shows the form. Who is logged in already may log in as somebody else.
+func (s site) showLogin(ctx *mist.Context, status int, problem string) {
+	page := loginPage{Problem: problem}
+	sess, err := s.sessions.GetSession(ctx)
+	if err == nil {
+		page.CSRF, err = session.CSRFToken(ctx.Request.Context(), sess)
+	}
+	if err != nil && !errors.Is(err, session.ErrNotFound) {
+		showError(ctx, err)
+		return
+	}
+	show(ctx, status, "login", page)
+}
+
+// login checks the password and leaves the rest to Login: the browser gets a new
+// token, one that an attacker planted there opens nothing, and a session of
+// another user ends.
+func (s site) login(ctx *mist.Context) {
+	name := ctx.Request.PostFormValue("user")
+	if !s.users.passwordIs(name, ctx.Request.PostFormValue("password")) {
+		s.showLogin(ctx, http.StatusUnauthorized, "That user name and password do not match.")
+		return
+	}
+	var err error
+	if ctx.Request.PostFormValue("remember") == "" {
+		_, err = s.sessions.Login(ctx, name)
+	} else {
+		_, err = s.sessions.LoginWith(ctx, session.Login{
+			User:            name,
+			IdleTimeout:     14 * day,
+			AbsoluteTimeout: 90 * day,
+			Persistent:      true, // the browser keeps the cookie when it is closed
+		})
+	}
+	switch {
+	case errors.Is(err, session.ErrRevoked): // the password that was checked may be the old one
+		s.showLogin(ctx, http.StatusUnauthorized, "You were signed out everywhere at this moment. Please log in again.")
+	case err != nil:
+		showError(ctx, err)
+	default:
+		redirect(ctx, "/")
+	}
+}
+
+func (s site) logout(ctx *mist.Context, _ session.Session) error {
+	if err := s.sessions.RemoveSession(ctx); err != nil {
+		return err
+	}
+	redirect(ctx, "/login")
+	return nil
+}
+
+// renew gives the browser another token at once, which RenewAfter does in time.
+// The session stays the same one.
+func (s site) renew(ctx *mist.Context, sess session.Session) error {
+	if err := s.sessions.RotateSession(ctx); err != nil {
+		return err
+	}
+	return done(ctx, sess, "/", "Your browser has a new token.")
+}

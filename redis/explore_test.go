@@ -1,0 +1,70 @@
+package redis_test
+
+import (
+	"context"
+	"flag"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/redis"
+	"github.com/mist-contrib/session/sessiontest"
+)
+
+var orders = flag.Int("orders", 10000, "how many random orders TestInterleavings explores")
+
+// TestInterleavings explores what requests do to each other, each command to Redis
+// being a step.
+func TestInterleavings(t *testing.T) {
+	t.Parallel()
+	server, client := single(t)
+	plain := newClient(t, "redis://"+server.Addr)
+	client.AddHook(steps{})
+	sessiontest.Explore(t, sessiontest.Explorer{
+		New: func(t *testing.T) session.Store {
+			t.Helper()
+			server.MustDo(t, "FLUSHALL")
+			return &redis.Store{Client: client, OpTimeout: time.Minute}
+		},
+		Idle: 30 * time.Minute,
+		Advance: func(d time.Duration) {
+			if err := advance.Run(t.Context(), plain, nil, d.Milliseconds()).Err(); err != nil {
+				t.Error(err)
+			}
+		},
+		Random: *orders,
+	})
+}
+
+// advance lets time pass for all keys; the clock of the server goes on as before.
+var advance = goredis.NewScript(`
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key) - ARGV[1]
+  if left > 0 then
+    redis.call('PEXPIRE', key, left)
+  else
+    redis.call('DEL', key)
+  end
+end
+return 1`)
+
+// steps makes a step of every command.
+type steps struct{}
+
+func (steps) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (steps) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		sessiontest.Step(ctx)
+		return next(ctx, cmd)
+	}
+}
+
+func (steps) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []goredis.Cmder) error {
+		sessiontest.Step(ctx)
+		return next(ctx, cmds)
+	}
+}

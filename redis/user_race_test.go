@@ -1,0 +1,237 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/redis"
+)
+
+// revokeRaces is how often 64 logins are in flight while their user signs out
+// everywhere.
+const revokeRaces = 100
+
+// TestRevokeRace revokes while logins are under way whose check began before. What
+// is alive afterwards must not be.
+func TestRevokeRace(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		const logins = 64
+		st := a.store(time.Hour)
+		if _, err := st.RemoveUserSessions(t.Context(), "nobody"); err != nil { // makes the table of slots
+			t.Fatal(err)
+		}
+		var alive, acknowledged, refused, reported atomic.Int64
+		for race := range revokeRaces {
+			user := fmt.Sprint("user", race)
+			var made [logins]session.Session
+			atOnce(logins, func(i int) { made[i] = generate(t, st) })
+			var all sync.WaitGroup
+			for i := range logins {
+				began := time.Now()
+				all.Go(func() {
+					time.Sleep(rand.N(5 * time.Millisecond)) // the check of the password
+					s, err := st.Login(t.Context(), session.Token(made[i]), session.Login{User: user, Began: began})
+					switch {
+					case err == nil:
+						acknowledged.Add(1)
+						made[i] = s
+					case errors.Is(err, session.ErrNotFound):
+						refused.Add(1)
+					default:
+						t.Errorf("Login: %v", err)
+					}
+				})
+			}
+			time.Sleep(rand.N(8 * time.Millisecond))
+			n, err := st.RemoveUserSessions(t.Context(), user)
+			if err != nil {
+				t.Errorf("RemoveUserSessions: %v", err)
+			}
+			reported.Add(int64(n))
+			if infos, err := st.UserSessions(t.Context(), user); err != nil || len(infos) > 0 {
+				t.Errorf("listed at once: %d, %v", len(infos), err)
+			}
+			all.Wait()
+			atOnce(logins, func(i int) {
+				if s, err := st.Get(t.Context(), made[i].ID()); err == nil && described(t, s).User != "" {
+					alive.Add(1)
+				}
+			})
+			if s, err := st.Login(t.Context(), session.Token(generate(t, st)), session.Login{User: user, Began: time.Now()}); err != nil {
+				t.Errorf("a login whose check begins now: %v", err)
+			} else {
+				isAlive(t, st, s, true, "a login whose check began after the revocation")
+			}
+		}
+		t.Logf("%d races: logins acknowledged %d, refused %d, ended and reported %d, alive that must not be %d",
+			revokeRaces, acknowledged.Load(), refused.Load(), reported.Load(), alive.Load())
+		if alive.Load() > 0 {
+			t.Errorf("%d sessions are alive that must not be", alive.Load())
+		}
+		if acknowledged.Load() < logins || refused.Load() < logins {
+			t.Error("too few logins met a revocation: the test proves little")
+		}
+	})
+}
+
+// TestBegan refuses who began before the revocation, and nobody else.
+func TestBegan(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		mine := loggedIn(t, st, session.Login{User: "ada"})
+		before := time.Now()
+		if _, err := st.RemoveUserSessions(ctx, "ada", mine.ID()); err != nil {
+			t.Fatal(err)
+		}
+		after := time.Now()
+		for name, c := range map[string]struct {
+			l    session.Login
+			want error
+		}{
+			"before":                  {session.Login{User: "ada", Began: before}, session.ErrRevoked},
+			"half an hour before":     {session.Login{User: "ada", Began: before.Add(-30 * time.Minute)}, session.ErrRevoked},
+			"before, without a clock": {session.Login{User: "ada", Began: before.Round(0)}, session.ErrRevoked},
+			"after":                   {session.Login{User: "ada", Began: after}, nil},
+			"never said":              {session.Login{User: "ada"}, nil},
+			"in the future":           {session.Login{User: "ada", Began: after.Add(time.Hour)}, nil},
+			"before, another user":    {session.Login{User: "bob", Began: before}, nil},
+		} {
+			s, err := st.Login(ctx, session.Token(generate(t, st)), c.l)
+			if !errors.Is(err, c.want) || (err == nil) != (s != nil) {
+				t.Errorf("began %s: got %v, want %v", name, err, c.want)
+			}
+		}
+		if _, err := st.Login(ctx, session.Token(mine), session.Login{User: "ada", Reauthentication: true, Began: before}); !errors.Is(err, session.ErrRevoked) {
+			t.Errorf("reauthentication that began before: got %v, want ErrRevoked", err)
+		}
+		isAlive(t, st, mine, true, "what was excepted")
+	})
+}
+
+// TestUserLimit lets 50 logins meet a limit of three.
+func TestUserLimit(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		for _, endOldest := range []bool{false, true} {
+			t.Run(fmt.Sprint("end oldest ", endOldest), func(t *testing.T) {
+				for round := range 10 {
+					limitRace(t, a.store(time.Hour), endOldest, round)
+				}
+			})
+		}
+	})
+}
+
+func limitRace(t *testing.T, st *redis.Store, endOldest bool, round int) {
+	t.Helper()
+	const logins, limit = 50, 3
+	var (
+		mu    sync.Mutex
+		ended = make(map[string]int)
+		won   = make(map[string]session.Session)
+	)
+	l := session.Login{User: "ada", MaxSessions: limit, EndOldest: endOldest, Ended: func(id string) {
+		mu.Lock()
+		defer mu.Unlock()
+		ended[id]++
+	}}
+	for range round % 5 { // some are there already
+		s := loggedIn(t, st, session.Login{User: "ada"})
+		won[s.ID()] = s
+	}
+	atOnce(logins, func(int) {
+		s, err := st.Login(t.Context(), session.Token(generate(t, st)), l)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			won[s.ID()] = s
+		case !endOldest && errors.Is(err, session.ErrUserLimit):
+		case endOldest && err == session.ErrNotFound: //nolint:errorlint // ended while under way, by a later one
+		default:
+			t.Errorf("Login: %v", err)
+		}
+	})
+	infos, err := st.UserSessions(t.Context(), "ada")
+	want := limit
+	if !endOldest {
+		want = max(limit, round%5)
+	}
+	if err != nil || len(infos) != want {
+		t.Errorf("round %d: %d sessions are listed, %v, want %d", round, len(infos), err, want)
+	}
+	alive := 0
+	for id, s := range won {
+		_, err := st.Open(t.Context(), session.Token(s))
+		switch {
+		case err == nil:
+			alive++
+			if ended[id] > 0 {
+				t.Error("a session lives of which it was said that it was ended")
+			}
+		case !errors.Is(err, session.ErrNotFound):
+			t.Errorf("Open: %v", err)
+		case ended[id] != 1:
+			t.Errorf("a session ended, and that was said %d times", ended[id])
+		}
+	}
+	if alive != want {
+		t.Errorf("round %d: %d sessions live, want %d", round, alive, want)
+	}
+}
+
+// The one that logged in first is ended first, and who logs in again is not.
+func TestEndOldest(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, a *arena) {
+		ctx, st := t.Context(), a.store(time.Hour)
+		next := func() { // logins of one millisecond are of the same age
+			for now := time.Now().UnixMilli(); time.Now().UnixMilli() <= now+1; {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		var all []session.Session
+		for range 4 {
+			all = append(all, loggedIn(t, st, session.Login{User: "ada"}))
+			next()
+		}
+		if err := st.Refresh(ctx, all[1].ID()); err != nil {
+			t.Fatal(err)
+		}
+		again, err := st.Login(ctx, session.Token(all[0]), session.Login{User: "ada", MaxSessions: 4})
+		if err != nil {
+			t.Fatalf("a login of a session that counts already: %v", err)
+		}
+		next()
+		if err := st.Remove(ctx, all[2].ID()); err != nil {
+			t.Fatal(err)
+		}
+		var ended []string
+		limited := session.Login{User: "ada", MaxSessions: 2, EndOldest: true, Ended: func(id string) { ended = append(ended, id) }}
+		newest, err := st.Login(ctx, session.Token(generate(t, st)), limited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// all[1] and all[3] are older than again; all[2] had ended before.
+		if len(ended) != 2 || ended[0] != all[1].ID() && ended[1] != all[1].ID() || ended[0] != all[3].ID() && ended[1] != all[3].ID() {
+			t.Errorf("%d sessions were ended, want those two that logged in first", len(ended))
+		}
+		lists(t, st, "ada", again, newest)
+		isAlive(t, st, all[1], false, "the oldest")
+		isAlive(t, st, all[3], false, "the next oldest")
+
+		limited.MaxSessions, limited.Ended = 1, nil
+		if newest, err = st.Login(ctx, session.Token(newest), limited); err != nil {
+			t.Fatal(err)
+		}
+		lists(t, st, "ada", newest)
+	})
+}

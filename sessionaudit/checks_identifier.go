@@ -1,0 +1,171 @@
+package sessionaudit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+func identifierChecks() []Check {
+	const elsewhere = "take identifiers from the cookie and from nowhere else; one for other clients is not to work for browsers"
+	return []Check{
+		{
+			"an identifier that is changed in one character logs nobody in", "7.2.1", "R01",
+			"judge the whole identifier on the server, on every request, and exactly", changed,
+		},
+		{"an identifier in a URL logs nobody in", "14.2.1", "R21", elsewhere, inURL},
+		{"an identifier in a form logs nobody in", "14.2.1", "R21", elsewhere, inForm},
+		{"an identifier in another header logs nobody in", "14.2.1", "R21", elsewhere, inHeader},
+	}
+}
+
+// tries is in how many places an identifier is changed.
+const tries = 64
+
+func changed(e *env) error {
+	token, err := e.login(e.browser(), 0)
+	if err != nil {
+		return err
+	}
+	// The last character may hold bits that count for nothing (base64).
+	step := max(1, (len(token)-1)/tries)
+	for i := 0; i < len(token)-1; i += step {
+		v := []byte(token)
+		v[i] = another(v[i])
+		user, err := e.opens(string(v))
+		if err != nil {
+			return err
+		}
+		if user != nobody {
+			return fmt.Errorf("an identifier of user 0 with another character at position %d of %d logs in as user %d", i+1, len(token), user)
+		}
+	}
+	return nil
+}
+
+// names are what applications call an identifier.
+func (e *env) names() []string {
+	return []string{e.name, "session", "session_id", "sessionid", "sid", "token", "access_token", "id", "auth"}
+}
+
+// elsewhere sends the identifier of user 0 as change says, and no cookie.
+func (e *env) elsewhere(method, where string, change func(req *http.Request, token string)) error {
+	token, err := e.login(e.browser(), 0)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, path := range e.app.pages() {
+		req, err := http.NewRequestWithContext(e.tb.Context(), method, path, nil)
+		if err != nil {
+			return fmt.Errorf("%q is not a path", path)
+		}
+		visitor := &Browser{env: e, prompting: true}
+		a, err := visitor.send(req, func(req *http.Request) { change(req, token) })
+		if err != nil {
+			return err
+		}
+		switch {
+		case e.user(a) != nobody:
+			err = fmt.Errorf("%s logs in as user %d with an identifier in %s", a.to, e.user(a), where)
+		case visitor.token() == token:
+			err = fmt.Errorf("%s sets the cookie %q to an identifier that came in %s", a.to, e.name, where)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func inURL(e *env) error {
+	err := e.elsewhere(http.MethodGet, "the query of a URL", func(req *http.Request, token string) {
+		query := req.URL.Query()
+		for _, name := range e.names() {
+			query.Set(name, token)
+		}
+		req.URL.RawQuery = query.Encode()
+	})
+	if err != nil {
+		return err
+	}
+	return e.elsewhere(http.MethodGet, "the path of a URL", func(req *http.Request, token string) {
+		req.URL.Path += ";" + e.name + "=" + token
+	})
+}
+
+func inForm(e *env) error {
+	return e.elsewhere(http.MethodPost, "a form", func(req *http.Request, token string) {
+		form := url.Values{}
+		for _, name := range e.names() {
+			form.Set(name, token)
+		}
+		body := form.Encode()
+		req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	})
+}
+
+func inHeader(e *env) error {
+	return e.elsewhere(http.MethodGet, "a header that is not Cookie", func(req *http.Request, token string) {
+		for _, name := range e.names() {
+			req.Header.Set(name, token)
+			req.Header.Set("X-"+name, token)
+		}
+		for _, name := range []string{"X-Session-Id", "X-Session-Token", "X-Auth-Token", "X-Api-Key", "Set-Cookie"} {
+			req.Header.Set(name, token)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+	})
+}
+
+// secret is the part of an identifier that nobody may see: in package session,
+// what stands before the dot is a handle that may be shown.
+func secret(token string) string {
+	if _, rest, dotted := strings.Cut(token, "."); dotted && len(rest) >= run {
+		return rest
+	}
+	return token
+}
+
+// bits returns how many bits of chance the tokens hold at most: where they
+// differ, of what characters they are.
+func bits(tokens []string) float64 {
+	var kinds [4]bool // digits, small and capital letters, the rest
+	hex, varying := true, 0
+	longest := slices.MaxFunc(tokens, func(a, b string) int { return len(a) - len(b) })
+	for i := range len(longest) {
+		same := true
+		for _, t := range tokens {
+			same = same && i < len(t) && t[i] == longest[i]
+		}
+		if same {
+			continue
+		}
+		varying++
+		for _, t := range tokens {
+			if i < len(t) {
+				kinds[class(t[i])] = true
+				hex = hex && strings.IndexByte("0123456789abcdefABCDEF", t[i]) >= 0
+			}
+		}
+	}
+	letters := 26
+	if hex {
+		letters = 6
+	}
+	alphabet := 0
+	for kind, size := range [...]int{10, letters, letters, 2} {
+		if kinds[kind] {
+			alphabet += size
+		}
+	}
+	if alphabet == 0 {
+		return 0
+	}
+	return float64(varying) * math.Log2(float64(alphabet))
+}

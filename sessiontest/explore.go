@@ -1,0 +1,223 @@
+package sessiontest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// An Explorer tries out what requests do to each other that are under way at the
+// same time. It runs the real [session.Manager], with cookies, on a store of
+// yours, and decides itself which request makes its next call of the store: in
+// all orders, or in random ones. After each order it holds what was promised
+// against what is there:
+//
+//   - a write that was acknowledged is there as long as its session is, and a
+//     counter has counted every update;
+//   - a session that was removed, revoked or expired is dead for every token that
+//     was ever given away, and late writes do not bring it back;
+//   - rotation, refresh and responses that get lost log nobody out, and all who
+//     rotate together get the same new token;
+//   - a login kills the tokens from before; the session is its user's, and shows
+//     no data of another user or another browser;
+//   - the sessions of a user are listed, and a revocation ends all of them;
+//   - what was never given away opens nothing;
+//   - errors are of the kinds that the burst explains.
+//
+// What the store cannot do (tokens, users, Update) is left out.
+type Explorer struct {
+	// New returns a fresh and empty store for one burst. What must be closed is
+	// closed by t.Cleanup.
+	New func(t *testing.T) session.Store
+
+	// Idle is the idle timeout of the stores, the absolute one being longer. Zero:
+	// bursts in which sessions expire are left out.
+	Idle time.Duration
+
+	// Advance lets d pass for the store. Nil: each burst runs in a synctest
+	// bubble of its own, as in [Harness]; that is for stores without a network.
+	Advance func(d time.Duration)
+
+	// Bursts are what is explored, see [Bursts]. Nil: all that it returns.
+	Bursts []string
+
+	// Random is how many random orders are run, of all bursts together. Zero: all
+	// orders, depth first.
+	Random int
+
+	// Seed makes the random orders. Zero: another one each time; it is logged.
+	Seed uint64
+
+	// Limit bounds the orders of a burst. Where there are more, some random ones
+	// follow, and the log says so. Zero: 20 000.
+	Limit int
+
+	// The rest is for the tests of the Explorer.
+	flows    map[string]flow // in place of those of the Manager, by kind
+	onStuck  func(why string)
+	patience time.Duration
+	goOn     bool // when enough was found
+	mirrored bool // also orders that differ in the names of two requests alone
+}
+
+const (
+	defaultLimit = 20_000
+	enough       = 3 // orders that went wrong
+)
+
+// Explore runs an Explorer, a subtest for each burst. It logs how many orders
+// there were.
+func Explore(t *testing.T, e Explorer) {
+	t.Helper()
+	if e.New == nil || e.Random < 0 || e.Limit < 0 || e.Idle < 0 {
+		t.Fatal("sessiontest: Explorer needs New; Random, Limit and Idle are not negative")
+	}
+	bursts, err := e.possible(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Seed == 0 {
+		e.Seed = rand.Uint64() //nolint:gosec // an order is no secret
+	}
+	orders, wrong, sampled := 0, 0, 0
+	shares := e.shares(bursts)
+	for i, b := range bursts {
+		t.Run(b.name, func(t *testing.T) {
+			x := e.explore(t, b, shares[i])
+			for _, f := range x.found {
+				t.Errorf("%s\nSeed: %d", f, e.Seed)
+			}
+			t.Log(x)
+			orders, wrong = orders+x.orders, wrong+x.wrong
+			if !x.all {
+				sampled++
+			}
+		})
+	}
+	t.Logf("%d bursts, %d orders, %d of them wrong; %d bursts at random (Seed %d)", len(bursts), orders, wrong, sampled, e.Seed)
+}
+
+// shares divides the random orders among the bursts: more for longer ones.
+func (e Explorer) shares(bursts []burst) []int {
+	total, sum, given := 0, 0, 0
+	weight := func(b burst) int { n := len(b.requests); return n * n * n }
+	for _, b := range bursts {
+		total += weight(b)
+	}
+	all := make([]int, len(bursts))
+	for i, b := range bursts {
+		sum += weight(b)
+		all[i] = e.Random*sum/total - given
+		given += all[i]
+	}
+	return all
+}
+
+// explore runs the orders of one burst, as many at random as it is told, or all.
+func (e Explorer) explore(t *testing.T, b burst, random int) (x explored) {
+	t.Helper()
+	s := &site{Explorer: e, burst: b}
+	if s.Advance == nil {
+		s.Advance = time.Sleep
+		s.tick = time.Millisecond
+	}
+	guard := s.watch()
+	defer guard.end()
+	run := func(t *testing.T) {
+		t.Helper()
+		s.store = e.New(t)
+		x = s.orders(random)
+	}
+	if e.Advance == nil {
+		synctest.Test(t, run)
+	} else {
+		run(t)
+	}
+	return x
+}
+
+func (s *site) orders(random int) (x explored) {
+	limit := s.Limit
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	if s.Random == 0 {
+		var d depthFirst
+		for !x.all && x.orders < limit && (x.wrong < enough || s.goOn) {
+			x.add(s.order(d.choose))
+			if d.diverged {
+				x.found = append(x.found, "the same order led to other calls: the store does not do the same each time")
+				return x
+			}
+			x.all = !d.next()
+		}
+		if x.all {
+			return x
+		}
+		random = limit + limit/4
+	}
+	rnd := rand.New(rand.NewPCG(s.Seed, 0)) //nolint:gosec // an order is no secret
+	for x.orders < random && (x.wrong < enough || s.goOn) {
+		x.add(s.order(rnd.IntN))
+	}
+	return x
+}
+
+// Explored is what was found out about a burst.
+type explored struct {
+	orders, wrong int
+	all           bool // there are no more orders
+	found         []string
+}
+
+func (x explored) String() string {
+	how := "orders, which are all"
+	if !x.all {
+		how = "orders, not all there are"
+	}
+	return fmt.Sprintf("%d %s; %d of them wrong", x.orders, how, x.wrong)
+}
+
+func (x *explored) add(o *order) {
+	x.orders++
+	if len(o.wrong) > 0 {
+		x.wrong++
+		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\nthe order: "+o.String())
+	}
+}
+
+// A depthFirst chooses all orders in turn: the choices of the last one, but for
+// the last that had another possibility.
+type depthFirst struct {
+	picks, widths []int
+	made          int  // choices of this order
+	diverged      bool // it cannot be the same order
+}
+
+func (d *depthFirst) choose(n int) int {
+	if d.made == len(d.picks) {
+		d.picks, d.widths = append(d.picks, 0), append(d.widths, n)
+	}
+	pick := d.picks[d.made]
+	d.diverged = d.diverged || d.widths[d.made] != n
+	d.made++
+	return min(pick, n-1)
+}
+
+// next prepares the next order; false: there is none.
+func (d *depthFirst) next() bool {
+	d.diverged = d.diverged || d.made != len(d.picks)
+	d.made = 0
+	for last := len(d.picks) - 1; last >= 0; last-- {
+		if d.picks[last]++; d.picks[last] < d.widths[last] {
+			return true
+		}
+		d.picks, d.widths = d.picks[:last], d.widths[:last]
+	}
+	return false
+}

@@ -1,0 +1,199 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/mist-contrib/session"
+)
+
+// judgeSessions looks at every session that was made, as it is in the store.
+func (j *judge) judgeSessions() {
+	ctx := context.Background()
+	for _, g := range j.calls {
+		if g.op != "Generate" || g.err != nil {
+			continue
+		}
+		cause, dead := j.dead(g.id)
+		s, err := j.store.Get(ctx, g.id)
+		switch {
+		case err != nil && !errors.Is(err, session.ErrNotFound):
+			j.complain("afterwards: Get: %v", err)
+		case err == nil && dead:
+			j.complain("a session lives that had ended by %s", cause)
+		case err != nil && j.alive(g.id):
+			j.complain("a session is gone, but nothing had ended it")
+		case err == nil:
+			j.judgeValues(ctx, s)
+			j.judgeTokens(ctx, g.id)
+		case dead:
+			j.judgeLate(ctx, g.id, cause)
+		}
+	}
+}
+
+// judgeValues: what was acknowledged is there and nothing else, least of all of
+// another user.
+func (j *judge) judgeValues(ctx context.Context, s session.Session) {
+	owner := userOf(s)
+	for _, l := range j.logins(s.ID()) {
+		if l.user != owner {
+			j.complain("a session was logged in as one user and is another's, or nobody's")
+		}
+	}
+	if owner != "" && len(j.logins(s.ID())) == 0 {
+		j.complain("a session has a user, but nobody logged in with it")
+	}
+	updates, own := 0, make(map[string]bool)
+	for _, c := range j.calls {
+		switch {
+		case c.id != s.ID():
+		case c.op == "Update" && c.err == nil:
+			updates++
+		case c.op == "Set":
+			own[c.key] = true
+			j.judgeValue(ctx, s, c, owner)
+		}
+	}
+	for _, c := range j.calls {
+		if c.op != "Set" || own[c.key] {
+			continue
+		}
+		if got, err := s.Get(ctx, c.key); got != nil || err != nil {
+			j.complain("a session shows what was written to another one: %q: %v, %v", c.key, got, err)
+		}
+	}
+	if n, err := s.Get(ctx, counter); err != nil || n != any(updates) && (n != nil || updates > 0) {
+		j.complain("the counter shows %v, %v after %d acknowledged updates", n, err, updates)
+	}
+}
+
+func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owner string) {
+	got, err := s.Get(ctx, c.key)
+	writer, _ := got.(string)
+	switch {
+	case err != nil:
+		j.complain("afterwards: Get of a value: %v", err)
+	case c.err == nil && got != c.value:
+		j.complain("an acknowledged write is lost: %q", c.key)
+	case c.err != nil && got != nil:
+		j.complain("a refused write is there: %q", c.key)
+	case c.key != marker && writer != "" && writer != owner:
+		j.complain("a session shows data of another user: %q", c.key)
+	}
+}
+
+// judgeTokens looks at all tokens of a session that lives.
+func (j *judge) judgeTokens(ctx context.Context, id string) {
+	ts, ok := capability[session.TokenStore](j.store)
+	if !ok {
+		return
+	}
+	for _, h := range j.handed {
+		if h.by.id != id {
+			continue
+		}
+		s, err := ts.Open(ctx, h.token)
+		replaced, certain := j.replaced(h)
+		switch {
+		case err == nil && (s.ID() != id || userOf(s) != userOf(h.by.s)):
+			j.complain("a token that %s gave away opens the session of somebody else", h.by.op)
+		case err == nil && replaced && certain:
+			j.complain("a token from before a login opens its session")
+		case err != nil && !replaced && j.alive(id):
+			j.complain("a token that %s gave away opens nothing any more: %v", h.by.op, err)
+		}
+	}
+	for _, guess := range []string{id, id + ".", id + "." + strings.Repeat("A", 26)} {
+		if _, err := ts.Open(ctx, guess); !errors.Is(err, session.ErrNotFound) {
+			j.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+		}
+	}
+}
+
+// replaced reports whether a login has killed a token, and whether it is certain
+// that the login came after it.
+func (j *judge) replaced(h *handed) (replaced, certain bool) {
+	for _, l := range j.logins(h.by.id) {
+		if l != h.by && l.end >= h.by.start {
+			replaced = true
+			certain = certain || l.start > h.by.end
+		}
+	}
+	return replaced, certain
+}
+
+// judgeLate does what comes too late to a session that has ended.
+func (j *judge) judgeLate(ctx context.Context, id, cause string) {
+	ts, _ := capability[session.TokenStore](j.store)
+	refused := func(what string, err error) {
+		if !errors.Is(err, session.ErrNotFound) {
+			j.complain("%s after a session had ended by %s: got %v, want ErrNotFound", what, cause, err)
+		}
+	}
+	for _, c := range j.calls {
+		if c.s != nil && c.id == id {
+			refused("Set", c.s.Set(ctx, "late", true))
+		}
+	}
+	refused("Refresh", j.store.Refresh(ctx, id))
+	for _, h := range j.handed {
+		if ts == nil || h.by.id != id {
+			continue
+		}
+		_, err := ts.Rotate(ctx, h.token, 0)
+		refused("Rotate", err)
+		_, err = ts.Open(ctx, h.token)
+		refused("Open", err)
+	}
+	_, err := j.store.Get(ctx, id)
+	refused("Get", err)
+}
+
+// judgeUsers: the sessions of a user are known, and can be ended.
+func (j *judge) judgeUsers() {
+	us, ok := capability[session.UserStore](j.store)
+	if !ok || j.burst.needs&UserStore == 0 {
+		return
+	}
+	ctx := context.Background()
+	for _, user := range []string{j.user("ann"), j.user("bob")} {
+		theirs := make(map[string]bool)
+		for _, l := range j.calls {
+			if l.op != "Login" || l.err != nil || l.user != user {
+				continue
+			}
+			if _, err := j.store.Get(ctx, l.id); err == nil {
+				theirs[l.id] = true
+			}
+		}
+		infos, err := us.UserSessions(ctx, user)
+		if err != nil || len(infos) != len(theirs) {
+			j.complain("UserSessions: got %d and %v, want %d", len(infos), err, len(theirs))
+		}
+		for _, info := range infos {
+			if !theirs[info.ID] || info.User != user {
+				j.complain("UserSessions lists a session that is not the user's")
+			}
+		}
+		if n, err := us.RemoveUserSessions(ctx, user); err != nil || n != len(theirs) {
+			j.complain("RemoveUserSessions: got %d and %v, want %d", n, err, len(theirs))
+		}
+		for id := range theirs {
+			j.judgeLate(ctx, id, "a last revocation")
+		}
+	}
+}
+
+// clean makes room for the next order.
+func (j *judge) clean() {
+	for _, g := range j.calls {
+		if g.op != "Generate" || g.err != nil {
+			continue
+		}
+		if err := j.store.Remove(context.Background(), g.id); err != nil {
+			j.complain("afterwards: Remove: %v", err)
+		}
+	}
+}

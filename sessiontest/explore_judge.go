@@ -1,0 +1,293 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/mist-contrib/session"
+)
+
+// A death is why a session is no more. From its first step on nothing may be
+// there, after its last one nothing is.
+type death struct {
+	cause    string
+	from, to int
+}
+
+const never = math.MaxInt
+
+// A judge holds what was promised against what is there.
+type judge struct {
+	*order
+	deaths map[string][]death // by id
+	handed []*handed
+}
+
+// handed is a token that was given away.
+type handed struct {
+	token string
+	by    *call // the first that returned it
+}
+
+func (o *order) judge() {
+	j := &judge{order: o, deaths: make(map[string][]death)}
+	j.collect()
+	j.judgeCalls()
+	j.judgeVisits()
+	j.judgeBrowsers()
+	j.judgeSessions()
+	j.judgeUsers()
+	j.clean()
+}
+
+// collect finds out which sessions ended, and which tokens were given away.
+func (j *judge) collect() {
+	known := make(map[string]bool)
+	for _, c := range j.calls {
+		if t := session.Token(c.s); c.err == nil && t != "" && !known[t] {
+			known[t] = true
+			j.handed = append(j.handed, &handed{t, c})
+		}
+		to := c.end
+		if c.err != nil {
+			to = never // it may have happened, or may not
+		}
+		switch c.op {
+		case "Remove":
+			j.ends(c.id, death{"Remove", c.start, to})
+		case "RemoveUserSessions":
+			j.revoked(c, to)
+		case kindExpire:
+			j.expired(c)
+		}
+	}
+	for _, v := range j.visits {
+		if v.err != nil || v.loaded == nil {
+			continue
+		}
+		moved := v.got != nil && v.got.ID() != v.loaded.ID()
+		if moved || v.kind.name == kindLogout {
+			j.ends(v.loaded.ID(), death{v.name, v.end, v.end})
+		}
+	}
+}
+
+func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }
+
+// revoked: what logged in before is dead, also what only began to. A login that is
+// under way may lose its session even where it fails.
+func (j *judge) revoked(c *call, to int) {
+	for _, l := range j.calls {
+		switch {
+		case l.op != "Login" || l.user != c.user:
+		case l.err == nil && (l.visit == nil || l.visit.start < c.start):
+			j.ends(l.id, death{"a revocation", c.start, to})
+		case l.start <= c.end && l.end >= c.start, l.err == nil && l.visit.start <= c.end:
+			j.ends(l.id, death{"a revocation", c.start, never})
+		}
+	}
+}
+
+func (j *judge) expired(c *call) {
+	for _, g := range j.calls {
+		switch {
+		case g.op != "Generate" || g.err != nil || g.start > c.end:
+		case g.end < c.start:
+			j.ends(g.id, death{"its idle timeout", c.start, c.end})
+		default:
+			j.ends(g.id, death{"its idle timeout", c.start, never})
+		}
+	}
+}
+
+// dead reports whether a session must be gone, alive whether it must be there.
+// Both false: the burst does not say.
+func (j *judge) dead(id string) (cause string, dead bool) {
+	for _, d := range j.deaths[id] {
+		if d.to != never {
+			return d.cause, true
+		}
+	}
+	return "", false
+}
+
+func (j *judge) alive(id string) bool { return len(j.deaths[id]) == 0 }
+
+// judgeCalls looks at what the store answered during the burst.
+func (j *judge) judgeCalls() {
+	for _, c := range j.calls {
+		switch {
+		case c.visit == nil:
+		case c.err == nil:
+			for _, d := range j.deaths[c.id] {
+				if d.to < c.start && c.op != "Remove" {
+					j.complain("%s: %s worked on a session that had ended by %s", c.visit.name, c.op, d.cause)
+				}
+			}
+		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // it waited for so long
+		case errors.Is(c.err, session.ErrRevoked):
+			if c.op != "Login" || !j.sawRevocation(c) {
+				j.complain("%s: %s: %v, but nobody revoked", c.visit.name, c.op, c.err)
+			}
+		case !errors.Is(c.err, session.ErrNotFound):
+			j.complain("%s: %s: %v", c.visit.name, c.op, c.err)
+		case !j.excused(c):
+			j.complain("%s: %s found no session, but nothing had ended it", c.visit.name, c.op)
+		}
+	}
+	j.judgeRotations()
+	j.judgeLogins()
+}
+
+// sawRevocation: a check that takes longer than BeganLimit is refused as well.
+func (j *judge) sawRevocation(c *call) bool {
+	for _, r := range j.calls {
+		if r.op == "RemoveUserSessions" && r.user == c.user && r.start <= c.end {
+			return true
+		}
+	}
+	return j.expiredBy(c.end)
+}
+
+// expiredBy reports whether the idle timeout has passed.
+func (j *judge) expiredBy(now int) bool {
+	for _, c := range j.calls {
+		if c.op == kindExpire && c.start <= now {
+			return true
+		}
+	}
+	return false
+}
+
+// excused reports whether a call may have found nothing.
+func (j *judge) excused(c *call) bool {
+	for _, d := range j.deaths[c.id] {
+		if d.from <= c.end {
+			return true
+		}
+	}
+	for _, l := range j.logins(c.id) {
+		if l != c && c.token != "" && l.start <= c.end && session.Token(l.s) != c.token {
+			return true // which kills all tokens but its own
+		}
+	}
+	return false
+}
+
+// logins are the successful ones of a session.
+func (j *judge) logins(id string) (all []*call) {
+	for _, c := range j.calls {
+		if c.op == "Login" && c.err == nil && c.id == id {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// judgeRotations: each token has one successor, however many rotate with it.
+func (j *judge) judgeRotations() {
+	type tokens map[string]bool
+	from, to := make(map[string]tokens), make(map[string]tokens)
+	for _, c := range j.calls {
+		if c.op != "Rotate" || c.err != nil {
+			continue
+		}
+		if from[c.id] == nil {
+			from[c.id], to[c.id] = make(tokens), make(tokens)
+		}
+		from[c.id][c.token], to[c.id][session.Token(c.s)] = true, true
+		if session.Token(c.s) == c.token {
+			j.complain("%s: Rotate returned the token that it was given", c.visit.name)
+		}
+	}
+	for id := range from {
+		if len(to[id]) > len(from[id]) {
+			j.complain("%d tokens became %d by rotation", len(from[id]), len(to[id]))
+		}
+	}
+}
+
+// judgeLogins: a token logs in once, and only who has a good one.
+func (j *judge) judgeLogins() {
+	used := make(map[string]bool)
+	for _, l := range j.calls {
+		if l.op != "Login" || l.err != nil {
+			continue
+		}
+		if used[l.token] {
+			j.complain("%s: a token logged in for the second time", l.visit.name)
+		}
+		used[l.token] = true
+	}
+}
+
+// judgeVisits looks at what the Manager answered.
+func (j *judge) judgeVisits() {
+	for _, v := range j.visits {
+		revoked, missing := false, v.kind.carries && v.sent == "" ||
+			v.kind.name == kindReauthenticate && v.loaded != nil && userOf(v.loaded) == ""
+		for _, c := range j.calls {
+			if c.visit == v {
+				revoked = revoked || errors.Is(c.err, session.ErrRevoked)
+				missing = missing || errors.Is(c.err, session.ErrNotFound)
+			}
+		}
+		switch {
+		case v.err == nil && v.got != nil:
+			if session.Token(v.got) == v.sent {
+				j.complain("%s: the token is the one from before", v.name)
+			}
+		case v.err == nil:
+		case errors.Is(v.err, session.ErrRevoked) && revoked:
+		case errors.Is(v.err, session.ErrNotFound) && missing:
+		case errors.Is(v.err, context.DeadlineExceeded) && j.expiredBy(v.end):
+		default:
+			j.complain("%s: %v", v.name, v.err)
+		}
+	}
+}
+
+// judgeBrowsers makes the next request of every browser.
+func (j *judge) judgeBrowsers() {
+	mayEnd := false
+	for _, v := range j.visits {
+		mayEnd = mayEnd || v.kind.name == kindLogout || v.kind.name == kindRevoke || v.kind.name == kindExpire
+	}
+	for _, b := range j.browsers {
+		ctx, _ := j.request(context.Background(), b.cookie())
+		s, err := j.manager.GetSession(ctx)
+		served := !mayEnd || b.cookie() != "" && j.alive(idOf(b.cookie()))
+		switch {
+		case err == nil:
+			j.recognise("afterwards", b, s)
+			if user, certain := j.expected(b); certain && !mayEnd && userOf(s) != user {
+				j.complain("the %s browser is logged in as %q, not as %q", b.name, userOf(s), user)
+			}
+		case !errors.Is(err, session.ErrNotFound):
+			j.complain("the next request of the %s browser: %v", b.name, err)
+		case served:
+			j.complain("the %s browser lost its session", b.name)
+		}
+	}
+}
+
+// expected is who is logged in on a browser. It is not certain after logins of
+// two users that were under way together: each has a session, and the browser
+// keeps the one of which it heard last.
+func (j *judge) expected(b *browser) (user string, certain bool) {
+	if j.burst.loggedIn {
+		user = j.user("ann")
+	}
+	loggedIn := ""
+	for _, c := range j.calls {
+		if c.op != "Login" || c.err != nil || c.visit == nil || c.visit.browser != b {
+			continue
+		}
+		if loggedIn != "" && loggedIn != c.user {
+			return "", false
+		}
+		user, loggedIn = c.user, c.user
+	}
+	return user, true
+}

@@ -1,0 +1,144 @@
+package sessiontest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+)
+
+// A flow is what a handler does.
+type flow func(v *visit, ctx *mist.Context) error
+
+// A kind of request.
+type kind struct {
+	name    string
+	needs   Capability
+	carries bool // the cookie of its browser; what does not is somebody else's doing
+	lost    bool // the response never arrives
+	flow    flow
+}
+
+// expiry is what an Explorer needs for bursts in which time passes.
+const expiry Capability = 1 << 31
+
+// The names of the kinds that are asked for by name.
+const (
+	kindLogin, kindOther, kindLogout = "login", "login-other", "logout"
+	kindRevoke, kindReauthenticate   = "revoke", "reauthenticate"
+	kindExpire                       = "expire"
+)
+
+const counter = "counter"
+
+func kinds() []kind {
+	return []kind{
+		{"write", 0, true, false, write},
+		{"update", Updater, true, false, update},
+		{kindLogin, UserStore, true, false, loginAs("ann")},
+		{kindOther, UserStore, true, false, loginAs("bob")},
+		{kindLogout, 0, true, false, func(v *visit, ctx *mist.Context) error {
+			if err := v.load(ctx); err != nil {
+				return err
+			}
+			return v.manager.RemoveSession(ctx)
+		}},
+		{"rotate", TokenStore, true, false, rotate},
+		{"lose", TokenStore, true, true, rotate},
+		{"refresh", 0, true, false, func(v *visit, ctx *mist.Context) error {
+			if err := v.load(ctx); err != nil {
+				return err
+			}
+			return v.manager.RefreshSession(ctx)
+		}},
+		{kindRevoke, UserStore, false, false, func(v *visit, ctx *mist.Context) error {
+			_, err := v.manager.RemoveUserSessions(ctx, v.user("ann"))
+			return err
+		}},
+		{kindExpire, expiry, false, false, expire},
+		{kindReauthenticate, UserStore, true, false, func(v *visit, ctx *mist.Context) error {
+			if err := v.load(ctx); err != nil {
+				return err
+			}
+			_, err := v.manager.Reauthenticate(ctx, 0)
+			return err
+		}},
+	}
+}
+
+// load is what every request begins with. What it finds must be of its browser.
+func (v *visit) load(ctx *mist.Context) error {
+	s, err := v.manager.GetSession(ctx)
+	if err != nil {
+		return err
+	}
+	v.loaded = s
+	v.recognise(v.name, v.browser, s)
+	return nil
+}
+
+func write(v *visit, ctx *mist.Context) error {
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	// Whose it was when it was loaded, is in the value.
+	return v.loaded.Set(ctx.Request.Context(), v.name, userOf(v.loaded))
+}
+
+func update(v *visit, ctx *mist.Context) error {
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	return session.Update(ctx.Request.Context(), v.loaded, counter, func(old any) (any, error) {
+		v.park("the function of Update")
+		n, _ := old.(int)
+		return n + 1, nil
+	})
+}
+
+func rotate(v *visit, ctx *mist.Context) error {
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	return v.manager.RotateSession(ctx)
+}
+
+// loginAs loads the session first, as the Manager would anyway.
+func loginAs(user string) flow {
+	return func(v *visit, ctx *mist.Context) error {
+		if v.sent != "" {
+			_ = v.load(ctx)
+		}
+		s, err := v.manager.Login(ctx, v.user(user))
+		if err != nil {
+			return err
+		}
+		v.got = s
+		return nil
+	}
+}
+
+// expire lets all sessions end that there are.
+func expire(v *visit, ctx *mist.Context) error {
+	v.stage.do(ctx.Request.Context(), call{op: kindExpire}, func(*call) { v.Advance(v.Idle + v.Idle/10) })
+	return nil
+}
+
+// user returns the name that a user has in this order: stores remember when a
+// user was revoked.
+func (o *order) user(name string) string { return fmt.Sprintf("%s %d", name, o.number) }
+
+func userOf(s session.Session) string {
+	info, _ := session.Describe(s) // of a store without users nothing is asked
+	return info.User
+}
+
+// recognise complains unless s is a session of a browser.
+func (o *order) recognise(who string, b *browser, s session.Session) {
+	got, err := s.Get(context.Background(), marker) //nolint:usetesting // in a flow, which has no T
+	if err != nil || got != nil && got != b.name {
+		o.complain("%s: the session that the %s browser was given shows %v, %v", who, b.name, got, err)
+	}
+}

@@ -1,0 +1,65 @@
+package sessiontest
+
+import (
+	"context"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+)
+
+const (
+	cookieName = "__Host-Http-session"
+	marker     = "browser"
+)
+
+// open prepares an order: two browsers with a session each.
+func (s *site) open() *order {
+	s.made++
+	o := &order{site: s, number: s.made, paused: make(chan struct{})}
+	o.stage = &stage{order: o, inner: s.store}
+	o.manager = &session.Manager{
+		Store: o.stage,
+		// With a lifetime, so that refreshing gives the cookie anew.
+		Propagator: &cookie.Propagator{Name: cookieName, MaxAge: time.Hour},
+	}
+	for _, name := range []string{"first", "second"} {
+		b := &browser{name: name, held: []string{""}}
+		if err := o.arrive(b); err != nil {
+			o.complain("before the burst, the %s browser: %v", name, err)
+			return o
+		}
+		b.held = b.held[len(b.held)-1:]
+		o.browsers = append(o.browsers, b)
+	}
+	for _, r := range s.burst.requests {
+		v := &visit{order: o, kind: r.kind, name: r.name, browser: o.browsers[0], resume: make(chan struct{})}
+		if r.second {
+			v.browser = o.browsers[1]
+		}
+		if f := s.flows[r.kind.name]; f != nil {
+			v.kind.flow = f
+		}
+		for _, other := range o.visits {
+			if !s.mirrored && other.kind.name == v.kind.name && other.browser == v.browser {
+				v.twin = other
+			}
+		}
+		o.visits = append(o.visits, v)
+	}
+	return o
+}
+
+// arrive gives a browser its session.
+func (o *order) arrive(b *browser) error {
+	ctx, response := o.request(context.Background(), "")
+	s, err := o.manager.InitSession(ctx)
+	if err == nil {
+		err = s.Set(ctx, marker, b.name)
+	}
+	if err == nil && o.burst.loggedIn {
+		_, err = o.manager.Login(ctx, o.user("ann"))
+	}
+	b.receive(response.Header())
+	return err
+}
