@@ -101,12 +101,16 @@ func (m *Manager) handle(s Session) string {
 	return s.ID()
 }
 
-// about makes an event of a live session. It costs nothing where OnEvent is nil,
-// to which emit gives it.
-func (m *Manager) about(kind EventKind, s Session) Event {
-	if m.OnEvent == nil {
-		return Event{}
+// about makes an event of a live session, for emit. It costs nothing where OnEvent
+// is nil.
+func (m *Manager) about(kind EventKind, s Session) (e Event) {
+	if m.OnEvent != nil {
+		e = m.described(kind, s)
 	}
+	return e
+}
+
+func (m *Manager) described(kind EventKind, s Session) Event {
 	info, _ := Describe(s)
 	return Event{Kind: kind, Session: m.handle(s), User: info.User}
 }
