@@ -65,7 +65,8 @@ func CheckCSRFToken(ctx context.Context, s Session, token string) error {
 	if len(token) != base64.RawURLEncoding.EncodedLen(len(masked)) || secret == nil {
 		return ErrForged
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(masked[:], []byte(token)); err != nil {
+	// It passes over line breaks, so that long is not enough.
+	if n, err := base64.RawURLEncoding.Strict().Decode(masked[:], []byte(token)); err != nil || n != len(masked) {
 		return ErrForged
 	}
 	subtle.XORBytes(masked[csrfSize:], masked[:csrfSize], masked[csrfSize:])
@@ -123,16 +124,17 @@ func (m *Manager) RequireCSRF(cross *http.CrossOriginProtection) mist.Middleware
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		reqctx, about := ctx.Request.Context(), Event{Kind: EventForged}
-		if s != nil {
-			about = m.about(EventForged, s)
-		}
+		reqctx := ctx.Request.Context()
 		if err = cross.Check(ctx.Request); err != nil {
 			err = fmt.Errorf("%w: %w", ErrForged, err)
 		} else if s != nil {
 			err = CheckCSRFToken(reqctx, s, csrfSent(ctx.Request))
 		}
 		if errors.Is(err, ErrForged) {
+			about := Event{Kind: EventForged}
+			if s != nil {
+				about = m.about(EventForged, s)
+			}
 			about.Cause = err
 			m.emit(reqctx, about)
 		}

@@ -101,15 +101,28 @@ func (m *Manager) handle(s Session) string {
 	return s.ID()
 }
 
-// about makes an event of a live session.
-func (m *Manager) about(kind EventKind, s Session) Event {
+// about makes an event of a live session, for emit. It costs nothing where OnEvent
+// is nil.
+func (m *Manager) about(kind EventKind, s Session) (e Event) {
+	if m.OnEvent != nil {
+		e = m.described(kind, s)
+	}
+	return e
+}
+
+func (m *Manager) described(kind EventKind, s Session) Event {
 	info, _ := Describe(s)
 	return Event{Kind: kind, Session: m.handle(s), User: info.User}
 }
 
-// refuse tells OnEvent why a request got no session, once for a request.
-func (e *entry) refuse(ctx context.Context, kind EventKind, carried string, cause error) {
-	if kind == "" || e.manager.OnEvent == nil {
+// refuse tells OnEvent why a request got no session, once for a request. It asks
+// for the name of the cause only where somebody will be told.
+func (e *entry) refuse(ctx context.Context, name func(error) EventKind, carried string, cause error) {
+	if e.manager.OnEvent == nil {
+		return
+	}
+	kind := name(cause)
+	if kind == "" {
 		return
 	}
 	e.request.mu.Lock()
@@ -117,12 +130,16 @@ func (e *entry) refuse(ctx context.Context, kind EventKind, carried string, caus
 	e.refused = true
 	e.request.mu.Unlock()
 	if !before {
-		e.manager.emit(ctx, Event{Kind: kind, Session: claimed(carried), Cause: cause})
+		e.manager.emit(ctx, Event{Kind: kind, Session: e.manager.claimed(carried), Cause: cause})
 	}
 }
 
-// claimed is the id in a token; nothing of what is none.
-func claimed(carried string) string {
+// claimed is the id in a token; nothing of what is none, as an id of a plain store
+// may look like one.
+func (m *Manager) claimed(carried string) string {
+	if _, tokens := m.tokenStore(); !tokens {
+		return ""
+	}
 	id, _, _ := token.Parse(carried)
 	return id
 }

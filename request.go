@@ -185,7 +185,7 @@ func (e *entry) drop(ctx *mist.Context) {
 func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
 	carried, err := e.manager.extract(req)
 	if err != nil {
-		e.refuse(ctx, extraction(err), "", err)
+		e.refuse(ctx, extraction, "", err)
 		return nil, err
 	}
 	if s, err = e.begin(ctx, carried); s != nil || err != nil {
@@ -208,7 +208,7 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 	}()
 	s, err = e.manager.open(ctx, carried)
 	if err != nil {
-		e.refuse(ctx, opening(err), carried, err)
+		e.refuse(ctx, opening, carried, err)
 		err = plain(err)
 	}
 	return s, err

@@ -1,0 +1,185 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+)
+
+// refusedRequest is one that the hook is told of once.
+func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	(&browser{map[string]string{cookieName: "malformed"}}).is(t, m, "")
+	return time.Since(began)
+}
+
+// T-E6: a hook that never returns delays a request by 50 ms, and after 64 of them
+// none at all. It costs no goroutine more, and when it returns at last the Manager
+// tells it of events again.
+func TestOnEventBlocks(t *testing.T) {
+	const maxHooks, patience = 64, 50 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		release := make(chan struct{})
+		var calls atomic.Int32
+		m.OnEvent = func(context.Context, session.Event) {
+			calls.Add(1)
+			<-release
+		}
+		before := runtime.NumGoroutine()
+		for i := range 2 * maxHooks {
+			want := patience
+			if i >= maxHooks {
+				want = 0
+			}
+			if got := refusedRequest(t, m); got != want {
+				t.Errorf("request %d took %v, want %v", i, got, want)
+			}
+		}
+		if got := runtime.NumGoroutine() - before; got > maxHooks {
+			t.Errorf("got %d goroutines, want at most %d", got, maxHooks)
+		}
+		close(release)
+		synctest.Wait()
+		if got := calls.Load(); got != maxHooks {
+			t.Errorf("got %d calls, want %d", got, maxHooks)
+		}
+		if got := refusedRequest(t, m); got != 0 || calls.Load() != maxHooks+1 {
+			t.Errorf("afterwards: a request took %v, %d calls", got, calls.Load())
+		}
+		for range 10_000 { // what has ended may be counted for a moment
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			runtime.Gosched()
+		}
+		t.Errorf("%d goroutines are left", runtime.NumGoroutine()-before)
+	})
+}
+
+// A thousand requests at once are not delayed more than one is.
+func TestOnEventBlocksCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		release := make(chan struct{})
+		m.OnEvent = func(context.Context, session.Event) { <-release }
+		began := time.Now()
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { refusedRequest(t, m) })
+		}
+		all.Wait()
+		if got, want := time.Since(began), 50*time.Millisecond; got > want {
+			t.Errorf("took %v, want at most %v", got, want)
+		}
+		close(release)
+	})
+}
+
+// A request waits for a hook that is only slow, so that its log line is there
+// before the answer.
+func TestOnEventIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		var done atomic.Bool
+		m.OnEvent = func(context.Context, session.Event) {
+			time.Sleep(49 * time.Millisecond)
+			done.Store(true)
+		}
+		if got := refusedRequest(t, m); got != 49*time.Millisecond || !done.Load() {
+			t.Errorf("took %v, the hook was done: %t", got, done.Load())
+		}
+	})
+}
+
+// A hook that panics, or ends its goroutine, ends nothing else, also the
+// thousandth time.
+func TestOnEventPanics(t *testing.T) {
+	for name, end := range map[string]func(){
+		"panic":          func() { panic("the hook's own business") },
+		"ErrAbort":       func() { panic(http.ErrAbortHandler) },
+		"nil":            func() { panic(nil) }, //nolint:govet // on purpose
+		"runtime.Goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := accounts()
+				var calls atomic.Int32
+				m.OnEvent = func(context.Context, session.Event) {
+					calls.Add(1)
+					end()
+				}
+				b := &browser{}
+				for range 100 {
+					if got := refusedRequest(t, m); got != 0 {
+						t.Errorf("a request took %v", got)
+					}
+					b.login(t, m, "alice")
+					b.is(t, m, "alice")
+				}
+				if got := calls.Load(); got != 200 {
+					t.Errorf("got %d calls, want 200", got)
+				}
+			})
+		})
+	}
+}
+
+// A hook that asks for the session whose request it is told of gets an answer, and
+// holds the request up for no longer than any other.
+func TestOnEventAsksBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		asked := make(chan error, 1)
+		m.OnEvent = func(ctx context.Context, _ session.Event) {
+			_, err := session.FromContext(ctx)
+			asked <- err
+		}
+		began := time.Now()
+		b := &browser{map[string]string{cookieName: "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
+		b.visit(t, through(func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }, m.Middleware()))
+		if got := time.Since(began); got > 50*time.Millisecond {
+			t.Errorf("took %v", got)
+		}
+		if err := <-asked; err == nil {
+			t.Error("got a session")
+		}
+	})
+}
+
+// The context is the request's, never mist's own, which is pooled.
+func TestOnEventContext(t *testing.T) {
+	type key struct{}
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		var got []string
+		m.OnEvent = func(ctx context.Context, e session.Event) {
+			_, pooled := ctx.(*mist.Context)
+			got = append(got, fmt.Sprint(e.Kind, " ", ctx.Value(key{}), " ", pooled))
+		}
+		b := &browser{}
+		b.visit(t, func(ctx *mist.Context) {
+			ctx.Request = ctx.Request.WithContext(context.WithValue(ctx.Request.Context(), key{}, "mine"))
+			if _, err := m.Login(ctx, "alice"); err != nil {
+				t.Errorf("Login: %v", err)
+			}
+			if _, err := m.RemoveUserSessions(ctx, "alice"); err != nil {
+				t.Errorf("RemoveUserSessions: %v", err)
+			}
+		})
+		if want := "[login mine false revoked mine false]"; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	})
+}

@@ -1,0 +1,280 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/sessiontest"
+)
+
+// A describedSession is put there by hand, and is what a test says.
+type describedSession struct {
+	plainSession
+
+	info session.Info
+}
+
+func (s *describedSession) Info() session.Info { return s.info }
+
+// guarded asks a guard for one request, whose session is put there by hand if
+// there is one. It returns the status, 200 for a request that is let through.
+func (b *browser) guarded(t *testing.T, byHand session.Session, guard mist.Middleware) int {
+	t.Helper()
+	ran := false
+	resp := b.answer(t.Context(), func(ctx *mist.Context) {
+		if byHand != nil {
+			ctx.UserValues = map[string]any{"session": byHand}
+		}
+		guard(func(*mist.Context) { ran = true })(ctx)
+	})
+	if ran != (resp.StatusCode == http.StatusOK) {
+		t.Errorf("got through %t, status %d", ran, resp.StatusCode)
+	}
+	return resp.StatusCode
+}
+
+// R38: a login is fresh for less than d, whichever clock is ahead, to the
+// nanosecond.
+func TestRequireFreshAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := accounts()
+		for _, d := range []time.Duration{1, time.Minute, math.MaxInt64} {
+			for _, c := range []struct {
+				age  time.Duration
+				want int
+			}{
+				{0, http.StatusOK},
+				{d - 1, http.StatusOK},
+				{d, http.StatusForbidden},
+				{1 - d, http.StatusOK}, // its clock is ahead
+				{-d, http.StatusForbidden},
+				{100 * 365 * 24 * time.Hour, http.StatusForbidden},
+				{-100 * 365 * 24 * time.Hour, http.StatusForbidden},
+			} {
+				if d == math.MaxInt64 && c.age != d && c.age != -d {
+					c.want = http.StatusOK
+				}
+				s := &describedSession{info: session.Info{User: "alice", Level: 1, AuthenticatedAt: time.Now().Add(-c.age)}}
+				if got := (&browser{}).guarded(t, s, m.RequireFresh(d)); got != c.want {
+					t.Errorf("age %v of %v: got status %d, want %d", c.age, d, got, c.want)
+				}
+			}
+			never := &describedSession{info: session.Info{User: "alice"}}
+			if got := (&browser{}).guarded(t, never, m.RequireFresh(d)); got != http.StatusForbidden {
+				t.Errorf("a user who never proved it: got status %d, want 403", got)
+			}
+		}
+	})
+}
+
+// R39: a level lets through what is at or below it, and nobody who is not logged
+// in, whatever their values say.
+func TestRequireLevelMatrix(t *testing.T) {
+	m := accounts()
+	for has := range session.Level(5) {
+		for needs := range session.Level(5) {
+			want := http.StatusOK
+			if has < needs {
+				want = http.StatusForbidden
+			}
+			s := &describedSession{info: session.Info{User: "alice", Level: has}}
+			if got := (&browser{}).guarded(t, s, m.RequireLevel(needs)); got != want {
+				t.Errorf("level %d where %d is needed: got status %d, want %d", has, needs, got, want)
+			}
+			s = &describedSession{info: session.Info{Level: has}}
+			s.values.Store("user", "alice")
+			if got := (&browser{}).guarded(t, s, m.RequireLevel(needs)); got != http.StatusUnauthorized {
+				t.Errorf("nobody, level %d where %d is needed: got status %d, want 401", has, needs, got)
+			}
+		}
+	}
+}
+
+// strict are the guards that want a user.
+func strict(m *session.Manager) map[string]mist.Middleware {
+	return map[string]mist.Middleware{
+		"RequireFresh":           m.RequireFresh(time.Minute),
+		"RequireLevel":           m.RequireLevel(session.Authenticated),
+		"RequireLevel anonymous": m.RequireLevel(session.Anonymous),
+	}
+}
+
+// Nobody, and who has not logged in: 401. It could not be found out: 503.
+func TestRequireUser(t *testing.T) {
+	s := newScene(t)
+	s.anonymous(s.alice)
+	for name, guard := range strict(s.Manager) {
+		if got := s.bob.guarded(t, nil, guard); got != http.StatusUnauthorized {
+			t.Errorf("%s, nobody: got status %d, want 401", name, got)
+		}
+		if got := s.alice.guarded(t, nil, guard); got != http.StatusUnauthorized {
+			t.Errorf("%s, anonymous: got status %d, want 401", name, got)
+		}
+		s.fails("Open")
+		if got := s.alice.guarded(t, nil, guard); got != http.StatusServiceUnavailable {
+			t.Errorf("%s, the store is down: got status %d, want 503", name, got)
+		}
+		s.faults.Reset(nil)
+		if got := s.alice.guarded(t, &plainSession{id: "by-hand"}, guard); got != http.StatusServiceUnavailable {
+			t.Errorf("%s, a session that cannot know: got status %d, want 503", name, got)
+		}
+	}
+	for name, m := range map[string]*session.Manager{"nil": nil, "zero": {}} {
+		for guard, middleware := range strict(m) {
+			if got := s.alice.guarded(t, nil, middleware); got != http.StatusServiceUnavailable {
+				t.Errorf("%s of a %s Manager: got status %d, want 503", guard, name, got)
+			}
+		}
+	}
+}
+
+// ErrorHandler is told which of it it was.
+func TestRequireErrorHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		var told error
+		s.ErrorHandler = func(ctx *mist.Context, err error) {
+			told = err
+			ctx.ResponseWriter.WriteHeader(http.StatusTeapot)
+		}
+		user := func(level session.Level) session.Session {
+			return &describedSession{info: session.Info{User: "alice", Level: level, AuthenticatedAt: time.Now().Add(-time.Hour)}}
+		}
+		s.anonymous(s.alice)
+		for _, c := range []struct {
+			name   string
+			s      session.Session
+			who    *browser
+			guard  mist.Middleware
+			broken bool
+			want   error
+		}{
+			{"nobody", nil, s.bob, s.RequireFresh(1), false, session.ErrNotFound},
+			{"anonymous", nil, s.alice, s.RequireFresh(1), false, session.ErrNotFound},
+			{"not fresh", user(1), s.alice, s.RequireFresh(time.Minute), false, session.ErrReauthenticate},
+			{"not strong", user(1), s.alice, s.RequireLevel(2), false, session.ErrReauthenticate},
+			{"store down", nil, s.alice, s.RequireLevel(1), true, sessiontest.ErrFault},
+			{"unsupported", &plainSession{}, s.alice, s.RequireLevel(1), false, errors.ErrUnsupported},
+		} {
+			told = nil
+			if c.broken {
+				s.fails("Open")
+			}
+			if got := c.who.guarded(t, c.s, c.guard); got != http.StatusTeapot || !errors.Is(told, c.want) {
+				t.Errorf("%s: got status %d, told %v, want %v", c.name, got, told, c.want)
+			}
+			for _, other := range []error{session.ErrNotFound, session.ErrReauthenticate, sessiontest.ErrFault} {
+				if errors.Is(told, other) && !errors.Is(c.want, other) {
+					t.Errorf("%s: also matches %v", c.name, other)
+				}
+			}
+		}
+	})
+}
+
+// R38, R29: only a login and another one count as such. Nothing else moves the
+// time, on which RequireFresh stands.
+func TestRequireFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		s.RenewAfter = time.Minute
+		s.anonymous(s.alice)
+		s.alice.does(t, as(s.Manager, "alice"))
+		at := s.alice.describe(t, s.Manager).AuthenticatedAt
+		fresh := s.RequireFresh(15 * time.Minute)
+		for name, use := range map[string]func(ctx *mist.Context) error{
+			"refresh with renewal": s.RefreshSession,
+			"rotation":             s.RotateSession,
+			"a read":               func(ctx *mist.Context) error { _, err := s.GetSession(ctx); return err },
+			"a write": func(ctx *mist.Context) error {
+				return loaded(t, s.Manager, ctx).Set(ctx.Request.Context(), "user", "alice")
+			},
+			"a CSRF token": func(ctx *mist.Context) error {
+				_, err := session.CSRFToken(ctx.Request.Context(), loaded(t, s.Manager, ctx))
+				return err
+			},
+		} {
+			time.Sleep(2 * time.Minute)
+			s.alice.does(t, use)
+			if got := s.alice.describe(t, s.Manager).AuthenticatedAt; !got.Equal(at) {
+				t.Errorf("%s moves AuthenticatedAt by %v", name, got.Sub(at))
+			}
+		}
+		time.Sleep(5*time.Minute - 1)
+		if got := s.alice.guarded(t, nil, fresh); got != http.StatusOK {
+			t.Errorf("a nanosecond before: got status %d, want 200", got)
+		}
+		time.Sleep(time.Nanosecond)
+		if got := s.alice.guarded(t, nil, fresh); got != http.StatusForbidden {
+			t.Errorf("then: got status %d, want 403", got)
+		}
+		s.alice.does(t, again(s.Manager))
+		if got := s.alice.guarded(t, nil, fresh); got != http.StatusOK {
+			t.Errorf("after another login: got status %d, want 200", got)
+		}
+		s.alice.visit(t, func(ctx *mist.Context) { // in one request, too
+			time.Sleep(time.Hour / 2)
+			if _, err := s.LoginWith(ctx, session.Login{User: "alice", Began: time.Now()}); err != nil {
+				t.Errorf("LoginWith: %v", err)
+			}
+			ran := false
+			fresh(func(*mist.Context) { ran = true })(ctx)
+			if !ran {
+				t.Error("not fresh in the request that logs in")
+			}
+		})
+	})
+}
+
+// R39: a level is what was proved last, whatever the level before it.
+func TestRequireLevel(t *testing.T) {
+	s := newScene(t)
+	level := func(want session.Level) {
+		t.Helper()
+		for needs := range session.Level(5) {
+			if got := s.alice.guarded(t, nil, s.RequireLevel(needs)) == http.StatusOK; got != (needs <= want) {
+				t.Errorf("level %d where %d is needed: got through %t", want, needs, got)
+			}
+		}
+	}
+	reauthenticate := func(level session.Level) func(ctx *mist.Context) error {
+		return func(ctx *mist.Context) error { _, err := s.Reauthenticate(ctx, level); return err }
+	}
+	s.alice.does(t, as(s.Manager, "alice"))
+	level(session.Authenticated)
+	s.alice.does(t, reauthenticate(3))
+	level(3)
+	s.alice.does(t, reauthenticate(0))
+	level(3)
+	s.alice.does(t, s.RotateSession)
+	s.alice.does(t, s.RefreshSession)
+	s.alice.does(t, func(ctx *mist.Context) error {
+		return loaded(t, s.Manager, ctx).Set(context.WithoutCancel(ctx.Request.Context()), "level", 4)
+	})
+	level(3)
+	s.alice.does(t, reauthenticate(2))
+	level(2)
+	s.alice.does(t, as(s.Manager, "alice"))
+	level(session.Authenticated)
+}
+
+func TestRequireFreshPanicsAtWiring(t *testing.T) {
+	for _, d := range []time.Duration{0, -1, math.MinInt64} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("RequireFresh(%v) did not panic", d)
+				}
+			}()
+			accounts().RequireFresh(d)
+		}()
+	}
+}

@@ -1,0 +1,46 @@
+package sessionotel
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mist-contrib/session"
+)
+
+// Events returns a hook for [session.Manager].OnEvent that counts events by their
+// kind, and adds each to the span of the request, as "session." and its kind, with
+// the attributes session.id, session.count and session.cause, those that there
+// are. Provider is who counts; nil: the global one.
+func Events(provider metric.MeterProvider) func(ctx context.Context, event session.Event) {
+	if provider == nil {
+		provider = otel.GetMeterProvider()
+	}
+	counter, err := provider.Meter(scope).Int64Counter("session.events",
+		metric.WithUnit("{event}"), metric.WithDescription("What happened to sessions, and what was refused."))
+	if err != nil {
+		otel.Handle(err) // what it returned beside the error can be used
+	}
+	return func(ctx context.Context, event session.Event) {
+		kind := string(event.Kind)
+		counter.Add(ctx, 1, metric.WithAttributes(attribute.String("session.event", kind)))
+		span := trace.SpanFromContext(ctx)
+		if !span.IsRecording() {
+			return
+		}
+		var attrs []attribute.KeyValue
+		if event.Session != "" {
+			attrs = append(attrs, keyID.String(event.Session))
+		}
+		if event.Kind == session.EventRevoked {
+			attrs = append(attrs, attribute.Int("session.count", event.Count))
+		}
+		if event.Cause != nil {
+			attrs = append(attrs, attribute.String("session.cause", event.Cause.Error()))
+		}
+		span.AddEvent("session."+kind, trace.WithAttributes(attrs...))
+	}
+}
