@@ -39,8 +39,8 @@ wait
 status=0
 awk -f tools/audit.awk "$out"/*.log FS='\t' "$out/table" >"$out/result" || status=$?
 if ((status)); then
-	for log in "$out"/*.log; do # all but the names of what passed
-		if ! grep -q '^ok ' "$log"; then grep -vE '^(=== | *--- PASS)' "$log" | head -n 15; fi
+	for log in "$out"/*.log; do
+		if ! grep -q '^ok ' "$log"; then awk -f tools/failures.awk "$log" | head -n 50; fi
 	done
 fi
 cat "$out/result"
