@@ -13,7 +13,7 @@ awk -F '|' '/^\| R[0-9]+ \|/ {
 	print $2 "\t" $3 "\t" $5 "\t" $6
 }' docs/security.md >"$out/table"
 
-# One line for each package: its folder and a regexp of its tests.
+# One line for each package, tested one after the other, because those of Redis wait for real deadlines: its folder and a regexp of its tests.
 awk -F '\t' '{
 	n = split($4, spans, "`")
 	for (i = 2; i <= n; i += 2) {
@@ -32,9 +32,8 @@ while read -r folder tests; do
 	if [[ $folder == session ]]; then path=.; fi
 	log=$out/${folder//\//-}.log
 	echo "package $folder" >"$log"
-	"$go" test -count=1 -timeout=8m -v -run "^($tests)\$" "$path" >>"$log" 2>&1 </dev/null || true & # the log tells
+	"$go" test -count=1 -timeout=8m -v -run "^($tests)\$" "$path" >>"$log" 2>&1 </dev/null || true # the log tells
 done <"$out/packages"
-wait
 
 status=0
 awk -f tools/audit.awk "$out"/*.log FS='\t' "$out/table" >"$out/result" || status=$?
