@@ -11,6 +11,7 @@ export GOWORK := off
 GO       ?= go
 COUNT    ?= 1
 FUZZTIME ?= 10s
+SOAK     ?= 60s
 BENCH    ?= .
 CHAOS    ?= 60s
 
@@ -27,7 +28,7 @@ LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 REDIS_INSTALL   := apt-get update && apt-get install -y --no-install-recommends redis-server
 BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
 
-.PHONY: check help needs format fmt tidy tidy-root vet redis test servers chaos lint cover bench fuzz browser e2e clean
+.PHONY: check help needs format fmt tidy tidy-root vet redis test audit soak servers chaos lint cover bench fuzz browser e2e clean
 
 check: lint test ## format, lint, vet and test: the one command before a commit (the default)
 
@@ -76,6 +77,12 @@ redis: ## install redis-server where it is missing (Debian, as root)
 test: format tidy-root vet redis ## all tests of the root module, with the race detector and without
 	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=8m ./...
 	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/redistest$$')
+
+audit: needs redis ## the tests of the security requirements, and their table with the results (three minutes)
+	@GO="$(GO)" bash tools/audit.sh
+
+soak: needs ## a thousand browsers at once through the middleware for SOAK (60s), each shown its own marker only
+	$(GO) test -race -count=1 -timeout=20m -run '^TestSoak$$' -v . -soak $(SOAK)
 
 servers: needs redis ## the conformance suite on older and newer servers, which it fetches (Debian)
 	servers=$$(bash tools/servers.sh) && REDIS_SERVERS=$$(paste -sd: <<<"$$servers") \
