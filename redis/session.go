@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"strings"
@@ -37,6 +39,10 @@ var (
 func (s *object) ID() string { return s.id }
 
 func (s *object) Token() string { return s.token }
+
+// Format prints the id and nothing else, whatever the verb: a session that is
+// logged by mistake shows no token.
+func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
 func (s *object) Info() session.Info { return s.record.info(s.id) }
 
