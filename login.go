@@ -131,6 +131,7 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
 				return s, err
 			}
+			before = Info{} // it has ended, or another login was first: it is not ours to end
 		}
 	}
 	if l.Reauthentication {

@@ -66,6 +66,29 @@ func TestLoginOfASessionThatEnded(t *testing.T) {
 	}
 }
 
+// Who is second of two logins at once ends nothing that the first was given.
+func TestLoginTwiceAtOnce(t *testing.T) {
+	m, _ := spied()
+	b := &browser{}
+	b.begin(t, m)
+	first, second := b.tab(), b.tab()
+	second.visit(t, func(ctx *mist.Context) {
+		if _, err := m.GetSession(ctx); err != nil {
+			t.Fatal(err)
+		}
+		first.enter(t, m, session.Login{User: "ada"})
+		describe(t)(m.Login(ctx, "ada"))
+	})
+	for _, b := range []*browser{first, second} {
+		if got := b.info(t, m).User; got != "ada" {
+			t.Errorf("got user %q, want ada", got)
+		}
+	}
+	if got := first.cart(t, m); got != "apples" {
+		t.Errorf("got cart %v, want apples", got)
+	}
+}
+
 // A login that is refused leaves nothing behind.
 func TestLoginRefusedLeavesNothing(t *testing.T) {
 	m, rec := spied()
