@@ -246,7 +246,7 @@ var costs = []struct {
 	{"Login", "evalsha evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		return func() error { return errorOf(v.Login(ctx, v.token, session.Login{User: v.id})) }
 	}},
-	{"Login, revoked", "evalsha", session.ErrRevoked, func(ctx context.Context, v *visit) func() error {
+	{"Login, revoked", "evalsha hgetall", session.ErrRevoked, func(ctx context.Context, v *visit) func() error {
 		began := time.Now().Add(-time.Second)
 		_, err := v.RemoveUserSessions(ctx, v.id)
 		return func() error {
@@ -279,14 +279,14 @@ var costs = []struct {
 	{"Login, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
 		return func() error { return errorOf(v.Login(ctx, v.id, session.Login{User: v.id})) }
 	}},
-	{"UserSessions, none", "hkeys", nil, func(ctx context.Context, v *visit) func() error {
+	{"UserSessions, none", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
 		return func() error { return errorOf(v.UserSessions(ctx, v.id)) }
 	}},
-	{"UserSessions", "hkeys hmget", nil, func(ctx context.Context, v *visit) func() error {
+	{"UserSessions", "hgetall hmget", nil, func(ctx context.Context, v *visit) func() error {
 		v.other(ctx)
 		return func() error { return errorOf(v.UserSessions(ctx, v.id)) }
 	}},
-	{"UserSessions, one has ended", "hkeys hmget hdel", nil, func(ctx context.Context, v *visit) func() error {
+	{"UserSessions, one has ended", "hgetall hmget evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		err := v.Remove(ctx, v.other(ctx))
 		return func() error { return errors.Join(err, errorOf(v.UserSessions(ctx, v.id))) }
 	}},

@@ -165,7 +165,8 @@ func TestDifferential(t *testing.T) {
 		"Set ErrValue", "Set ErrTooLarge", "Set ErrNotFound", "SetAll ErrValue", "SetAll ErrTooLarge", "SetAll ErrNotFound", "Delete ErrNotFound",
 		"Clear ErrNotFound", "Pop ErrNotFound", "Update ErrNotFound", "Update ErrValue", "Update ErrTooLarge", "Update the function's",
 		"Update ErrNotFound the function's", "Update Canceled", "Set Canceled", "Open DeadlineExceeded", "Session.Get another",
-		"at the end Open ", "at the end Open ErrNotFound",
+		"at the end Open ", "at the end Open ErrNotFound", "Open ErrNotFound ErrReused", "Login ErrNotFound", "Login ErrNotFound ErrRevoked", "Login ErrUserLimit",
+		"Login ErrInvalidUser", "Login another", "UserSessions ErrInvalidUser", "RemoveUserSessions ErrInvalidUser",
 	} {
 		if d.ended[way] == 0 {
 			t.Errorf("no program had: %s", way)

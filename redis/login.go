@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -22,7 +24,8 @@ type entry struct {
 	began          time.Time
 	hash           string // of the user
 	idle, absolute string // ms; empty where they stay
-	noted          int64  // when the index heard of the session first, us since 1970; zero: it knew it already
+	noted          string // when, in the words of the index
+	fresh          bool   // the index had not known the session
 }
 
 // Login makes a session a user's, see [session.UserStore]: one script on the index
@@ -55,9 +58,8 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	}
 	e.id, e.sum = id, token.Hash(secret)
 	s, err := st.logIn(ctx, e)
-	if errors.Is(err, session.ErrNotFound) && e.noted != 0 {
-		// Nobody else has noted it. At worst it counts for a session until that ends.
-		_, _ = st.eval(ctx, &forgetScript, st.userKey(l.User), append(scriptArgs(2), id, fmt.Sprintf("%016d", e.noted)))
+	if e.fresh && (errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrUserLimit)) {
+		st.forget(ctx, l.User, []note{{id, e.noted}})
 	}
 	return s, err
 }
@@ -74,43 +76,75 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // admit notes the login in the index of the user, and makes room for it.
 func (st *Store) admit(ctx context.Context, e *entry) error {
 	var looked bool
-	var dead []string
-	for late := 0; late < 3; {
-		if time.Since(e.began) > session.BeganLimit {
-			return session.ErrRevoked
-		}
+	var dead []note
+	for late := 0; late < maxLate; {
 		a, err := st.note(ctx, e, looked, dead)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case a.verdict == isRevoked:
-			return session.ErrRevoked
-		case a.verdict == isFull:
+		}
+		elapsed := time.Since(e.began)
+		switch a.verdict {
+		case isFull:
 			return session.ErrUserLimit
-		case a.verdict == mayBeFull:
+		case isRevoked, mayBeFull:
 			if dead, err = st.look(ctx, e, a); err != nil {
 				return err
 			}
+			if a.verdict == isRevoked {
+				return session.ErrRevoked
+			}
 			looked = true
-		// The script knew how long ago the check began only before it was sent. Now
-		// more time has passed than until it ran: what is after a revocation by that,
-		// too, is after it.
-		case a.now-time.Since(e.began).Microseconds() >= a.revoked:
-			return st.makeRoom(ctx, e, a.ids)
 		default:
+			// The script knew how long ago the check began only before it was sent. Now
+			// more time has passed than until it ran: what is after a revocation by that,
+			// too, is after it.
+			if a.now-elapsed.Microseconds() >= a.revoked && elapsed <= session.BeganLimit {
+				return st.makeRoom(ctx, e, a.notes)
+			}
 			late++
 		}
 	}
 	return session.ErrRevoked
 }
 
+// maxLate is how often it is asked whether a login began after a revocation: an
+// answer that was held up leaves that open.
+const maxLate = 8
+
 // An answer is one of scripts/index.lua.
 type answer struct {
 	verdict      int64
 	now, revoked int64 // us since 1970
-	ids          []string
+	notes        []note
 }
 
+// A note is a session in an index, and its entry there, see scripts/index.lua.
+type note struct{ id, entry string }
+
+// at is when the login was noted, us since 1970, in 16 digits.
+func (n note) at() string { return n.entry[:min(len(n.entry), 16)] }
+
+// presented reports whether the login is of a secret of this record, of which there
+// are only those that nobody has logged in with. The login of another has failed.
+func (n note) presented(sum, old string) bool {
+	start := n.entry[min(len(n.entry), 29):]
+	if strings.HasPrefix(startOf([]byte(sum)), start) {
+		return true
+	}
+	for ; len(old) >= generationSize; old = old[generationSize:] {
+		if startOf([]byte(old)) == start {
+			return true
+		}
+	}
+	return false
+}
+
+// startOf is what an entry tells of a hash.
+func startOf(sum []byte) string {
+	return base64.RawURLEncoding.EncodeToString(sum[:min(len(sum), startSize)])
+}
+
+// What comes of a login; anything else is that it is noted.
 const (
 	isRevoked int64 = 0
 	isNew     int64 = 2
@@ -118,12 +152,10 @@ const (
 	isFull    int64 = -2
 )
 
-func (st *Store) note(ctx context.Context, e *entry, looked bool, dead []string) (a answer, err error) {
-	args := append(scriptArgs(6+len(dead)), e.id, e.absolute, time.Since(e.began).Microseconds(), e.MaxSessions, e.EndOldest, looked)
-	for _, id := range dead {
-		args = append(args, id)
-	}
-	reply, err := st.eval(ctx, &indexScript, st.userKey(e.User), args)
+func (st *Store) note(ctx context.Context, e *entry, looked bool, dead []note) (a answer, err error) {
+	args := append(scriptArgs(7+2*len(dead)), e.id, e.absolute, time.Since(e.began).Microseconds(), e.MaxSessions, e.EndOldest, looked, startOf(e.sum[:]))
+	e.fresh = false
+	reply, err := st.eval(ctx, &indexScript, st.userKey(e.User), appendNotes(args, dead))
 	if err != nil {
 		return a, err
 	}
@@ -138,43 +170,60 @@ func (st *Store) note(ctx context.Context, e *entry, looked bool, dead []string)
 	if ok != [3]bool{true, true, true} {
 		return a, errRecord
 	}
-	if e.noted = 0; a.verdict == isNew {
-		e.noted = a.now
-	}
-	a.ids, err = words(list[3:])
+	e.fresh, e.noted = a.verdict == isNew, fmt.Sprintf("%016d", a.now)
+	a.notes, err = readNotes(list[3:])
 	return a, err
 }
 
-func words(list []any) ([]string, error) {
-	all := make([]string, len(list))
-	for i, word := range list {
-		s, ok := word.(string)
-		if !ok {
-			return nil, errRecord
-		}
-		all[i] = s
+func appendNotes(args []any, notes []note) []any {
+	for _, n := range notes {
+		args = append(args, n.id, n.entry)
 	}
-	return all, nil
+	return args
 }
 
-// look returns which sessions of an index are dead. Who gets no further than here
-// must not end others' sessions: so it also looks whether the login itself has a
-// chance.
-func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []string, err error) {
+func readNotes(list []any) ([]note, error) {
+	notes := make([]note, len(list)/2)
+	for i := range notes {
+		id, ok1 := list[2*i].(string)
+		entry, ok2 := list[2*i+1].(string)
+		if !ok1 || !ok2 {
+			return nil, errRecord
+		}
+		notes[i] = note{id, entry}
+	}
+	return notes, nil
+}
+
+// forget takes notes out of an index, which would do little harm there.
+func (st *Store) forget(ctx context.Context, user string, notes []note) {
+	_, _ = st.eval(ctx, &forgetScript, st.userKey(user), appendNotes(scriptArgs(2*len(notes)), notes))
+}
+
+// look returns which sessions of an answer are dead. It also looks whether the
+// login has a chance: one that has none ends nobody else's session, and is told
+// nothing of the user.
+func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []note, err error) {
 	var own map[string]string
-	err = each(ctx, st, "login", 1+len(a.ids), func(i int) goredis.Cmder {
+	var stale []note
+	err = each(ctx, st, "login", 1+len(a.notes), func(i int) goredis.Cmder {
 		if i == 0 {
 			return goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+e.id)
 		}
-		return goredis.NewSliceCmd(ctx, "hmget", st.prefix+a.ids[i-1], "n", "u")
+		return goredis.NewSliceCmd(ctx, "hmget", st.prefix+a.notes[i-1].id, "n", "u", "h", "o")
 	}, func(i int, cmd goredis.Cmder) {
 		switch cmd := cmd.(type) {
 		case *goredis.MapStringStringCmd:
 			own = cmd.Val()
 		case *goredis.SliceCmd:
-			// One without a user is a login under way, perhaps.
-			if r := cmd.Val(); r[0] == nil || r[1] != nil && r[1] != e.User {
-				dead = append(dead, a.ids[i-1])
+			r, n := cmd.Val(), a.notes[i-1]
+			sum, _ := r[2].(string)
+			old, _ := r[3].(string)
+			switch {
+			case r[0] == nil, r[1] != nil && r[1] != e.User, r[1] == nil && !n.presented(sum, old):
+				dead = append(dead, n)
+			case r[1] == nil && n.before(a.now-underWay.Microseconds()):
+				stale = append(stale, n)
 			}
 		}
 	})
@@ -191,12 +240,23 @@ func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []string, e
 	if user := r.user(); user != e.User && (user != "" || e.Reauthentication) || !r.good(e.sum, a.now/1000) {
 		return nil, session.ErrNotFound
 	}
-	return dead, nil
+	_, err = st.end(ctx, e.User, stale, tooMany, nil)
+	return append(dead, stale...), err
+}
+
+// underWay is how long a session that is nobody's yet counts for a login under way.
+// One that takes longer fails.
+const underWay = time.Minute
+
+// before reports whether the note was made before a time, us since 1970.
+func (n note) before(us int64) bool {
+	at, err := strconv.ParseInt(n.at(), 10, 64)
+	return err != nil || at < us
 }
 
 // makeRoom ends the sessions that are too many, before the new one begins.
-func (st *Store) makeRoom(ctx context.Context, e *entry, ids []string) error {
-	ended, err := st.end(ctx, e.User, ids)
+func (st *Store) makeRoom(ctx context.Context, e *entry, notes []note) error {
+	ended, err := st.end(ctx, e.User, notes, tooMany, nil)
 	if e.Ended != nil {
 		for _, id := range ended {
 			e.Ended(id)
@@ -210,7 +270,7 @@ func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
 	secret := token.NewSecret()
 	sum, key := token.Hash(secret), st.prefix+e.id
 	slotKey := st.slotKeyFor(e.hash, key)
-	args := append(scriptArgs(8+maxPieces), e.id, e.sum[:], sum[:], e.User, e.level(), e.idle, e.absolute, flag(e.Persistent))
+	args := append(scriptArgs(9+maxPieces), e.id, e.sum[:], sum[:], e.User, e.level(), e.idle, e.absolute, flag(e.Persistent), e.noted)
 	for _, piece := range splitDevice(e.Address, e.UserAgent) {
 		args = append(args, piece)
 	}
@@ -230,8 +290,13 @@ func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
 	}
 	switch reply := reply.(type) {
 	case int64:
-		if reply == 0 {
+		switch reply {
+		case 0:
 			return nil, session.ErrNotFound
+		case -3:
+			return nil, session.ErrRevoked
+		case -4:
+			return nil, session.ErrUserLimit
 		}
 	case []any:
 		fields, ok := pairs(reply)

@@ -73,6 +73,7 @@ var (
 		"ErrNotFound": session.ErrNotFound, "ErrMultiple": session.ErrMultiple, "ErrExists": session.ErrExists,
 		"ErrInvalidID": session.ErrInvalidID, "ErrFull": session.ErrFull, "ErrValue": session.ErrValue,
 		"ErrTooLarge": session.ErrTooLarge, "ErrHeaderWritten": session.ErrHeaderWritten, "ErrUnsupported": errors.ErrUnsupported,
+		"ErrReused": session.ErrReused, "ErrRevoked": session.ErrRevoked, "ErrUserLimit": session.ErrUserLimit, "ErrInvalidUser": session.ErrInvalidUser,
 		"Canceled": context.Canceled, "DeadlineExceeded": context.DeadlineExceeded, "the function's": errRefuses,
 	}
 	errRefuses = errors.New("the function refuses")
@@ -88,7 +89,7 @@ func pick[T any](b byte, list, others []T) T {
 
 // A rival is one of the stores, with what a program got from it.
 type rival struct {
-	store   session.TokenStore
+	store   session.UserStore
 	objects [6]session.Session
 	tokens  []string // in the order in which they were given out
 }
@@ -242,6 +243,27 @@ var operations = []struct {
 		s, err := sd.store.Rotate(ctx, carried, grace)
 		return sd.keep(s, err, st).of(name)
 	}},
+	{"Login", logsIn},
+	{"UserSessions", func(ctx context.Context, sd *rival, st progStep) outcome {
+		infos, err := sd.store.UserSessions(ctx, pick(st.on, programUsers, badUsers))
+		o := failedWith(err)
+		var all []string
+		for _, i := range infos {
+			all = append(all, described1(i))
+		}
+		slices.Sort(all) // who was seen first may be a matter of less than a millisecond
+		o.value = strings.Join(all, " ")
+		return o
+	}},
+	{"RemoveUserSessions", func(ctx context.Context, sd *rival, st progStep) outcome {
+		if st.value < 128 { // less often than the others
+			return skipped
+		}
+		n, err := sd.store.RemoveUserSessions(ctx, pick(st.on, programUsers, badUsers), append(goodIDs, badIDs...)[:st.variant%3]...)
+		o := failedWith(err)
+		o.value = n
+		return o
+	}},
 	{"Session.Get", onSession(func(ctx context.Context, s session.Session, st progStep) (any, error) {
 		return s.Get(ctx, pick(st.key, keyPool, nil))
 	})},
@@ -279,7 +301,7 @@ var operations = []struct {
 	{"All", onSession(func(ctx context.Context, s session.Session, _ progStep) (any, error) { return shownBy(ctx, s) })},
 	{"Describe", onSession(func(_ context.Context, s session.Session, _ progStep) (any, error) {
 		i, err := session.Describe(s)
-		return fmt.Sprint(i.ID, i.User, i.IdleDeadline.Sub(i.LastSeen), i.AbsoluteDeadline.Sub(i.CreatedAt), i.LastSeen.Before(i.CreatedAt), i.AuthenticatedAt), err
+		return described1(i), err
 	})},
 }
 

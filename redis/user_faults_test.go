@@ -99,7 +99,26 @@ func TestLateUserCommands(t *testing.T) {
 			l.server.MustDo(t, "RESTORE", key, 600_000, record, "REPLACE")
 			revokes(t, l.Store, "ada", 0)
 			l.arrive(sent[1:])
-			isAlive(t, l.Store, s, false, "a session that was nobody's when its user was revoked")
+			l.wantSame("nobody's when its user was revoked", s)
+			l.arrive(sent)
+			l.wantSame("with its note", s)
+			s = l.login(s, ada)
+			l.wantSame("logged in since", s)
+			l.arrive(sent)
+			l.wantSame("and late copies", s)
+		},
+		"binding what is excepted from a revocation": func(t *testing.T, l *late) {
+			s := l.login(generate(t, l.Store), ada)
+			key := "session:" + s.ID()
+			record := l.server.MustDo(t, "DUMP", key)
+			sent := l.copies(func() error {
+				return errorOf(l.Login(t.Context(), session.Token(s), session.Login{User: "ada", Level: 9}))
+			})
+			l.server.MustDo(t, "RESTORE", key, 600_000, record, "REPLACE")
+			revokes(t, l.Store, "ada", 0, s.ID())
+			l.arrive(sent[1:])
+			l.wantSame("excepted, and its login began before", s)
+			l.wantSame("logged in since", l.login(s, session.Login{User: "ada", Reauthentication: true}))
 		},
 		"login after a logout": func(t *testing.T, l *late) {
 			s := generate(t, l.Store)

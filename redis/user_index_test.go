@@ -73,6 +73,13 @@ func revokes(t *testing.T, st *redis.Store, user string, want int, except ...str
 	}
 }
 
+// entryOf is what the index of a user holds of a login, as scripts/index.lua tells.
+func entryOf(carried string, at time.Time, span time.Duration) string {
+	_, secret, _ := strings.Cut(carried, ".")
+	sum := sha256.Sum256([]byte(secret))
+	return fmt.Sprintf("%016d%013d", at.UnixMicro(), span.Milliseconds()) + base64.RawURLEncoding.EncodeToString(sum[:8])
+}
+
 // What the index has lost, a revocation finds.
 func TestLostIndex(t *testing.T) {
 	t.Parallel()
@@ -120,19 +127,22 @@ func TestLostIndex(t *testing.T) {
 	})
 }
 
-// A login that came no further than its note is listed by nobody, stands in no
-// one's way, and fails after a revocation.
+// A login that came no further than its note is listed by nobody, stands in the way
+// of others for a minute at most, and ends nobody's session.
 func TestCrashBeforeBinding(t *testing.T) {
 	t.Parallel()
 	everywhere(t, func(t *testing.T, a *arena) {
 		ctx, st := t.Context(), a.store(time.Hour)
 		mine, crashed := loggedIn(t, st, session.Login{User: "ada"}), generate(t, st)
 		index := indexOf(st, "ada")
-		entry := a.client.HGet(ctx, index, mine.ID()).Val()
-		// All that index.lua leaves.
-		if err := a.client.HSet(ctx, index, crashed.ID(), entry).Err(); err != nil {
-			t.Fatal(err)
+		note := func(s session.Session, at time.Time) {
+			t.Helper()
+			// All that index.lua leaves.
+			if err := a.client.HSet(ctx, index, s.ID(), entryOf(session.Token(s), at, time.Hour)).Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
+		note(crashed, time.Now())
 		lists(t, st, "ada", mine)
 		lists(t, st, "ada", mine) // and it is no reason to forget the note
 		if !a.client.HExists(ctx, index, crashed.ID()).Val() {
@@ -145,19 +155,38 @@ func TestCrashBeforeBinding(t *testing.T) {
 		if err := st.Remove(ctx, crashed.ID()); err != nil {
 			t.Fatal(err)
 		}
+		again, err := st.Generate(ctx, crashed.ID()) // which nobody has logged in to
+		if err != nil {
+			t.Fatal(err)
+		}
 		third, err := st.Login(ctx, session.Token(generate(t, st)), limited)
 		if err != nil {
 			t.Fatalf("a login beside one that has ended: %v", err)
 		}
 
-		crashed = generate(t, st)
-		if err := a.client.HSet(ctx, index, crashed.ID(), entry).Err(); err != nil {
+		late := generate(t, st)
+		note(late, time.Now().Add(-61*time.Second))
+		limited.MaxSessions = 3
+		fourth, err := st.Login(ctx, session.Token(generate(t, st)), limited)
+		if err != nil {
+			t.Fatalf("a login beside one that was noted a minute ago: %v", err)
+		}
+		if err := st.Remove(ctx, fourth.ID()); err != nil {
 			t.Fatal(err)
 		}
+		crashed = generate(t, st)
+		note(crashed, time.Now())
 		revokes(t, st, "ada", 2) // it does not count: it was nobody's
-		for _, s := range []session.Session{mine, third, crashed} {
+		for _, s := range []session.Session{mine, third} {
 			isAlive(t, st, s, false, "after the revocation")
 		}
+		for _, s := range []session.Session{again, late, crashed} {
+			open(t, st, session.Token(s))
+		}
+		if _, err := st.Login(ctx, session.Token(crashed), session.Login{User: "ada"}); err != nil {
+			t.Errorf("a login after the revocation: %v", err)
+		}
+		revokes(t, st, "ada", 1)
 	})
 }
 
@@ -170,10 +199,10 @@ func TestNoteNeverShortens(t *testing.T) {
 		index := indexOf(st, "ada")
 		noted := func(s session.Session) time.Duration {
 			entry := a.client.HGet(ctx, index, s.ID()).Val()
-			if len(entry) != 29 {
-				t.Fatalf("got an entry of %d bytes, want 29", len(entry))
+			if len(entry) != 40 {
+				t.Fatalf("got an entry of %d bytes, want 40", len(entry))
 			}
-			ms, err := strconv.ParseInt(entry[16:], 10, 64)
+			ms, err := strconv.ParseInt(entry[16:29], 10, 64)
 			if err != nil {
 				t.Fatal(err)
 			}

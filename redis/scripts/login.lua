@@ -13,15 +13,17 @@
 --          session must be theirs, and keeps what follows
 -- ARGV[7]  absolute timeout, ms
 -- ARGV[8]  '1' for a persistent session, or ''
--- ARGV[9…] the device, in at most six pieces
+-- ARGV[9]  when the login was noted, us since 1970, 16 digits
+-- ARGV[10…] the device, in at most six pieces
 --
 -- Returns the whole record, as HGETALL does; 0 where there is none, or the secret
--- is not its, or it is another user's; -1 where it is none of ours.
+-- is not its, or it is another user's; -1 where it is none of ours; -3 where the
+-- user was revoked since the note, -4 where a later login was one too many.
 --
 -- Sent twice it is done once: the second finds the new secret.
 
 local key, presented, secret, user, idle, absolute = KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
-local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a')
+local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'f')
 if not (r[1] and r[2]) then
   return -redis.call('EXISTS', key)
 end
@@ -46,6 +48,10 @@ for i = 1, #old, 62 do -- see present.lua
 end
 if not good then
   return 0
+end
+-- Field f is the fence that kill.lua has left.
+if r[7] and string.sub(r[7], 1, 16) >= ARGV[9] then
+  return string.sub(r[7], 17) == 'l' and -4 or -3
 end
 local again = idle == ''
 if again then
@@ -74,7 +80,7 @@ if index then
 end
 
 local at = string.format('%.0f', now)
-redis.call('HDEL', key, 'o', 'x', 'r')
+redis.call('HDEL', key, 'o', 'x', 'r', 'f')
 redis.call('HSET', key, 'h', secret, 'u', user, 'l', at, 't', at)
 if ARGV[5] ~= '' then
   redis.call('HSET', key, 'v', ARGV[5])
@@ -85,8 +91,8 @@ if not again then
   if ARGV[8] ~= '' then
     redis.call('HSET', key, 'p', ARGV[8])
   end
-  for i = 9, #ARGV do
-    redis.call('HSET', key, 'd' .. i - 9, ARGV[i])
+  for i = 10, #ARGV do
+    redis.call('HSET', key, 'd' .. i - 10, ARGV[i])
   end
 end
 -- Last, because it may find that the time is over, and delete the key.

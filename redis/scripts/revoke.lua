@@ -5,14 +5,15 @@
 -- KEYS[1]  the index, see index.lua
 -- ARGV[1]  how long the revocation has to be remembered, ms
 --
--- Returns the ids in the index.
+-- Returns the ids in the index, each with its entry.
 
 local index = KEYS[1]
 local clock = redis.call('TIME')
-local ids = redis.call('HKEYS', index)
-for i = #ids, 1, -1 do
-  if ids[i] == '!' then
-    table.remove(ids, i)
+local entries, notes = redis.call('HGETALL', index), {}
+for i = 1, #entries, 2 do
+  if entries[i] ~= '!' then
+    notes[#notes + 1] = entries[i]
+    notes[#notes + 1] = entries[i + 1]
   end
 end
 redis.call('HSET', index, '!', string.format('%.0f', clock[1] * 1000000 + clock[2]))
@@ -26,4 +27,4 @@ if left < tonumber(ARGV[1]) then
     return expires
   end
 end
-return ids
+return notes
