@@ -62,8 +62,8 @@ func TestApp(t *testing.T) {
 			}
 		})
 	}
-	if _, err := newEnv(t, nil, newSite().app()); err == nil {
-		t.Error("no handler: got nil, want an error")
+	if _, err := newEnv(t, nil, newSite().app()); err == nil || err.Error() != "the handler is nil" {
+		t.Errorf("no handler: got %v", err)
 	}
 }
 

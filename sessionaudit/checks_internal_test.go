@@ -33,19 +33,44 @@ func TestBits(t *testing.T) {
 // TestForged: a value that was never issued looks like one that was.
 func TestForged(t *testing.T) {
 	t.Parallel()
-	for _, samples := range [][2]string{
-		{"0123456789abcdef", "fedcba9876543210"},
-		{"identifier-0001", "identifier-0002"}, // nothing lies between
-		{"short", "longer-than-that"},
-		{"2bB.", "7eE."},
+	for _, c := range []struct {
+		samples [2]string
+		between bool // of each character of it one sample has it in that place
+	}{
+		{[2]string{"0123456789abcdef", "fedcba9876543210"}, true},
+		{[2]string{"2bB.longer-than-that", "7eE.that"}, true},
+		{[2]string{"identifier-0001", "identifier-0002"}, false}, // nothing lies between
 	} {
-		e := &env{samples: samples}
+		e := &env{samples: c.samples}
 		for range 100 {
 			got := e.forged()
-			if got == samples[0] || got == samples[1] || len(got) != len(samples[0]) {
-				t.Fatalf("of %q: got %q", samples, got)
+			if got == c.samples[0] || got == c.samples[1] || len(got) != len(c.samples[0]) {
+				t.Fatalf("of %q: got %q", c.samples, got)
+			}
+			for i := range got {
+				if c.between && got[i] != c.samples[0][i] && got[i] != c.samples[1][i] {
+					t.Fatalf("of %q: got %q", c.samples, got)
+				}
 			}
 		}
+	}
+}
+
+// TestInsecure: what is made for plain http is served so.
+func TestInsecure(t *testing.T) {
+	t.Parallel()
+	s := newSite()
+	adorned("id", func(c *http.Cookie) { c.Secure = false })(s)
+	s.first(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.TLS != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		return r.TLS != nil
+	})
+	app := s.app()
+	app.Insecure = true
+	for name, text := range findings(t, s.handler(), app, megabyte) {
+		t.Errorf("%s: %s", name, text)
 	}
 }
 

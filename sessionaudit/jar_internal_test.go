@@ -29,6 +29,7 @@ func TestJarKeeps(t *testing.T) {
 	}{
 		{"https://a.test/", []string{"a=1"}, "https://a.test/", "a=1"},
 		{"https://a.test/", []string{"a=1"}, "https://a.test", "a=1"},
+		{"https://a.test", []string{"a=1"}, "https://a.test/", "a=1"},
 		{"https://a.test/", []string{"a=1", "b=2", "a=3"}, "https://a.test/", "a=3; b=2"},
 		{"https://a.test/", []string{`a="1"`}, "https://a.test/", `a="1"`},
 		{"https://a.test/", []string{"a=1"}, "https://b.a.test/", ""},
