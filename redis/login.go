@@ -97,8 +97,8 @@ func (st *Store) admit(ctx context.Context, e *entry) error {
 		default:
 			// The script knew how long ago the check began only before it was sent. Now
 			// more time has passed than until it ran: what is after a revocation by that,
-			// too, is after it.
-			if a.now-elapsed.Microseconds() >= a.revoked && elapsed <= session.BeganLimit {
+			// too, is after it. Where the caller does not say when it began, it is then.
+			if e.Began.IsZero() || a.now-elapsed.Microseconds() >= a.revoked && elapsed <= session.BeganLimit {
 				return st.makeRoom(ctx, e, a.notes)
 			}
 			late++

@@ -66,11 +66,21 @@ func (j *judge) collect() {
 		if v.err != nil || v.loaded == nil {
 			continue
 		}
-		moved := v.got != nil && v.got.ID() != v.loaded.ID()
-		if moved || v.kind.name == kindLogout {
+		if tookOver(v) || v.kind.name == kindLogout {
 			j.ends(v.loaded.ID(), death{v.name, v.end, v.end})
 		}
 	}
+}
+
+// tookOver reports whether a login ended the session that was another user's. One
+// that became somebody's, or ended, while the login was under way is not its to end.
+func tookOver(v *visit) bool {
+	if v.got == nil {
+		return false
+	}
+	before, _ := session.Describe(v.loaded)
+	after, _ := session.Describe(v.got)
+	return before.ID != after.ID && before.User != "" && before.User != after.User
 }
 
 func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }

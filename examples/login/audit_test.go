@@ -1,0 +1,30 @@
+package main
+
+import (
+	"net/http"
+	"regexp"
+	"testing"
+
+	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sessionaudit"
+)
+
+func TestAudit(t *testing.T) {
+	names, passwords := [...]string{"ada", "grace"}, [...]string{"engine", "compiler"}
+	field := regexp.MustCompile(`name="csrf_token" value="([^"]*)"`)
+	form := func(b *sessionaudit.Browser, page, path string, fields ...string) *http.Request {
+		if m := field.FindStringSubmatch(b.Get(page)); m != nil {
+			fields = append(fields, "csrf_token", m[1])
+		}
+		return sessionaudit.Form(path, fields...)
+	}
+	sessionaudit.Run(t, newHandler(newManager(&memory.Store{}, true)), sessionaudit.App{
+		Login: func(b *sessionaudit.Browser, user int) *http.Request {
+			return form(b, "/login", "/login", "user", names[user], "password", passwords[user])
+		},
+		Logout:  func(b *sessionaudit.Browser) *http.Request { return form(b, "/", "/logout") },
+		Private: "/",
+		Marker:  func(user int) string { return `<span id="user">` + names[user] },
+		Routes:  []string{"/login", "/devices", "/password", "/confirm"},
+	})
+}
