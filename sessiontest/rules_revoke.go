@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/mist-contrib/session"
@@ -182,94 +181,6 @@ func revokeWins(ctx context.Context, e *env) error {
 		}
 		if list, err := e.users.UserSessions(ctx, "ada"); err != nil || len(list) != 0 {
 			return fmt.Errorf("UserSessions: got %d, %w, want none", len(list), err)
-		}
-	}
-	return nil
-}
-
-func limitRefuses(ctx context.Context, e *env) error {
-	l := session.Login{User: "ada", MaxSessions: 2}
-	mine, err := e.members(ctx, 2, l)
-	if err != nil {
-		return err
-	}
-	third, err := e.with(ctx, "kept", 1)
-	if err != nil {
-		return err
-	}
-	if _, err := e.users.Login(ctx, session.Token(third), l); !errors.Is(err, session.ErrUserLimit) || errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login: got %v, want ErrUserLimit", err)
-	}
-	if err := errors.Join(e.alive(ctx, third), e.belongs(ctx, third, ""), e.holds(ctx, third, "kept", 1), e.alive(ctx, mine[0]), e.alive(ctx, mine[1])); err != nil {
-		return err
-	}
-	if _, err := e.login(ctx, mine[1], l); err != nil { // itself does not count
-		return fmt.Errorf("with a session that is the user's already: %w", err)
-	}
-	_, err = e.login(ctx, third, session.Login{User: "bob", MaxSessions: 2})
-	return err
-}
-
-func limitEndsOldest(ctx context.Context, e *env) error {
-	var ended []string
-	l := session.Login{User: "ada", MaxSessions: 2, EndOldest: true, Ended: func(id string) { ended = append(ended, id) }}
-	mine, err := e.members(ctx, 4, l)
-	if err != nil {
-		return err
-	}
-	if len(ended) != 2 || ended[0] != mine[0].ID() || ended[1] != mine[1].ID() {
-		return fmt.Errorf("login: told Ended of %d sessions, want the first, then the second", len(ended))
-	}
-	return errors.Join(e.gone(ctx, mine[0]), e.gone(ctx, mine[1]), e.alive(ctx, mine[2]), e.alive(ctx, mine[3]))
-}
-
-func limitHolds(ctx context.Context, e *env) error {
-	const limit = 3
-	for _, oldest := range []bool{false, true} {
-		user := fmt.Sprint("ends oldest: ", oldest)
-		var refused atomic.Int32
-		err := together(func(int) error {
-			_, err := e.member(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
-			if !oldest && errors.Is(err, session.ErrUserLimit) {
-				refused.Add(1)
-				return nil
-			}
-			if oldest && errors.Is(err, session.ErrNotFound) { // ended by a later one before it was done
-				return nil
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		list, err := e.users.UserSessions(ctx, user)
-		if err != nil || len(list) != limit {
-			return fmt.Errorf("EndOldest %t: %d sessions are alive, %w, want %d", oldest, len(list), err, limit)
-		}
-		if !oldest && refused.Load() != many-limit {
-			return fmt.Errorf("%d were refused, want %d", refused.Load(), many-limit)
-		}
-	}
-	return nil
-}
-
-func endedDoNotCount(ctx context.Context, e *env) error {
-	for _, l := range []session.Login{
-		{User: "ada", MaxSessions: 1}, {User: "bob", MaxSessions: 1, EndOldest: true, Ended: func(string) { panic("a session that had ended was ended") }},
-	} {
-		first, err := e.member(ctx, l)
-		if err != nil {
-			return err
-		}
-		if err := removed(ctx, e, first); err != nil {
-			return err
-		}
-		if _, err := e.member(ctx, l); err != nil {
-			return err
-		}
-		e.Advance(e.after(e.Idle) + e.Idle/2) // over for sure, however long the logins took
-		if _, err := e.member(ctx, l); err != nil {
-			return err
 		}
 	}
 	return nil
