@@ -58,7 +58,7 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	}
 	e.id, e.sum = id, token.Hash(secret)
 	s, err := st.logIn(ctx, e)
-	if e.fresh && (errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrUserLimit)) {
+	if e.fresh && errors.Is(err, session.ErrNotFound) {
 		st.forget(ctx, l.User, []note{{id, e.noted}})
 	}
 	return s, err
@@ -295,8 +295,6 @@ func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
 			return nil, session.ErrNotFound
 		case -3:
 			return nil, session.ErrRevoked
-		case -4:
-			return nil, session.ErrUserLimit
 		}
 	case []any:
 		fields, ok := pairs(reply)

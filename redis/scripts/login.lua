@@ -17,8 +17,8 @@
 -- ARGV[10…] the device, in at most six pieces
 --
 -- Returns the whole record, as HGETALL does; 0 where there is none, or the secret
--- is not its, or it is another user's; -1 where it is none of ours; -3 where the
--- user was revoked since the note, -4 where a later login was one too many.
+-- is not its, or it is another user's, or a later login of the user has taken its
+-- place; -1 where it is none of ours; -3 where the user was revoked since the note.
 --
 -- Sent twice it is done once: the second finds the new secret.
 
@@ -51,7 +51,7 @@ if not good then
 end
 -- Field f is the fence that kill.lua has left.
 if r[7] and string.sub(r[7], 1, 16) >= ARGV[9] then
-  return string.sub(r[7], 17) == 'l' and -4 or -3
+  return string.sub(r[7], 17) == 'r' and -3 or 0
 end
 local again = idle == ''
 if again then
