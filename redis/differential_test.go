@@ -174,6 +174,22 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+// TestDifferentialOnCluster runs some where sessions and indexes are on servers of
+// their own.
+func TestDifferentialOnCluster(t *testing.T) {
+	t.Parallel()
+	d := newDuel(t)
+	_, d.client = cluster(t)
+	for seed := range uint64(8) {
+		d.play(t, fmt.Sprintf("seed %d", 4000+seed), randomProgram(4000+seed, 150))
+	}
+	for _, op := range []string{"Login ", "UserSessions ", "RemoveUserSessions ", "Login ErrNotFound ErrRevoked", "Login ErrUserLimit"} {
+		if d.ended[op] == 0 {
+			t.Errorf("no program had: %s", op)
+		}
+	}
+}
+
 // FuzzDifferential lets the fuzzer write the programs.
 func FuzzDifferential(f *testing.F) {
 	for seed := range uint64(8) {

@@ -142,7 +142,13 @@ func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string
 		return
 	}
 	c.do("Login with the old token", session.ErrNotFound, login(carried, session.Login{User: user}))
-	c.do("Reauthentication", nil, login(session.Token(mine), session.Login{User: user, Reauthentication: true}))
+	c.do("Reauthentication", nil, func() (err error) {
+		mine, err = st.Login(ctx, session.Token(mine), session.Login{User: user, Reauthentication: true})
+		return err
+	})
+	if c.err != nil {
+		return
+	}
 	var other session.Session
 	c.do("Generate another", nil, func() (err error) { other, err = st.Generate(ctx, "other-"+id); return err })
 	if c.err != nil {
@@ -172,7 +178,7 @@ func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string
 	})
 	c.do("UserSessions after it", nil, wants(1))
 	c.do("Get after it", session.ErrNotFound, func() error { return second(st.Get(ctx, other.ID())) })
-	c.do("Login that began before it", session.ErrRevoked, login(carried, session.Login{User: user, Began: time.Now().Add(-time.Minute)}))
+	c.do("Login that began before it", session.ErrRevoked, login(session.Token(mine), session.Login{User: user, Began: time.Now().Add(-time.Minute)}))
 }
 
 // useValues calls all methods of a session, below and at the limit of 1024
