@@ -152,7 +152,14 @@ func TestCrashBeforeBinding(t *testing.T) {
 		if _, err := st.Login(ctx, session.Token(generate(t, st)), limited); !errors.Is(err, session.ErrUserLimit) {
 			t.Errorf("a login beside one under way: got %v, want ErrUserLimit", err)
 		}
-		if err := st.Remove(ctx, crashed.ID()); err != nil {
+		rotated, err := st.Rotate(ctx, session.Token(crashed), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Login(ctx, session.Token(generate(t, st)), limited); !errors.Is(err, session.ErrUserLimit) {
+			t.Errorf("a login beside one under way with an old token: got %v, want ErrUserLimit", err)
+		}
+		if err := st.Remove(ctx, rotated.ID()); err != nil {
 			t.Fatal(err)
 		}
 		again, err := st.Generate(ctx, crashed.ID()) // which nobody has logged in to
