@@ -57,6 +57,8 @@
 //	c  when it was made, t when it was refreshed last: milliseconds since 1970
 //	r  when it was rotated last, if it was since its login
 //	i  its idle timeout, a its absolute one: milliseconds
+//	f  logins that were noted until then are refused: microseconds,
+//	   and whether by a revocation or a limit; until the next login
 //
 // and where somebody is logged in:
 //
@@ -83,7 +85,8 @@
 // the index of the user, refuses it if a revocation came first, and sees to the
 // limit; the other binds the session, and notes it in the index of its slot. A
 // revocation notes its time and reads the index in one step, ends what is listed
-// there, and then what is listed in the slots; of 16384 of them in a Cluster. A
+// there, or lets the login under way fail, and then ends what is listed in the
+// slots; in 16384 of them, in a Cluster. A
 // server that does not know a script is sent it.
 //
 // When a reply does not come go-redis may send a command again. Loading, Refresh,

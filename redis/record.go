@@ -25,6 +25,7 @@ import (
 //	a  its absolute timeout, ms
 //	x  the last secrets that were taken out of o: the start of each hash
 //	r  when it was rotated last, ms since 1970; not since the last login
+//	f  which logins under way are refused, see scripts/kill.lua; only for scripts
 //
 // and where somebody is logged in, see account.go:
 //
