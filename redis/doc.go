@@ -86,12 +86,12 @@
 // limit; the other binds the session, and notes it in the index of its slot. A
 // revocation notes its time and reads the index in one step, ends what is listed
 // there, or lets the login under way fail, and then ends what is listed in the
-// slots; in 16384 of them, in a Cluster. A
-// server that does not know a script is sent it.
+// slots; in 16384 of them, in a Cluster. A server that does not know a script is
+// sent it.
 //
 // When a reply does not come go-redis may send a command again. Loading, Refresh,
-// Rotate, Remove, and all that is about users, are made for that. Generate and what writes values are never
-// sent again, because the session may have been removed since, or the value
-// changed: after an error it is not known whether it was carried out, and the
-// caller decides whether to repeat it.
+// Rotate, Remove, and all that is about users, are made for that. Generate and what
+// writes values are never sent again, because the session may have been removed
+// since, or the value changed: after an error it is not known whether it was
+// carried out, and the caller decides whether to repeat it.
 package redis
