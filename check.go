@@ -78,7 +78,16 @@ func (m *Manager) usable(ctx *mist.Context, writes bool) error {
 		return errNoRequest
 	case writes && ctx.ResponseWriter == nil:
 		return errNoWriter
-	case m.checked.Load():
+	}
+	return m.ready()
+}
+
+// ready is Check, until it has passed once.
+func (m *Manager) ready() error {
+	if m == nil {
+		return errNoManager
+	}
+	if m.checked.Load() {
 		return nil
 	}
 	err := m.Check()

@@ -124,10 +124,7 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			return nil, err
 		}
 		if before.User == "" || before.User == l.User {
-			s, err := us.Login(ctx, carried, l)
-			if err == nil && s == nil {
-				err = errNoSession
-			}
+			s, err := enter(ctx, us, carried, l)
 			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
 				return s, err
 			}
@@ -141,10 +138,7 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 	if err != nil {
 		return nil, err
 	}
-	s, err := us.Login(ctx, Token(fresh), l)
-	if err == nil && s == nil {
-		err = errNoSession
-	}
+	s, err := enter(ctx, us, Token(fresh), l)
 	if err == nil && before.ID != "" {
 		if err = m.Store.Remove(ctx, before.ID); err == nil {
 			m.emit(ctx, Event{Kind: EventRemoved, Session: before.ID, User: before.User})
@@ -154,6 +148,15 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 		return nil, m.abandon(ctx, fresh, err)
 	}
 	return s, nil
+}
+
+// enter asks the store to make the session of a token a user's.
+func enter(ctx context.Context, us UserStore, carried string, l Login) (Session, error) {
+	s, err := us.Login(ctx, carried, l)
+	if err == nil && s == nil {
+		err = errNoSession
+	}
+	return s, err
 }
 
 // network is the coarse address of a client.

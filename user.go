@@ -132,14 +132,26 @@ type UserStore interface {
 
 // userStore returns the store's capability to know users.
 func (m *Manager) userStore(call unsupported) (UserStore, error) {
-	if err := m.Check(); err != nil {
-		return nil, err
-	}
 	us, ok := unwrap[UserStore](m.Store)
 	if !ok {
 		return nil, call
 	}
 	return us, nil
+}
+
+// users is the start of every call about a user. It returns the context that the
+// store is given.
+func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, plain context.Context, err error) {
+	if err := m.ready(); err != nil {
+		return nil, nil, err
+	}
+	if us, err = m.userStore(call); err != nil {
+		return nil, nil, err
+	}
+	if plain, err = plainContext(ctx); err != nil {
+		return nil, nil, err
+	}
+	return us, plain, nil
 }
 
 // UserSessions lists the live sessions of a user, the last seen first: for a page
@@ -150,12 +162,9 @@ func (m *Manager) userStore(call unsupported) (UserStore, error) {
 // [ErrInvalidUser]: user is empty or too long. [errors.ErrUnsupported]: the store
 // is no [UserStore]. Other errors are the store's.
 func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error) {
-	us, err := m.userStore("UserSessions")
-	if err != nil {
-		return nil, err
-	}
 	mctx, _ := ctx.(*mist.Context)
-	if ctx, err = plainContext(ctx); err != nil {
+	us, ctx, err := m.users(ctx, "UserSessions")
+	if err != nil {
 		return nil, err
 	}
 	current := m.current(ctx, mctx)
@@ -180,11 +189,7 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 // Errors as for UserSessions. After one of the store's some sessions may be
 // alive: call it again.
 func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
-	us, err := m.userStore("RemoveUserSessions")
-	if err != nil {
-		return 0, err
-	}
-	ctx, err = plainContext(ctx)
+	us, ctx, err := m.users(ctx, "RemoveUserSessions")
 	if err != nil {
 		return 0, err
 	}
@@ -200,15 +205,12 @@ func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ..
 // device". [ErrNotFound]: it has ended, or is somebody else's, and nothing was
 // done. Other errors as for UserSessions.
 func (m *Manager) RemoveUserSession(ctx context.Context, user, id string) error {
-	if _, err := m.userStore("RemoveUserSession"); err != nil {
-		return err
-	}
-	ctx, err := plainContext(ctx)
+	_, ctx, err := m.users(ctx, "RemoveUserSession")
 	if err != nil {
 		return err
 	}
-	if user == "" || len(user) > maxUser {
-		return ErrInvalidUser
+	if err := (&Login{User: user}).Check(); err != nil {
+		return err
 	}
 	// The owner of a session never changes from one user to another.
 	s, err := m.Store.Get(ctx, id)

@@ -288,27 +288,9 @@ func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch reply := reply.(type) {
-	case int64:
-		switch reply {
-		case 0:
-			return nil, session.ErrNotFound
-		case -3:
-			return nil, session.ErrRevoked
-		}
-	case []any:
-		fields, ok := pairs(reply)
-		if !ok {
-			break
-		}
-		s, err := st.object(e.id, fields)
-		if err != nil || s.record.user() != e.User || !token.Equal(s.record.sum, sum) {
-			break
-		}
-		s.token = token.Join(e.id, secret)
-		return s, nil
-	}
-	return nil, errRecord
+	return st.opened(e.id, reply, func(r *record) (string, bool) {
+		return secret, r.user() == e.User && token.Equal(r.sum, sum)
+	})
 }
 
 // level is the one that is stored; empty: the one that is.

@@ -241,6 +241,13 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 	if err != nil {
 		return nil, err
 	}
+	return st.opened(id, reply, func(r *record) (string, bool) { return r.follow(secret) })
+}
+
+// opened makes a session of the reply of a script that authenticates a token: the
+// whole record, or a number. newest says which secret the client carries from now
+// on, if the record is what it has to be.
+func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ok bool)) (session.Session, error) {
 	switch reply := reply.(type) {
 	case int64:
 		switch reply {
@@ -248,6 +255,8 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 			return nil, session.ErrNotFound
 		case -2:
 			return nil, session.ErrReused
+		case -3:
+			return nil, session.ErrRevoked
 		}
 	case []any:
 		fields, ok := pairs(reply)
@@ -258,11 +267,11 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 		if err != nil {
 			return nil, err
 		}
-		newest, ok := s.record.follow(secret)
+		secret, ok := newest(&s.record)
 		if !ok {
 			break
 		}
-		s.token = token.Join(id, newest)
+		s.token = token.Join(id, secret)
 		return s, nil
 	}
 	return nil, errRecord

@@ -127,7 +127,7 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 		notes = append(notes, note{id: id})
 	}
 	more, err3 := st.end(ctx, user, notes, revoked, except)
-	return len(ended) + len(more), firstError(err1, err2, err3)
+	return len(ended) + len(more), cmp.Or(err1, err2, err3)
 }
 
 // inSlots returns the ids in all indexes of slots.
@@ -163,7 +163,7 @@ func (st *Store) end(ctx context.Context, user string, notes []note, why string,
 			if reply == int64(1) {
 				ended = append(ended, n.id)
 			}
-			err = firstError(err, e)
+			err = cmp.Or(err, e)
 		}
 		return ended, err
 	}
@@ -176,13 +176,4 @@ func (st *Store) end(ctx context.Context, user string, notes []note, why string,
 		}
 	})
 	return ended, err
-}
-
-func firstError(all ...error) error {
-	for _, err := range all {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
