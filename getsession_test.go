@@ -132,21 +132,6 @@ func TestManagerGetSession(t *testing.T) {
 		})
 	})
 
-	t.Run("a failure is not remembered", func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		rec.fail(fault{"Open", false, &outage{}})
-		b.visit(t, func(ctx *mist.Context) {
-			if _, err := m.GetSession(ctx); err == nil || errors.Is(err, session.ErrNotFound) {
-				t.Errorf("got %v, want the outage", err)
-			}
-			if name, err := nameOf(ctx, m); name != "alice" || err != nil {
-				t.Errorf("afterwards: got %q, %v", name, err)
-			}
-		})
-	})
-
 	t.Run("of the second time allocates nothing", func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 		b := &browser{}

@@ -189,8 +189,9 @@ func (m *Manager) generate(ctx context.Context) (Session, error) {
 
 // GetSession returns the session of the request. It asks the store at most
 // once, also when several goroutines of one handler ask at the same time, and
-// then gives the same Session to all of them. It neither prolongs the session
-// nor touches the response.
+// then gives the same Session to all of them. An error of the store, too, is the
+// answer for the rest of the request. It neither prolongs the session nor touches
+// the response.
 //
 // [ErrNotFound]: nobody is logged in. Any other error: it could not be found
 // out, and the visitor must not be treated as logged out. A request without an

@@ -35,8 +35,9 @@ type entry struct {
 	own     slot   // where slot points at first, to save an allocation
 	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
 
-	removed bool // by RemoveSession: whatever the client sent, nobody is logged in
-	refused bool // OnEvent knows that this request got no session
+	removed bool  // by RemoveSession: whatever the client sent, nobody is logged in
+	failure error // of the store, when it was asked: the answer for the rest of the request
+	refused bool  // OnEvent knows that this request got no session
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
@@ -142,7 +143,7 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 }
 
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {
-	e.carried, e.removed = carried, false
+	e.carried, e.removed, e.failure = carried, false, nil
 	if e.own.Session == nil {
 		e.own.Session = s
 		e.slot = &e.own
@@ -204,6 +205,8 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 			e.set(mctx, s, carried)
 		case err == ErrNotFound: //nolint:errorlint // only the plain answer; one with a cause may pass
 			e.carried = carried
+		case ctx.Err() == nil: // else it was the caller's context that ended, perhaps one of their own
+			e.failure = err
 		}
 	}()
 	s, err = e.manager.open(ctx, carried)
@@ -224,7 +227,7 @@ func plain(err error) error {
 }
 
 // begin waits until nobody else loads. It returns the session that was loaded
-// meanwhile; neither a session nor an error: the caller loads, and calls end.
+// meanwhile, or the error; neither a session nor an error: the caller loads, and calls end.
 func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
@@ -234,6 +237,8 @@ func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 			return e.slot.Session, nil
 		case e.removed || e.carried == carried:
 			return nil, ErrNotFound
+		case e.failure != nil:
+			return nil, e.failure
 		case !e.loading:
 			e.loading = true
 			return nil, nil //nolint:nilnil // see above
