@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"strconv"
 
@@ -99,53 +101,124 @@ func csrfSum(secret []byte, s Session) []byte {
 // request that may change something (not GET, HEAD, OPTIONS) must pass
 // cross, and if it has a session bring a token of [CSRFToken], in the header
 // [CSRFHeader] or the form field [CSRFField]. Without a session there is nothing
-// to abuse but the login form, which cross protects.
+// to abuse but the login form, which cross protects. A session whose identifier came
+// by an [Explicit] propagator, such as a header, needs neither: no other site can
+// make a browser send it.
 //
 // cross is what knows other sites, with their exceptions; nil: a new
-// [http.CrossOriginProtection], which trusts none. A request that fails: 403, its
-// error is [ErrForged], or the ErrorHandler. The store down: 503.
+// [http.CrossOriginProtection], which trusts none. An exception of cross does not
+// exempt from the token. A request that fails: 403, its error is [ErrForged], or the
+// ErrorHandler. The store down: 503.
 //
 // Put it behind a limit for bodies ([http.MaxBytesHandler]): it reads forms to
-// find the field. It is for browsers; clients with a token in a header of their
-// own (package header) cannot be abused so, and need none of it.
+// find the field, up to 32 MiB of files into memory. A form over the limit: 413, its
+// error matches [http.MaxBytesError]; one that breaks off: 400. Neither counts as
+// forged. The temporary files of the form are removed when the middleware returns. A
+// body that the handler reads as a stream needs the token in the header, because to
+// look for the field consumes the body.
 func (m *Manager) RequireCSRF(cross *http.CrossOriginProtection) mist.Middleware {
 	if cross == nil {
 		cross = http.NewCrossOriginProtection()
 	}
-	return m.guard(func(ctx *mist.Context) error {
-		if err := m.usable(ctx, false); err != nil {
-			return err
-		}
-		switch ctx.Request.Method {
-		case http.MethodGet, http.MethodHead, http.MethodOptions:
-			return nil
-		}
-		s, err := m.GetSession(ctx)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		reqctx := ctx.Request.Context()
-		if err = cross.Check(ctx.Request); err != nil {
-			err = fmt.Errorf("%w: %w", ErrForged, err)
-		} else if s != nil {
-			err = CheckCSRFToken(reqctx, s, csrfSent(ctx.Request))
-		}
-		if errors.Is(err, ErrForged) {
-			about := Event{Kind: EventForged}
-			if s != nil {
-				about = m.about(EventForged, s)
+	guard := m.guard(func(ctx *mist.Context) error { return m.checkCSRF(ctx, cross) })
+	return func(next mist.HandleFunc) mist.HandleFunc {
+		guarded := guard(next)
+		return func(ctx *mist.Context) {
+			if ctx != nil && ctx.Request != nil {
+				req, form := ctx.Request, ctx.Request.MultipartForm
+				defer func() { removeFiles(form, req, ctx.Request) }()
 			}
-			about.Cause = err
-			m.emit(reqctx, about)
+			guarded(ctx)
 		}
-		return err
-	})
+	}
 }
 
-// csrfSent returns the token that a request brings.
-func csrfSent(req *http.Request) string {
-	if token := req.Header.Get(CSRFHeader); token != "" {
-		return token
+func (m *Manager) checkCSRF(ctx *mist.Context, cross *http.CrossOriginProtection) error {
+	if err := m.usable(ctx, false); err != nil {
+		return err
 	}
-	return req.PostFormValue(CSRFField)
+	switch ctx.Request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	s, err := m.GetSession(ctx)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if s != nil && m.explicit(ctx) {
+		return nil
+	}
+	reqctx := ctx.Request.Context()
+	if err = cross.Check(ctx.Request); err != nil {
+		err = fmt.Errorf("%w: %w", ErrForged, err)
+	} else if s != nil {
+		var token string
+		if token, err = csrfSent(ctx.Request); err == nil {
+			err = CheckCSRFToken(reqctx, s, token)
+		}
+	}
+	if errors.Is(err, ErrForged) {
+		about := Event{Kind: EventForged}
+		if s != nil {
+			about = m.about(EventForged, s)
+		}
+		about.Cause = err
+		m.emit(reqctx, about)
+	}
+	return err
 }
+
+// explicit reports whether the client sent the identifier of the request's session
+// by an [Explicit] propagator.
+func (m *Manager) explicit(ctx *mist.Context) bool {
+	e, ok := unwrap[Explicit](choose(m.Propagator, ctx.Request))
+	return ok && e.Explicit() && m.entry(ctx).sent() != ""
+}
+
+const (
+	formMemory = 32 << 20 // of files in memory, as PostFormValue of net/http has it
+	formLimit  = 10 << 20 // of a form without files, by net/http
+)
+
+// csrfSent returns the token that a request brings; its error is a formError.
+func csrfSent(req *http.Request) (string, error) {
+	if token := req.Header.Get(CSRFHeader); token != "" {
+		return token, nil
+	}
+	err := req.ParseForm()
+	if e := req.ParseMultipartForm(formMemory); err == nil && !errors.Is(e, http.ErrNotMultipart) {
+		err = e
+	}
+	token := req.PostFormValue(CSRFField) // what is there of a form with errors
+	if token == "" && err != nil && req.Body != nil {
+		if status := unread(req, err); status != 0 {
+			return "", &formError{status, err}
+		}
+	}
+	return token, nil
+}
+
+// unread returns the status for a form that was not read to its end because of err;
+// 0: all that could matter was read, and is no form with the field.
+func unread(req *http.Request, err error) int {
+	var limit *http.MaxBytesError
+	if errors.As(err, &limit) || errors.Is(err, multipart.ErrMessageTooLarge) || req.ContentLength > formLimit {
+		return http.StatusRequestEntityTooLarge
+	}
+	// A body that failed fails again. The errors themselves have no common type.
+	if _, again := req.Body.Read(make([]byte, 1)); again != nil && again != io.EOF { //nolint:errorlint // a Reader returns it as it is
+		return http.StatusBadRequest
+	}
+	return 0
+}
+
+// A formError is a form that could not be read, so nobody knows whether it was
+// forged.
+type formError struct {
+	status int // for the client
+	cause  error
+}
+
+func (e *formError) Error() string { return "session: form: " + e.cause.Error() }
+
+func (e *formError) Unwrap() error { return e.cause }

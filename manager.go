@@ -73,8 +73,9 @@ type Manager struct {
 
 	// ErrorHandler answers the requests that [Manager.RequireSession] and the
 	// other guards refuse; err matches [ErrNotFound] when nobody is logged in,
-	// [ErrReauthenticate], [ErrForged], and is another error when it could not
-	// be found out. Nil: 401, 403, 403 and 503 without a body.
+	// [ErrReauthenticate], [ErrForged], [http.MaxBytesError] when a form is too
+	// large, and is another error when it could not be found out. Nil: 401, 403,
+	// 403, 413 and 503 without a body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
 	checked atomic.Bool  // Check has passed

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"mime/multipart"
+	"net/http"
 
 	"github.com/dormoron/mist"
 )
@@ -16,7 +18,10 @@ import (
 //     too late is [ErrHeaderWritten] instead of a cookie that gets lost;
 //   - [FromContext] works.
 //
-// The response writer it puts in place has Unwrap, Flush, Hijack and ReadFrom.
+// The response writer it puts in place has Unwrap, Flush, Hijack and ReadFrom. The
+// temporary files of a form that a handler parses are removed when the Middleware
+// returns. To handlers the request is a copy, as after [http.Request.WithContext].
+//
 // It is harmless twice around one request, and for several managers around one.
 // It panics when [Manager.Check] fails.
 func (m *Manager) Middleware() mist.Middleware {
@@ -25,7 +30,19 @@ func (m *Manager) Middleware() mist.Middleware {
 	}
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
-			if err := m.usable(ctx, true); err != nil || m.entry(ctx).wrap(ctx) {
+			if err := m.usable(ctx, true); err != nil {
+				next(ctx)
+				return
+			}
+			origin, form := ctx.Request, ctx.Request.MultipartForm
+			again := m.entry(ctx).wrap(ctx)
+			if copied := ctx.Request; copied != origin {
+				defer func() {
+					handBack(origin, ctx.Request)
+					removeFiles(form, copied, ctx.Request)
+				}()
+			}
+			if again {
 				next(ctx)
 				return
 			}
@@ -56,9 +73,32 @@ func (e *entry) wrap(ctx *mist.Context) (before bool) {
 	}
 	// A middleware in between may have replaced the request's context.
 	if reqctx := ctx.Request.Context(); reqctx.Value(contextKey{}) != e {
+		if ctx.Request.Trailer == nil && ctx.Request.ContentLength < 0 {
+			ctx.Request.Trailer = make(http.Header) // net/http adds to it when it has read the body
+		}
 		ctx.Request = ctx.Request.WithContext(context.WithValue(reqctx, contextKey{}, e))
 	}
 	return before
+}
+
+// handBack gives the request of net/http what a mux inside has noted on a copy of
+// it; the handler may have taken the copy away.
+func handBack(origin, copied *http.Request) {
+	if copied != nil && copied.Pattern != origin.Pattern {
+		origin.Pattern = copied.Pattern
+	}
+}
+
+// removeFiles removes the temporary files of forms that were parsed on copies of a
+// request: net/http removes only those of the request that it made, and none after
+// a panic or a hijack. before is the form that the request had already; it belongs
+// to whoever parsed it.
+func removeFiles(before *multipart.Form, copies ...*http.Request) {
+	for _, r := range copies {
+		if r != nil && r.MultipartForm != nil && r.MultipartForm != before {
+			_ = r.MultipartForm.RemoveAll() // a file that cannot be removed is nobody's to mend here
+		}
+	}
 }
 
 // clean takes everything but keep from under CtxSessionKey.

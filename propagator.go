@@ -40,3 +40,13 @@ type Keeper interface {
 	// when it is started again, if it keeps any.
 	InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error
 }
+
+// An Explicit propagator may carry its identifier where no browser puts it by itself,
+// as a header that a program sets. [Manager.RequireCSRF] asks sessions that came by it
+// for no token.
+type Explicit interface {
+	// Explicit reports whether no request that another site causes can bring an
+	// identifier of this propagator: nothing on the way, such as a gateway, makes it
+	// from a cookie.
+	Explicit() bool
+}

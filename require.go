@@ -74,6 +74,7 @@ func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
 			err := allowed(ctx)
+			var form *formError
 			switch {
 			case err == nil:
 				next(ctx)
@@ -85,6 +86,8 @@ func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 				ctx.AbortWithStatus(http.StatusUnauthorized)
 			case errors.Is(err, ErrReauthenticate), errors.Is(err, ErrForged):
 				ctx.AbortWithStatus(http.StatusForbidden)
+			case errors.As(err, &form):
+				ctx.AbortWithStatus(form.status)
 			default:
 				ctx.AbortWithStatus(http.StatusServiceUnavailable)
 			}

@@ -45,6 +45,7 @@ const maxSize = 4096
 var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Keeper     = (*Propagator)(nil)
+	_ session.Explicit   = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("header: Propagator is nil")
 	errNoRequest    = errors.New("header: request is nil")
@@ -102,6 +103,10 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 func (p *Propagator) InjectFor(id string, _ time.Duration, writer http.ResponseWriter) error {
 	return p.Inject(id, writer)
 }
+
+// Explicit is true: browsers do not set the header by themselves. Where a gateway
+// makes it from a cookie, wrap the Propagator in one that says false.
+func (p *Propagator) Explicit() bool { return true }
 
 // Remove tells the client to forget the identifier.
 func (p *Propagator) Remove(writer http.ResponseWriter) error {
