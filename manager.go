@@ -49,8 +49,9 @@ type Manager struct {
 	RotateGrace time.Duration
 
 	// RenewAfter makes RefreshSession rotate the token of a logged-in session when
-	// it is that old, so that a stolen one is of use for no longer (15 minutes
-	// are common). Zero: only RotateSession does.
+	// it is that old by the store's clock, so that a stolen one is of use for no
+	// longer (15 minutes are common). RefreshSession then loads the session once
+	// more. Zero: only RotateSession does.
 	RenewAfter time.Duration
 
 	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0,
@@ -243,8 +244,8 @@ func (m *Manager) extract(req *http.Request) (string, error) {
 // RefreshSession prolongs the session of the request: it now lives until now
 // plus its idle timeout, never beyond its absolute deadline. An identifier that
 // has a lifetime of its own on the client ([Lasting]) is injected again, and a
-// token that is older than RenewAfter is rotated. Nothing else prolongs a
-// session, reading does not: call this where activity counts.
+// token that is older than RenewAfter is rotated, unless the store is full. Nothing
+// else prolongs a session, reading does not: call this where activity counts.
 //
 // Errors as for GetSession; [ErrNotFound] also when the session ended since it
 // was loaded; [ErrHeaderWritten]: the session is prolonged, but the identifier
@@ -257,12 +258,10 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if err := m.Store.Refresh(ctx.Request.Context(), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	if m.due(ctx, s) {
-		return m.RotateSession(ctx)
-	}
 	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
+	lasting := ok && l.Lifetime() > 0
 	sent := m.entry(ctx).sent()
-	if !ok || l.Lifetime() <= 0 || sent == "" {
+	if sent == "" || !lasting && !m.renews(ctx, s) {
 		return nil // or put there by the application: this client does not carry it
 	}
 	if ctx.ResponseWriter == nil {
@@ -282,6 +281,16 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 			return m.failed(ctx.Request.Context(), err)
 		}
 	}
+	if m.due(s) {
+		err := m.RotateSession(ctx)
+		if !errors.Is(err, ErrFull) {
+			return err
+		}
+		// A store without room keeps the old token, until the next refresh.
+	}
+	if !lasting {
+		return nil
+	}
 	carried, err := m.carried(s)
 	if err != nil {
 		return err
@@ -289,13 +298,20 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	return m.inject(ctx, s, carried)
 }
 
-// due reports whether it is time for another token.
-func (m *Manager) due(ctx *mist.Context, s Session) bool {
-	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) || m.entry(ctx).sent() == "" {
+// renews reports whether the token of s may be renewed in this response.
+func (m *Manager) renews(ctx *mist.Context, s Session) bool {
+	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) {
 		return false
 	}
 	info, err := Describe(s)
-	return err == nil && info.User != "" && time.Since(info.RotatedAt) >= m.RenewAfter
+	return err == nil && info.User != ""
+}
+
+// due reports whether it is time for another token of s, which was loaded after it
+// was refreshed: both times are of the store's clock.
+func (m *Manager) due(s Session) bool {
+	info, err := Describe(s)
+	return err == nil && m.RenewAfter > 0 && info.User != "" && info.LastSeen.Sub(info.RotatedAt) >= m.RenewAfter
 }
 
 // RemoveSession ends the session of the request: it logs the user out. When it
@@ -355,7 +371,10 @@ func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	if !ok {
 		return unsupported("Login.Persistent")
 	}
-	return k.InjectFor(carried, max(time.Until(info.AbsoluteDeadline), time.Second), ctx.ResponseWriter)
+	// What is left is the difference of two times of the store; it just wrote the
+	// later of these.
+	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
+	return k.InjectFor(carried, max(left, time.Second), ctx.ResponseWriter)
 }
 
 // tokenStore returns the store's capability to open sessions by token. There is

@@ -25,7 +25,7 @@ func (m *Manager) RequireSession() mist.Middleware {
 // level: 403, its error is [ErrReauthenticate]. Otherwise as RequireSession.
 func (m *Manager) RequireLevel(level Level) mist.Middleware {
 	return m.guard(func(ctx *mist.Context) error {
-		info, err := m.user(ctx)
+		_, info, err := m.user(ctx)
 		if err == nil && info.Level < level {
 			err = ErrReauthenticate
 		}
@@ -37,19 +37,27 @@ func (m *Manager) RequireLevel(level Level) mist.Middleware {
 // as changing a password: it lets a request through when its user has proved who
 // they are less than d ago, by a login or [Manager.Reauthenticate] (ASVS 5.0,
 // 7.5.1, 7.5.3); nothing else counts. Longer ago: 403, its error is
-// [ErrReauthenticate]. Otherwise as RequireLevel. Age is the difference between
-// the clock of this machine and the store's. It panics when d is not positive.
+// [ErrReauthenticate]. Otherwise as RequireLevel. It asks the store for the time
+// ([Now]); only where the session is no [Clock] the one of this machine counts. It
+// panics when d is not positive.
 func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
 	if d <= 0 {
 		panic("session: RequireFresh: duration is not positive")
 	}
 	return m.guard(func(ctx *mist.Context) error {
-		info, err := m.user(ctx)
+		s, info, err := m.user(ctx)
 		if err != nil {
 			return err
 		}
+		now, err := Now(ctx.Request.Context(), s)
+		if errors.Is(err, errors.ErrUnsupported) {
+			now, err = time.Now(), nil
+		}
+		if err != nil {
+			return m.failed(ctx.Request.Context(), err)
+		}
 		// From the future, by a clock that is off: not fresh for ever, either.
-		if age := time.Since(info.AuthenticatedAt); age >= d || age <= -d {
+		if age := now.Sub(info.AuthenticatedAt); age >= d || age <= -d {
 			return ErrReauthenticate
 		}
 		return nil
@@ -57,16 +65,15 @@ func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
 }
 
 // user is the session of the request if somebody is logged in with it.
-func (m *Manager) user(ctx *mist.Context) (Info, error) {
-	s, err := m.GetSession(ctx)
-	if err != nil {
-		return Info{}, err
+func (m *Manager) user(ctx *mist.Context) (s Session, info Info, err error) {
+	if s, err = m.GetSession(ctx); err != nil {
+		return nil, Info{}, err
 	}
-	info, err := Describe(s)
+	info, err = Describe(s)
 	if err == nil && info.User == "" {
 		err = ErrNotFound
 	}
-	return info, err
+	return s, info, err
 }
 
 // guard returns a middleware that lets a request through when allowed says so.

@@ -77,6 +77,13 @@ var capabilities = []struct {
 		}
 		return err
 	}},
+	{"Now", func(ctx context.Context, s session.Session) error {
+		now, err := session.Now(ctx, s)
+		if now.IsZero() != (err != nil) {
+			return errors.New("a time beside an error, or neither")
+		}
+		return err
+	}},
 	{"Describe", func(_ context.Context, s session.Session) error {
 		info, err := session.Describe(s)
 		if (info.ID == s.ID()) != (err == nil) {

@@ -35,6 +35,7 @@ var (
 	_ session.BatchSetter = (*object)(nil)
 	_ session.Ranger      = (*object)(nil)
 	_ session.Describer   = (*object)(nil)
+	_ session.Clock       = (*object)(nil)
 )
 
 func (s *object) ID() string {
@@ -56,9 +57,14 @@ func (s *object) Token() string { return s.token }
 // logged by mistake shows no token.
 func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
+func (s *object) Now(ctx context.Context) (time.Time, error) {
+	st := s.shard.store
+	return st.at(st.now()), ended(ctx)
+}
+
 func (s *object) Info() session.Info {
 	st := s.shard.store
-	at := func(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
+	at := st.at
 	idle, absolute := st.deadlines(&record{created: s.record.created, seen: s.seen, login: s.login})
 	info := session.Info{
 		ID:               s.ID(),

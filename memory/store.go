@@ -107,6 +107,9 @@ func (st *Store) begin(ctx context.Context) (now int64, err error) {
 
 func (st *Store) now() int64 { return int64(time.Since(st.start)) }
 
+// at is a time of the store for the world outside.
+func (st *Store) at(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
+
 func ended(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext

@@ -35,6 +35,9 @@ var presentSource string
 //go:embed scripts/refresh.lua
 var refreshSource string
 
+//go:embed scripts/clock.lua
+var clockSource string
+
 //go:embed scripts/set.lua
 var setSource string
 
@@ -73,6 +76,7 @@ var (
 	openScript     = newScript("open", presentSource, looks) // what was seen will be seen again
 	rotateScript   = newScript("rotate", presentSource, repeatable)
 	refreshScript  = newScript("refresh", refreshSource, repeatable)
+	clockScript    = newScript("now", clockSource, looks)
 	setScript      = newScript("set", setSource, once)
 	deleteScript   = newScript("delete", deleteSource, once)
 	clearScript    = newScript("clear", clearSource, once)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/values"
@@ -34,6 +35,7 @@ var (
 	_ session.BatchSetter = (*object)(nil)
 	_ session.Ranger      = (*object)(nil)
 	_ session.Describer   = (*object)(nil)
+	_ session.Clock       = (*object)(nil)
 )
 
 func (s *object) ID() string { return s.id }
@@ -43,6 +45,24 @@ func (s *object) Token() string { return s.token }
 // Format prints the id and nothing else, whatever the verb: a session that is
 // logged by mistake shows no token.
 func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
+
+// Now asks the server of the session's key, whose clock made the times of Info.
+func (s *object) Now(ctx context.Context) (time.Time, error) {
+	ctx, cancel, err := s.store.begin(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer cancel()
+	reply, err := s.store.eval(ctx, &clockScript, s.store.prefix+s.id, scriptArgs(0))
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, ok := reply.(int64)
+	if !ok {
+		return time.Time{}, errRecord
+	}
+	return time.UnixMilli(now), nil
+}
 
 func (s *object) Info() session.Info { return s.record.info(s.id) }
 

@@ -26,7 +26,7 @@
 //	session.generate  session.get     session.open          session.refresh
 //	session.remove    session.rotate  session.login         session.user_sessions
 //	session.set       session.update  session.set_all       session.remove_user_sessions
-//	session.delete    session.clear   session.pop
+//	session.delete    session.clear   session.pop           session.now
 //
 // They have the attributes session.operation and session.outcome, which is one of
 //

@@ -2,6 +2,7 @@ package sessionotel
 
 import (
 	"context"
+	"time"
 
 	"github.com/mist-contrib/session"
 )
@@ -19,6 +20,14 @@ func (s *recorded) Unwrap() session.Session { return s.Session }
 
 func (s *recorded) observe(ctx context.Context, op string, call func(ctx context.Context) error) error {
 	return s.store.observe(ctx, op, s.ID(), call)
+}
+
+func (s *recorded) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.observe(ctx, "now", func(ctx context.Context) error {
+		now, err = session.Now(ctx, s.Session)
+		return err
+	})
+	return now, err
 }
 
 func (s *recorded) Set(ctx context.Context, key string, value any) error {

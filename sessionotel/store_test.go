@@ -64,6 +64,7 @@ func (s fakeSession) Set(context.Context, string, any) error       { return s.er
 func (s fakeSession) SetAll(context.Context, map[string]any) error { return s.err }
 func (s fakeSession) Delete(context.Context, ...string) error      { return s.err }
 func (s fakeSession) Clear(context.Context) error                  { return s.err }
+func (s fakeSession) Now(context.Context) (time.Time, error)       { return time.Time{}, s.err }
 func (s fakeSession) Pop(context.Context, string) (any, error)     { return "value", s.err }
 func (s fakeSession) Update(_ context.Context, _ string, f func(any) (any, error)) error {
 	if _, err := f("old"); err != nil {
@@ -114,6 +115,7 @@ func operations(t *testing.T, st *sessionotel.Store, of session.Session) map[str
 		"user_sessions":        func(ctx context.Context) error { _, err := us.UserSessions(ctx, "alice"); return err },
 		"remove_user_sessions": func(ctx context.Context) error { _, err := us.RemoveUserSessions(ctx, "alice"); return err },
 
+		"now id=id":     func(ctx context.Context) error { _, err := session.Now(ctx, of); return err },
 		"set id=id":     func(ctx context.Context) error { return of.Set(ctx, "key", "value") },
 		"set_all id=id": func(ctx context.Context) error { return session.SetAll(ctx, of, nil) },
 		"delete id=id":  func(ctx context.Context) error { return session.Delete(ctx, of, "key") },

@@ -28,7 +28,7 @@ const (
 type Call struct {
 	// Op is the method: Generate, Get, Open, Refresh, Remove, Rotate, Login,
 	// UserSessions, RemoveUserSessions of the store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
-	// Session.Clear, Session.Pop, Session.Update of a session.
+	// Session.Clear, Session.Pop, Session.Update, Session.Now of a session.
 	Op string
 	// N counts all calls, from 1.
 	N int
@@ -237,4 +237,12 @@ func (s *faultSession) Pop(ctx context.Context, key string) (value any, err erro
 
 func (s *faultSession) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	return s.store.do(ctx, "Session.Update", func() error { return session.Update(ctx, s.Session, key, f) })
+}
+
+func (s *faultSession) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.store.do(ctx, "Session.Now", func() error {
+		now, err = session.Now(ctx, s.Session)
+		return err
+	})
+	return now, err
 }

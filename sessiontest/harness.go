@@ -54,8 +54,9 @@ const (
 	Ranger                             // All
 	Describer                          // Describe
 	UserStore                          // a TokenStore whose sessions are Describers, too
+	Clock                              // Now
 
-	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock
 )
 
 // A rule is one promise. It is data, so that the suite's own tests can hold it

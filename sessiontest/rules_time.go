@@ -19,6 +19,7 @@ func neverEarlyNeverLate() []rule {
 		{"no operation leaves a session that never ends", 0, everyOperationExpires},
 		{"an id is free again after expiry, and its data gone", 0, freeAfterExpiry},
 		{"Describe tells the times", Describer, describeTimes},
+		{"Now is the clock of the times that Describe tells", Clock | Describer, sameClock},
 	}
 }
 
@@ -214,4 +215,44 @@ func describeTimes(ctx context.Context, e *env) error {
 		near("IdleDeadline after Refresh", refreshed.IdleDeadline, refreshed.LastSeen.Add(e.Idle)),
 		near("AbsoluteDeadline after Refresh", refreshed.AbsoluteDeadline, made.AbsoluteDeadline),
 	)
+}
+
+func sameClock(ctx context.Context, e *env) error {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		before, err := session.Now(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := e.store.Refresh(ctx, s.ID()); err != nil {
+			return err
+		}
+		after, err := session.Now(ctx, s)
+		if err != nil {
+			return err
+		}
+		l, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		info, err := session.Describe(l)
+		if err != nil {
+			return err
+		}
+		// A store may round to the millisecond.
+		if seen := info.LastSeen; seen.Before(before.Add(-time.Millisecond)) || seen.After(after.Add(time.Millisecond)) {
+			return fmt.Errorf("Refresh between two calls of Now: LastSeen of Describe is %v after the first and %v before the second, want neither negative",
+				seen.Sub(before), after.Sub(seen))
+		}
+		e.Advance(e.Idle / 2)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := session.Now(cancelled, s); !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("Now with a cancelled context: got %v, want context.Canceled", err)
+	}
+	return nil
 }

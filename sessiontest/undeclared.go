@@ -55,6 +55,10 @@ func undeclared() []rule {
 			_, err := session.All(ctx, s)
 			return err
 		})},
+		{"Now", Clock, unsupported(func(ctx context.Context, s session.Session) error {
+			_, err := session.Now(ctx, s)
+			return err
+		})},
 		{"Describe", Describer, unsupported(func(_ context.Context, s session.Session) error {
 			_, err := session.Describe(s)
 			return err

@@ -146,6 +146,7 @@ type cub struct {
 	allHook    func(ctx context.Context) iter.Seq2[string, any]
 	infoHook   func() session.Info
 	tokenHook  func() string
+	nowHook    func(ctx context.Context) (time.Time, error)
 }
 
 func (c *cub) Unwrap() session.Session { return c.Session }
@@ -212,6 +213,13 @@ func (c *cub) Info() session.Info {
 	}
 	info, _ := session.Describe(c.Session)
 	return info
+}
+
+func (c *cub) Now(ctx context.Context) (time.Time, error) {
+	if c.nowHook != nil {
+		return c.nowHook(ctx)
+	}
+	return session.Now(ctx, c.Session)
 }
 
 func (c *cub) Token() string {

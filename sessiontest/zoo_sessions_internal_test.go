@@ -176,6 +176,29 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
+		"Now is the clock of the times that Describe tells": {
+			"another machine's, which is behind": sessions(func(s *cub) {
+				s.nowHook = func(ctx context.Context) (time.Time, error) {
+					now, err := session.Now(ctx, s.Session)
+					return now.Add(-20 * time.Minute), err
+				}
+			}),
+			"another machine's, which is ahead": sessions(func(s *cub) {
+				s.nowHook = func(ctx context.Context) (time.Time, error) {
+					now, err := session.Now(ctx, s.Session)
+					return now.Add(20 * time.Minute), err
+				}
+			}),
+			"the time of loading": sessions(func(s *cub) {
+				loaded := time.Now()
+				s.nowHook = func(ctx context.Context) (time.Time, error) { return loaded, ctx.Err() }
+			}),
+			"goes on when nobody waits": sessions(func(s *cub) {
+				s.nowHook = func(ctx context.Context) (time.Time, error) {
+					return session.Now(context.WithoutCancel(ctx), s.Session)
+				}
+			}),
+		},
 		"values come back with their type and content": {
 			"knows one type of int": sessions(func(s *cub) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
