@@ -7,10 +7,26 @@ import "context"
 //nolint:gochecknoglobals // a constant in effect
 var flash = NewKey[[]string]("mist-contrib/session.flash")
 
+const (
+	maxFlashes   = 64
+	maxFlashSize = 16 << 10
+)
+
 // AddFlash leaves a message for the next page that calls [Flashes], which may be
-// of another request: "saved", after a redirect. Errors as for [Update].
+// of another request: "saved", after a redirect. A session keeps the newest 64
+// messages, of 16 KiB together, or the newest alone if it is longer; AddFlash drops
+// those before them. Errors as for [Update].
 func AddFlash(ctx context.Context, s Session, message string) error {
-	return flash.Update(ctx, s, func(old []string) ([]string, error) { return append(old, message), nil })
+	return flash.Update(ctx, s, func(old []string) ([]string, error) {
+		kept, size := 0, len(message)
+		for kept < min(len(old), maxFlashes-1) {
+			if size += len(old[len(old)-1-kept]); size > maxFlashSize {
+				break
+			}
+			kept++
+		}
+		return append(old[len(old)-kept:], message), nil
+	})
 }
 
 // Flashes takes out the messages that AddFlash left in s, the oldest first. Each

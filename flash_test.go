@@ -185,3 +185,44 @@ func TestFlashesRefused(t *testing.T) {
 		t.Errorf("a value of somebody else: got %q, %v, want ErrValue", got, err)
 	}
 }
+
+// Messages that nobody reads stay within a bound: the oldest are dropped, and AddFlash
+// never fails for good.
+func TestFlashesAreBounded(t *testing.T) {
+	s, load := generated(t)
+	for i := range 200 {
+		addFlash(t, s, fmt.Sprint(i))
+	}
+	got := flashes(t, load())
+	if len(got) != 64 || got[0] != "136" || got[63] != "199" {
+		t.Errorf("got %d messages, from %q to %q, want the newest 64", len(got), got[0], got[len(got)-1])
+	}
+
+	const kib = 1 << 10
+	addFlash(t, s, "small")
+	for i := range 1500 { // to 1.5 MiB, past what a value may have
+		addFlash(t, s, fmt.Sprint(i, strings.Repeat("x", kib-4)))
+	}
+	got = flashes(t, load())
+	size := 0
+	for _, m := range got {
+		size += len(m)
+	}
+	if size > 16*kib || len(got) < 15 || !strings.HasPrefix(got[len(got)-1], "1499") {
+		t.Errorf("got %d messages of %d bytes, want the newest, 16 KiB at most", len(got), size)
+	}
+
+	for _, long := range []int{16 * kib, 16*kib + 1, 500 * kib} {
+		addFlash(t, s, "before", strings.Repeat("x", long))
+		if got := flashes(t, load()); len(got) != 1 || len(got[0]) != long {
+			t.Errorf("a message of %d bytes: got %d messages", long, len(got))
+		}
+	}
+	addFlash(t, s, "kept")
+	if err := session.AddFlash(t.Context(), s, strings.Repeat("x", 2<<20)); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("a message of 2 MiB: got %v, want ErrTooLarge", err)
+	}
+	if got := flashes(t, load()); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("after that: got %d messages, want the one before", len(got))
+	}
+}

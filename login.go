@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/dormoron/mist"
 )
@@ -99,13 +100,15 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 		l.Began = m.entry(ctx).request.began
 	}
 	if l.UserAgent == "" {
-		l.UserAgent = printable(ctx.Request.UserAgent(), maxUserAgent)
+		ua := ctx.Request.UserAgent()
+		l.UserAgent = ua[:min(len(ua), maxUserAgent)]
 	}
 	if l.Address == "" {
 		l.Address = m.network(ctx.Request)
 	}
+	l.UserAgent, l.Address = printable(l.UserAgent), printable(l.Address)
 	if l.MaxSessions == 0 && !l.Reauthentication {
-		l.MaxSessions, l.EndOldest = m.MaxUserSessions, m.EndOldest
+		l.MaxSessions, l.EndOldest = m.MaxUserSessions, l.EndOldest || m.EndOldest
 	}
 }
 
@@ -113,7 +116,11 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 // else a new one, and then old is dead.
 func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (Session, error) {
 	if m.OnEvent != nil {
+		ended := l.Ended
 		l.Ended = func(id string) {
+			if ended != nil {
+				ended(id)
+			}
 			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: l.User, Cause: ErrUserLimit})
 		}
 	}
@@ -178,13 +185,13 @@ func (m *Manager) network(req *http.Request) string {
 	return ""
 }
 
-// printable cuts s to what may be stored and shown.
-func printable(s string, limit int) string {
-	s = strings.ToValidUTF8(s[:min(len(s), limit)], "")
+// printable takes out of s what a page should not show: invalid UTF-8, controls, and
+// whatever hides or reorders the text around it.
+func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
+		if unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+			return r
 		}
-		return r
-	}, s)
+		return -1
+	}, strings.ToValidUTF8(s, ""))
 }

@@ -55,7 +55,8 @@ type Login struct {
 	// [Manager.UserSessions]; the store keeps at most 256 and 64 bytes of them.
 	// The Manager fills in what is empty: the User-Agent of the request, and the
 	// network of its client (/24 of IPv4, /48 of IPv6), which is coarse on
-	// purpose.
+	// purpose. It takes out characters that are not printable, such as those that
+	// hide text or change its direction.
 	UserAgent, Address string
 
 	// MaxSessions is how many sessions User may have, this one included; what
@@ -63,7 +64,8 @@ type Login struct {
 	MaxSessions int
 
 	// EndOldest ends the session that logged in first when there is one too many.
-	// If not, the new login is refused with [ErrUserLimit].
+	// If not, the new login is refused with [ErrUserLimit]. Where MaxSessions is
+	// zero, EndOldest of the Manager counts, too.
 	EndOldest bool
 
 	// Ended is called, before Login returns, with the id of each session that
