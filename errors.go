@@ -21,7 +21,8 @@ var (
 
 	// ErrMultiple means that a request carries two identifiers where it may
 	// carry one, which is an attack or a misconfiguration: none is used. It also
-	// matches [ErrNotFound].
+	// matches [ErrNotFound]. Such a visitor can neither log in nor log out until the
+	// client drops one of them; docs/recipes.md in the repository says how.
 	ErrMultiple error = multiple{}
 
 	// ErrExists means that [Store].Generate was given the id of a live session,

@@ -22,6 +22,9 @@ type Event struct {
 	// User is whose session it is; empty where that is nobody's, or not known.
 	User string
 
+	// Actor is who acts as User, as [Login].Actor says; empty where it says nothing.
+	Actor string
+
 	// Count is how many sessions EventRevoked ended.
 	Count int
 

@@ -26,7 +26,8 @@ import (
 // or with the first GetSession; without either, say when the check began in
 // [Login].Began, because Login itself comes after it. [ErrUserLimit]: see MaxUserSessions.
 // [ErrInvalidUser]: user is empty or over 256 bytes. [ErrHeaderWritten],
-// [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
+// [ErrMultiple] (the client carries two identifiers, so a third would be refused as
+// well), [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
 // After any of these the client is who it was. Other errors are the store's:
 // nobody was logged in, and the anonymous session may be gone.
 func (m *Manager) Login(ctx *mist.Context, user string) (Session, error) {
@@ -72,14 +73,14 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 		return nil, ErrHeaderWritten
 	}
 	old, err := m.GetSession(ctx)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err
+	if errors.Is(err, ErrMultiple) || err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err // with two identifiers the next request would be refused, and nobody would end the session
 	}
 	reqctx := ctx.Request.Context()
 	s, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
 	if err != nil {
 		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {
-			m.emit(reqctx, Event{Kind: EventLoginRefused, User: l.User, Cause: err})
+			m.emit(reqctx, Event{Kind: EventLoginRefused, User: l.User, Actor: l.Actor, Cause: err})
 		}
 		return nil, m.failed(reqctx, err)
 	}
@@ -90,7 +91,9 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	if l.Reauthentication {
 		kind = EventReauthenticated
 	}
-	m.emit(reqctx, m.about(kind, s))
+	event := m.about(kind, s)
+	event.Actor = l.Actor
+	m.emit(reqctx, event)
 	return s, nil
 }
 

@@ -122,14 +122,18 @@ var (
 // anything that writes the response; behind the Middleware it is
 // [ErrHeaderWritten] where that came first. When the store fails nothing else
 // happens; when the identifier cannot be injected the session is removed again.
-// [ErrExists] after four ids that were all taken. Other errors are the store's
-// and the propagator's.
+// [ErrExists] after four ids that were all taken. [ErrMultiple]: so said GetSession
+// for this request, and nothing was made, because the next request would be refused
+// in the same way. Other errors are the store's and the propagator's.
 func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
 	}
 	if m.headerWritten(ctx) {
 		return nil, ErrHeaderWritten
+	}
+	if m.entry(ctx).ambiguous() {
+		return nil, ErrMultiple
 	}
 	reqctx := ctx.Request.Context()
 	s, err := m.generate(reqctx)

@@ -35,6 +35,7 @@ type entry struct {
 	own     slot   // where slot points at first, to save an allocation
 	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
 
+	several bool  // identifiers came
 	removed bool  // by RemoveSession: whatever the client sent, nobody is logged in
 	failure error // of the store, when it was asked: the answer for the rest of the request
 	refused bool  // OnEvent knows that this request got no session
@@ -173,6 +174,14 @@ func (e *entry) sent() string {
 	return e.carried
 }
 
+// ambiguous reports whether GetSession found two identifiers, and no session was
+// made or put there since.
+func (e *entry) ambiguous() bool {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	return e.several && e.slot == nil
+}
+
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
 	e.request.mu.Lock()
@@ -186,6 +195,11 @@ func (e *entry) drop(ctx *mist.Context) {
 func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
 	carried, err := e.manager.extract(req)
 	if err != nil {
+		if errors.Is(err, ErrMultiple) {
+			e.request.mu.Lock()
+			e.several = true
+			e.request.mu.Unlock()
+		}
 		e.refuse(ctx, extraction, "", err)
 		return nil, err
 	}

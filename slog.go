@@ -6,7 +6,7 @@ import (
 )
 
 // LogEvents returns a hook for [Manager].OnEvent that writes every event to a
-// logger, as "session" with the attributes kind, session, user, count and cause,
+// logger, as "session" with the attributes kind, session, user, actor, count and cause,
 // those that there are: what lives at level Info, what was refused at Warn, a
 // store that failed at Error. Nil: [slog.Default], as it is at each event.
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
@@ -15,13 +15,16 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		if l == nil {
 			l = slog.Default()
 		}
-		attrs := make([]slog.Attr, 1, 5)
+		attrs := make([]slog.Attr, 1, 6)
 		attrs[0] = slog.String("kind", string(event.Kind))
 		if event.Session != "" {
 			attrs = append(attrs, slog.String("session", event.Session))
 		}
 		if event.User != "" {
 			attrs = append(attrs, slog.String("user", event.User))
+		}
+		if event.Actor != "" {
+			attrs = append(attrs, slog.String("actor", event.Actor))
 		}
 		if event.Kind == EventRevoked {
 			attrs = append(attrs, slog.Int("count", event.Count))

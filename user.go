@@ -68,6 +68,11 @@ type Login struct {
 	// zero, EndOldest of the Manager counts, too.
 	EndOldest bool
 
+	// Actor is the account that acts as User, where that is somebody else, such as
+	// support staff (RFC 8693, 4.1). The events of this login name both; the store
+	// does not keep it.
+	Actor string
+
 	// Ended is called, before Login returns, with the id of each session that
 	// EndOldest ended. Nil: nobody is told.
 	Ended func(id string)
@@ -182,11 +187,11 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 
 // RemoveUserSessions ends all sessions of a user but those of the ids in except,
 // and returns how many it ended: sign out everywhere, or everywhere else (ASVS
-// 5.0, 7.4.2, 7.4.3, 7.4.5). Call it after the password was changed. When it
+// 5.0, 7.4.2, 7.4.3, 7.4.5). When it
 // returns nil all of them are dead, and a login whose check began before is
 // refused ([ErrRevoked]), also one that is under way at this moment, and one of
-// this very request: call Reauthenticate first, then this with the id of the
-// session that it returned.
+// this very request. [Manager.PasswordChanged] revokes and logs in, in the order
+// that works.
 //
 // Errors as for UserSessions. After one of the store's some sessions may be
 // alive: call it again.

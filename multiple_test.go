@@ -1,0 +1,113 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// A visitor whose browser has two cookies of the name, since a deploy that changed the
+// path, leaves no session behind however often they try; when the application expires
+// the former cookie they can log in again.
+func TestTwoCookies(t *testing.T) {
+	st := &memory.Store{MaxSessions: 3}
+	var kinds []session.EventKind
+	m := &session.Manager{
+		Store: st, Propagator: &cookie.Propagator{Insecure: true},
+		OnEvent: func(_ context.Context, e session.Event) { kinds = append(kinds, e.Kind) },
+	}
+	server := mist.InitHTTPServer()
+	server.Use(m.Middleware())
+	cured := false
+	page := func(flow func(ctx *mist.Context) error) mist.HandleFunc {
+		return func(ctx *mist.Context) {
+			err := flow(ctx)
+			switch {
+			case errors.Is(err, session.ErrMultiple) && cured:
+				http.SetCookie(ctx.ResponseWriter, &http.Cookie{Name: "session", Path: "/app", MaxAge: -1})
+				fallthrough
+			case errors.Is(err, session.ErrMultiple):
+				ctx.AbortWithStatus(http.StatusConflict)
+			case err != nil:
+				t.Errorf("got %v, want ErrMultiple", err)
+			}
+		}
+	}
+	server.GET("/app/login", page(as(m, "ada")))
+	server.GET("/app/logout", page(m.RemoveSession))
+	server.GET("/app/begin", page(func(ctx *mist.Context) error {
+		if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+			return err
+		}
+		_, err := m.InitSession(ctx)
+		return err
+	}))
+	server.GET("/app/password", page(func(ctx *mist.Context) error {
+		_, _, err := m.PasswordChanged(ctx, session.Login{User: "ada"})
+		return err
+	}))
+	s := listen(t, false, server)
+	at, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visitor := s.client(t)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	visitor.Jar = jar
+	status := func(path string) int {
+		resp, _ := s.fetch(t, visitor, path)
+		return resp.StatusCode
+	}
+	if got := status("/app/login"); got != http.StatusOK {
+		t.Fatalf("the first login: got status %d", got)
+	}
+	secret := strings.Repeat("A", 26)
+	jar.SetCookies(at, []*http.Cookie{{Name: "session", Value: "former." + secret, Path: "/app"}})
+	kinds = nil
+	for range 3 {
+		for _, path := range []string{"/app/login", "/app/begin", "/app/logout", "/app/password"} {
+			if got := status(path); got != http.StatusConflict {
+				t.Errorf("%s: got status %d, want 409 by ErrMultiple", path, got)
+			}
+		}
+	}
+	for _, kind := range kinds {
+		if kind != session.EventDuplicate {
+			t.Errorf("got the event %s, want none but duplicate", kind)
+		}
+	}
+	if len(kinds) != 12 {
+		t.Errorf("got %d events, want one for each request", len(kinds))
+	}
+	if list, err := st.UserSessions(t.Context(), "ada"); err != nil || len(list) != 1 {
+		t.Errorf("ada has %d sessions, %v, want that of the first login", len(list), err)
+	}
+	for _, id := range []string{"a", "b", "c"} { // two more is what the store holds
+		if _, err := st.Generate(t.Context(), id); (err != nil) != (id == "c") {
+			t.Errorf("Generate %s: %v", id, err)
+		}
+	}
+	_ = errors.Join(st.Remove(t.Context(), "a"), st.Remove(t.Context(), "b"))
+	cured = true
+	if got := status("/app/login"); got != http.StatusConflict {
+		t.Errorf("the request that expires the former cookie: got status %d, want 409", got)
+	}
+	for _, path := range []string{"/app/login", "/app/logout", "/app/login"} {
+		if got := status(path); got != http.StatusOK {
+			t.Errorf("%s, afterwards: got status %d, want 200", path, got)
+		}
+	}
+}
