@@ -25,7 +25,8 @@ type Event struct {
 	// Actor is who acts as User, as [Login].Actor says; empty where it says nothing.
 	Actor string
 
-	// Count is how many sessions EventRevoked ended.
+	// Count is how many sessions EventRevoked ended, or how many events
+	// EventDropped stands for.
 	Count int
 
 	// Cause is why; nil where the Kind says it all.
@@ -58,12 +59,16 @@ const (
 	EventFailed          EventKind = "failed"           // the store failed: Cause
 )
 
+// EventDropped stands for Count events that came while OnEvent was busy with others
+// for 50 milliseconds. Nothing more is known of them; the log is not complete.
+const EventDropped EventKind = "dropped"
+
 const (
 	// eventPatience is how long a request waits for its hook.
 	eventPatience = 50 * time.Millisecond
 
-	// maxHooks is how many calls of the hook there are at once; more events than
-	// that are dropped, so that a hook that blocks costs no memory.
+	// maxHooks is how many calls of the hook there are at once, so that a hook
+	// that blocks costs no memory.
 	maxHooks = 64
 )
 
@@ -77,22 +82,55 @@ func (m *Manager) emit(ctx context.Context, e Event) {
 // deliver calls the hook on a goroutine of its own, because only so can a
 // request go on whose hook does not return.
 func (m *Manager) deliver(ctx context.Context, e Event) {
-	if m.hooks.Add(1) > maxHooks {
-		m.hooks.Add(-1)
-		return
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer m.hooks.Add(-1)
-		defer func() { _ = recover() }() // the hook's own business, and not the request's
-		m.OnEvent(ctx, e)
-	}()
+	m.hooksOnce.Do(func() { m.hooks = make(chan struct{}, maxHooks) })
 	patience := time.NewTimer(eventPatience)
 	defer patience.Stop()
 	select {
+	case m.hooks <- struct{}{}:
+	default:
+		select {
+		case m.hooks <- struct{}{}:
+		case <-patience.C:
+			m.dropped.Add(1)
+			go m.tellDropped(ctx) // the last call may have returned before it was counted
+			return
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer m.tellDropped(ctx)
+		defer func() { <-m.hooks }()
+		defer close(done)
+		m.call(ctx, e)
+	}()
+	select {
 	case <-done:
 	case <-patience.C:
+	}
+}
+
+func (m *Manager) call(ctx context.Context, e Event) {
+	defer func() { _ = recover() }() // the hook's own business, and not the request's
+	m.OnEvent(ctx, e)
+}
+
+// tellDropped tells the hook of events that were dropped. Whoever counts one calls
+// it, and whoever gives a place back: where all places are taken, the holders will.
+func (m *Manager) tellDropped(ctx context.Context) {
+	for m.dropped.Load() > 0 {
+		select {
+		case m.hooks <- struct{}{}:
+		default:
+			return
+		}
+		m.tell(ctx)
+	}
+}
+
+func (m *Manager) tell(ctx context.Context) {
+	defer func() { <-m.hooks }()
+	if n := m.dropped.Swap(0); n > 0 {
+		m.call(ctx, Event{Kind: EventDropped, Count: int(n)})
 	}
 }
 

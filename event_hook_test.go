@@ -24,38 +24,39 @@ func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
 	return time.Since(began)
 }
 
-// T-E6: a hook that never returns delays a request by 50 ms, and after 64 of them
-// none at all. It costs no goroutine more, and when it returns at last the Manager
-// tells it of events again.
+// T-E6: a hook that never returns delays a request by 50 ms. After 64 of them it costs
+// no goroutine more, and when it returns at last the Manager tells it how many events
+// it missed, and of events again.
 func TestOnEventBlocks(t *testing.T) {
 	const maxHooks, patience = 64, 50 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		m := accounts()
 		release := make(chan struct{})
 		var calls atomic.Int32
-		m.OnEvent = func(context.Context, session.Event) {
+		var missed int
+		m.OnEvent = func(_ context.Context, e session.Event) {
 			calls.Add(1)
+			if e.Kind == session.EventDropped {
+				missed += e.Count
+			}
 			<-release
 		}
 		before := runtime.NumGoroutine()
 		for i := range 2 * maxHooks {
-			want := patience
-			if i >= maxHooks {
-				want = 0
-			}
-			if got := refusedRequest(t, m); got != want {
-				t.Errorf("request %d took %v, want %v", i, got, want)
+			if got := refusedRequest(t, m); got != patience {
+				t.Errorf("request %d took %v, want %v", i, got, patience)
 			}
 		}
+		synctest.Wait()
 		if got := runtime.NumGoroutine() - before; got > maxHooks {
 			t.Errorf("got %d goroutines, want at most %d", got, maxHooks)
 		}
 		close(release)
 		synctest.Wait()
-		if got := calls.Load(); got != maxHooks {
-			t.Errorf("got %d calls, want %d", got, maxHooks)
+		if got := calls.Load(); got != maxHooks+1 || missed != maxHooks {
+			t.Errorf("got %d calls, and %d events missed, want %d and one that tells of %d", got, missed, maxHooks, maxHooks)
 		}
-		if got := refusedRequest(t, m); got != 0 || calls.Load() != maxHooks+1 {
+		if got := refusedRequest(t, m); got != 0 || calls.Load() != maxHooks+2 {
 			t.Errorf("afterwards: a request took %v, %d calls", got, calls.Load())
 		}
 		for range 10_000 { // what has ended may be counted for a moment

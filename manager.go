@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,10 +67,11 @@ type Manager struct {
 	ClientIP func(req *http.Request) netip.Addr
 
 	// OnEvent is told what happens to sessions, and what was refused, for logs
-	// and alarms (ASVS 5.0, 16.3). It is called by many goroutines at once. A
-	// request waits for it, 50 milliseconds at most; a panic of it is dropped,
-	// and so are events while 64 calls do not return. Nil: nobody is told, at no
-	// cost. See [LogEvents].
+	// and alarms (ASVS 5.0, 16.3). It is called by many goroutines at once, 64 at
+	// most. A request waits for its call to begin and to return, 50 milliseconds
+	// in all. An event whose call could not begin by then is dropped; as soon as
+	// a call returns, an [EventDropped] tells how many were. A panic of OnEvent
+	// is dropped. Nil: nobody is told, at no cost. See [LogEvents].
 	OnEvent func(ctx context.Context, event Event)
 
 	// ErrorHandler answers the requests that [Manager.RequireSession] and the
@@ -79,8 +81,11 @@ type Manager struct {
 	// 403, 413 and 503 without a body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
-	checked atomic.Bool  // Check has passed
-	hooks   atomic.Int32 // calls of OnEvent that have not returned
+	checked atomic.Bool // Check has passed
+
+	hooksOnce sync.Once
+	hooks     chan struct{} // a place for each call of OnEvent that has not returned
+	dropped   atomic.Int64  // events that OnEvent has not been told of, nor of their number
 }
 
 const (

@@ -8,7 +8,7 @@ import (
 // LogEvents returns a hook for [Manager].OnEvent that writes every event to a
 // logger, as "session" with the attributes kind, session, user, actor, count and cause,
 // those that there are: what lives at level Info, what was refused at Warn, a
-// store that failed at Error. Nil: [slog.Default], as it is at each event.
+// store that failed and events that were dropped at Error. Nil: [slog.Default], as it is at each event.
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 	return func(ctx context.Context, event Event) {
 		l := logger
@@ -26,7 +26,7 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		if event.Actor != "" {
 			attrs = append(attrs, slog.String("actor", event.Actor))
 		}
-		if event.Kind == EventRevoked {
+		if event.Kind == EventRevoked || event.Kind == EventDropped {
 			attrs = append(attrs, slog.Int("count", event.Count))
 		}
 		if event.Cause != nil {
@@ -40,7 +40,7 @@ func severity(kind EventKind) slog.Level {
 	switch kind {
 	case EventCreated, EventLogin, EventReauthenticated, EventRotated, EventRemoved, EventRevoked:
 		return slog.LevelInfo
-	case EventFailed:
+	case EventFailed, EventDropped:
 		return slog.LevelError
 	default:
 		return slog.LevelWarn

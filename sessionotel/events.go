@@ -12,9 +12,10 @@ import (
 )
 
 // Events returns a hook for [session.Manager].OnEvent that counts events by their
-// kind, and adds each to the span of the request, as "session." and its kind, with
-// the attributes session.id, session.count and session.cause, those that there
-// are. Provider is who counts; nil: the global one.
+// kind, each that was dropped as one of kind "dropped", and adds each to the span of
+// the request, as "session." and its kind, with the attributes session.id,
+// session.count and session.cause, those that there are. Provider is who counts;
+// nil: the global one.
 func Events(provider metric.MeterProvider) func(ctx context.Context, event session.Event) {
 	if provider == nil {
 		provider = otel.GetMeterProvider()
@@ -26,7 +27,11 @@ func Events(provider metric.MeterProvider) func(ctx context.Context, event sessi
 	}
 	return func(ctx context.Context, event session.Event) {
 		kind := string(event.Kind)
-		counter.Add(ctx, 1, metric.WithAttributes(attribute.String("session.event", kind)))
+		n := 1
+		if event.Kind == session.EventDropped {
+			n = event.Count
+		}
+		counter.Add(ctx, int64(n), metric.WithAttributes(attribute.String("session.event", kind)))
 		span := trace.SpanFromContext(ctx)
 		if !span.IsRecording() {
 			return
@@ -35,7 +40,7 @@ func Events(provider metric.MeterProvider) func(ctx context.Context, event sessi
 		if event.Session != "" {
 			attrs = append(attrs, keyID.String(event.Session))
 		}
-		if event.Kind == session.EventRevoked {
+		if event.Kind == session.EventRevoked || event.Kind == session.EventDropped {
 			attrs = append(attrs, attribute.Int("session.count", event.Count))
 		}
 		if event.Cause != nil {
