@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,7 @@ func (st *Store) init() {
 	st.seed = maphash.MakeSeed()
 	for i := range st.shards {
 		st.shards[i].store, st.shards[i].index = st, uint32(i)
+		st.users[i].floor = math.MinInt64 // a check may have begun before the store
 	}
 	idle, absolute, err := lifetime.Of(st.IdleTimeout, st.AbsoluteTimeout)
 	switch {

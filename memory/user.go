@@ -20,7 +20,12 @@ type users struct {
 	accounts map[string]*account // of which there is something to know
 	most     int                 // the map was so large
 	revoked  list.List           // of accounts, the one whose revocation is the longest ago first
+	floor    int64               // logins that began before are refused: a revocation up to then was forgotten
 }
+
+// maxRevocations is how many revocations a part of the index remembers one by one:
+// 16 384 in the whole store.
+const maxRevocations = 256
 
 // An account is what is known of a user: sessions, and perhaps a revocation.
 type account struct {
@@ -54,7 +59,11 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return infos, nil
 }
 
-// RemoveUserSessions ends the sessions of a user, see [session.UserStore].
+// RemoveUserSessions ends the sessions of a user, see [session.UserStore]. The store
+// remembers some 16 000 revocations of the last hour, of users with and without
+// sessions, in a few megabytes. Beyond that it forgets the oldest, and refuses logins
+// whose check began before those: it asks for a password again rather than let a
+// revoked one in.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	now, err := st.beginFor(ctx, user)
 	if err != nil {
@@ -147,11 +156,15 @@ func (us *users) forget(now int64, budget *int) {
 		if u.at > now-int64(session.BeganLimit) {
 			return
 		}
-		us.revoked.Remove(first)
-		u.revocation = nil
-		us.release(u)
+		us.unrevoke(u)
 		*budget--
 	}
+}
+
+func (us *users) unrevoke(u *account) {
+	us.revoked.Remove(u.revocation)
+	u.revocation = nil
+	us.release(u)
 }
 
 // revoke notes that what began before now is void.
@@ -162,12 +175,18 @@ func (u *account) revoke(now int64) {
 		u.users.revoked.MoveToBack(u.revocation)
 		u.at = max(u.at, now)
 	}
-	u.users.keep(u)
+	us := u.users
+	us.keep(u)
+	if us.revoked.Len() > maxRevocations {
+		first := us.revoked.Front().Value.(*account) //nolint:forcetypeassert // only revoke puts them there
+		us.floor = max(us.floor, first.at)
+		us.unrevoke(first)
+	}
 }
 
 // refuses reports whether a login whose check began then comes too late.
 func (u *account) refuses(began, now int64) bool {
-	return began < now-int64(session.BeganLimit) || u.revocation != nil && began < u.at
+	return began < max(u.users.floor, now-int64(session.BeganLimit)) || u.revocation != nil && began < u.at
 }
 
 // logins yields the logins of the account's sessions, the first one first.

@@ -142,7 +142,7 @@ func TestLimitGivesMemoryBack(t *testing.T) {
 // TestRevocationsAreForgotten: after an hour, by Sweep and by the calls of
 // strangers, a bounded number each.
 func TestRevocationsAreForgotten(t *testing.T) {
-	const n = 20_000
+	const n = 10_000
 	for _, sweep := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx := t.Context()
