@@ -77,7 +77,7 @@
 // store, two cookies of one name are refused. No token is ever in an error.
 //
 // The application checks passwords, calls Login when somebody logs in and
-// RemoveSession when they log out, RemoveUserSessions when the password changes,
+// RemoveSession when they log out, PasswordChanged when the password changes,
 // protects its forms ([Manager.RequireCSRF]), and keeps caches away from private
 // pages (Cache-Control: no-store). docs/security.md in the repository goes through
 // the standards line by line.

@@ -25,6 +25,8 @@ var (
 	memoryStore *memory.Store
 	client     goredis.UniversalClient
 	server     *mist.HTTPServer
+	staff      *session.Manager
+	customers  *session.Manager
 	ctx        *mist.Context   // of a handler
 	reqctx     context.Context // ctx.Request.Context()
 	w          http.ResponseWriter
@@ -88,7 +90,7 @@ func docsSnippets(page string) (blocks, spans []snippet) {
 }
 
 // inFunction wraps statements in a function that uses all that they declare.
-func inFunction(s snippet) (string, error) {
+func inFunction(page string, s snippet) (string, error) {
 	const head = "package p\nfunc _() {\n"
 	file, err := parser.ParseFile(token.NewFileSet(), "", head+s.text+"\n}", 0)
 	if err != nil {
@@ -109,35 +111,42 @@ func inFunction(s snippet) (string, error) {
 			}
 		}
 	}
-	return fmt.Sprintf("func _() {\n//line migrating.md:%d\n%s\n%s}\n", s.line, body, uses), nil
+	return fmt.Sprintf("func _() {\n//line %s:%d\n%s\n%s}\n", page, s.line, body, uses), nil
 }
 
-// TestDocsCompile puts all Go of docs/migrating.md through the compiler, as a
-// package that exists for it alone.
+// TestDocsCompile puts all Go of a page through the compiler, as a package that
+// exists for it alone.
 func TestDocsCompile(t *testing.T) {
-	page, err := os.ReadFile("docs/migrating.md")
+	for name, least := range map[string]struct{ blocks, spans int }{"migrating.md": {5, 50}, "recipes.md": {4, 0}} {
+		t.Run(name, func(t *testing.T) { docsCompile(t, name, least.blocks, least.spans) })
+	}
+}
+
+func docsCompile(t *testing.T, name string, leastBlocks, leastSpans int) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks, spans := docsSnippets(string(page))
-	if len(blocks) < 5 || len(spans) < 50 {
+	if len(blocks) < leastBlocks || len(spans) < leastSpans {
 		t.Fatalf("got %d blocks and %d spans of Go, want more", len(blocks), len(spans))
 	}
 	var source strings.Builder
 	for _, s := range blocks {
 		if formatted, err := format.Source([]byte(s.text)); err != nil || string(formatted) != s.text {
-			t.Errorf("migrating.md:%d: not formatted (%v), want\n%s", s.line, err, formatted)
+			t.Errorf("%s:%d: not formatted (%v), want\n%s", name, s.line, err, formatted)
 		}
 		if _, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+s.text, 0); err == nil {
-			fmt.Fprintf(&source, "//line migrating.md:%d\n%s", s.line, s.text)
+			fmt.Fprintf(&source, "//line %s:%d\n%s", name, s.line, s.text)
 			continue
 		}
 		spans = append(spans, s)
 	}
 	for _, s := range spans {
-		f, err := inFunction(s)
+		f, err := inFunction(name, s)
 		if err != nil {
-			t.Errorf("migrating.md:%d: %q is no Go: %v", s.line, s.text, err)
+			t.Errorf("%s:%d: %q is no Go: %v", name, s.line, s.text, err)
 		}
 		source.WriteString(f)
 	}

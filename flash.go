@@ -31,7 +31,8 @@ func AddFlash(ctx context.Context, s Session, message string) error {
 
 // Flashes takes out the messages that AddFlash left in s, the oldest first. Each
 // is given to exactly one of all requests that ask; where this session shows none
-// the store is not asked. Errors as for [Pop].
+// the store is not asked. A page that a browser prefetches empties them, too; such a
+// request says so in its header Sec-Purpose. Errors as for [Pop].
 func Flashes(ctx context.Context, s Session) ([]string, error) {
 	if shown, ok, err := flash.Get(ctx, s); err != nil || !ok {
 		return shown, err

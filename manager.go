@@ -57,7 +57,8 @@ type Manager struct {
 
 	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0,
 	// 7.1.2). One more login is [ErrUserLimit], or ends the oldest of them where
-	// EndOldest is true. Zero: no limit.
+	// EndOldest is true. Without EndOldest a login whose response got lost counts
+	// until its idle timeout, and may lock its user out. Zero: no limit.
 	MaxUserSessions int
 	EndOldest       bool
 
