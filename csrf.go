@@ -206,7 +206,7 @@ func unread(req *http.Request, err error) int {
 		return http.StatusRequestEntityTooLarge
 	}
 	// A body that failed fails again. The errors themselves have no common type.
-	if _, again := req.Body.Read(make([]byte, 1)); again != nil && again != io.EOF { //nolint:errorlint // a Reader returns it as it is
+	if _, again := req.Body.Read(make([]byte, 1)); again != nil && again != io.EOF {
 		return http.StatusBadRequest
 	}
 	return 0

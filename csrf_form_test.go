@@ -152,7 +152,7 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 	_, token := s.fetch(t, c, "/form")
 	for size, want := range map[int]int{10: http.StatusNoContent, 4 << 10: http.StatusRequestEntityTooLarge} {
 		form := url.Values{"a": {strings.Repeat("a", size)}, session.CSRFField: {token}}.Encode()
-		if got := s.post(t, c, "/", urlencoded, []byte(form)); got != want {
+		if got := s.post(t, c, urlencoded, []byte(form)); got != want {
 			t.Errorf("a form of %d bytes: got status %d, want %d", len(form), got, want)
 		}
 	}

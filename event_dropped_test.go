@@ -65,7 +65,7 @@ func TestOnEventCountsAll(t *testing.T) {
 				all.Go(func() { refusedRequest(t, m) })
 			}
 			time.Sleep(50*time.Millisecond - 1)
-			go func() { time.Sleep(1); close(gate) }() // when the first give up
+			go func() { time.Sleep(time.Nanosecond); close(gate) }() // when the first give up
 			all.Wait()
 			synctest.Wait()
 			if told.Load()+missed.Load() != 100 {

@@ -34,8 +34,11 @@ func (s step) once() bool { return stepCreate <= s && s <= stepTake }
 // writes reports whether a step changes the record.
 func (s step) writes() bool { return s != stepLoad && s != stepLearn }
 
-// grows reports whether a step needs memory.
-func (s step) grows() bool { return s.writes() && s != stepDel && s != stepTake && s != stepRemove }
+// grows reports whether a step needs memory. What keeps a session alive, and what ends
+// it, does not.
+func (s step) grows() bool {
+	return s.writes() && s != stepDel && s != stepTake && s != stepTouch && s != stepPresent && s != stepRemove
+}
 
 // command is what the step sends.
 func (s step) command() string {

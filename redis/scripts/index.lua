@@ -94,6 +94,9 @@ end
 if span == 0 or span > longest then
   span = longest
 end
+if ARGV[2] == '' then
+  redis.call('HDEL', index, '') -- who is logged in already can prove it again; see refresh.lua
+end
 redis.call('HSET', index, id, string.format('%016.0f%013.0f', micros, span) .. ARGV[7])
 
 -- The index lives as long as any of them.

@@ -18,6 +18,7 @@ if r[2] == user and ARGV[3] ~= '1' then
   return 1
 end
 if r[1] and (not r[2] or r[2] == user) and #fence == 17 and fence > (r[3] or '') then
+  redis.call('HDEL', key, '') -- see refresh.lua
   redis.call('HSET', key, 'f', fence)
   return 2
 end

@@ -87,6 +87,7 @@ if ARGV[2] and presented == newest then
   end
 end
 if changed then
+  redis.call('HDEL', key, '') -- see refresh.lua; a rotation has written before, and was refused there
   if #kept == 0 then
     redis.call('HDEL', key, 'o')
   else

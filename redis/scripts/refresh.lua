@@ -21,6 +21,7 @@ local idle, absolute, seen, began = tonumber(r[3]), tonumber(r[4]), tonumber(r[5
 -- Not before the last refresh: a server whose clock went back takes nothing.
 local clock = redis.call('TIME')
 local now = math.max(seen, clock[1] * 1000 + math.floor(clock[2] / 1000))
+redis.call('HDEL', key, '') -- a first write that needs no memory: from here on Redis refuses none for lack of it
 redis.call('HSET', key, 't', string.format('%.0f', now))
 redis.call('PEXPIREAT', key, string.format('%.0f', math.min(now + idle, began + absolute)))
 return 1

@@ -16,6 +16,7 @@ for i = 1, #entries, 2 do
     notes[#notes + 1] = entries[i + 1]
   end
 end
+redis.call('HDEL', index, '') -- see refresh.lua
 redis.call('HSET', index, '!', string.format('%.0f', clock[1] * 1000000 + clock[2]))
 local now, left = clock[1] * 1000 + math.floor(clock[2] / 1000), redis.call('PTTL', index)
 if left < tonumber(ARGV[1]) then
