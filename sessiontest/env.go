@@ -121,7 +121,11 @@ func shows(ctx context.Context, s session.Session, key string, want any) error {
 		return fmt.Errorf("Get: %w", err)
 	}
 	if !same(got, want) {
-		return fmt.Errorf("key %q: got %T %v, want %T %v", key, got, brief(got), want, brief(want))
+		g, w := fmt.Sprintf("%T %s", got, brief(got)), fmt.Sprintf("%T %s", want, brief(want))
+		if g == w {
+			g = "another " + g
+		}
+		return fmt.Errorf("key %q: got %s, want %s", key, g, w)
 	}
 	return nil
 }
@@ -140,6 +144,9 @@ func same(got, want any) bool {
 }
 
 func brief(v any) string {
+	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice && r.IsNil() {
+		return "nil" // not "[]", as one that is empty
+	}
 	if s := fmt.Sprint(v); len(s) <= 40 {
 		return s
 	}

@@ -2,8 +2,10 @@ package sessiontest
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,7 +189,22 @@ func (h Harness) check(t *testing.T, r rule) error {
 	if e.Advance == nil {
 		e.Advance = time.Sleep
 	}
-	return r.check(t.Context(), e)
+	return distinct(r.check(t.Context(), e))
+}
+
+// distinct leaves out the lines of an error that stand in it already: many goroutines,
+// or ways to load a session, find the same.
+func distinct(err error) error {
+	if err == nil {
+		return nil
+	}
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // capability finds what a store can do, as package session does.

@@ -69,7 +69,7 @@ func actOnStored(ctx context.Context, e *env) error {
 	}
 	got, err := session.Pop(ctx, stale, "new")
 	if err != nil || !same(got, "x") {
-		return fmt.Errorf("Pop of a value set since: got %T, %w", got, err)
+		return fmt.Errorf("Pop of a value set since: got %T, %v", got, err)
 	}
 	return errors.Join(e.holds(ctx, s, "n", 11), shows(ctx, stale, "n", 11), e.holds(ctx, s, "new", nil), shows(ctx, stale, "new", nil))
 }
@@ -129,7 +129,7 @@ func oneCreator(ctx context.Context, e *env) error {
 			case err == nil:
 				made.Add(1)
 			case !errors.Is(err, session.ErrExists):
-				return fmt.Errorf("Generate: got %w, want ErrExists", err)
+				return fmt.Errorf("Generate: got %v, want ErrExists", err)
 			}
 			return nil
 		})

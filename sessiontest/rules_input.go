@@ -78,7 +78,7 @@ func strangeIDs(ctx context.Context, e *env) error {
 				return fmt.Errorf("Refresh of an id that Generate refuses: got %v, want ErrNotFound", err)
 			}
 		case err != nil:
-			return fmt.Errorf("Generate of a strange id: got %w, want ErrInvalidID", err)
+			return fmt.Errorf("Generate of a strange id: got %v, want ErrInvalidID", err)
 		default:
 			if err := errors.Join(made.Set(ctx, "mine", true), e.holds(ctx, made, "mine", true)); err != nil {
 				return err
@@ -115,7 +115,7 @@ func allLookTheSame(ctx context.Context, e *env) error {
 	for _, id := range []string{gone.ID(), old.ID(), "", "not an id"} {
 		_, err := e.store.Get(ctx, id)
 		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
-			return fmt.Errorf("Get: got %w, want the same ErrNotFound as for an unknown id", err)
+			return fmt.Errorf("Get: got %v, want the same ErrNotFound as for an unknown id", err)
 		}
 	}
 	if e.tokens == nil {
@@ -124,7 +124,7 @@ func allLookTheSame(ctx context.Context, e *env) error {
 	for _, carried := range []string{session.Token(gone), session.Token(old), "", "not a token", gone.ID()} {
 		_, err := e.tokens.Open(ctx, carried)
 		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
-			return fmt.Errorf("Open: got %w, want the same ErrNotFound as for an unknown id", err)
+			return fmt.Errorf("Open: got %v, want the same ErrNotFound as for an unknown id", err)
 		}
 	}
 	return nil

@@ -66,7 +66,7 @@ func limitHolds(ctx context.Context, e *env) error {
 		}
 		list, err := e.users.UserSessions(ctx, user)
 		if err != nil || len(list) != limit {
-			return fmt.Errorf("EndOldest %t: %d sessions are alive, %w, want %d", oldest, len(list), err, limit)
+			return fmt.Errorf("EndOldest %t: %d sessions are alive, %v, want %d", oldest, len(list), err, limit)
 		}
 		if !oldest && refused.Load() != many-limit {
 			return fmt.Errorf("%d were refused, want %d", refused.Load(), many-limit)

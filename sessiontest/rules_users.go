@@ -173,7 +173,7 @@ func valuesAreNoUsers(ctx context.Context, e *env) error {
 	}
 	list, err := e.users.UserSessions(ctx, "ada")
 	if err != nil || len(list) != 0 {
-		return fmt.Errorf("UserSessions: got %d sessions, %w, want none", len(list), err)
+		return fmt.Errorf("UserSessions: got %d sessions, %v, want none", len(list), err)
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func strangeUsers(ctx context.Context, e *env) error {
 	for i := 0; i < len(names); i += 4 { // not all: in a Cluster each takes its time
 		n, err := e.users.RemoveUserSessions(ctx, names[i])
 		if err != nil || n != 1 {
-			return fmt.Errorf("RemoveUserSessions of user %d: got %d, %w, want 1", i, n, err)
+			return fmt.Errorf("RemoveUserSessions of user %d: got %d, %v, want 1", i, n, err)
 		}
 		if err := e.gone(ctx, made[i]); err != nil {
 			return err
@@ -328,7 +328,7 @@ func reauthenticates(ctx context.Context, e *env) error {
 		return err
 	}
 	if info, err := session.Describe(third); err != nil || info.Level != 1 {
-		return fmt.Errorf("level: got %d, %w, want the one that was proved", info.Level, err)
+		return fmt.Errorf("level: got %d, %v, want the one that was proved", info.Level, err)
 	}
 	return errors.Join(e.dead(ctx, first), e.dead(ctx, second), e.alive(ctx, third))
 }
