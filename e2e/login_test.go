@@ -124,7 +124,8 @@ func TestBackAfterLogout(t *testing.T) {
 
 	// Not NavigateBack: that waits for a page to load, and the one that must not
 	// be shown would come from a cache without loading.
-	evaluate[any](b, `history.back()`)
+	// From a timer, so that the answer to this does not race with the navigation.
+	evaluate[any](b, `setTimeout(() => history.back())`)
 	b.eventually(`location.pathname === "/" && document.readyState === "complete"`)
 	b.wantStranger()
 }
