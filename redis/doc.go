@@ -66,13 +66,13 @@
 //	p  1 if the client keeps its identifier when the browser ends
 //	d0 and on  what the login said of the device, in pieces of 64 bytes
 //
-// Every user has an index, a hash under Prefix, "user:" and half a SHA-256 of their
-// name in base64url: a field for each session that may be theirs, and one for the
-// time of the last revocation. For each slot of a Cluster in which the user has
-// sessions, elsewhere for all of them, there is a sorted set besides, "user:{tag}:"
-// and the same hash. The first is written before a session becomes the user's, the
-// other in the same step; what they list beyond that does no harm. They do not end
-// before the last session that they list.
+// Every user has an index, a hash under Prefix, "user:", half a SHA-256 of their
+// name in base64url, and a colon: a field for each session that may be theirs, and
+// one for the time of the last revocation. For each slot of a Cluster in which the
+// user has sessions, elsewhere for all of them, there is a sorted set besides,
+// "user:{tag}", the same hash and a colon. The first is written before a session
+// becomes the user's, the other in the same step; what they list beyond that does no
+// harm. They do not end before the last session that they list.
 //
 // No field holds what a client could send: a dump of Redis opens no session. Who
 // can write to Redis can.

@@ -2,8 +2,12 @@ package redis_test
 
 import (
 	"errors"
+	"net"
+	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
@@ -12,11 +16,31 @@ import (
 
 // A server without memory refuses what must grow and nothing else: whoever is logged in
 // stays so, and can be logged out.
-func TestFullServer(t *testing.T) {
+func TestConformanceFull(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	st := &redis.Store{Client: newClient(t, unhurried(server.Addr)), OpTimeout: time.Minute}
-	login := func(id, user string) session.Session {
+	for _, binary := range redistest.Binaries(t) {
+		t.Run(binary.Name, func(t *testing.T) {
+			t.Parallel()
+			server := binary.Start(t)
+			isFull(t, newClient(t, unhurried(server.Addr)), server)
+		})
+		t.Run(binary.Name+" cluster", func(t *testing.T) {
+			t.Parallel()
+			set := binary.StartCluster(t, nodeTimeout)
+			isFull(t, newClient(t, "redis+cluster://"+strings.Join(set.Addrs(), ",")), set.Nodes...)
+		})
+	}
+}
+
+func isFull(t *testing.T, client goredis.UniversalClient, servers ...*redistest.Server) {
+	t.Helper()
+	st := &redis.Store{Client: client, Prefix: "session:", OpTimeout: time.Minute}
+	config := func(name, value string) {
+		for _, server := range servers {
+			server.MustDo(t, "CONFIG", "SET", name, value)
+		}
+	}
+	loggedIn := func(id, user string) session.Session {
 		t.Helper()
 		s, err := st.Login(t.Context(), session.Token(generate(t, st)), session.Login{User: user})
 		if err != nil {
@@ -27,7 +51,7 @@ func TestFullServer(t *testing.T) {
 		}
 		return s
 	}
-	s, spared, ended := login("s", "ada"), login("spared", "bob"), login("ended", "bob")
+	s, spared, ended := loggedIn("s", "ada"), loggedIn("spared", "bob"), loggedIn("ended", "bob")
 	anonymous, removed := generate(t, st), generate(t, st)
 	rotated, err := st.Rotate(t.Context(), session.Token(s), time.Minute)
 	if err != nil {
@@ -39,8 +63,20 @@ func TestFullServer(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	server.MustDo(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-	server.MustDo(t, "CONFIG", "SET", "maxmemory", "1")
+	if err := rotated.Set(t.Context(), "kept", "as it is"); err != nil {
+		t.Fatal(err)
+	}
+	update := func(to any) func() error {
+		return func() error {
+			return session.Update(t.Context(), rotated, "kept", func(any) (any, error) { return to, nil })
+		}
+	}
+	login := func(l session.Login) func() error {
+		return func() error { _, err := st.Login(t.Context(), session.Token(anonymous), l); return err }
+	}
+
+	config("maxmemory-policy", "noeviction")
+	config("maxmemory", "1")
 	either := func(_ session.Session, err error) error { return err }
 	for _, call := range []struct {
 		name string
@@ -54,9 +90,9 @@ func TestFullServer(t *testing.T) {
 			return session.Update(t.Context(), anonymous, "key", func(any) (any, error) { return "value", nil })
 		}, session.ErrFull},
 		{"Rotate", func() error { return either(st.Rotate(t.Context(), session.Token(anonymous), time.Minute)) }, session.ErrFull},
-		{"Login", func() error {
-			return either(st.Login(t.Context(), session.Token(anonymous), session.Login{User: "new"}))
-		}, session.ErrFull},
+		{"Login", login(session.Login{User: "new"}), session.ErrFull},
+		{"Login that would end the oldest", login(session.Login{User: "bob", MaxSessions: 1, EndOldest: true}), session.ErrFull},
+		{"nobody was ended by it", func() error { _, err := st.Get(t.Context(), ended.ID()); return err }, nil},
 
 		{"Get", func() error { return either(st.Get(t.Context(), s.ID())) }, nil},
 		{"Open", func() error { return either(st.Open(t.Context(), session.Token(anonymous))) }, nil},
@@ -67,6 +103,15 @@ func TestFullServer(t *testing.T) {
 		{"Now", func() error { _, err := session.Now(t.Context(), s); return err }, nil},
 		{"Delete", func() error { return session.Delete(t.Context(), rotated, "other") }, nil},
 		{"Pop", func() error { _, err := session.Pop(t.Context(), rotated, "third"); return err }, nil},
+		{"Update that changes nothing", func() error {
+			stop := errors.New("stop")
+			err := session.Update(t.Context(), rotated, "kept", func(any) (any, error) { return nil, stop })
+			if errors.Is(err, stop) {
+				return nil
+			}
+			return err
+		}, nil},
+		{"Update to what is there", update("as it is"), nil},
 		{"Clear", func() error { return session.Clear(t.Context(), rotated) }, nil},
 		{"a reauthentication", func() error {
 			return either(st.Login(t.Context(), session.Token(rotated), session.Login{User: "ada", Reauthentication: true}))
@@ -93,16 +138,51 @@ func TestFullServer(t *testing.T) {
 	}
 	open(t, st, session.Token(spared))
 
-	server.MustDo(t, "CONFIG", "SET", "maxmemory", "0")
+	config("maxmemory", "0")
+	if n := client.Exists(t.Context(), indexOf(st, "new")).Val(); n != 0 {
+		t.Error("the login that was refused left an index")
+	}
 	if list, err := st.UserSessions(t.Context(), "new"); err != nil || len(list) != 0 {
 		t.Errorf("the login that was refused left %d sessions, %v", len(list), err)
 	}
 	if _, err := st.Login(t.Context(), session.Token(anonymous), session.Login{User: "new", MaxSessions: 1}); err != nil {
 		t.Errorf("with memory again: %v", err)
 	}
-	for _, key := range server.MustDo(t, "KEYS", "*").([]any) {
-		if ttl, ok := server.MustDo(t, "PTTL", key.(string)).(int64); !ok || ttl < 0 {
+	for _, key := range keysOf(t, client) {
+		if client.PTTL(t.Context(), key).Val() < 0 {
 			t.Errorf("a key never expires")
 		}
 	}
+}
+
+// Who is logged in can prove it again on a full server, also while the slot of the
+// session moves, and the index of the slot comes first.
+func TestFullWhileSlotMoves(t *testing.T) {
+	t.Parallel()
+	set, client := cluster(t)
+	st := &redis.Store{Client: client, OpTimeout: patience}
+	s, err := st.Login(t.Context(), session.Token(generate(t, st)), session.Login{User: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "session:" + s.ID()
+	slot, from, to := set.Nodes[0].MustDo(t, "CLUSTER", "KEYSLOT", key), set.MasterOf(t, key), set.Nodes[0]
+	if to == from {
+		to = set.Nodes[1]
+	}
+	to.MustDo(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", from.MustDo(t, "CLUSTER", "MYID"))
+	from.MustDo(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", to.MustDo(t, "CLUSTER", "MYID"))
+	host, port, err := net.SplitHostPort(to.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from.MustDo(t, "MIGRATE", host, port, key, 0, 5000) // and not the index
+	for _, server := range set.Nodes {
+		server.MustDo(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+		server.MustDo(t, "CONFIG", "SET", "maxmemory", "1")
+	}
+	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Reauthentication: true}); err != nil {
+		t.Errorf("a reauthentication: %v", err)
+	}
+	revokes(t, st, "ada", 1)
 }

@@ -13,12 +13,13 @@ import (
 // list. The other is in the slot of the session, and written in the same step:
 // whatever a failover loses, it loses no entry whose session it keeps.
 //
-// No id has a colon, so no session has the name of an index.
+// The name of an index ends with a colon, and no id has one: whatever the prefixes
+// of two stores are, no session of one has the name of an index of the other.
 
 // userKey is the index of a user. Their name may be anything, and anybody's
 // business is not that of who looks at keys.
 func (st *Store) userKey(user string) string {
-	return st.prefix + "user:" + userHash(user)
+	return st.prefix + "user:" + userHash(user) + ":"
 }
 
 func userHash(user string) string {
@@ -62,7 +63,7 @@ func (st *Store) slotTags() []string {
 var zeroHash = strings.Repeat("A", 22) //nolint:gochecknoglobals // a constant
 
 func (st *Store) slotKey(hash, tag string) string {
-	return st.prefix + "user:{" + tag + "}:" + hash
+	return st.prefix + "user:{" + tag + "}" + hash + ":"
 }
 
 // slotKeyFor is the index of a user's sessions in the slot of a record.

@@ -38,8 +38,13 @@ type Store struct {
 	// package documentation for the options that it needs.
 	Client Client
 
-	// Prefix is what all keys of the store begin with. Empty: "session:". Two
-	// applications that share a Redis need two prefixes.
+	// Prefix is what all keys of the store begin with. Empty: "session:". It should
+	// end with a colon: two different prefixes that do share no keys. Without one,
+	// "app" with the id "2x" and "app2" with the id "x" are the same key; ids of
+	// NewID all have the same length and cannot meet like that.
+	//
+	// Applications that share a Redis need a prefix each. So do tenants: sessions and
+	// users are told apart by nothing else, so one store serves one tenant.
 	Prefix string
 
 	// IdleTimeout is how long after its last refresh a session ends. Zero: 30

@@ -357,7 +357,7 @@ func TestNotAllowedToExpire(t *testing.T) {
 	check("RemoveUserSessions", func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
 	// The index is there, and ends late enough: what fails is the second step.
 	loggedIn(t, truth, session.Login{User: "ada", AbsoluteTimeout: 400 * 24 * time.Hour})
-	server.MustDo(t, "DEL", strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}:", 1))
+	server.MustDo(t, "DEL", strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}", 1))
 	check("Login, noted already", login)
 	isAlive(t, truth, s, true, "the session")
 }

@@ -57,7 +57,7 @@ func TestHostileIndexes(t *testing.T) {
 			first, other, anonymous := named("ada1", "ada"), named("bob", "bob"), named("ada2", "")
 			args := append([]any(nil), put...)
 			args[1] = strings.NewReplacer("{index}", indexOf(&redis.Store{Prefix: "session:"}, "ada"), "{slot}",
-				strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}:", 1)).Replace(put[1].(string))
+				strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}", 1)).Replace(put[1].(string))
 			if args[0] != "HSET" || strings.HasPrefix(what, "slot") { // another type
 				if args[0] != "ZADD" || !strings.HasPrefix(what, "slot") {
 					client.Del(ctx, args[1].(string))

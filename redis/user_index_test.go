@@ -21,7 +21,7 @@ import (
 // indexOf is the name of a user's index, as docs/redis.md tells it.
 func indexOf(st *redis.Store, user string) string {
 	sum := sha256.Sum256([]byte(user))
-	return st.Prefix + "user:" + base64.RawURLEncoding.EncodeToString(sum[:16])
+	return st.Prefix + "user:" + base64.RawURLEncoding.EncodeToString(sum[:16]) + ":"
 }
 
 // slotIndexes are the names of ada's indexes for slots.
@@ -29,7 +29,7 @@ func slotIndexes(t *testing.T, a *arena, st *redis.Store) (all []string) {
 	t.Helper()
 	hash := indexOf(st, "ada")[len(st.Prefix+"user:"):]
 	for _, server := range a.servers {
-		for _, key := range server.MustDo(t, "KEYS", st.Prefix+"user:{*}:"+hash).([]any) {
+		for _, key := range server.MustDo(t, "KEYS", st.Prefix+"user:{*}"+hash).([]any) {
 			all = append(all, key.(string))
 		}
 	}

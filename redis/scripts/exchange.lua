@@ -29,7 +29,7 @@ end
 
 if change == '-' then
   redis.call('HDEL', key, field)
-elseif change ~= '' then
+elseif change ~= '' and change ~= stored then -- what is there needs no memory
   -- HLEN counts our own fields too, so it is only the first look.
   if stored == '' and redis.call('HLEN', key) >= tonumber(ARGV[2]) then
     local count = 0

@@ -11,6 +11,7 @@ local index = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local ends = now + ARGV[2] + 3600000 -- the login comes later than its note
+redis.call('ZREMRANGEBYSCORE', index, '-inf', now) -- also a first write that needs no memory, see refresh.lua
 redis.call('ZADD', index, string.format('%.0f', ends), ARGV[1])
 local left = redis.call('PTTL', index)
 if now + left < ends then
