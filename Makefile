@@ -16,7 +16,7 @@ BENCH    ?= .
 CHAOS    ?= 60s
 
 # Every module of the repository; the root is the one that users get.
-MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod examples/*/go.mod))
 MODULES := $(MODULES:go.mod=.)
 
 # The packages whose statement coverage is reported.
@@ -74,8 +74,9 @@ redis: ## install redis-server where it is missing (Debian, as root)
 
 # Twice: the race detector slows everything down, and so hides some orders of events. Tests that wait for real servers
 # learn nothing from that, nor does the audit, which asks one thing after the other.
-test: format tidy-root vet redis ## all tests of the root module, with the race detector and without
+test: format tidy-root vet redis ## all tests, with the race detector and without, but for the browser's (e2e)
 	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m ./...
+	$(GO) test -C examples/store -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/redistest$$' -e '/sessionaudit$$')
 
 audit: needs redis ## the tests of the security requirements, and their table with the results (three minutes)

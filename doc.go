@@ -89,8 +89,10 @@
 //
 // # Writing a store
 //
-// Implement [Store], and the capabilities you can keep; run
+// Implement [Store], and the capabilities you can keep. [EncodeValue] and
+// [DecodeValue] turn values into bytes and back. Run
 // [github.com/mist-contrib/session/sessiontest.TestStore] until it passes.
+// examples/store in the repository is a complete one.
 //
 // [mist]: https://pkg.go.dev/github.com/dormoron/mist
 package session
