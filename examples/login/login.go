@@ -33,6 +33,12 @@ func (s site) showLogin(ctx *mist.Context, status int, problem string) {
 // token, one that an attacker planted there opens nothing, and a session of
 // another user ends.
 func (s site) login(ctx *mist.Context) {
+	// RequireCSRF reads the forms of those who have a session. This may be the first look.
+	var large *http.MaxBytesError
+	if err := ctx.Request.ParseForm(); errors.As(err, &large) {
+		showError(ctx, err)
+		return
+	}
 	name := ctx.Request.PostFormValue("user")
 	if !s.users.passwordIs(name, ctx.Request.PostFormValue("password")) {
 		s.showLogin(ctx, http.StatusUnauthorized, "That user name and password do not match.")

@@ -14,8 +14,8 @@
 // that was changed is so in one process, and until it ends.)
 //
 // This file says what the site is made of. login.go, devices.go and password.go
-// are the account, shop.go is what else sessions are good for, and the other
-// files are what every site needs.
+// are the account, shop.go is what else sessions are good for, forged.go answers
+// forms that are too old, and the other files are what every site needs.
 package main
 
 import (
@@ -53,13 +53,20 @@ func main() {
 }
 
 func newManager(store session.Store, https bool) *session.Manager {
-	return &session.Manager{
-		Store:        store,
-		Propagator:   &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
-		RenewAfter:   15 * time.Minute,                     // a stolen cookie is of use for no longer
-		ErrorHandler: showError,                            // answers whom the guards below refuse
-		OnEvent:      session.LogEvents(nil),               // who logs in and out, and what was refused and why
+	m := &session.Manager{
+		Store:      store,
+		Propagator: &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
+		RenewAfter: 15 * time.Minute,                     // a stolen cookie is of use for no longer
+		OnEvent:    session.LogEvents(nil),               // who logs in and out, and what was refused and why
 	}
+	m.ErrorHandler = func(ctx *mist.Context, err error) { // answers the requests that the guards below refuse
+		if errors.Is(err, session.ErrForged) {
+			refused(m, ctx)
+			return
+		}
+		showError(ctx, err)
+	}
+	return m
 }
 
 type site struct {

@@ -63,16 +63,17 @@ func show(ctx *mist.Context, status int, name string, data any) {
 }
 
 // showError tells apart who is not logged in, who has to show that it is them,
-// who was tricked by another site, and who may well be logged in but cannot be
-// looked up just now.
+// who sent too much, and who may well be logged in but cannot be looked up just
+// now.
 func showError(ctx *mist.Context, err error) {
+	var large *http.MaxBytesError
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		show(ctx, http.StatusUnauthorized, "unauthorized", nil)
 	case errors.Is(err, session.ErrReauthenticate):
 		redirect(ctx, "/confirm?back="+url.QueryEscape(ctx.Request.URL.Path))
-	case errors.Is(err, session.ErrForged):
-		show(ctx, http.StatusForbidden, "forged", nil)
+	case errors.As(err, &large):
+		show(ctx, http.StatusRequestEntityTooLarge, "large", formPage(ctx))
 	default:
 		log.Print(err)
 		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
