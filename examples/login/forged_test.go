@@ -1,11 +1,14 @@
 package main
 
 import (
+	"html"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -124,5 +127,179 @@ func TestFormsHaveTokens(t *testing.T) {
 	v.client.Jar = nil
 	if got := v.get("/login").csrf(); got != "" {
 		t.Error("the form for nobody has a token, so a session was made for it")
+	}
+}
+
+// once posts a form and does not follow a redirect.
+func (v *visitor) once(path string, fields ...string) response {
+	v.t.Helper()
+	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	defer func() { v.client.CheckRedirect = nil }()
+	return v.post(path, fields...)
+}
+
+// again is where the link to try again leads.
+func (r response) again() string {
+	found := regexp.MustCompile(`href="([^"]*)" id="again"`).FindStringSubmatch(r.body)
+	if found == nil {
+		return ""
+	}
+	return html.UnescapeString(found[1])
+}
+
+// wantRefused fails the test unless a form was refused, with a link to page.
+func wantRefused(t *testing.T, form string, got response, page string) {
+	t.Helper()
+	if got.status != http.StatusForbidden || got.again() != page || len(got.header["Set-Cookie"]) > 0 {
+		t.Errorf("%s: got status %d, link %q, %d Set-Cookie, want 403, %q, none", form, got.status, got.again(), len(got.header["Set-Cookie"]), page)
+	}
+}
+
+// wantSentOn fails the test unless a form leads to page and does nothing else.
+func wantSentOn(t *testing.T, form string, got response, page string) {
+	t.Helper()
+	if location := got.header.Get("Location"); got.status != http.StatusSeeOther || location != page || len(got.header["Set-Cookie"]) > 0 {
+		t.Errorf("%s: got status %d, location %q, %d Set-Cookie, want 303, %q, none", form, got.status, location, len(got.header["Set-Cookie"]), page)
+	}
+}
+
+// A login form that was open before its user logged in leads to the shop. It logs
+// nobody in.
+func TestLoginFormSentTwice(t *testing.T) {
+	store := &memory.Store{}
+	v := visit(t, open(t, store))
+	nobody := v.get("/login").csrf()
+	v.login("ada", "engine")
+	before := v.get("/login").csrf()
+	v.login("ada", "engine")
+	v.post("/cart", "article", "Bread")
+	cookie := v.cookie()
+	if nobody != "" || before == "" {
+		t.Fatalf("the login form has a token: for nobody %t, for ada %t, want false and true", nobody != "", before != "")
+	}
+	for name, token := range map[string]string{"a form for nobody": nobody, "a form from before": before} {
+		got := v.once("/login", "csrf_token", token, "user", "ada", "password", "engine", "remember", "yes")
+		wantSentOn(t, name, got, "/")
+		if home := v.get("/"); home.element("user") != "ada" {
+			t.Errorf("%s: got user %q, want ada", name, home.element("user"))
+		}
+		got = v.once("/login", "csrf_token", token, "user", "grace", "password", "compiler")
+		wantRefused(t, name+" that names another user", got, "/login")
+		wantRefused(t, name+" that names nobody", v.once("/login", "csrf_token", token), "/login")
+		got = v.once("/login?user=ada&password=engine", "csrf_token", token)
+		wantRefused(t, name+" whose query names ada", got, "/login")
+		got = v.once("/password", "csrf_token", token, "user", "ada", "new", longer, "again", longer)
+		wantRefused(t, name+" at another path", got, "/password")
+	}
+	for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"} {
+		usual := v.header
+		v.header = http.Header{name: {value}}
+		for _, path := range []string{"/login", "/confirm"} {
+			got := v.once(path, "csrf_token", before, "user", "ada", "password", "engine")
+			if got.status != http.StatusForbidden {
+				t.Errorf("%s from another site that guesses the name: got status %d, want 403", path, got.status)
+			}
+		}
+		v.header = usual
+	}
+	home := v.get("/")
+	if home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != cookie {
+		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
+	}
+	if devices, _ := v.get("/devices").devices(); len(devices) != 1 || strings.Contains(devices[0], "stays logged in") {
+		t.Errorf("got devices %q, want one that does not stay logged in", devices)
+	}
+	v.login("grace", "compiler") // by the form that the link leads to
+
+	anonymous, err := store.Generate(t.Context(), "anonymous")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := v.thief(session.Token(anonymous))
+	for _, user := range []string{"", "ada"} {
+		got := stranger.once("/login", "csrf_token", before, "user", user, "password", "engine")
+		wantRefused(t, "an anonymous session, user "+user, got, "/login")
+	}
+}
+
+// After a confirmation the forms that were open do nothing, and a page says so.
+// The page that it links has the same form, which works.
+func TestFormsFromBeforeConfirmation(t *testing.T) {
+	site := open(t, &memory.Store{})
+	v, other := visit(t, site), visit(t, site)
+	other.login("ada", "engine")
+	v.login("ada", "engine")
+	v.post("/cart", "article", "Bread")
+	before := v.get("/confirm?back=/password").csrf()
+	v.post("/confirm", "user", "ada", "password", "engine", "back", "/password")
+	cookie := v.cookie()
+	forms := []struct {
+		path, page string
+		fields     []string
+		works      func(response) bool
+	}{
+		{"/cart", "/", []string{"article", "Bread"}, func(r response) bool { return r.cart() == "Bread × 2" }},
+		{"/order", "/", nil, func(r response) bool { return r.cart() == "" && r.element("flash") != "" }},
+		{"/renew", "/", nil, func(r response) bool { return r.element("flash") == "Your browser has a new token." }},
+		{"/devices", "/devices", []string{"id", "others"}, func(r response) bool { return r.element("flash") == signedOut(1) }},
+		{"/confirm", "/confirm?back=%2Fpassword", []string{"password", "engine", "back", "/password"},
+			func(r response) bool { return strings.Contains(r.body, `id="password"`) }},
+		{"/password", "/password", []string{"user", "ada", "new", longer, "again", longer},
+			func(r response) bool { return strings.HasPrefix(r.element("flash"), "Your password is changed.") }},
+		{"/logout", "/", nil, func(r response) bool { return strings.Contains(r.body, `id="login"`) }},
+	}
+	for _, f := range forms {
+		got := v.once(f.path, append(f.fields, "csrf_token", before)...)
+		wantRefused(t, f.path, got, f.page)
+		if got.element("again") == "" || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: got link %q, Cache-Control %q, want a text and no-store", f.path, got.element("again"), got.header.Get("Cache-Control"))
+		}
+	}
+	got := v.once("/confirm", "csrf_token", before, "user", "ada", "password", "engine", "back", "/devices")
+	wantSentOn(t, "the confirmation once more", got, "/devices")
+	got = v.once("/confirm", "csrf_token", before, "user", "grace", "password", "compiler", "back", "/devices")
+	wantRefused(t, "the confirmation of another user", got, "/confirm?back=%2Fdevices")
+	got = v.once("/confirm", "csrf_token", before, "user", "ada", "password", "engine", "back", "https://evil.example/")
+	wantSentOn(t, "a confirmation that leads astray", got, "/")
+	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "Bread × 1" || v.cookie() != cookie {
+		t.Errorf("got user %q, cart %q, want ada and one Bread with the same cookie", home.element("user"), home.cart())
+	}
+	if got := other.get("/").element("user"); got != "ada" {
+		t.Errorf("the other device: got user %q, want ada", got)
+	}
+	for _, f := range forms {
+		if page := v.get(f.page); page.status != http.StatusOK || page.csrf() == "" {
+			t.Errorf("%s: got status %d, want 200 with a form", f.page, page.status)
+		}
+		if got := v.post(f.path, f.fields...); !f.works(got) {
+			t.Errorf("%s from the page anew: got status %d, %q, want that it works", f.path, got.status, got.element("flash"))
+		}
+	}
+}
+
+// A form over the limit is no forgery, no failure of the shop and no wrong
+// password, and does nothing.
+func TestFormsTooLarge(t *testing.T) {
+	logged := captureLog(t)
+	v := visit(t, open(t, &memory.Store{}))
+	large := []string{"user", "ada", "password", "engine", "article", "Bread", "id", "others", "more", strings.Repeat("x", 8<<10)}
+	check := func(who, path string) {
+		t.Helper()
+		got := v.once(path, large...)
+		if got.status != http.StatusRequestEntityTooLarge || got.again() == "" || len(got.header["Set-Cookie"]) > 0 {
+			t.Errorf("%s of %s: got status %d, link %q, %d Set-Cookie, want 413 with a link", path, who, got.status, got.again(), len(got.header["Set-Cookie"]))
+		}
+	}
+	check("nobody", "/login")
+	v.login("ada", "engine")
+	logged.Reset()
+	for _, path := range postRoutes {
+		check("ada", path)
+	}
+	if logged.Len() > 0 {
+		t.Errorf("got the log %q, want none", logged)
+	}
+	if home := v.get("/"); home.element("user") != "ada" || home.cart() != "" {
+		t.Errorf("got user %q, cart %q, want ada and no cart", home.element("user"), home.cart())
 	}
 }
