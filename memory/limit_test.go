@@ -3,6 +3,7 @@ package memory_test
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dormoron/mist"
+
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -173,6 +177,70 @@ func TestLimitAtOnce(t *testing.T) {
 					t.Fatalf("%d logins, want %d", in.Load(), limit)
 				}
 			}
+		})
+	}
+}
+
+// TestFullOfVisitors: visitors without a login fill a store, which then refuses
+// logins. With the short timeouts of docs/recipes.md they leave soon, also if they
+// refresh their sessions all the time, and those who are logged in stay.
+func TestFullOfVisitors(t *testing.T) {
+	const room = 1000
+	for _, refreshed := range []bool{false, true} {
+		t.Run(fmt.Sprint("refreshed ", refreshed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &memory.Store{MaxSessions: room, IdleTimeout: 5 * time.Minute, AbsoluteTimeout: time.Hour}
+				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
+				ctx := func() *mist.Context {
+					req := httptest.NewRequestWithContext(t.Context(), "POST", "/", nil)
+					return &mist.Context{Request: req, ResponseWriter: httptest.NewRecorder()}
+				}
+				enters := func(user, when string, want error) (id string) {
+					t.Helper()
+					s, err := m.LoginWith(ctx(), session.Login{User: user, IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour})
+					if !errors.Is(err, want) || (err == nil) != (want == nil) {
+						t.Fatalf("%s: login of %s: got %v, want %v", when, user, err, want)
+					}
+					if err == nil {
+						id = s.ID()
+					}
+					return id
+				}
+				alice := enters("alice", "an empty store", nil)
+				var visitors []string
+				for len(visitors) < room-1 {
+					s, err := m.InitSession(ctx())
+					if err != nil {
+						t.Fatal(err)
+					}
+					visitors = append(visitors, s.ID())
+				}
+				if _, err := m.InitSession(ctx()); !errors.Is(err, session.ErrFull) {
+					t.Fatalf("one visitor more: got %v, want ErrFull", err)
+				}
+
+				left := st.IdleTimeout
+				if refreshed { // a minute before each deadline
+					for left = st.AbsoluteTimeout; left > st.IdleTimeout; left -= 4 * time.Minute {
+						time.Sleep(4 * time.Minute)
+						for _, id := range append(visitors, alice) {
+							if err := st.Refresh(t.Context(), id); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+				}
+				time.Sleep(left - 1)
+				enters("bob", "a nanosecond before the visitors leave", session.ErrFull)
+				time.Sleep(time.Nanosecond)
+				for i := range room - 1 { // nobody has to wait for a sweep
+					enters(fmt.Sprint("user", i), "the visitors have left", nil)
+				}
+				enters("bob", "a store full of logins", session.ErrFull)
+				if user := stored(t, st, alice).User; user != "alice" {
+					t.Errorf("the session from before the visitors is %q's, want alice's", user)
+				}
+			})
 		})
 	}
 }
