@@ -242,10 +242,16 @@ func TestFormsFromBeforeConfirmation(t *testing.T) {
 		{"/order", "/", nil, func(r response) bool { return r.cart() == "" && r.element("flash") != "" }},
 		{"/renew", "/", nil, func(r response) bool { return r.element("flash") == "Your browser has a new token." }},
 		{"/devices", "/devices", []string{"id", "others"}, func(r response) bool { return r.element("flash") == signedOut(1) }},
-		{"/confirm", "/confirm?back=%2Fpassword", []string{"password", "engine", "back", "/password"},
-			func(r response) bool { return strings.Contains(r.body, `id="password"`) }},
-		{"/password", "/password", []string{"user", "ada", "new", longer, "again", longer},
-			func(r response) bool { return strings.HasPrefix(r.element("flash"), "Your password is changed.") }},
+		{
+			"/confirm", "/confirm?back=%2Fpassword",
+			[]string{"password", "engine", "back", "/password"},
+			func(r response) bool { return strings.Contains(r.body, `id="password"`) },
+		},
+		{
+			"/password", "/password",
+			[]string{"user", "ada", "new", longer, "again", longer},
+			func(r response) bool { return strings.HasPrefix(r.element("flash"), "Your password is changed.") },
+		},
 		{"/logout", "/", nil, func(r response) bool { return strings.Contains(r.body, `id="login"`) }},
 	}
 	for _, f := range forms {
