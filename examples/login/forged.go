@@ -22,13 +22,13 @@ func refused(m *session.Manager, ctx *mist.Context) {
 
 // sentTwice reports whether the request is a login or a confirmation that this
 // browser has made already, so that only the redirect is missing. The form must
-// name the user who is logged in. A form of somebody else leads nowhere, or
-// visitors could believe that they are logged in as that user.
+// name the user who is logged in. A redirect after any other name would let
+// visitors believe that they are logged in as that user.
 func sentTwice(m *session.Manager, ctx *mist.Context) bool {
 	if path := ctx.Request.URL.Path; path != "/login" && path != "/confirm" {
 		return false
 	}
-	// Another site could guess names, and would learn from a redirect who is logged in.
+	// Another site could try names, and a redirect would tell it who is logged in.
 	if http.NewCrossOriginProtection().Check(ctx.Request) != nil {
 		return false
 	}
