@@ -144,8 +144,8 @@ func same(got, want any) bool {
 }
 
 func brief(v any) string {
-	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice && r.IsNil() {
-		return "nil" // not "[]", as one that is empty
+	if r := reflect.ValueOf(v); (r.Kind() == reflect.Slice || r.Kind() == reflect.Map) && r.IsNil() {
+		return "nil" // not "[]" or "map[]", as one that is empty
 	}
 	if s := fmt.Sprint(v); len(s) <= 40 {
 		return s

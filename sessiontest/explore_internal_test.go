@@ -27,6 +27,21 @@ func (e Explorer) one(t *testing.T, text string) *explored {
 	return e.explore(t, b, e.Random)
 }
 
+// explorer explores the wreck.
+func (w wreck) explorer() Explorer {
+	e := goodExplorer()
+	e.flows = w.flows
+	if w.store != nil {
+		e.New = func(t *testing.T) session.Store {
+			t.Helper()
+			b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+			w.store(t, b)
+			return b
+		}
+	}
+	return e
+}
+
 // TestExplorerCanFail holds the Explorer against stores and Managers that are
 // broken.
 func TestExplorerCanFail(t *testing.T) {
@@ -35,17 +50,7 @@ func TestExplorerCanFail(t *testing.T) {
 			if x := goodExplorer().one(t, w.burst); x.wrong > 0 {
 				t.Errorf("%s: a good store: %s", w.burst, x.found[0])
 			}
-			e := goodExplorer()
-			e.flows = w.flows
-			if w.store != nil {
-				e.New = func(t *testing.T) session.Store {
-					t.Helper()
-					b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
-					w.store(t, b)
-					return b
-				}
-			}
-			x := e.one(t, w.burst)
+			x := w.explorer().one(t, w.burst)
 			if !x.all || !strings.Contains(strings.Join(x.found, "\n"), w.finds) {
 				t.Fatalf("%s: %v, none says %q: %q", w.burst, x, w.finds, x.found)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,10 +42,18 @@ type order struct {
 	wrong    []string
 }
 
-func (o *order) String() string { return strings.Join(o.trace, ", ") }
+func (o *order) String() string {
+	if len(o.trace) == 0 {
+		return "no request had begun"
+	}
+	return strings.Join(o.trace, ", ")
+}
 
+// complain says once what may be wrong with many sessions, tokens and calls.
 func (o *order) complain(format string, args ...any) {
-	o.wrong = append(o.wrong, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(o.wrong, text) {
+		o.wrong = append(o.wrong, text)
+	}
 }
 
 // A browser keeps its cookie; it is a jar of one.

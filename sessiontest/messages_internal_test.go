@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,12 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
 )
+
+// sides finds what a line holds against each other.
+var sides = []*regexp.Regexp{
+	regexp.MustCompile(`\bgot (.*), want (.*)$`),
+	regexp.MustCompile(`\bas (.*), not as (.*)$`),
+}
 
 // blemishes are what a reader of a message stumbles over.
 func blemishes(text string) (all []string) {
@@ -21,14 +28,50 @@ func blemishes(text string) (all []string) {
 		if slices.Contains(lines[:i], line) {
 			all = append(all, "a line twice")
 		}
-		if m := regexp.MustCompile(`got (.*), want (.*)$`).FindStringSubmatch(line); m != nil && m[1] == m[2] {
-			all = append(all, "two equal sides")
+		if end := strings.TrimRight(line, " \t"); end == "" || strings.ContainsAny(end[len(end)-1:], ":,(") {
+			all = append(all, "a line that says nothing, or not all")
+		}
+		for _, s := range sides {
+			if m := s.FindStringSubmatch(line); m != nil && m[1] == m[2] {
+				all = append(all, "two equal sides")
+			}
 		}
 	}
 	return all
 }
 
-// What a rule says of a store that breaks it can be read.
+// readable fails the test where a message has blemishes.
+func readable(t *testing.T, text string) {
+	t.Helper()
+	if all := blemishes(text); len(all) > 0 {
+		slices.Sort(all)
+		t.Errorf("%s:\n%s", strings.Join(slices.Compact(all), "; "), text)
+	}
+}
+
+// TestBlemishes: the tests below can fail.
+func TestBlemishes(t *testing.T) {
+	for text, want := range map[string]string{
+		"Get: the session is gone: %!w(<nil>)": "a verb that does not fit",
+		"Get failed\nSet failed\nGet failed":   "a line twice",
+		"Get failed\nGet failed":               "a line twice",
+		"":                                     "a line that says nothing, or not all",
+		"Get failed\n\nSet failed":             "a line that says nothing, or not all",
+		"Get failed\nthe order: ":              "a line that says nothing, or not all",
+		`key "a": got map[], want map[]`:       "two equal sides",
+		"Get failed\nlevel: got 1, want 1":     "two equal sides",
+		`the first browser is logged in as "ann", not as "ann"`:   "two equal sides",
+		"Get: got <nil>, want ErrNotFound\nthe rule: it is gone":  "",
+		`key "a": got nil, want map[]` + "\n" + "Get failed, too": "",
+		`the first browser is logged in as "ann", not as "ann 2"`: "",
+	} {
+		if got := strings.Join(blemishes(text), "; "); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestMessages: what a rule says of a store that breaks it can be read.
 func TestMessages(t *testing.T) {
 	beasts := zoo()
 	for _, c := range chapters() {
@@ -42,13 +85,90 @@ func TestMessages(t *testing.T) {
 							return b
 						})
 						if err := h.check(t, r); err != nil {
-							for _, b := range blemishes(err.Error()) {
-								t.Errorf("%s: %v", b, err)
-							}
+							readable(t, violation(err, r.name, c.invariant))
 						}
 					})
 				})
 			}
+		}
+	}
+}
+
+// TestMessagesOfCapabilities: what a store does not declare, and what it declares and
+// does not have.
+func TestMessagesOfCapabilities(t *testing.T) {
+	say := func(t *testing.T, h Harness, c chapter, r rule) {
+		t.Helper()
+		t.Run(c.name+"/"+r.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				err := h.check(t, r)
+				if err == nil {
+					t.Fatal("nothing is said")
+				}
+				readable(t, violation(err, r.name, c.invariant))
+			})
+		})
+	}
+	h := zooHarness(goodStore)
+	h.Capabilities = 0
+	for _, r := range undeclared().rules {
+		say(t, h, undeclared(), r)
+	}
+	h = zooHarness(func(t *testing.T) session.Store { t.Helper(); return plain{goodStore(t)} })
+	for _, c := range chapters() {
+		for _, r := range c.rules {
+			if r.needs != 0 {
+				say(t, h, c, r)
+			}
+		}
+	}
+}
+
+// TestMessagesOfPropagators: what a rule says of a propagator that breaks it.
+func TestMessagesOfPropagators(t *testing.T) {
+	mules := brokenPropagators()
+	for _, r := range propagatorRules() {
+		t.Run(r.name, func(t *testing.T) {
+			err := PropagatorHarness{New: func() session.Propagator {
+				m := new(mule)
+				mules[r.name](m)
+				return m
+			}}.check(r)
+			if err == nil {
+				t.Fatal("nothing is said")
+			}
+			readable(t, violation(err, r.name, ""))
+		})
+	}
+}
+
+// TestMessagesOfExplorer: what Explore says of each order that went wrong.
+func TestMessagesOfExplorer(t *testing.T) {
+	for name, w := range wrecks() {
+		t.Run(name, func(t *testing.T) {
+			x := w.explorer().one(t, w.burst)
+			if len(x.found) == 0 {
+				t.Fatal("nothing is said")
+			}
+			for _, text := range x.found {
+				readable(t, text)
+				if t.Failed() {
+					return // what the other orders say is alike
+				}
+			}
+		})
+	}
+}
+
+// TestBrief: what is nil is not printed like what is empty.
+func TestBrief(t *testing.T) {
+	for _, pair := range [][2]any{
+		{[]byte(nil), []byte{}},
+		{map[string]any(nil), map[string]any{}},
+		{errors.New("a"), errors.New("b")},
+	} {
+		if a, b := brief(pair[0]), brief(pair[1]); a == b {
+			t.Errorf("%#v and %#v are both printed as %q", pair[0], pair[1], a)
 		}
 	}
 }

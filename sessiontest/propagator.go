@@ -38,8 +38,8 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
-			if err := r.check(h); err != nil {
-				t.Errorf("%v\nthe rule: %s", err, r.name)
+			if err := h.check(r); err != nil {
+				t.Error(violation(err, r.name, ""))
 			}
 		})
 	}
@@ -63,6 +63,9 @@ func propagatorRules() []propagatorRule {
 		{"a request or writer that is missing is an error", missingParts},
 	}
 }
+
+// check holds one rule against the propagators of h.
+func (h PropagatorHarness) check(r propagatorRule) error { return distinct(r.check(h)) }
 
 // round lets p write a response and returns the client's next request.
 func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*http.Request, error) {

@@ -63,7 +63,7 @@ func TestRulesCanFail(t *testing.T) {
 // TestUndeclaredCapabilities runs the rules for what is not declared against a
 // store that has it all, and one that has none of it.
 func TestUndeclaredCapabilities(t *testing.T) {
-	for _, u := range undeclared() {
+	for _, u := range undeclared().rules {
 		t.Run(u.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := zooHarness(goodStore)

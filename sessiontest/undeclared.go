@@ -9,7 +9,7 @@ import (
 )
 
 // undeclared are what must hold where a capability is not declared.
-func undeclared() []rule {
+func undeclared() chapter {
 	unsupported := func(call func(ctx context.Context, s session.Session) error) func(ctx context.Context, e *env) error {
 		return func(ctx context.Context, e *env) error {
 			s, err := e.with(ctx, "kept", 1)
@@ -22,7 +22,7 @@ func undeclared() []rule {
 			return e.holds(ctx, s, "kept", 1)
 		}
 	}
-	return []rule{
+	return chapter{"what is not declared is unsupported", "No weaker fallback, ever.", []rule{
 		{"TokenStore", TokenStore, func(ctx context.Context, e *env) error {
 			s, err := e.generate(ctx)
 			if err != nil {
@@ -63,5 +63,5 @@ func undeclared() []rule {
 			_, err := session.Describe(s)
 			return err
 		})},
-	}
+	}}
 }
