@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -50,6 +51,45 @@ func TestEvents(t *testing.T) {
 			t.Errorf("got instruments %v, want %s", tel.made, want)
 		}
 	}
+}
+
+// Ten thousand events of many requests at once: each is counted, each is in the span of
+// its request, and none is dropped.
+func TestEventsLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const workers, each = 128, 80 // twice as many workers as there are calls of a hook at once
+		tel := &telemetry{}
+		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}, OnEvent: sessionotel.Events(tel.meters())}
+		visit := func() {
+			ctx, request := tel.Tracer("mist").Start(t.Context(), "GET /")
+			defer request.End()
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+			r.Header.Set("Cookie", "__Host-Http-session=malformed")
+			if _, err := m.GetSession(&mist.Context{Request: r, ResponseWriter: httptest.NewRecorder()}); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("got %v, want ErrNotFound", err)
+			}
+		}
+		var all sync.WaitGroup
+		for range workers {
+			all.Go(func() {
+				for range each {
+					visit()
+				}
+			})
+		}
+		all.Wait()
+		synctest.Wait() // no hook is at work
+		counted, marked := make(map[string]int), 0
+		for _, line := range tel.counts {
+			counted[line]++
+		}
+		for _, span := range tel.spans() {
+			marked += strings.Count(span, "\n\tsession.malformed ")
+		}
+		if got, want := fmt.Sprint(counted, marked), "map[event=malformed 1:10240] 10240"; got != want {
+			t.Errorf("got counts and events of spans %s, want %s", got, want)
+		}
+	})
 }
 
 // A request through the Manager: what it asks of the store, and what happened, are
