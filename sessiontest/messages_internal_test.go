@@ -51,22 +51,27 @@ func readable(t *testing.T, text string) {
 
 // TestBlemishes: the tests below can fail.
 func TestBlemishes(t *testing.T) {
-	for text, want := range map[string]string{
-		"Get: the session is gone: %!w(<nil>)": "a verb that does not fit",
-		"Get failed\nSet failed\nGet failed":   "a line twice",
-		"Get failed\nGet failed":               "a line twice",
-		"":                                     "a line that says nothing, or not all",
-		"Get failed\n\nSet failed":             "a line that says nothing, or not all",
-		"Get failed\nthe order: ":              "a line that says nothing, or not all",
-		`key "a": got map[], want map[]`:       "two equal sides",
-		"Get failed\nlevel: got 1, want 1":     "two equal sides",
-		`the first browser is logged in as "ann", not as "ann"`:   "two equal sides",
-		"Get: got <nil>, want ErrNotFound\nthe rule: it is gone":  "",
-		`key "a": got nil, want map[]` + "\n" + "Get failed, too": "",
-		`the first browser is logged in as "ann", not as "ann 2"`: "",
+	for want, texts := range map[string][]string{
+		"a verb that does not fit": {"Get: the session is gone: %!w(<nil>)"},
+		"a line twice":             {"Get failed\nSet failed\nGet failed", "Get failed\nGet failed"},
+		"a line that says nothing, or not all": {
+			"", "Get failed\n\nSet failed", "Get failed\nthe order: ", "Get failed\n\t",
+		},
+		"two equal sides": {
+			`key "a": got map[], want map[]`,
+			"Get failed\nlevel: got 1, want 1",
+			`the first browser is logged in as "ann", not as "ann"`,
+		},
+		"": {
+			"Get: got <nil>, want ErrNotFound\nthe rule: it is gone",
+			`key "a": got nil, want map[]`,
+			`the first browser is logged in as "ann", not as "ann 2"`,
+		},
 	} {
-		if got := strings.Join(blemishes(text), "; "); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
+		for _, text := range texts {
+			if got := strings.Join(blemishes(text), "; "); got != want {
+				t.Errorf("%q: got %q, want %q", text, got, want)
+			}
 		}
 	}
 }
@@ -114,11 +119,23 @@ func TestMessagesOfCapabilities(t *testing.T) {
 	for _, r := range undeclared().rules {
 		say(t, h, undeclared(), r)
 	}
-	h = zooHarness(func(t *testing.T) session.Store { t.Helper(); return plain{goodStore(t)} })
-	for _, c := range chapters() {
-		for _, r := range c.rules {
-			if r.needs != 0 {
-				say(t, h, c, r)
+	h.Capabilities = AllCapabilities
+	for name, less := range map[string]struct {
+		lacks Capability
+		store func(t *testing.T) session.Store
+	}{
+		"plain": {AllCapabilities, func(t *testing.T) session.Store { t.Helper(); return plain{goodStore(t)} }},
+		"no users": {UserStore, func(*testing.T) session.Store {
+			return struct{ session.TokenStore }{&memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+		}},
+	} {
+		h.New = less.store
+		for _, c := range chapters() {
+			for _, r := range c.rules {
+				if r.needs&less.lacks != 0 {
+					c.name = name
+					say(t, h, c, r)
+				}
 			}
 		}
 	}
