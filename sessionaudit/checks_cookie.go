@@ -42,12 +42,16 @@ func cookieChecks() []Check {
 			every(func(c *http.Cookie) bool { return c.Domain == "" }, "has a Domain"),
 		},
 		{
-			"the cookie lives for 400 days at most", "7.3.2", "R16",
-			"set no Max-Age, or one of at most 34560000 (400 days), and end the session on the server", every(shortLived, "lives for over 400 days"),
+			"the cookie lives for 400 days at most", "", "R16",
+			"set no Max-Age, or one of at most 34560000 (400 days), and end the session on the server. " +
+				"It is hardening: no attack follows in a browser that keeps RFC 6265bis, because it forgets the cookie after 400 days",
+			remarksOnly(every(shortLived, "lives for over 400 days")),
 		},
 		{
-			"a response sets the cookie once", "3.3", "R17",
-			"replace the Set-Cookie of the same name that is in the header already: browsers are not bound to take the last (cookie.Propagator does)", once,
+			"a response sets the cookie once", "", "R17",
+			"replace the Set-Cookie of the same name that is in the header already (cookie.Propagator does). " +
+				"It is hardening: no attack follows in a browser that keeps RFC 6265bis, because it takes the last; other clients may take the first",
+			remarksOnly(once),
 		},
 		{
 			"an identifier can hold 128 bits of chance", "7.2.3", "R02",

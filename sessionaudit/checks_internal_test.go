@@ -69,8 +69,9 @@ func TestInsecure(t *testing.T) {
 	})
 	app := s.app()
 	app.Insecure = true
-	for name, text := range findings(t, s.handler(), app, megabyte) {
-		t.Errorf("%s: %s", name, text)
+	_, found := findings(t, s.handler(), app, megabyte)
+	for name, f := range found {
+		t.Errorf("%s: %s", name, f.text)
 	}
 }
 

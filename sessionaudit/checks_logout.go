@@ -26,8 +26,10 @@ func logoutChecks() []Check {
 			logoutDeletes,
 		},
 		{
-			"the cookie is deleted with the attributes it was set with", "3.3", "R18",
-			"delete it with the same Path, Domain, Secure, HttpOnly, SameSite and Partitioned, or browsers keep it",
+			"the cookie is deleted with the attributes it was set with", "14.3.1", "R18",
+			"delete it with the same Path, Domain, Secure, HttpOnly, SameSite and Partitioned, or browsers may keep it. " +
+				"It is hardening where the browser of the audit forgets the cookie in spite of a difference: " +
+				"no attack follows in a browser that keeps RFC 6265bis",
 			deletedAlike,
 		},
 	}
@@ -126,6 +128,7 @@ func deletedAlike(e *env) error {
 	if err != nil {
 		return err
 	}
+	var found []error
 	set, deletions := e.lastSet(), 0
 	for _, a := range answers {
 		for _, c := range a.cookies(e.name) {
@@ -134,7 +137,7 @@ func deletedAlike(e *env) error {
 			}
 			deletions++
 			if differ := differences(set, c); differ != "" {
-				return fmt.Errorf("%s deletes the cookie %q with another %s than it was set with", a.to, e.name, differ)
+				found = append(found, fmt.Errorf("%s deletes the cookie %q with another %s than it was set with", a.to, e.name, differ))
 			}
 		}
 	}
@@ -142,8 +145,10 @@ func deletedAlike(e *env) error {
 		return notChecked("a logout does not delete the cookie")
 	}
 	if b.token() == token {
-		return fmt.Errorf("%s deletes the cookie %q in a way that browsers refuse, or sets it again", answers[0].to, e.name)
+		kept := fmt.Errorf("%s deletes the cookie %q in a way that browsers refuse, or sets it again", answers[0].to, e.name)
+		return errors.Join(append(found, kept)...)
 	}
+	e.remark(errors.Join(found...))
 	return nil
 }
 

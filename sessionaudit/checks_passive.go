@@ -17,12 +17,15 @@ func cachingChecks() []Check {
 	return []Check{
 		{
 			"a response that sets the cookie is not stored", "14.3.2", "R22",
-			"answer with Cache-Control: no-store: a cache hands the identifier to the next visitor otherwise (cookie.Propagator does)",
+			"answer with Cache-Control: no-store: a cache hands the identifier to the next visitor otherwise (cookie.Propagator does). " +
+				`no-cache="Set-Cookie", which others send, is less: caches may still store the identifier, hand it out when the page ` +
+				"is unchanged (304), and few know that form of no-cache (RFC 9111, 5.2.2.4)",
 			noStore,
 		},
 		{
 			"a response that sets the cookie varies by cookies", "14.2.2", "R22",
-			"answer with Vary: Cookie, for the caches that do not heed no-store (cookie.Propagator does)",
+			"answer with Vary: Cookie, for the caches that do not heed no-store (cookie.Propagator does). " +
+				"It is hardening where no-store is there: no attack follows, in a browser that keeps RFC 6265bis or in a cache that keeps RFC 9111, which stores nothing",
 			varies,
 		},
 		{
@@ -71,7 +74,12 @@ func varies(e *env) error {
 				return ""
 			}
 		}
-		return fmt.Sprintf("%s sets or deletes the cookie %q without Vary: Cookie", a.to, e.name)
+		text := fmt.Sprintf("%s sets or deletes the cookie %q without Vary: Cookie", a.to, e.name)
+		if slices.Contains(directives(a.header), "no-store") {
+			e.remark(errors.New(text))
+			return ""
+		}
+		return text
 	})
 }
 

@@ -40,6 +40,7 @@ type env struct {
 	specimen kept      // the cookie of the session, as a browser keeps it
 	samples  [2]string // identifiers that were issued, and are dead
 	live     []*Browser
+	remarks  []error // the hardening that the running check found
 
 	mu     sync.Mutex // guards what follows
 	seen   []answer

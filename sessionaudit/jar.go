@@ -25,6 +25,7 @@ type kept struct {
 	hostOnly    bool
 	path        string
 	secure      bool
+	partitioned bool
 	expires     time.Time // zero: when the browser ends
 }
 
@@ -63,7 +64,7 @@ func (j *jar) set(u *url.URL, lines []string) {
 }
 
 func (j *jar) setOne(u *url.URL, c *http.Cookie, now time.Time) error {
-	k := kept{name: c.Name, value: raw(c), domain: u.Hostname(), hostOnly: true, path: c.Path, secure: c.Secure}
+	k := kept{name: c.Name, value: raw(c), domain: u.Hostname(), hostOnly: true, path: c.Path, secure: c.Secure, partitioned: c.Partitioned}
 	if d := strings.ToLower(strings.TrimPrefix(c.Domain, ".")); d != "" {
 		k.domain, k.hostOnly = d, false
 	}
@@ -88,7 +89,7 @@ func (j *jar) setOne(u *url.URL, c *http.Cookie, now time.Time) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	at := slices.IndexFunc(j.kept, func(o kept) bool {
-		return o.name == k.name && o.domain == k.domain && o.hostOnly == k.hostOnly && o.path == k.path
+		return o.name == k.name && o.domain == k.domain && o.hostOnly == k.hostOnly && o.path == k.path && o.partitioned == k.partitioned
 	})
 	dead := !k.expires.IsZero() && !k.expires.After(now)
 	switch {

@@ -17,61 +17,87 @@ type beast struct {
 }
 
 // TestChecksCanFail holds all checks against applications that are bad in one
-// way: the check of it fails, and no other. A check that cannot fail is no check.
+// way: the check of it fails, and no other. A check that cannot fail is no check:
+// one that names a requirement of ASVS fails for some application, one that names
+// none finds hardening.
 func TestChecksCanFail(t *testing.T) {
 	t.Parallel()
 	beasts := slices.Concat(zooLogin(), zooRequests(), zooAnswers())
+	in := func(zoo []beast, c Check) bool {
+		return slices.ContainsFunc(zoo, func(b beast) bool { return b.check == c.Name })
+	}
 	for _, c := range Checks() {
-		if !slices.ContainsFunc(beasts, func(b beast) bool { return b.check == c.Name }) {
-			t.Errorf("no application in the zoo fails the check: %s", c.Name)
+		fails, hardens := in(beasts, c), in(zooHardening(), c)
+		if fails != (c.ASVS != "") || !fails && !hardens {
+			t.Errorf("ASVS %q: an application in the zoo fails the check: %v, has hardening for it: %v: %s", c.ASVS, fails, hardens, c.Name)
+		}
+		if hardens != strings.Contains(c.Advice, "no attack follows") {
+			t.Errorf("hardening is in the zoo: %v, but the advice says: %s: %s", hardens, c.Advice, c.Name)
 		}
 	}
 	for _, b := range beasts {
 		t.Run(b.check+"/"+b.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite()
-			b.breed(s)
-			app := s.app()
-			if b.app != nil {
-				b.app(&app)
-			}
-			large := 100_000 // a megabyte, a hundred times, costs a minute of the race detector
-			if b.check == big {
-				large = megabyte
-			}
-			failed := findings(t, s.handler(), app, large)
-			text, caught := failed[b.check]
-			if !caught {
-				t.Error("the check found nothing wrong")
-			} else if !strings.Contains(text, b.says) {
-				t.Errorf("the check says %q, want something of %q", text, b.says)
-			}
-			delete(failed, b.check)
-			for name, text := range failed {
-				t.Errorf("another check fails: %s: %s", name, text)
-			}
+			_, found := b.audited(t)
+			b.only(t, found, failure)
 		})
 	}
 }
 
-// findings makes all checks and returns what those that fail say. What they say
-// must not have any part of an identifier in it.
-func findings(t *testing.T, handler http.Handler, app App, large int) map[string]string {
+// audited makes all checks of the application.
+func (b beast) audited(t *testing.T) (*env, map[string]finding) {
+	t.Helper()
+	s := newSite()
+	b.breed(s)
+	app := s.app()
+	if b.app != nil {
+		b.app(&app)
+	}
+	large := 100_000 // a megabyte, a hundred times, costs a minute of the race detector
+	if b.check == big {
+		large = megabyte
+	}
+	return findings(t, s.handler(), app, large)
+}
+
+// only wants one finding: the one of the beast, of that kind.
+func (b beast) only(t *testing.T, found map[string]finding, want kind) {
+	t.Helper()
+	if f := found[b.check]; f.kind != want {
+		t.Errorf("the check came to kind %d, want %d", f.kind, want)
+	} else if !strings.Contains(f.text, b.says) {
+		t.Errorf("the check says %q, want something of %q", f.text, b.says)
+	}
+	delete(found, b.check)
+	for name, f := range found {
+		t.Errorf("another check finds something, of kind %d: %s: %s", f.kind, name, f.text)
+	}
+}
+
+// A finding is a failure or hardening, as the report says it.
+type finding struct {
+	kind kind
+	text string
+}
+
+// findings makes all checks and returns what those say that find something. What
+// they say must not have any part of an identifier in it.
+func findings(t *testing.T, handler http.Handler, app App, large int) (*env, map[string]finding) {
 	t.Helper()
 	e, err := newEnv(t, handler, app)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.large = large
-	failed := make(map[string]string)
+	found := make(map[string]finding)
 	for _, c := range Checks() {
-		bad, text := e.verdict(c)
-		if bad {
-			failed[c.Name] = text
+		k, text := e.verdict(c)
+		if k != passed {
+			found[c.Name] = finding{k, text}
 		}
 		e.quiet(t, text)
 	}
-	return failed
+	return e, found
 }
 
 // quiet fails the test where a text has eight characters in a row of an

@@ -87,7 +87,6 @@ func zooLogin() []beast {
 		"Domain":      func(c *http.Cookie) { c.Domain = "example.com" },
 		"Secure":      func(c *http.Cookie) { c.Secure = false },
 		"HttpOnly":    func(c *http.Cookie) { c.HttpOnly = false },
-		"SameSite":    func(c *http.Cookie) { c.SameSite = 0 },
 		"Partitioned": func(c *http.Cookie) { c.Partitioned = true },
 	} {
 		beasts = append(beasts, beast{deleted, "another " + name, "another " + name, func(s *site) { s.undo = undo }, nil})
