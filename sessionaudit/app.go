@@ -55,7 +55,8 @@ type App struct {
 	// Accept holds checks that may fail, by their Name, each with the reason why.
 	// They are made, and what they find is logged.
 	Accept map[string]string
-	// Strict lets the audit fail on hardening too, as on a failure.
+	// Strict makes the audit fail on hardening too. Without it the audit reports
+	// hardening, and fails only on failures.
 	Strict bool
 }
 

@@ -79,8 +79,8 @@ func Run(t *testing.T, handler http.Handler, app App) {
 
 // summary is the end of the report: how many checks came to what, and which.
 func summary(names [failure + 1][]string) string {
-	lines := []string{fmt.Sprintf("sessionaudit: %d passed, %d failed, %d with hardening only",
-		len(names[passed]), len(names[failure]), len(names[hardening]))}
+	passes, failures, remarks := len(names[passed]), len(names[failure]), len(names[hardening])
+	lines := []string{fmt.Sprintf("sessionaudit: %d checks, %d failed, %d with hardening only", passes+failures+remarks, failures, remarks)}
 	for _, name := range names[failure] {
 		lines = append(lines, "failure: "+name)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/header"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessionaudit"
 )
@@ -19,7 +20,7 @@ type shop struct{ sessions *session.Manager }
 
 // newShop returns one whose forms have tokens, or which only looks at what site a
 // request comes from.
-func newShop(p *cookie.Propagator, tokens bool) http.Handler {
+func newShop(p session.Propagator, tokens bool) http.Handler {
 	s := shop{&session.Manager{Store: &memory.Store{}, Propagator: p}}
 	server := mist.InitHTTPServer()
 	server.Use(s.sessions.Middleware())
@@ -135,16 +136,23 @@ func describe() sessionaudit.App {
 		Private:   "/account",
 		Marker:    func(i int) string { return "Hello, " + user(i) + "!" },
 		Routes:    []string{"/devices", "/form"},
+		Strict:    true,
 	}
 }
 
-// TestShop: an application on package session passes.
+// TestShop: an application on package session passes, without hardening that it
+// did not choose.
 func TestShop(t *testing.T) {
 	t.Run("it looks where requests come from", func(t *testing.T) {
 		sessionaudit.Run(t, newShop(&cookie.Propagator{}, false), describe())
 	})
 	t.Run("its forms have tokens", func(t *testing.T) {
 		sessionaudit.Run(t, newShop(&cookie.Propagator{}, true), describe())
+	})
+	t.Run("and programs use it", func(t *testing.T) {
+		app := describe()
+		app.Strict = false // a bearer token that works besides the cookie is hardening
+		sessionaudit.Run(t, newShop(session.Chain{&cookie.Propagator{}, &header.Propagator{}}, true), app)
 	})
 	t.Run("over plain http", func(t *testing.T) {
 		app := describe()

@@ -20,11 +20,41 @@
 //	--- PASS: TestSessions/7.2.4_a_login_replaces_an_identifier_of_a_stranger
 //	--- FAIL: TestSessions/7.4.1_a_logout_ends_the_session
 //	    POST /logout: the identifier from before still logs in as user 0 on /account
-//	    what to do: remove the session from the store, not only the cookie from the browser
 //	    ASVS 5.0 7.4.1, requirement R34
+//	    what to do: remove the session from the store, not only the cookie from the browser
 //
-// A requirement Rnn is one of docs/security.md in this module. A finding that is
-// meant to be so is named in [App].Accept, with the reason.
+// A requirement Rnn is one of docs/security.md in this module.
+//
+// # Failures and hardening
+//
+// A finding has a kind. A failure breaks the requirement of ASVS, and fails the
+// test. Hardening is a second line of defence that is missing: no attack follows
+// in a browser that keeps RFC 6265bis, and ASVS does not ask for it. The report
+// calls it so, and the test passes:
+//
+//	--- PASS: TestSessions/2.2.1_two_cookies_of_the_name_are_no_session
+//	    hardening: GET /account logs in as user 0 with two cookies of the name, one of them good
+//	    beyond ASVS 5.0, requirement R19
+//	    what to do: refuse both: …
+//
+// Eight checks can find hardening. Their advice says when, and why no attack
+// follows:
+//
+//   - a response sets the cookie twice, or for over 400 days. These two checks
+//     find nothing but hardening, so they name no requirement of ASVS;
+//   - two cookies of the name log in, if the name begins with __Host-. Under any
+//     other name they are a failure, because other hosts can set such a cookie;
+//   - a quoted cookie logs in;
+//   - over 3000 cookies replace a session;
+//   - the identifier logs in from another header, such as Authorization;
+//   - the logout deletes the cookie with other attributes, and the browser still
+//     forgets it;
+//   - a response that sets the cookie has no-store, but not Vary: Cookie.
+//
+// With [App].Strict the test fails on hardening too. The report ends with the
+// names of the checks that found failures, and of those that found only
+// hardening. A finding of either kind that is intended is named in [App].Accept,
+// with the reason.
 //
 // # What it needs
 //

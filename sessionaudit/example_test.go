@@ -22,7 +22,7 @@ func ExampleRun() {
 			Marker:  func(user int) string { return "Hello, " + users[user][0] },
 			Routes:  []string{"/orders", "/about"},
 			Accept: map[string]string{
-				"two cookies of the name are no session": "there are no other applications on this host",
+				"the cookie is for no other host": "help.example.com greets users by their names",
 			},
 		})
 	}

@@ -25,7 +25,7 @@ type kept struct {
 	hostOnly    bool
 	path        string
 	secure      bool
-	partitioned bool
+	partitioned bool      // it is not the cookie of the same name that is not
 	expires     time.Time // zero: when the browser ends
 }
 

@@ -81,6 +81,9 @@ func TestJarKeeps(t *testing.T) {
 		{"https://a.test/", []string{"a=1", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}, "https://a.test/", ""},
 		{"https://a.test/", []string{"a=1", "a=2; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}, "https://a.test/", "a=2"},
 		{"https://a.test/", []string{"a=1", "a=; Max-Age=0; Path=/x"}, "https://a.test/", "a=1"},
+		{"https://a.test/", []string{"a=1", "a=; Max-Age=0; Secure; Partitioned"}, "https://a.test/", "a=1"},
+		{"https://a.test/", []string{"a=1; Secure; Partitioned", "a=; Max-Age=0; Secure"}, "https://a.test/", "a=1"},
+		{"https://a.test/", []string{"a=1; Secure; Partitioned", "a=; Max-Age=0; Secure; Partitioned"}, "https://a.test/", ""},
 		{"https://a.test/", []string{"a=1", "a=; Max-Age=0; Domain=a.test"}, "https://a.test/", "a=1"},
 		{"https://a.test/", []string{"__Host-a=1; Secure; Path=/", "__Host-a=; Max-Age=0; Path=/"}, "https://a.test/", "__Host-a=1"},
 	} {

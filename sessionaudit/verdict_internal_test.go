@@ -52,13 +52,13 @@ func TestRun(t *testing.T) {
 		"hardening: GET /private logs in as user 0 with two cookies",
 		"beyond ASVS 5.0, requirement R19",
 		"--- PASS: TestRun/both/hardening_a_response_sets_the_cookie_once (",
-		"sessionaudit: 37 passed, 1 failed, 1 with hardening only\n",
+		"sessionaudit: 39 checks, 1 failed, 1 with hardening only\n",
 		"failure: a logout ends the session\n",
 		"hardening: two cookies of the name are no session\n",
 		"--- FAIL: TestRun/strict/2.2.1_two_cookies_of_the_name_are_no_session (",
 		"--- FAIL: TestRun/strict/2.2.1_a_quoted_cookie_is_no_session (",
 		"--- FAIL: TestRun/strict/14.2.2_a_response_that_sets_the_cookie_varies_by_cookies (",
-		"sessionaudit: 36 passed, 3 failed, 0 with hardening only\n",
+		"sessionaudit: 39 checks, 3 failed, 0 with hardening only\n",
 		"sessionaudit: App is incomplete:\n",
 	} {
 		if !strings.Contains(string(out), want) {
@@ -131,7 +131,7 @@ func TestVerdict(t *testing.T) {
 func TestSummary(t *testing.T) {
 	t.Parallel()
 	got := summary([...][]string{passed: {"a", "b", "c"}, hardening: {"d", "e"}, failure: {"f"}})
-	want := "sessionaudit: 3 passed, 1 failed, 2 with hardening only\nfailure: f\nhardening: d\nhardening: e"
+	want := "sessionaudit: 6 checks, 1 failed, 2 with hardening only\nfailure: f\nhardening: d\nhardening: e"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -26,5 +26,6 @@ func TestAudit(t *testing.T) {
 		Private: "/",
 		Marker:  func(user int) string { return `<span id="user">` + names[user] },
 		Routes:  []string{"/login", "/devices", "/password", "/confirm"},
+		Strict:  true,
 	})
 }
