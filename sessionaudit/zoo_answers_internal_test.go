@@ -129,6 +129,12 @@ func zooAnswers() []beast {
 		{store, "it may be", "without Cache-Control: no-store", func(s *site) {
 			s.secure = func(h http.Header) { h.Add("Vary", "Cookie") }
 		}, nil},
+		{store, "only the cookie must not be reused", `no-cache="Set-Cookie", which others send, is less`, func(s *site) {
+			s.secure = func(h http.Header) {
+				h.Set("Cache-Control", `no-cache="Set-Cookie"`)
+				h.Add("Vary", "Cookie")
+			}
+		}, nil},
 		{vary, "it does not, and may be stored", "without Vary", func(s *site) {
 			s.secure = func(h http.Header) { h.Set("Cache-Control", "private") }
 		}, accepting(store)},
