@@ -1,0 +1,178 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// These are the findings of [Store.CheckServer].
+var (
+	// ErrUnreachable means that the store cannot load a session: the server does not
+	// answer in time, refuses the user, or still loads its data.
+	ErrUnreachable = errors.New("redis: the server cannot be used")
+
+	// ErrTooOld means that the server is older than Redis 6.2.
+	ErrTooOld = errors.New("redis: the server is too old")
+
+	// ErrEvicts means that maxmemory-policy is not noeviction: without memory the
+	// server ends sessions that are alive.
+	ErrEvicts = errors.New("redis: the server evicts sessions")
+
+	// ErrSnapshots means that the server saves snapshots and no append-only file: a
+	// restart goes back to the last snapshot, and undoes the logouts since.
+	ErrSnapshots = errors.New("redis: a restart of the server undoes logouts")
+
+	// ErrReplica means that the server is a replica: it accepts no writes.
+	ErrReplica = errors.New("redis: the server is a replica")
+
+	// ErrUnknown means that the server does not tell what CheckServer asks, as many
+	// managed services do not.
+	ErrUnknown = errors.New("redis: the server does not tell")
+)
+
+// CheckServer asks the server what makes it unfit for sessions, for start-up and
+// health checks. With a Cluster it asks every master. It returns nil, or an error
+// of [errors.Join] with one error for each finding: [errors.Is] looks for one of
+// them, and Unwrap() []error lists them.
+//
+// It writes nothing, takes two round trips, and ends as every call does, see
+// OpTimeout. A context that ends because the caller cancels it, and a mistake that
+// [Store.Check] reports, are no findings: CheckServer returns that error alone.
+//
+// The server's user needs INFO and CONFIG GET. Without CONFIG, the append-only file
+// is known from INFO; only if there is none, [ErrUnknown] says that there may be
+// snapshots. docs/redis.md in the repository says what CheckServer does not look at.
+func (st *Store) CheckServer(ctx context.Context) error {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	found := st.askAll(ctx)
+	if !errors.Is(errors.Join(found...), ErrUnreachable) { // INFO is answered where no session can be loaded
+		probe := goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+"?") // no session has this id
+		if err := st.Client.Process(ctx, probe); err != nil {
+			found = append(found, st.finding(ctx, ErrUnreachable, err))
+		}
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return errors.Join(found...)
+}
+
+// A masters is a Client that can ask every master.
+type masters interface {
+	ForEachMaster(ctx context.Context, fn func(context.Context, *goredis.Client) error) error
+}
+
+var _ masters = (*goredis.ClusterClient)(nil)
+
+// askAll returns the findings of all servers.
+func (st *Store) askAll(ctx context.Context) []error {
+	all, ok := st.Client.(masters)
+	if !ok {
+		return st.ask(ctx, st.Client)
+	}
+	var (
+		mu    sync.Mutex
+		found []error
+	)
+	err := all.ForEachMaster(ctx, func(ctx context.Context, node *goredis.Client) error {
+		of := st.ask(ctx, node)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, err := range of {
+			found = append(found, fmt.Errorf("%w (node %s)", err, node.Options().Addr))
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, st.finding(ctx, ErrUnreachable, err))
+	}
+	return found
+}
+
+// ask returns the findings of one server.
+func (st *Store) ask(ctx context.Context, server Client) []error {
+	info := goredis.NewStringCmd(ctx, "info")
+	config := goredis.NewMapStringStringCmd(ctx, "config", "get", "save")
+	_, _ = server.Pipelined(ctx, func(p goredis.Pipeliner) error { // each command has its own error
+		_ = p.Process(ctx, info)
+		_ = p.Process(ctx, config)
+		return nil
+	})
+	switch err := info.Err(); {
+	case err == nil:
+	case goredis.IsPermissionError(err), goredis.HasErrorPrefix(err, "ERR unknown command"):
+		return []error{st.finding(ctx, ErrUnknown, err)}
+	default:
+		return []error{st.finding(ctx, ErrUnreachable, err)}
+	}
+	tells := fields(info.Val())
+	var found []error
+	add := func(finding error, format string, args ...any) {
+		found = append(found, fmt.Errorf("%w: "+format, append([]any{finding}, args...)...))
+	}
+	if tells["loading"] == "1" {
+		add(ErrUnreachable, "it is loading its data")
+	}
+
+	// Valkey and Redict name the version of Redis that they come from as well.
+	version := cmp.Or(tells["valkey_version"], tells["redict_version"], tells["redis_version"])
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		add(ErrUnknown, "INFO has no version")
+	} else if major < 6 || major == 6 && minor < 2 {
+		add(ErrTooOld, "it is version %d.%d, and the store needs Redis 6.2", major, minor)
+	}
+
+	switch policy := tells["maxmemory_policy"]; policy {
+	case "noeviction":
+	case "":
+		add(ErrUnknown, "INFO has no maxmemory_policy")
+	default:
+		add(ErrEvicts, "maxmemory-policy is %.40q", policy)
+	}
+
+	switch save, told := config.Val()["save"]; {
+	case tells["aof_enabled"] == "1":
+	case config.Err() != nil:
+		found = append(found, st.finding(ctx, ErrUnknown, config.Err()))
+	case !told || tells["aof_enabled"] != "0":
+		add(ErrUnknown, "whether it saves snapshots, or an append-only file")
+	case save != "":
+		add(ErrSnapshots, "save is set, and appendonly is not")
+	}
+
+	switch tells["role"] {
+	case "master":
+	case "slave":
+		add(ErrReplica, "a client must write to its master")
+	default:
+		add(ErrUnknown, "INFO has no role")
+	}
+	return found
+}
+
+// finding makes a finding of what the client answered.
+func (st *Store) finding(ctx context.Context, finding, err error) error {
+	return fmt.Errorf("%w: %w", finding, st.failed(ctx, "check server", err))
+}
+
+// fields returns the fields of INFO.
+func fields(info string) map[string]string {
+	all := make(map[string]string)
+	for line := range strings.Lines(info) {
+		if key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
+			all[key] = value
+		}
+	}
+	return all
+}
