@@ -21,8 +21,9 @@ const (
 	aclRest    = "resetchannels ~session:* -@all"
 	aclServer  = "+eval +evalsha +exists +hdel +hexists +hget +hgetall +hkeys +hlen +hmget +hset +pexpireat +pttl +time +unlink +zadd +zrange +zremrangebyscore"
 	aclCluster = aclServer + " +asking +cluster|slots"
-	aclSelect  = "+select" // for a database other than 0
-	aclWait    = "+wait"   // for WaitReplicas
+	aclSelect  = "+select"           // for a database other than 0
+	aclWait    = "+wait"             // for WaitReplicas
+	aclCheck   = "+info +config|get" // for CheckServer
 )
 
 func TestACLIsDocumented(t *testing.T) {

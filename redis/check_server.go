@@ -41,13 +41,12 @@ var (
 // of [errors.Join] with one error for each finding: [errors.Is] looks for one of
 // them, and Unwrap() []error lists them.
 //
-// It writes nothing, takes two round trips, and ends as every call does, see
+// It writes nothing, takes at most three round trips, and ends as every call does, see
 // OpTimeout. A context that ends because the caller cancels it, and a mistake that
 // [Store.Check] reports, are no findings: CheckServer returns that error alone.
 //
-// The server's user needs INFO and CONFIG GET. Without CONFIG, the append-only file
-// is known from INFO; only if there is none, [ErrUnknown] says that there may be
-// snapshots. docs/redis.md in the repository says what CheckServer does not look at.
+// The server's user needs INFO and, if there is no append-only file, CONFIG GET;
+// otherwise [ErrUnknown] says what is not known. docs/redis.md in the repository says what CheckServer does not look at.
 func (st *Store) CheckServer(ctx context.Context) error {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -102,13 +101,7 @@ func (st *Store) askAll(ctx context.Context) []error {
 // ask returns the findings of one server.
 func (st *Store) ask(ctx context.Context, server Client) []error {
 	info := goredis.NewStringCmd(ctx, "info")
-	config := goredis.NewMapStringStringCmd(ctx, "config", "get", "save")
-	_, _ = server.Pipelined(ctx, func(p goredis.Pipeliner) error { // each command has its own error
-		_ = p.Process(ctx, info)
-		_ = p.Process(ctx, config)
-		return nil
-	})
-	switch err := info.Err(); {
+	switch err := server.Process(ctx, info); {
 	case err == nil:
 	case goredis.IsPermissionError(err), goredis.HasErrorPrefix(err, "ERR unknown command"):
 		return []error{st.finding(ctx, ErrUnknown, err)}
@@ -141,14 +134,17 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 		add(ErrEvicts, "maxmemory-policy is %.40q", policy)
 	}
 
-	switch save, told := config.Val()["save"]; {
-	case tells["aof_enabled"] == "1":
-	case config.Err() != nil:
-		found = append(found, st.finding(ctx, ErrUnknown, config.Err()))
-	case !told || tells["aof_enabled"] != "0":
-		add(ErrUnknown, "whether it saves snapshots, or an append-only file")
-	case save != "":
-		add(ErrSnapshots, "save is set, and appendonly is not")
+	if tells["aof_enabled"] != "1" {
+		config := goredis.NewMapStringStringCmd(ctx, "config", "get", "save")
+		err := server.Process(ctx, config)
+		switch save, told := config.Val()["save"]; {
+		case err != nil:
+			found = append(found, st.finding(ctx, ErrUnknown, err))
+		case !told || tells["aof_enabled"] != "0":
+			add(ErrUnknown, "whether it saves snapshots, or an append-only file")
+		case save != "":
+			add(ErrSnapshots, "save is set, and appendonly is not")
+		}
 	}
 
 	switch tells["role"] {
