@@ -140,10 +140,11 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 		switch save, told := config.Val()["save"]; {
 		case err != nil:
 			found = append(found, st.finding(ctx, ErrUnknown, err))
-		case !told || tells["aof_enabled"] != "0":
-			add(ErrUnknown, "whether it saves snapshots, or an append-only file")
-		case save != "":
+		case told && save == "":
+		case told && tells["aof_enabled"] == "0":
 			add(ErrSnapshots, "save is set, and appendonly is not")
+		default:
+			add(ErrUnknown, "whether it saves snapshots, or an append-only file")
 		}
 	}
 

@@ -49,12 +49,13 @@ func TestCheckServerUnreachable(t *testing.T) {
 		"not a cluster": "redis+cluster://" + s.Addr,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			err := quickly(t, url)
 			stalls := name == "paused" || name == "stalled" || name == "stalled nodes"
 			if stalls && !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want also %v", err, context.DeadlineExceeded)
 			}
-			if refused := (goredis.Error)(nil); name == "no such user" && !errors.As(err, &refused) {
+			if refused := goredis.Error(nil); name == "no such user" && !errors.As(err, &refused) {
 				t.Errorf("got %v, want also the answer", err)
 			}
 		})
@@ -115,16 +116,15 @@ func TestCheckServerContext(t *testing.T) {
 	}
 
 	count := redistest.Commands(t, s)
-	for name, want := range map[string]error{"cancelled": context.Canceled, "late": context.DeadlineExceeded} {
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-		if want == context.Canceled {
-			ctx, cancel = context.WithCancel(t.Context())
-		}
-		cancel()
-		st := &redis.Store{Client: newClient(t, "redis://"+s.Addr)}
+	st := &redis.Store{Client: newClient(t, "redis://"+s.Addr)}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for ctx, want := range map[context.Context]error{cancelled: context.Canceled, late: context.DeadlineExceeded} {
 		err := st.CheckServer(ctx)
 		if !errors.Is(err, want) {
-			t.Errorf("%s before: got %v, want %v", name, err, want)
+			t.Errorf("before: got %v, want %v", err, want)
 		}
 		wantFindings(t, err)
 	}
@@ -158,9 +158,9 @@ func (l liar) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 		err := next(ctx, cmd)
 		switch cmd.Name() {
 		case "info":
-			cmd.(*goredis.StringCmd).SetVal(l.info) //nolint:forcetypeassert // a panic fails the test
+			cmd.(*goredis.StringCmd).SetVal(l.info)
 		case "config":
-			cmd.(*goredis.MapStringStringCmd).SetVal(l.save) //nolint:forcetypeassert // a panic fails the test
+			cmd.(*goredis.MapStringStringCmd).SetVal(l.save)
 			return l.err
 		}
 		return err
@@ -200,15 +200,17 @@ func TestCheckServerTold(t *testing.T) {
 		"no policy":            {liar{now + "aof_enabled:0\r\nrole:master\r\n", none, nil}, []error{redis.ErrUnknown}},
 		"no role":              {liar{now + "maxmemory_policy:noeviction\r\naof_enabled:1\r\n", none, nil}, []error{redis.ErrUnknown}},
 		"strange role":         {liar{now + "maxmemory_policy:noeviction\r\naof_enabled:1\r\nrole:sentinel\r\n", none, nil}, []error{redis.ErrUnknown}},
-		"no persistence":       {liar{now + "maxmemory_policy:noeviction\r\nrole:master\r\n", none, nil}, []error{redis.ErrUnknown}},
+		"no persistence":       {liar{now + "maxmemory_policy:noeviction\r\nrole:master\r\n", none, nil}, nil},
+		"no persistence, save": {liar{now + "maxmemory_policy:noeviction\r\nrole:master\r\n", map[string]string{"save": "60 1"}, nil}, []error{redis.ErrUnknown}},
 		"no save":              {liar{now + rest, nil, nil}, []error{redis.ErrUnknown}},
 		"another setting":      {liar{now + rest, map[string]string{"port": "1"}, nil}, []error{redis.ErrUnknown}},
 		"no CONFIG":            {liar{now + rest, none, io.ErrUnexpectedEOF}, []error{redis.ErrUnknown}},
-		"empty":                {liar{"", none, nil}, []error{redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown}},
-		"binary":               {liar{"\x00\xff:\x00\r\n::\r\n:", none, nil}, []error{redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown}},
+		"empty":                {liar{"", nil, nil}, []error{redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown}},
+		"binary":               {liar{"\x00\xff:\x00\r\n::\r\n:", nil, nil}, []error{redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown, redis.ErrUnknown}},
 		"hostile policy":       {liar{now + "maxmemory_policy:\x1b[2Jno\r\naof_enabled:1\r\nrole:master\r\n", none, nil}, []error{redis.ErrEvicts}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			client := newClient(t, "redis://"+s.Addr)
 			client.AddHook(c.liar)
 			err := (&redis.Store{Client: client, OpTimeout: 10 * time.Second}).CheckServer(t.Context())

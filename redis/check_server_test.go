@@ -43,36 +43,37 @@ func checkAt(t *testing.T, url string) error {
 	return (&redis.Store{Client: newClient(t, url), OpTimeout: 10 * time.Second}).CheckServer(t.Context())
 }
 
-// checkCase starts a server, of some version, and checks what is found.
-type checkCase struct {
-	name   string
-	config []string
-	want   []error
-}
-
 func TestCheckServer(t *testing.T) {
 	t.Parallel()
-	evicts, saves := []string{"--maxmemory-policy", "allkeys-lru"}, []string{"--save", "3600 1"}
-	const aof, replica = "--appendonly", "--replicaof"
-	nowhere := "127.0.0.1 1" // a replica without its master is one, too
-	for _, c := range []checkCase{
-		{"clean", nil, nil},
-		{"evicts", evicts, []error{redis.ErrEvicts}},
-		{"evicts what has a time to live", []string{"--maxmemory-policy", "volatile-ttl"}, []error{redis.ErrEvicts}},
-		{"snapshots", saves, []error{redis.ErrSnapshots}},
-		{"append-only file", []string{aof, "yes"}, nil},
-		{"append-only file and snapshots", append([]string{aof, "yes"}, saves...), nil},
-		{"replica", []string{replica, nowhere}, []error{redis.ErrReplica}},
-		{"all together", slices.Concat(evicts, saves, []string{replica, nowhere}), []error{redis.ErrEvicts, redis.ErrSnapshots, redis.ErrReplica}},
+	const evicts, saves, appends, replica = "CONFIG SET maxmemory-policy allkeys-lru", "CONFIG SET save 3600_1", "CONFIG SET appendonly yes", "REPLICAOF 127.0.0.1 1"
+	for name, c := range map[string]struct {
+		commands []string
+		want     []error
+	}{
+		"clean":            {nil, nil},
+		"evicts":           {[]string{evicts}, []error{redis.ErrEvicts}},
+		"evicts volatile":  {[]string{"CONFIG SET maxmemory-policy volatile-ttl"}, []error{redis.ErrEvicts}},
+		"snapshots":        {[]string{saves}, []error{redis.ErrSnapshots}},
+		"append-only file": {[]string{appends}, nil},
+		"both":             {[]string{appends, saves}, nil},
+		"replica":          {[]string{replica}, []error{redis.ErrReplica}},
+		"all together":     {[]string{evicts, saves, replica}, []error{redis.ErrEvicts, redis.ErrSnapshots, redis.ErrReplica}},
 	} {
 		for _, binary := range redistest.Binaries(t) {
-			t.Run(c.name+" "+binary.Name, func(t *testing.T) {
+			t.Run(name+" "+binary.Name, func(t *testing.T) {
 				t.Parallel()
-				want := c.want
+				s, want := binary.Start(t), c.want
+				for _, command := range c.commands {
+					var args []any
+					for word := range strings.FieldsSeq(command) {
+						args = append(args, strings.ReplaceAll(word, "_", " "))
+					}
+					s.MustDo(t, args...)
+				}
 				if strings.HasPrefix(binary.Version, "6.0.") {
 					want = append([]error{redis.ErrTooOld}, want...)
 				}
-				wantFindings(t, checkAt(t, "redis://"+binary.Start(t, c.config...).Addr), want...)
+				wantFindings(t, checkAt(t, "redis://"+s.Addr), want...)
 			})
 		}
 	}
@@ -98,7 +99,7 @@ func TestCheckServerCluster(t *testing.T) {
 		wantFindings(t, err, want...)
 		return err
 	}
-	check()
+	_ = check()
 
 	for i := range 3 { // of the masters
 		bad := set.Nodes[i]
@@ -114,7 +115,7 @@ func TestCheckServerCluster(t *testing.T) {
 		bad.MustDo(t, "CONFIG", "SET", "save", "")
 	}
 	set.Nodes[4].MustDo(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru") // a replica
-	check()
+	_ = check()
 
 	// A master that is gone does not hide what is wrong with another.
 	set.Nodes[0].MustDo(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
@@ -126,14 +127,14 @@ func TestCheckServerCluster(t *testing.T) {
 	}
 	set.Nodes[2].Resume()
 	set.Nodes[2].Kill()
-	check(redis.ErrEvicts, redis.ErrUnreachable)
+	_ = check(redis.ErrEvicts, redis.ErrUnreachable)
 }
 
 // checkUser makes a user of a server and returns the URL of a client that is it.
 func checkUser(t *testing.T, s *redistest.Server, commands string) (url string) {
 	t.Helper()
 	args := []any{"ACL", "SETUSER", secretUser, "reset", "on", ">" + secretPassword}
-	for _, rule := range strings.Fields("~session:* -@all " + commands) {
+	for rule := range strings.FieldsSeq("~session:* -@all " + commands) {
 		args = append(args, rule)
 	}
 	s.MustDo(t, args...)
