@@ -33,7 +33,7 @@ func TestACLIsDocumented(t *testing.T) {
 	}
 	for _, want := range []string{
 		" " + aclRest + " " + aclServer + "\n", " " + aclRest + " " + aclCluster + "\n",
-		"`" + aclSelect + "`", "`" + aclWait + "`",
+		"`" + aclSelect + "`", "`" + aclWait + "`", "`" + aclCheck + "`",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("docs/redis.md does not have %q", want)

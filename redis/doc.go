@@ -38,6 +38,8 @@
 //   - Clocks that NTP keeps. Time is that of the server that has the session; a
 //     failover to a server whose clock is off moves deadlines by as much.
 //
+// [Store.CheckServer] asks the server for the first of these, and more, at start-up.
+//
 // After a crash sessions are as old as what was persisted, so a logout may be
 // undone: use appendfsync always, or no persistence at all. What a failover loses,
 // and [Store].WaitReplicas against it, and how much memory to plan: see

@@ -42,6 +42,10 @@ func TestRedis(t *testing.T) {
 		t.Parallel()
 		doesNotStart(t, bin)
 	})
+	t.Run("a Redis that is not fit is a warning", func(t *testing.T) {
+		t.Parallel()
+		warns(t, bin)
+	})
 	t.Run("without the flag nothing is needed", func(t *testing.T) {
 		t.Parallel()
 		p := start(t, bin, "127.0.0.1:0")
@@ -312,6 +316,26 @@ func doesNotStart(t *testing.T, bin string) {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s: the output tells %s: %q", name, secret, out)
 			}
+		}
+	}
+}
+
+// What is wrong with a server that can be used is logged, and the site starts.
+func warns(t *testing.T, bin string) {
+	t.Helper()
+	const warning = "Redis is not as sessions need it"
+	server := redistest.Start(t)
+	for _, policy := range []string{"noeviction", "allkeys-lru"} {
+		server.MustDo(t, "CONFIG", "SET", "maxmemory-policy", policy)
+		p := start(t, bin, "127.0.0.1:0", "-redis", "redis://:hunter2@"+server.Addr)
+		visit(t, p.site()).login("ada", "engine")
+		p.terminate(t)
+		out := p.out.String()
+		if got, want := strings.Count(out, warning), policy != "noeviction"; got > 1 || got == 1 != want {
+			t.Errorf("%s: got %d warnings, want one: %v", policy, got, want)
+		}
+		if strings.Contains(out, "hunter2") {
+			t.Errorf("%s: the password is in the output", policy)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/mist-contrib/session"
@@ -21,12 +22,17 @@ func newStore(redisURL string) (store session.Store, release func() error, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	// Better not to start than to answer everybody that Redis is down. The error
-	// must not have the URL in it, which holds a password.
+	sessions := &redis.Store{Client: client}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("cannot reach Redis: %w", err), client.Close())
+	// It is better not to start than to answer everybody that Redis is down. The
+	// error does not have the URL in it, which holds a password.
+	err = sessions.CheckServer(ctx)
+	if errors.Is(err, redis.ErrUnreachable) {
+		return nil, nil, errors.Join(fmt.Errorf("cannot use Redis: %w", err), client.Close())
 	}
-	return &redis.Store{Client: client}, client.Close, nil
+	if err != nil { // The site starts, but may lose sessions or logouts until an operator mends this.
+		slog.Warn("Redis is not as sessions need it", "err", err)
+	}
+	return sessions, client.Close, nil
 }
