@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +138,72 @@ func TestCheckServerContext(t *testing.T) {
 			t.Errorf("%s: got %v, want the error of Check", name, err)
 		}
 		wantFindings(t, err)
+	}
+}
+
+// A lostCluster does not find its masters, or only when its context has ended.
+type lostCluster struct {
+	*goredis.ClusterClient
+	err error
+}
+
+func (c lostCluster) ForEachMaster(ctx context.Context, fn func(context.Context, *goredis.Client) error) error {
+	if c.err != nil {
+		return c.err
+	}
+	<-ctx.Done()
+	_ = c.ClusterClient.ForEachMaster(context.WithoutCancel(ctx), func(_ context.Context, node *goredis.Client) error { return fn(ctx, node) })
+	return nil
+}
+
+func TestCheckServerLosesCluster(t *testing.T) {
+	t.Parallel()
+	_, client := cluster(t)
+	c := client.(*goredis.ClusterClient)
+	st := &redis.Store{Client: lostCluster{c, nil}, OpTimeout: 2 * time.Second}
+	wantFindings(t, st.CheckServer(t.Context()))
+	st = &redis.Store{Client: lostCluster{c, io.ErrUnexpectedEOF}, OpTimeout: 10 * time.Second}
+	err := st.CheckServer(t.Context())
+	wantFindings(t, err, redis.ErrUnreachable)
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want also the cause", err)
+	}
+}
+
+// A service may have no such commands, and say so with what it was asked.
+func TestCheckServerWithoutCommands(t *testing.T) {
+	t.Parallel()
+	for command, want := range map[string]error{"info": redis.ErrUnknown, "config": redis.ErrUnknown, "hgetall": redis.ErrUnreachable} {
+		s := redistest.Start(t)
+		s.MustDo(t, "SET", "app", "of another program")
+		client := newClient(t, "redis://"+s.Addr)
+		client.AddHook(renamed(command))
+		err := (&redis.Store{Client: client, Prefix: "app", OpTimeout: 10 * time.Second}).CheckServer(t.Context())
+		wantFindings(t, err, want)
+		if err != nil && strings.Contains(err.Error(), "quoted") {
+			t.Errorf("%s: the error quotes the answer: %v", command, err)
+		}
+	}
+}
+
+// renamed is a hook of a client that knows a command by another name than the
+// server.
+type renamed string
+
+func (renamed) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (renamed) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+func (r renamed) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		if cmd.Name() != string(r) {
+			return next(ctx, cmd)
+		}
+		err := next(ctx, goredis.NewCmd(ctx, "renamed", "quoted"))
+		cmd.SetErr(err)
+		return err
 	}
 }
 
