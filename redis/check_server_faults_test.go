@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -141,17 +142,20 @@ func TestCheckServerContext(t *testing.T) {
 	}
 }
 
-// A lostCluster does not find its masters, or only when its context has ended.
+// A lostCluster finds its masters only when its context has ended, or not at all.
 type lostCluster struct {
 	*goredis.ClusterClient
-	err error
+	late bool
+	err  error
 }
 
 func (c lostCluster) ForEachMaster(ctx context.Context, fn func(context.Context, *goredis.Client) error) error {
+	if c.late {
+		<-ctx.Done()
+	}
 	if c.err != nil {
 		return c.err
 	}
-	<-ctx.Done()
 	_ = c.ClusterClient.ForEachMaster(context.WithoutCancel(ctx), func(_ context.Context, node *goredis.Client) error { return fn(ctx, node) })
 	return nil
 }
@@ -160,13 +164,19 @@ func TestCheckServerLosesCluster(t *testing.T) {
 	t.Parallel()
 	_, client := cluster(t)
 	c := client.(*goredis.ClusterClient)
-	st := &redis.Store{Client: lostCluster{c, nil}, OpTimeout: 2 * time.Second}
-	wantFindings(t, st.CheckServer(t.Context()))
-	st = &redis.Store{Client: lostCluster{c, io.ErrUnexpectedEOF}, OpTimeout: 10 * time.Second}
-	err := st.CheckServer(t.Context())
-	wantFindings(t, err, redis.ErrUnreachable)
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
+	check := func(lost lostCluster, want ...error) error {
+		t.Helper()
+		err := (&redis.Store{Client: lost, OpTimeout: 2 * time.Second}).CheckServer(t.Context())
+		wantFindings(t, err, want...)
+		return err
+	}
+	_ = check(lostCluster{c, true, nil})
+	if err := check(lostCluster{c, false, io.ErrUnexpectedEOF}, redis.ErrUnreachable); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v, want also the cause", err)
+	}
+	// What the network says when it is faster than the context.
+	if err := check(lostCluster{c, true, os.ErrDeadlineExceeded}, redis.ErrUnreachable); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want also %v", err, context.DeadlineExceeded)
 	}
 }
 
