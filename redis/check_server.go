@@ -42,12 +42,14 @@ var (
 // of [errors.Join] with one error for each finding: [errors.Is] looks for one of
 // them, and Unwrap() []error lists them.
 //
-// It writes nothing, takes at most three round trips, and ends as every call does, see
-// OpTimeout. A context that ends because the caller cancels it, and a mistake that
-// [Store.Check] reports, are no findings: CheckServer returns that error alone.
+// It writes nothing, takes three round trips at most (four with a Cluster), and ends
+// as every call does, see OpTimeout. Some errors are no findings, and CheckServer
+// returns them alone: what [Store.Check] reports, a context that has ended before
+// the call, and one that the caller cancels meanwhile.
 //
 // The server's user needs INFO and, if there is no append-only file, CONFIG GET;
-// otherwise [ErrUnknown] says what is not known. docs/redis.md in the repository says what CheckServer does not look at.
+// otherwise [ErrUnknown] says what is not known. docs/redis.md in the repository
+// says what CheckServer does not look at.
 func (st *Store) CheckServer(ctx context.Context) error {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -84,7 +86,7 @@ func (st *Store) askAll(ctx context.Context) []error {
 		mu    sync.Mutex
 		found []error
 	)
-	// First it asks some node for the masters. One that does not answer leaves the other half of the time.
+	// The client first asks some node for the masters. If that one does not answer, half of the time is left.
 	deadline, _ := ctx.Deadline() // every call has one, see begin
 	half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
 	defer cancel()
