@@ -32,6 +32,9 @@ func (m *Manager) Check() error {
 	if m.RotateGrace < 0 || m.RotateGrace > maxRotateGrace {
 		return errors.New("session: Manager.RotateGrace is negative or over a day")
 	}
+	if m.RefreshInterval < 0 {
+		return errors.New("session: Manager.RefreshInterval is negative")
+	}
 	if m.RenewAfter < 0 {
 		return errors.New("session: Manager.RenewAfter is negative")
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dormoron/mist"
-	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session/internal/token"
 )
@@ -41,13 +40,21 @@ type Manager struct {
 	// requests.
 	CtxSessionKey string
 
-	// NewID makes the id of a new session. Nil: a random UUID. An id that the
-	// store has already is replaced by a fresh one, three times.
+	// NewID makes the id of a new session, also of the one that a login begins. Nil:
+	// a random UUID. If a live session has the id, NewID is asked for another one, at
+	// most three times. A login takes ids of 1 to 96 characters, because the store may
+	// put something in front; InitSession with a [TokenStore] takes 128.
 	NewID func() string
 
 	// RotateGrace is how long an old token stays good after the new one was
 	// first seen, see [Manager.RotateSession]. Zero: 30 seconds. At most a day.
 	RotateGrace time.Duration
+
+	// RefreshInterval makes RefreshSession do nothing where the session was refreshed
+	// less than that ago by the store's clock, so that not every request writes. An
+	// idle timeout then comes early, by that much at most. It is never over half
+	// of the idle timeout. Zero: RefreshSession writes each time.
+	RefreshInterval time.Duration
 
 	// RenewAfter makes RefreshSession rotate the token of a logged-in session when
 	// it is that old by the store's clock, so that a stolen one is of use for no
@@ -83,6 +90,7 @@ type Manager struct {
 	ErrorHandler func(ctx *mist.Context, err error)
 
 	checked atomic.Bool // Check has passed
+	clock   storeClock
 
 	hooksOnce sync.Once
 	hooks     chan struct{} // a place for each call of OnEvent that has not returned
@@ -93,8 +101,6 @@ const (
 	defaultCtxSessionKey = "session"
 	defaultRotateGrace   = 30 * time.Second
 	maxRotateGrace       = 24 * time.Hour
-
-	idRetries = 3
 
 	// cleanupTimeout bounds the removal of a session that no client will ever
 	// name, on a context that the client's leaving does not end.
@@ -175,30 +181,6 @@ func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
 	return errors.Join(err, m.Store.Remove(cleanup, s.ID()))
 }
 
-func (m *Manager) generate(ctx context.Context) (Session, error) {
-	newID, valid := m.NewID, validPlainID
-	if newID == nil {
-		newID = uuid.NewString
-	}
-	if _, tokens := m.tokenStore(); tokens {
-		valid = token.ValidID
-	}
-	for tries := 0; ; tries++ {
-		id := newID()
-		if !valid(id) {
-			return nil, ErrInvalidID
-		}
-		s, err := m.Store.Generate(ctx, id)
-		switch {
-		case err == nil && s == nil:
-			return nil, errNoSession
-		case errors.Is(err, ErrExists) && tries < idRetries:
-		default:
-			return s, err
-		}
-	}
-}
-
 // GetSession returns the session of the request. It asks the store at most
 // once, also when several goroutines of one handler ask at the same time, and
 // then gives the same Session to all of them. An error of the store, too, is the
@@ -249,79 +231,6 @@ func (m *Manager) extract(req *http.Request) (string, error) {
 		return "", errMalformed
 	}
 	return carried, nil
-}
-
-// RefreshSession prolongs the session of the request: it now lives until now
-// plus its idle timeout, never beyond its absolute deadline. An identifier that
-// has a lifetime of its own on the client ([Lasting]) is injected again, and a
-// token that is older than RenewAfter is rotated, unless the store is full. Nothing
-// else prolongs a session, reading does not: call this where activity counts.
-//
-// Errors as for GetSession; [ErrNotFound] also when the session ended since it
-// was loaded; [ErrHeaderWritten]: the session is prolonged, but the identifier
-// on the client could not be.
-func (m *Manager) RefreshSession(ctx *mist.Context) error {
-	s, err := m.GetSession(ctx)
-	if err != nil {
-		return err
-	}
-	if err := m.Store.Refresh(ctx.Request.Context(), s.ID()); err != nil {
-		return m.failed(ctx.Request.Context(), err)
-	}
-	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
-	lasting := ok && l.Lifetime() > 0
-	sent := m.entry(ctx).sent()
-	if sent == "" || !lasting && !m.renews(ctx, s) {
-		return nil // or put there by the application: this client does not carry it
-	}
-	if ctx.ResponseWriter == nil {
-		return errNoWriter
-	}
-	if m.headerWritten(ctx) {
-		return ErrHeaderWritten
-	}
-	if _, tokens := m.tokenStore(); tokens {
-		// Others may have rotated since this request was loaded: an old token
-		// must not take the place of the newest in the browser.
-		s, err = m.open(ctx.Request.Context(), sent)
-		if errors.Is(err, ErrNotFound) {
-			return nil // its time is over, so the client has a newer one
-		}
-		if err != nil {
-			return m.failed(ctx.Request.Context(), err)
-		}
-	}
-	if m.due(s) {
-		err := m.RotateSession(ctx)
-		if !errors.Is(err, ErrFull) {
-			return err
-		}
-		// A store without room keeps the old token, until the next refresh.
-	}
-	if !lasting {
-		return nil
-	}
-	carried, err := m.carried(s)
-	if err != nil {
-		return err
-	}
-	return m.inject(ctx, s, carried)
-}
-
-// renews reports whether the token of s may be renewed in this response.
-func (m *Manager) renews(ctx *mist.Context, s Session) bool {
-	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) {
-		return false
-	}
-	info, err := Describe(s)
-	return err == nil && info.User != ""
-}
-
-// due reports whether it is time for another token of s, which was loaded after it
-// was refreshed: both times are of the store's clock.
-func (m *Manager) due(s Session) bool {
-	info, err := Describe(s)
-	return err == nil && m.RenewAfter > 0 && info.User != "" && info.LastSeen.Sub(info.RotatedAt) >= m.RenewAfter
 }
 
 // RemoveSession ends the session of the request: it logs the user out. When it

@@ -1,0 +1,206 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+)
+
+// A refreshes counts the refreshes of a store whose clock is another, and which may not
+// tell it.
+type refreshes struct {
+	skewedStore
+	refreshed, asked atomic.Int64
+	mute             atomic.Bool
+	hold             chan struct{} // not nil: it takes until this is closed to tell the time
+}
+
+type countedSession struct {
+	skewedSession
+	st *refreshes
+}
+
+func (s countedSession) Now(ctx context.Context) (time.Time, error) {
+	s.st.asked.Add(1)
+	if s.st.hold != nil {
+		<-s.st.hold
+	}
+	if s.st.mute.Load() {
+		return time.Time{}, &outage{}
+	}
+	return s.skewedSession.Now(ctx)
+}
+
+func (st *refreshes) Open(ctx context.Context, token string) (session.Session, error) {
+	s, err := st.skewedStore.Open(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return countedSession{s.(skewedSession), st}, nil
+}
+
+func (st *refreshes) Refresh(ctx context.Context, id string) error {
+	st.refreshed.Add(1)
+	return st.skewedStore.Refresh(ctx, id)
+}
+
+// TestRefreshInterval refreshes every ten seconds for an hour: the store is asked once
+// in an interval, and the session ends early by no more than that.
+func TestRefreshInterval(t *testing.T) {
+	for name, c := range map[string]struct {
+		interval, idle time.Duration
+		ahead          time.Duration
+		want           int64 // refreshes in an hour
+		early          time.Duration
+	}{
+		"off":                           {0, 30 * time.Minute, 0, 360, 0},
+		"a minute":                      {time.Minute, 30 * time.Minute, 0, 60, time.Minute},
+		"half a minute":                 {30 * time.Second, 30 * time.Minute, 0, 120, 30 * time.Second},
+		"behind":                        {time.Minute, 30 * time.Minute, -20 * time.Minute, 60, time.Minute},
+		"ahead":                         {time.Minute, 30 * time.Minute, 20 * time.Minute, 60, time.Minute},
+		"far behind":                    {time.Minute, 30 * time.Minute, -400 * 24 * time.Hour, 60, time.Minute},
+		"over half of the idle timeout": {time.Hour, 2 * time.Minute, 0, 60, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{IdleTimeout: c.idle}, ahead: c.ahead}}
+				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: c.interval}
+				b := &browser{}
+				b.login(t, m, "ada")
+				refresh := func() {
+					t.Helper()
+					b.visit(t, func(ctx *mist.Context) {
+						if err := m.RefreshSession(ctx); err != nil {
+							t.Fatal(err)
+						}
+					})
+				}
+				for range 360 {
+					time.Sleep(10 * time.Second)
+					refresh()
+				}
+				// Refreshes are a little rarer than they could be, because ten seconds are not
+				// a part of the millisecond that a clock is read with.
+				if got := st.refreshed.Load(); got > c.want || got < c.want*5/6 {
+					t.Errorf("got %d refreshes in an hour, want %d", got, c.want)
+				}
+				if got := st.asked.Load(); got > 61 || c.interval == 0 && got > 0 {
+					t.Errorf("the store was asked for the time %d times in an hour", got)
+				}
+				time.Sleep(c.idle - c.early - time.Second)
+				b.is(t, m, "ada")
+				time.Sleep(c.early + 2*time.Second)
+				b.is(t, m, "")
+			})
+		})
+	}
+}
+
+// Where it is not known how old the last refresh is, the store is asked.
+func TestRefreshIntervalInDoubt(t *testing.T) {
+	for name, doubt := range map[string]func(st *refreshes){
+		"nothing": func(*refreshes) {},
+		"the store does not tell the time": func(st *refreshes) {
+			time.Sleep(2 * time.Minute) // what it told is too old
+			st.mute.Store(true)
+		},
+		"the clock of another server": func(st *refreshes) { st.ahead = time.Hour },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}}
+				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: 10 * time.Minute}
+				b := &browser{}
+				b.login(t, m, "ada")
+				refresh := func(when string, want int64) {
+					t.Helper()
+					before := st.refreshed.Load()
+					b.visit(t, func(ctx *mist.Context) {
+						if err := m.RefreshSession(ctx); err != nil {
+							t.Fatal(err)
+						}
+					})
+					if got := st.refreshed.Load() - before; got != want {
+						t.Errorf("%s: got %d refreshes, want %d", when, got, want)
+					}
+				}
+				refresh("at once", 0)
+				doubt(st)
+				if name == "nothing" {
+					refresh("later", 0)
+				} else {
+					refresh("in doubt", 1)
+				}
+			})
+		})
+	}
+}
+
+// Many requests at once ask for the time once, and a cookie that was not refreshed
+// is not renewed.
+func TestRefreshIntervalAtOnce(t *testing.T) {
+	st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}, hold: make(chan struct{})}
+	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{MaxAge: time.Hour}, RefreshInterval: 10 * time.Minute}
+	b := &browser{}
+	b.login(t, m, "ada")
+	var first, all sync.WaitGroup
+	var done atomic.Int64
+	for range 8 {
+		first.Go(func() {
+			b.answer(t.Context(), func(ctx *mist.Context) {
+				if err := m.RefreshSession(ctx); err != nil {
+					t.Error(err)
+				}
+				if done.Add(1) == 7 { // all but the one that asks
+					close(st.hold)
+				}
+			})
+		})
+	}
+	first.Wait()
+	st.refreshed.Store(0)
+	for range 64 {
+		all.Go(func() {
+			resp := b.answer(t.Context(), func(ctx *mist.Context) {
+				if err := m.RefreshSession(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			if len(resp.Cookies()) > 0 {
+				t.Error("a cookie was set")
+			}
+		})
+	}
+	all.Wait()
+	if asked, refreshed := st.asked.Load(), st.refreshed.Load(); asked != 1 || refreshed != 0 {
+		t.Errorf("the time was asked for %d times, want 1, and there were %d refreshes, want 0", asked, refreshed)
+	}
+	b.visit(t, func(ctx *mist.Context) {
+		s, err := m.GetSession(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Remove(ctx.Request.Context(), s.ID()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b.visit(t, func(ctx *mist.Context) {
+		if err := m.RefreshSession(ctx); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("a session that has ended: got %v, want ErrNotFound", err)
+		}
+	})
+	m = &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: -1}
+	if err := m.Check(); err == nil {
+		t.Error("Check: got nil for a negative RefreshInterval")
+	}
+}
