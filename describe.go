@@ -9,7 +9,7 @@ type Info struct {
 	User  string // the account that is logged in; empty while anonymous
 	Level Level  // how strongly User proved who they are; zero while anonymous
 
-	CreatedAt        time.Time // when Generate made it
+	CreatedAt        time.Time // when Generate or a login made it
 	LastSeen         time.Time // the last Refresh or login, or CreatedAt
 	IdleDeadline     time.Time // when it ends unless refreshed; never after AbsoluteDeadline
 	AbsoluteDeadline time.Time // when it ends whatever happens; only a login moves it

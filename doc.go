@@ -34,7 +34,10 @@
 //
 // # Accounts
 //
-// A session is anonymous until [Manager.Login]; whose it is [Describe] tells.
+// A session is anonymous until [Manager.Login]; whose it is [Describe] tells. A login
+// ends the anonymous session of the request. Its values go on in a new session, which
+// has an id of its own and keeps it until it ends; [Event].Previous names the one that
+// ended. [Login].Values are stored in the same step.
 // [Manager.UserSessions] lists the sessions of a user, [Manager.RemoveUserSessions]
 // ends them, [Manager.Reauthenticate] notes that somebody proved again who they
 // are. [Manager.RequireLevel] and [Manager.RequireFresh] guard routes by that.

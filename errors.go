@@ -25,8 +25,8 @@ var (
 	// client drops one of them; docs/recipes.md in the repository says how.
 	ErrMultiple error = multiple{}
 
-	// ErrExists means that [Store].Generate was given the id of a live session,
-	// which it left alone.
+	// ErrExists means that [Store].Generate, or a login, was given the id of a live
+	// session, which it left alone.
 	ErrExists = errors.New("session: already exists")
 
 	// ErrInvalidID means that an id has a shape that cannot name a session, or

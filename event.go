@@ -19,6 +19,10 @@ type Event struct {
 	// ids are what clients carry.
 	Session string
 
+	// Previous is, of a login, the id of the anonymous session that ended with it.
+	// Empty where there was none.
+	Previous string
+
 	// User is whose session it is; empty where that is nobody's, or not known.
 	User string
 
@@ -218,9 +222,14 @@ func opening(err error) EventKind {
 // failed tells OnEvent of an error of the store that means a failure, and
 // returns it.
 func (m *Manager) failed(ctx context.Context, err error) error {
-	if m.OnEvent != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrInvalidUser) && !errors.Is(err, ErrUserLimit) &&
-		!errors.Is(err, context.Canceled) {
-		m.emit(ctx, Event{Kind: EventFailed, Cause: err})
+	if m.OnEvent == nil {
+		return err
 	}
+	for _, other := range []error{ErrNotFound, ErrInvalidUser, ErrUserLimit, ErrValue, ErrTooLarge, context.Canceled} {
+		if errors.Is(err, other) {
+			return err
+		}
+	}
+	m.emit(ctx, Event{Kind: EventFailed, Cause: err})
 	return err
 }

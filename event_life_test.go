@@ -29,7 +29,7 @@ func TestEventsOfLife(t *testing.T) {
 			s.anonymous(s.alice)
 			s.alice.does(s.T, as(s.Manager, "alice"))
 			s.alice.does(s.T, as(s.Manager, "alice"))
-			return "created s1 -; login s1 alice; login s1 alice"
+			return "created s1 -; login s2 alice after s1; login s2 alice"
 		},
 		"login as somebody else": func(s *scene) string {
 			s.alice.does(s.T, as(s.Manager, "alice"))
@@ -184,8 +184,8 @@ func TestEventsOfFailures(t *testing.T) {
 		"Login":              flow("Login", func(s *scene, ctx *mist.Context) error { return as(s.Manager, "alice")(ctx) }),
 		"UserSessions":       flow("UserSessions", func(s *scene, ctx *mist.Context) error { _, err := s.UserSessions(ctx, "alice"); return err }),
 		"RemoveUserSessions": flow("RemoveUserSessions", func(s *scene, ctx *mist.Context) error { _, err := s.RemoveUserSessions(ctx, "alice"); return err }),
-		"Generate of a login": func(s *scene) string {
-			s.fails("Generate")
+		"Login of nobody": func(s *scene) string {
+			s.fails("Login")
 			if err := s.logsIn(s.alice, "alice"); !errors.Is(err, sessiontest.ErrFault) {
 				s.Errorf("got %v, want ErrFault", err)
 			}
@@ -221,9 +221,32 @@ func TestEventsOfTokensBeforeLogin(t *testing.T) {
 		s.asks(stale)
 		s.alice.does(t, as(s.Manager, "alice"))
 		s.asks(stale)
-		want := "reused s1 - ErrReused; reused s1 - ErrReused; login s1 alice; unknown s1 - ErrNotFound"
+		want := "reused s1 - ErrReused; reused s1 - ErrReused; login s2 alice after s1; unknown s1 - ErrNotFound"
 		if got := s.take(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
+	})
+}
+
+// A value that cannot be kept is the application's mistake, and no failure of the store.
+func TestEventsOfLoginValues(t *testing.T) {
+	play(t, map[string]func(s *scene) string{
+		"a bad value": func(s *scene) string {
+			s.alice.visit(s.T, func(ctx *mist.Context) {
+				if _, err := s.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{"bad": func() {}}}); !errors.Is(err, session.ErrValue) {
+					s.Errorf("got %v, want ErrValue", err)
+				}
+			})
+			return ""
+		},
+		"a store that fails": func(s *scene) string {
+			s.fails("Login")
+			s.alice.visit(s.T, func(ctx *mist.Context) {
+				if _, err := s.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{"good": 1}}); !errors.Is(err, sessiontest.ErrFault) {
+					s.Errorf("got %v, want ErrFault", err)
+				}
+			})
+			return "failed - - ErrFault"
+		},
 	})
 }

@@ -39,7 +39,8 @@ var causes = []struct {
 	{session.ErrNotFound, "ErrNotFound"},
 }
 
-// An eventLog keeps what a hook was told: kind, session, user, count, cause.
+// An eventLog keeps what a hook was told: kind, session, user, previous session,
+// count, cause.
 type eventLog struct {
 	mu    sync.Mutex
 	lines []string
@@ -52,6 +53,9 @@ func (l *eventLog) hook(_ context.Context, e session.Event) {
 			s = "-"
 		}
 		line += " " + s
+	}
+	if e.Previous != "" {
+		line += " after " + e.Previous
 	}
 	if e.Count != 0 {
 		line += fmt.Sprint(" ", e.Count)

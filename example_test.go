@@ -90,6 +90,50 @@ func ExampleManager_Check() {
 	// Output: memory: IdleTimeout 2h0m0s is above AbsoluteTimeout 1h0m0s
 }
 
+// A visitor's cart goes on in the session of the user, which has an id of its own. What
+// belongs to the login is stored in the same step.
+func ExampleManager_LoginWith() {
+	manager := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Insecure: true}}
+	var ids []string
+	server := mist.InitHTTPServer()
+	server.POST("/cart", func(ctx *mist.Context) {
+		s, err := manager.InitSession(ctx)
+		if err == nil {
+			ids = append(ids, s.ID())
+			err = cartKey.Set(ctx.Request.Context(), s, cart{Items: []string{"tea"}})
+		}
+		ctx.RespData = fmt.Appendln(nil, "cart:", err)
+	})
+	server.POST("/login", func(ctx *mist.Context) { // after the password was checked
+		s, err := manager.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{"theme": "dark"}})
+		if err == nil {
+			ids = append(ids, s.ID())
+		}
+		ctx.RespData = fmt.Appendln(nil, "login:", err)
+	})
+	server.GET("/", func(ctx *mist.Context) {
+		s, err := manager.GetSession(ctx)
+		if err != nil {
+			return
+		}
+		c, _, _ := cartKey.Get(ctx.Request.Context(), s)
+		theme, _ := s.Get(ctx.Request.Context(), "theme")
+		ctx.RespData = fmt.Appendln(nil, c.Items, theme)
+	})
+
+	request, stop := newBrowser(server)
+	defer stop()
+	fmt.Print(request("POST", "/cart"))
+	fmt.Print(request("POST", "/login"))
+	fmt.Print(request("GET", "/"))
+	fmt.Println("the same id:", ids[0] == ids[1])
+	// Output:
+	// 200 cart: <nil>
+	// 200 login: <nil>
+	// 200 [tea] dark
+	// the same id: false
+}
+
 // Reading does not prolong a session; whoever is active stays logged in because
 // a middleware of the application says so.
 func ExampleManager_RefreshSession() {

@@ -16,10 +16,17 @@ import (
 // way by which a session gets a user; a value that a handler sets never does.
 //
 // The client gets a new token, and when Login returns the one from before opens
-// nothing any more, with no grace (ASVS 5.0, 7.2.4). The session that the request
-// had goes on if it was anonymous, or the user's already: its id and its values
-// stay, so a cart survives the login. One of another user ends, and a new session
-// begins; so it does where the request had none. Both timeouts begin anew.
+// nothing any more, with no grace (ASVS 5.0, 7.2.4). What becomes of the session that
+// the request had depends on whose it is:
+//
+//   - An anonymous session ends. Its values go on in a new session with an id of its
+//     own, so a cart survives the login.
+//   - A session of the same user goes on, with its id and its values.
+//   - A session of another user ends, and a new one begins without its values.
+//
+// Both timeouts begin anew. From here on GetSession and [FromContext] return what Login
+// returned. If a handler loaded the anonymous session before the login, it still reads
+// from that object, but each write to it fails with [ErrNotFound].
 //
 // [ErrRevoked]: the user's sessions were revoked since the request came, so the
 // password may be the old one: ask again. The request comes with the Middleware,
@@ -28,8 +35,10 @@ import (
 // [ErrInvalidUser]: user is empty or over 256 bytes. [ErrHeaderWritten],
 // [ErrMultiple] (the client carries two identifiers, so a third would be refused as
 // well), [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
-// After any of these the client is who it was. Other errors are the store's:
-// nobody was logged in, and the anonymous session may be gone.
+// [ErrInvalidID], [ErrExists]: see NewID. [ErrFull]: the store has no room for one more.
+// After any of these errors the client's login state is unchanged, and an anonymous
+// session is as it was. After another error of the store nobody is logged in, and the
+// anonymous session may be gone, with its values.
 func (m *Manager) Login(ctx *mist.Context, user string) (Session, error) {
 	return m.LoginWith(ctx, Login{User: user})
 }
@@ -56,7 +65,9 @@ func (m *Manager) Reauthenticate(ctx *mist.Context, level Level) (Session, error
 }
 
 // LoginWith is Login with all that can be said of one: "remember me", a level, a
-// limit of its own.
+// limit of its own, values that are stored in the same step. If one of the values
+// cannot be kept, it fails with [ErrValue] or [ErrTooLarge], and the client's login
+// state is unchanged. Other errors as for Login.
 func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
@@ -77,7 +88,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 		return nil, err // with two identifiers the next request would be refused, and nobody would end the session
 	}
 	reqctx := ctx.Request.Context()
-	s, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
+	s, before, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
 	if err != nil {
 		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {
 			m.emit(reqctx, Event{Kind: EventLoginRefused, User: l.User, Actor: l.Actor, Cause: err})
@@ -93,6 +104,9 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	}
 	event := m.about(kind, s)
 	event.Actor = l.Actor
+	if before.ID != s.ID() {
+		event.Previous = before.ID
+	}
 	m.emit(reqctx, event)
 	return s, nil
 }
@@ -115,9 +129,10 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 	}
 }
 
-// bind makes a session l.User's: old, which the client carries, where it may be,
-// else a new one, and then old is dead.
-func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (Session, error) {
+// bind logs l.User in: from old, which the client carries, where that may be, else
+// without it, and then old is dead. before is the anonymous session that ended, or the
+// one that goes on.
+func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
 		ended := l.Ended
 		l.Ended = func(id string) {
@@ -127,46 +142,42 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: l.User, Cause: ErrUserLimit})
 		}
 	}
-	var before Info // of a session that the application put there it is not known
-	if old != nil && carried != "" {
-		var err error
+	var others Info                  // the session of another user
+	if old != nil && carried != "" { // of one that the application put there the token is not known
 		if before, err = Describe(old); err != nil {
-			return nil, err
+			return nil, Info{}, err
 		}
 		if before.User == "" || before.User == l.User {
-			s, err := enter(ctx, us, carried, l)
+			s, err = m.enter(ctx, us, carried, l)
 			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
-				return s, err
+				return s, before, err
 			}
-			before = Info{} // it has ended, or another login was first: it is not ours to end
+			// It has ended, or another login was first: it is not ours to end.
+		} else {
+			others = before
 		}
 	}
 	if l.Reauthentication {
-		return nil, ErrNotFound
+		return nil, Info{}, ErrNotFound
 	}
-	fresh, err := m.generate(ctx)
-	if err != nil {
-		return nil, err
+	if s, err = m.enter(ctx, us, "", l); err != nil {
+		return nil, Info{}, err
 	}
-	s, err := enter(ctx, us, Token(fresh), l)
-	if err == nil && before.ID != "" {
-		if err = m.Store.Remove(ctx, before.ID); err == nil {
-			m.emit(ctx, Event{Kind: EventRemoved, Session: before.ID, User: before.User})
+	if others.ID != "" {
+		if err = m.Store.Remove(ctx, others.ID); err != nil {
+			return nil, Info{}, m.abandon(ctx, s, err)
 		}
+		m.emit(ctx, Event{Kind: EventRemoved, Session: others.ID, User: others.User})
 	}
-	if err != nil {
-		return nil, m.abandon(ctx, fresh, err)
-	}
-	return s, nil
+	return s, Info{}, nil
 }
 
-// enter asks the store to make the session of a token a user's.
-func enter(ctx context.Context, us UserStore, carried string, l Login) (Session, error) {
-	s, err := us.Login(ctx, carried, l)
-	if err == nil && s == nil {
-		err = errNoSession
-	}
-	return s, err
+// enter asks the store to log a user in from the session of a token; empty: from none.
+func (m *Manager) enter(ctx context.Context, us UserStore, carried string, l Login) (Session, error) {
+	return m.withNewID(func(id string) (Session, error) {
+		l.ID = id
+		return us.Login(ctx, carried, l)
+	})
 }
 
 // network is the coarse address of a client.

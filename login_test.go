@@ -103,7 +103,7 @@ func TestLoginOfNobody(t *testing.T) {
 			t.Errorf("GetSession: got another session, %v", err)
 		}
 	})
-	if got, want := rec.take(), "extract Generate inject"; got != want {
+	if got, want := rec.take(), "extract Login inject"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
 	if got, want := strings.Join(setCookies(header), "\n"), setLine; got != want {
@@ -118,7 +118,8 @@ func TestLoginOfNobody(t *testing.T) {
 	}
 }
 
-// T-F2, T-F3: also with a grace of a day, and while 100 requests are under way.
+// T-F2, T-F3: also with a grace of a day, and while 100 requests are in progress. The
+// first login gives the anonymous session a new id, the ones after it keep that.
 func TestLoginKillsTheOldToken(t *testing.T) {
 	m, _ := spied()
 	m.RotateGrace = 24 * time.Hour
@@ -127,10 +128,14 @@ func TestLoginKillsTheOldToken(t *testing.T) {
 		func(ctx *mist.Context) error { _, err := m.Reauthenticate(ctx, 0); return err },
 	} {
 		b := &browser{}
-		before := b.begin(t, m)
+		anonymous := b.begin(t, m)
 		b.rotate(t, m) // the token before that has its grace
 		planted := b.tab()
-		b.enter(t, m, session.Login{User: "ada"})
+		before := b.enter(t, m, session.Login{User: "ada"})
+		if before.ID == anonymous.ID {
+			t.Error("the id of the anonymous session is that of ada's")
+		}
+		planted.tab().stranger(t, m)
 		stolen := b.tab()
 		var all sync.WaitGroup
 		for range 100 {
@@ -172,7 +177,7 @@ func TestLoginOverAnotherUser(t *testing.T) {
 	hers := b.tab()
 	rec.take()
 	info := b.enter(t, m, session.Login{User: "bob"})
-	if got, want := rec.take(), "extract Open Generate Remove inject"; got != want {
+	if got, want := rec.take(), "extract Open Login Remove inject"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
 	if info.ID == old.ID || info.User != "bob" || b.cart(t, m) != nil {

@@ -14,7 +14,7 @@ import (
 //
 //   - a session of the request that is l.User's already goes on with a new token, as
 //     after [Manager.Reauthenticate], and keeps its id, values and timeouts;
-//   - without one it logs in, as [Manager.LoginWith] does;
+//   - without one, or with an anonymous one, it logs in, as [Manager.LoginWith] does;
 //   - every other session of the user is dead, and a login whose check began before
 //     is refused with [ErrRevoked].
 //

@@ -32,7 +32,8 @@ type Session interface {
 
 	// ID returns the session's public handle, the same for its whole life. It
 	// may be logged and shown; it authenticates nobody where the store is a
-	// [TokenStore].
+	// [TokenStore]. A login ends an anonymous session, so the id is another one
+	// afterwards.
 	ID() string
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // LogEvents returns a hook for [Manager].OnEvent that writes every event to a
-// logger, as "session" with the attributes kind, session, user, actor, count and cause,
+// logger, as "session" with the attributes kind, session, previous, user, actor, count and cause,
 // those that there are: what lives at level Info, what was refused at Warn, a
 // store that failed and events that were dropped at Error. Nil: [slog.Default], as it is at each event.
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
@@ -15,10 +15,13 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 		if l == nil {
 			l = slog.Default()
 		}
-		attrs := make([]slog.Attr, 1, 6)
+		attrs := make([]slog.Attr, 1, 7)
 		attrs[0] = slog.String("kind", string(event.Kind))
 		if event.Session != "" {
 			attrs = append(attrs, slog.String("session", event.Session))
+		}
+		if event.Previous != "" {
+			attrs = append(attrs, slog.String("previous", event.Previous))
 		}
 		if event.User != "" {
 			attrs = append(attrs, slog.String("user", event.User))

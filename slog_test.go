@@ -31,6 +31,7 @@ func TestLogEvents(t *testing.T) {
 	}{
 		{session.Event{Kind: session.EventCreated, Session: "id"}, `level=INFO msg=session kind=created session=id`},
 		{session.Event{Kind: session.EventLogin, Session: "id", User: "alice"}, `level=INFO msg=session kind=login session=id user=alice`},
+		{session.Event{Kind: session.EventLogin, Session: "id", Previous: "before", User: "alice"}, `level=INFO msg=session kind=login session=id previous=before user=alice`},
 		{session.Event{Kind: session.EventReauthenticated, Session: "id", User: "alice"}, `level=INFO msg=session kind=reauthenticated session=id user=alice`},
 		{session.Event{Kind: session.EventRotated, Session: "id"}, `level=INFO msg=session kind=rotated session=id`},
 		{session.Event{Kind: session.EventRemoved, Session: "id", Cause: session.ErrUserLimit}, `level=INFO msg=session kind=removed session=id cause="session: user has too many sessions"`},

@@ -126,8 +126,26 @@ func (s *spyStore) Rotate(ctx context.Context, token string, grace time.Duration
 	})
 }
 
-// Unwrap leads to what the store knows of users, which is not recorded.
-func (s *spyStore) Unwrap() session.Store { return s.TokenStore }
+// Unwrap leads to what the store knows of users: spyUsers, if it knows any.
+func (s *spyStore) Unwrap() session.Store {
+	if us, ok := s.TokenStore.(session.UserStore); ok {
+		return &spyUsers{us, s.recorder}
+	}
+	return s.TokenStore
+}
+
+// A spyUsers records the logins of a store that knows users, and nothing else.
+type spyUsers struct {
+	session.UserStore
+	*recorder
+}
+
+func (s *spyUsers) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	return record(ctx, s.recorder, "Login", func() (session.Session, error) { return s.UserStore.Login(ctx, token, l) })
+}
+
+// Unwrap leads to what else the store can do.
+func (s *spyUsers) Unwrap() session.Store { return s.UserStore }
 
 func (s *spyStore) Refresh(ctx context.Context, id string) error {
 	return effect(ctx, s.recorder, "Refresh", func() error { return s.TokenStore.Refresh(ctx, id) })

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session/internal/token"
 )
 
 // A Level says how strongly the user of a session has proved who they are. It
@@ -68,6 +70,17 @@ type Login struct {
 	// zero, EndOldest of the Manager counts, too.
 	EndOldest bool
 
+	// Values are stored in the session in the same step: when the login succeeds
+	// they are there, and when it fails nothing is. They come after those that the
+	// session keeps, and replace those of the same key. Errors are those of
+	// [SetAll].
+	Values map[string]any
+
+	// ID is the id of the session, where a new one begins: 1 to 96 characters of
+	// A-Z, a-z, 0-9, '-' and '_'. A store may put something in front of it. The
+	// Manager fills it in, see [Manager.NewID]. Empty: one of [uuid.NewString].
+	ID string
+
 	// Actor is the account that acts as User, where that is somebody else, such as
 	// support staff (RFC 8693, 4.1). The events of this login name both; the store
 	// does not keep it.
@@ -87,6 +100,7 @@ const (
 	maxUser      = 256
 	maxUserAgent = 256
 	maxAddress   = 64
+	maxLoginID   = 96
 
 	// BeganLimit is how long the check before a login may take. Stores remember
 	// a revocation for that long.
@@ -101,6 +115,8 @@ func (l *Login) Check() error {
 		return ErrInvalidUser
 	case l.IdleTimeout < 0 || l.AbsoluteTimeout < 0:
 		return errors.New("session: Login: a timeout is negative")
+	case l.ID != "" && (len(l.ID) > maxLoginID || !token.ValidID(l.ID)):
+		return ErrInvalidID
 	case l.MaxSessions < 0:
 		return errors.New("session: Login: MaxSessions is negative")
 	case len(l.UserAgent) > maxUserAgent || len(l.Address) > maxAddress:
@@ -114,15 +130,24 @@ func (l *Login) Check() error {
 type UserStore interface {
 	TokenStore
 
-	// Login makes the live session of a token l.User's, in one step for its
-	// record: a new token, no old one is good any more, both timeouts begin
-	// anew, the values stay. The session must be anonymous or l.User's. Sent
-	// twice it is done once.
+	// Login logs l.User in and returns a session with a new token. What becomes of
+	// the session of token depends on whose it is:
 	//
-	// [ErrNotFound]: the token opens nothing, or the session is another user's;
-	// nothing has changed. [ErrRevoked], [ErrUserLimit], [ErrInvalidUser]: as
-	// they say, and nothing has changed. After another error the old token may
-	// be dead.
+	//   - token is empty: a session begins.
+	//   - It is anonymous: it ends, and a session begins with its values and an id
+	//     of its own. Its own token, id and Session objects are dead from then on.
+	//     A login that is refused gives it back as it was.
+	//   - It is l.User's: it goes on with its id and values, no old token is good
+	//     any more, and both timeouts begin anew.
+	//
+	// A write to the anonymous session that was acknowledged before is in the new
+	// one; one that comes later is [ErrNotFound].
+	//
+	// [ErrNotFound]: the token opens nothing, or the session is another user's, or
+	// with l.Reauthentication anonymous. [ErrExists]: a live session has l.ID.
+	// [ErrRevoked], [ErrUserLimit], [ErrInvalidUser], [ErrInvalidID], [ErrFull],
+	// [ErrValue], [ErrTooLarge]: as they say. After any of these nothing has
+	// changed. After another error the old token may be dead.
 	Login(ctx context.Context, token string, l Login) (Session, error)
 
 	// UserSessions lists the live sessions of a user, the last seen first; none

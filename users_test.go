@@ -93,8 +93,11 @@ func TestLoginBeganBeforeRevocation(t *testing.T) {
 						t.Errorf("LoginWith: got %v, want ErrRevoked", err)
 					}
 				}))
-				if got, want := rec.take(), "extract Open"; got != want {
-					t.Errorf("got calls %q, want %q and no new session", got, want)
+				if got, want := rec.take(), "extract Open Login"; got != want {
+					t.Errorf("got calls %q, want %q", got, want)
+				}
+				if list := must(t)(m.UserSessions(t.Context(), "ada")); len(list) != 0 {
+					t.Errorf("got %d new sessions, want none", len(list))
 				}
 				if len(setCookies(header)) != 0 || b.info(t, m) != info {
 					t.Error("the client is not who it was")

@@ -117,14 +117,42 @@ func BenchmarkSession(b *testing.B) {
 			}
 		}
 	})
-	b.Run("op=login", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if s, err = st.Login(b.Context(), session.Token(s), session.Login{User: "alice"}); err != nil {
-				b.Fatal(err)
+}
+
+// BenchmarkLogin bounds a login: from nothing, from an anonymous session of two
+// values, which is made as well, and of the session's own user. What it makes it
+// removes.
+func BenchmarkLogin(b *testing.B) {
+	for _, from := range []string{"nothing", "anonymous", "user"} {
+		b.Run("from="+from, func(b *testing.B) {
+			st := new(memory.Store)
+			var token string
+			b.ReportAllocs()
+			for b.Loop() {
+				if from == "anonymous" {
+					s, err := st.Generate(b.Context(), "anonymous")
+					if err != nil {
+						b.Fatal(err)
+					}
+					if err := session.SetAll(b.Context(), s, map[string]any{"cart": "apples", "step": 1}); err != nil {
+						b.Fatal(err)
+					}
+					token = session.Token(s)
+				}
+				s, err := st.Login(b.Context(), token, session.Login{User: "alice", ID: "new"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if from == "user" {
+					token = session.Token(s)
+					continue
+				}
+				if err := st.Remove(b.Context(), s.ID()); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // BenchmarkScale measures a million sessions of five small values, once:

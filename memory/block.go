@@ -91,6 +91,23 @@ type change struct {
 // errChanged means that the only of a change said no.
 var errChanged = errors.New("memory: value changed meanwhile")
 
+// setAll is the change that stores all values.
+func setAll(all map[string]any) (change, error) {
+	if err := values.CheckCount(len(all)); err != nil || len(all) == 0 {
+		return change{}, err
+	}
+	var set []byte
+	keys := make(map[string]bool, len(all))
+	for key, value := range all {
+		keys[key] = true
+		var err error
+		if set, err = appendField(set, key, value); err != nil {
+			return change{}, err
+		}
+	}
+	return change{set: block(set), keys: keys}, nil
+}
+
 // drops reports whether the change takes out what is stored under key.
 func (c *change) drops(key string) bool {
 	return c.clear || c.key != nil && *c.key == key || c.keys[key]
@@ -110,6 +127,18 @@ func (b block) with(c *change, prefix string) string {
 	}
 	out.WriteString(string(c.set))
 	return out.String()
+}
+
+// changed is with, for what is stored: it fails with an error of
+// [values.CheckCount] where that would be too many values.
+func (b block) changed(c *change, prefix string) (string, error) {
+	after := b.with(c, prefix)
+	if c.set != "" {
+		if err := values.CheckCount(block(after[len(prefix):]).count()); err != nil {
+			return "", err
+		}
+	}
+	return after, nil
 }
 
 // kept yields the fields that the change leaves as they are.

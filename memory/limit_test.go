@@ -45,8 +45,9 @@ func TestUserLimit(t *testing.T) {
 		if err := st.Remove(ctx, "b"); err != nil {
 			t.Fatal(err)
 		}
+		l.ID = "new"
 		waiting = login(t, st, waiting, l)
-		has(t, st, "alice", "after b was removed", "waiting", "c", "a")
+		has(t, st, "alice", "after b was removed", "new", "c", "a")
 		waiting = login(t, st, waiting, l) // counts itself once
 		login(t, st, waiting, session.Login{User: "alice", MaxSessions: 3, Reauthentication: true})
 
@@ -56,8 +57,9 @@ func TestUserLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour - time.Minute) // c has been idle for an hour
+		l.ID = "newer"
 		waiting = login(t, st, waiting, l)
-		has(t, st, "alice", "at the deadline of c", "later", "a", "waiting")
+		has(t, st, "alice", "at the deadline of c", "newer", "a", "new")
 		_, err := st.Login(ctx, waiting, session.Login{User: "alice", MaxSessions: 2})
 		if !errors.Is(err, session.ErrUserLimit) {
 			t.Errorf("a smaller limit: got %v, want ErrUserLimit", err)
@@ -68,8 +70,8 @@ func TestUserLimit(t *testing.T) {
 			t.Errorf("a nanosecond before two expire: got %v, want ErrUserLimit", err)
 		}
 		time.Sleep(time.Nanosecond)
-		login(t, st, waiting, session.Login{User: "alice", MaxSessions: 2})
-		has(t, st, "alice", "after two have expired", "last", "later")
+		login(t, st, waiting, session.Login{User: "alice", MaxSessions: 2, ID: "newest"})
+		has(t, st, "alice", "after two have expired", "newest", "newer")
 	})
 }
 

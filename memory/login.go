@@ -3,9 +3,12 @@ package memory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
@@ -32,46 +35,52 @@ func (l *login) locked(f func()) {
 	f()
 }
 
-// An attempt is a login under way.
+// A site is an id, and where the record of that id is or would be.
+type site struct {
+	id    string
+	shard *shard
+	hash  uint64
+}
+
+func (st *Store) site(id string) site {
+	sh, hash := st.shard(id)
+	return site{id, sh, hash}
+}
+
+// An attempt is a login in progress.
 type attempt struct {
 	session.Login
-	id, secret string // of the session, as the client has them
-	fresh      string // the secret to come
-	began      int64
-	next       *login
+	from   site   // of the session that the client has; if it has none, a shard alone
+	secret string // of that session
+	to     site   // of the session that begins, if one does
+	values change
+	fresh  string // the secret to come
+	began  int64
+	next   *login
 
 	// To be ended when no lock is held: what another login or the clock has ended
 	// already, and what makes room for this one.
 	stale, evicted []*login
 }
 
-// Login makes the session of a token a user's, see [session.UserStore]. Where
-// EndOldest ends sessions, those that logged in first are the ones whose last
-// login is the longest ago.
+// Login logs a user in, see [session.UserStore]. Where EndOldest ends sessions,
+// those that logged in first are the ones whose last login is the longest ago. A
+// login from an anonymous session works in a full store as well, because one session
+// ends and one begins; a login without a session fails with [session.ErrFull] there.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Check(); err != nil {
+	a, err := st.attempt(carried, l)
+	if err != nil {
 		return nil, err
 	}
-	idle, absolute, err := lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, time.Duration(st.idle), time.Duration(st.absolute))
-	if err != nil && !l.Reauthentication {
-		return nil, fmt.Errorf("memory: login: %w", err)
+	defer st.tidy(a.to.shard, now)
+	s, err := st.bind(&a)
+	if errors.Is(err, session.ErrFull) && st.makeRoom(a.to.shard, now) {
+		s, err = st.bind(&a)
 	}
-	id, secret, ok := token.Parse(carried)
-	if !ok {
-		return nil, session.ErrNotFound
-	}
-	sh, hash := st.shard(id)
-	defer st.tidy(sh, now)
-	a := &attempt{Login: l, id: id, secret: secret, fresh: token.NewSecret(), began: st.began(l.Began)}
-	a.next = &login{
-		shard: sh, idle: int64(idle), absolute: int64(absolute), level: cmp.Or(l.Level, session.Authenticated),
-		persistent: l.Persistent, userAgent: strings.Clone(l.UserAgent), address: strings.Clone(l.Address),
-	}
-	s, err := st.bind(a, hash)
 	st.end(a.stale)
 	for _, id := range st.end(a.evicted) {
 		if l.Ended != nil {
@@ -82,6 +91,40 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 		return nil, err
 	}
 	return s, nil
+}
+
+// attempt checks and prepares a login, which needs no lock.
+func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
+	if err := l.Check(); err != nil {
+		return attempt{}, err
+	}
+	idle, absolute, err := lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, time.Duration(st.idle), time.Duration(st.absolute))
+	if err != nil && !l.Reauthentication {
+		return attempt{}, fmt.Errorf("memory: login: %w", err)
+	}
+	id, secret, ok := token.Parse(carried)
+	if !ok && (carried != "" || l.Reauthentication) {
+		return attempt{}, session.ErrNotFound
+	}
+	set, err := setAll(l.Values)
+	if err != nil {
+		return attempt{}, err
+	}
+	if l.ID == "" {
+		l.ID = uuid.NewString()
+	}
+	a := attempt{
+		Login: l, secret: secret, to: st.site(l.ID), values: set, fresh: token.NewSecret(), began: st.began(l.Began),
+	}
+	a.from = site{shard: a.to.shard}
+	if ok {
+		a.from = st.site(id)
+	}
+	a.next = &login{
+		idle: int64(idle), absolute: int64(absolute), level: cmp.Or(l.Level, session.Authenticated),
+		persistent: l.Persistent, userAgent: strings.Clone(l.UserAgent), address: strings.Clone(l.Address),
+	}
+	return a, nil
 }
 
 // began is the time of t for the store; t without a monotonic reading is as long
@@ -95,20 +138,30 @@ func (st *Store) began(t time.Time) int64 {
 	return began
 }
 
-// bind does a login if it may be: all of it under the locks of the session and of
-// the user, so that no revocation and no other login comes in between.
-func (st *Store) bind(a *attempt, hash uint64) (*object, error) {
-	sh := a.next.shard
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+// bind does a login, or refuses it and changes nothing. It holds the locks of both
+// sessions and of the user, so that no write, no revocation and no other login
+// comes in between.
+func (st *Store) bind(a *attempt) (*object, error) {
+	first, second := a.from.shard, a.to.shard
+	if first.index > second.index {
+		first, second = second, first
+	}
+	first.mu.Lock()
+	defer first.mu.Unlock()
+	if second != first {
+		second.mu.Lock()
+		defer second.mu.Unlock()
+	}
 	now := st.now()
-	r := st.find(sh, hash, a.id, now)
-	if r == nil || !a.may(r) {
-		return nil, session.ErrNotFound
+	var r *record // of the client's session
+	if a.from.id != "" {
+		r = st.find(a.from.shard, a.from.hash, a.from.id, now)
+		if r == nil || !a.may(r, now) {
+			return nil, session.ErrNotFound
+		}
 	}
-	if _, ok := r.accept(a.secret, now); !ok {
-		return nil, session.ErrNotFound
-	}
+	begins := r == nil || r.login == nil
+	taken := begins && st.find(a.to.shard, a.to.hash, a.to.id, now) != nil
 
 	us := st.usersOf(a.User)
 	us.mu.Lock()
@@ -116,30 +169,61 @@ func (st *Store) bind(a *attempt, hash uint64) (*object, error) {
 	now = st.now() // a revocation that was forgotten before is too old to matter from here on
 	u := us.account(a.User)
 	switch {
-	case r.evicted || now >= st.deadline(r):
+	case r != nil && (r.evicted || now >= st.deadline(r)):
 		return nil, session.ErrNotFound
 	case u.refuses(a.began, now):
 		return nil, session.ErrRevoked
+	case taken:
+		return nil, session.ErrExists
+	}
+	data, err := a.data(r)
+	if err != nil {
+		return nil, err
 	}
 	if err := st.room(a, u, r, now); err != nil {
 		return nil, err
 	}
+
+	at := a.from
+	if begins {
+		if at = a.to; r != nil {
+			st.unlink(a.from.shard, r)
+		}
+		r = &record{data: data, idLen: uint8(len(a.to.id)), created: now} //nolint:gosec // at most token.MaxID
+		at.shard.table.add(at.hash, r, st.hash)
+	} else {
+		at.shard.calendar.remove(r)
+	}
 	a.inherit(r.login)
-	a.next.account, a.next.record, a.next.at = u, r, now
-	r.secret, r.old = token.Hash(a.fresh), nil
+	a.next.account, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
+	r.data, r.secret, r.old = data, token.Hash(a.fresh), nil
 	r.login, r.seen = a.next, now
 	u.enter(r)
-	sh.calendar.remove(r)
-	sh.calendar.add(r, st.slotOf(r, now))
-	return sh.load(r, token.Join(a.id, a.fresh)), nil
+	at.shard.calendar.add(r, st.slotOf(r, now))
+	return at.shard.load(r, token.Join(at.id, a.fresh)), nil
 }
 
-// may reports whether the session is one that the user may log in to.
-func (a *attempt) may(r *record) bool {
-	if r.login == nil {
-		return !a.Reauthentication
+// may reports whether the client's token is good and the user may log in with it.
+func (a *attempt) may(r *record, now int64) bool {
+	if r.login == nil && a.Reauthentication || r.login != nil && r.login.account.user != a.User {
+		return false
 	}
-	return r.login.account.user == a.User
+	_, ok := r.accept(a.secret, now)
+	return ok
+}
+
+// data returns the data of the session's record after the login. r is the record of
+// the client's session, nil if it has none.
+func (a *attempt) data(r *record) (string, error) {
+	switch {
+	case r == nil:
+		return block("").changed(&a.values, a.to.id)
+	case r.login == nil:
+		return r.values().changed(&a.values, a.to.id)
+	case a.values.set == "":
+		return r.data, nil
+	}
+	return r.values().changed(&a.values, r.id())
 }
 
 // inherit takes over what a reauthentication leaves as it is.
@@ -152,29 +236,30 @@ func (a *attempt) inherit(before *login) {
 	a.next = &next
 }
 
-// room sees to it that no more sessions of the user than the login allows live
-// beside r. What it does not count must never be alive again, and is evicted.
+// room makes room for the session, or refuses the login. Beside r no more sessions of
+// the user live than the login allows, and if r is nil the store counts one session
+// more. Sessions that room does not count must never be alive again: it evicts them.
 func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
-	if a.MaxSessions == 0 {
-		return nil
-	}
 	var live []*login
-	for l := range u.logins() {
-		switch o := l.record; {
-		case o == r:
-		case o.evicted || now >= st.deadline(o):
-			o.evicted = true
-			a.stale = append(a.stale, l)
-		default:
-			live = append(live, l)
+	many := 0
+	if a.MaxSessions > 0 {
+		for l := range u.logins() {
+			switch o := l.record; {
+			case o == r:
+			case o.evicted || now >= st.deadline(o):
+				o.evicted = true
+				a.stale = append(a.stale, l)
+			default:
+				live = append(live, l)
+			}
 		}
+		many = max(0, len(live)-(a.MaxSessions-1))
 	}
-	many := len(live) - (a.MaxSessions - 1)
 	switch {
-	case many <= 0:
-		return nil
-	case !a.EndOldest:
+	case many > 0 && !a.EndOldest:
 		return session.ErrUserLimit
+	case r == nil && !st.count():
+		return session.ErrFull
 	}
 	a.evicted = live[:many]
 	for _, l := range a.evicted {

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,10 +33,11 @@ func login(t *testing.T, st *memory.Store, token string, l session.Login) string
 	return session.Token(s)
 }
 
-// enter makes a session that is logged in and returns its token.
+// enter logs in without a session before, and returns the token.
 func enter(t *testing.T, st *memory.Store, id string, l session.Login) string {
 	t.Helper()
-	return login(t, st, generate(t, st, id), l)
+	l.ID = id
+	return login(t, st, "", l)
 }
 
 func rotate(t *testing.T, st *memory.Store, token string, grace time.Duration) string {
@@ -50,15 +52,7 @@ func rotate(t *testing.T, st *memory.Store, token string, grace time.Duration) s
 // stored is what the store knows of a session now.
 func stored(t *testing.T, st *memory.Store, id string) session.Info {
 	t.Helper()
-	s, err := st.Get(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := session.Describe(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info
+	return describe(t, load(t, st, id))
 }
 
 // opens checks what Open says of a token; nil: it opens.
@@ -83,7 +77,7 @@ func plain(t *testing.T, what string, err error) {
 	}
 }
 
-// TestLogin: an anonymous session becomes the user's, in place.
+// TestLogin: an anonymous session ends, and another begins with its values.
 func TestLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
@@ -93,7 +87,7 @@ func TestLogin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := before.Set(ctx, "cart", "apples"); err != nil {
+		if err := session.SetAll(ctx, before, map[string]any{"cart": "apples", "step": 1}); err != nil {
 			t.Fatal(err)
 		}
 		anonymous := stored(t, st, "id")
@@ -108,41 +102,79 @@ func TestLogin(t *testing.T) {
 		}
 
 		time.Sleep(time.Minute)
-		s, err := st.Login(ctx, second, session.Login{User: "alice", Persistent: true, UserAgent: "browser", Address: "192.0.2.0/24"})
+		s, err := st.Login(ctx, second, session.Login{
+			User: "alice", Persistent: true, UserAgent: "browser", Address: "192.0.2.0/24",
+			ID: "new", Values: map[string]any{"step": 2, "greeted": true},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		opens(t, st, first, "an old token in its grace", session.ErrNotFound)
 		opens(t, st, second, "the token before", session.ErrNotFound)
 		opens(t, st, session.Token(s), "the new token", nil)
+		opens(t, st, "id"+strings.TrimPrefix(session.Token(s), "new"), "the new secret with the old id", session.ErrNotFound)
+		opens(t, st, "new"+strings.TrimPrefix(second, "id"), "the old secret with the new id", session.ErrNotFound)
 
 		now := start.Add(2 * time.Minute)
 		want := session.Info{
-			ID: "id", User: "alice", Level: session.Authenticated,
-			CreatedAt: start, LastSeen: now, IdleDeadline: now.Add(30 * time.Minute), AbsoluteDeadline: now.Add(12 * time.Hour),
+			ID: "new", User: "alice", Level: session.Authenticated,
+			CreatedAt: now, LastSeen: now, IdleDeadline: now.Add(30 * time.Minute), AbsoluteDeadline: now.Add(12 * time.Hour),
 			AuthenticatedAt: now, RotatedAt: now, Persistent: true, UserAgent: "browser", Address: "192.0.2.0/24",
 		}
-		for name, got := range map[string]session.Info{"of Login": describe(t, s), "of Get": stored(t, st, "id")} {
+		for name, got := range map[string]session.Info{"of Login": describe(t, s), "of Get": stored(t, st, "new")} {
 			if got != want {
 				t.Errorf("Info %s:\ngot  %+v\nwant %+v", name, got, want)
 			}
 		}
+		values := map[string]any{"cart": "apples", "step": 2, "greeted": true}
+		holds(t, "what Login returned", s, values)
+
+		// The anonymous session shows what it was, and nothing can be done with it.
 		if got := describe(t, before); got != anonymous {
 			t.Errorf("Info of what was loaded before: got %+v, want %+v", got, anonymous)
 		}
-
-		if got, err := s.Get(ctx, "cart"); got != "apples" || err != nil {
-			t.Errorf("values: got %v, %v, want apples", got, err)
+		_, err = st.Get(ctx, "id")
+		plain(t, "Get", err)
+		plain(t, "Refresh", st.Refresh(ctx, "id"))
+		_, err = st.Rotate(ctx, second, time.Hour)
+		plain(t, "Rotate", err)
+		_, err = st.Login(ctx, second, session.Login{User: "alice"})
+		plain(t, "Login", err)
+		plain(t, "Set", before.Set(ctx, "cart", "pears"))
+		plain(t, "SetAll", session.SetAll(ctx, before, map[string]any{"cart": "pears"}))
+		plain(t, "Delete", session.Delete(ctx, before, "cart"))
+		plain(t, "Clear", session.Clear(ctx, before))
+		_, err = session.Pop(ctx, before, "cart")
+		plain(t, "Pop", err)
+		plain(t, "Update", session.Update(ctx, before, "cart", func(any) (any, error) { return "pears", nil }))
+		if err := st.Remove(ctx, "id"); err != nil {
+			t.Errorf("Remove: got %v", err)
 		}
-		if err := before.Set(ctx, "cart", "pears"); err != nil {
-			t.Errorf("a request from before the login writes: %v", err)
-		}
-		if again, err := st.Open(ctx, session.Token(s)); err != nil {
-			t.Error(err)
-		} else if got, err := again.Get(ctx, "cart"); got != "pears" || err != nil {
-			t.Errorf("what it wrote: got %v, %v, want pears", got, err)
-		}
+		holds(t, "what was loaded before", before, map[string]any{"cart": "apples", "step": 1})
+		holds(t, "the new session", load(t, st, "new"), values)
+		has(t, st, "alice", "in the end", "new")
 	})
+}
+
+func load(t *testing.T, st *memory.Store, id string) session.Session {
+	t.Helper()
+	s, err := st.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// holds checks the values of a session.
+func holds(t *testing.T, what string, s session.Session, want map[string]any) {
+	t.Helper()
+	all, err := session.All(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := maps.Collect(all); !maps.Equal(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
 }
 
 func describe(t *testing.T, s session.Session) session.Info {
@@ -158,9 +190,19 @@ func describe(t *testing.T, s session.Session) session.Info {
 func TestLoginOldToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := new(memory.Store)
-		first := generate(t, st, "id")
+		for _, wait := range []time.Duration{time.Minute - 1, time.Minute} {
+			first := generate(t, st, "anonymous")
+			opens(t, st, rotate(t, st, first, time.Minute), "the second", nil) // the grace of the first begins
+			time.Sleep(wait)
+			_, err := st.Login(t.Context(), first, session.Login{User: "alice"})
+			if (err == nil) != (wait < time.Minute) {
+				t.Errorf("from an anonymous session after %v: got %v", wait, err)
+			}
+		}
+
+		first := enter(t, st, "id", session.Login{User: "alice"})
 		second := rotate(t, st, first, time.Minute)
-		opens(t, st, second, "the second", nil) // the grace of the first begins
+		opens(t, st, second, "the second", nil)
 		time.Sleep(time.Minute - 1)
 		third := login(t, st, first, session.Login{User: "alice"})
 		opens(t, st, first, "the first", session.ErrNotFound)
@@ -193,7 +235,7 @@ func TestLoginRefused(t *testing.T) {
 		{"unknown id", nil, func(good string) string { return "un" + good }, session.Login{User: "alice"}, session.ErrNotFound},
 		{"another secret", nil, func(string) string { return "id." + strings.Repeat("A", 26) }, session.Login{User: "alice"}, session.ErrNotFound},
 		{"an id alone", nil, func(string) string { return "id" }, session.Login{User: "alice"}, session.ErrNotFound},
-		{"nothing", nil, func(string) string { return "" }, session.Login{User: "alice"}, session.ErrNotFound},
+		{"no token, again", nil, func(string) string { return "" }, session.Login{User: "alice", Reauthentication: true}, session.ErrNotFound},
 		{"no user", nil, nil, session.Login{}, session.ErrInvalidUser},
 		{"a long user", nil, nil, session.Login{User: strings.Repeat("u", 257)}, session.ErrInvalidUser},
 		{"revoked", nil, nil, session.Login{User: "alice", Began: time.Now().Add(-2 * time.Hour)}, session.ErrRevoked},
@@ -243,13 +285,6 @@ func TestLoginRefused(t *testing.T) {
 			}
 		})
 	}
-	t.Run("an anonymous session, again", func(t *testing.T) {
-		st := new(memory.Store)
-		token := generate(t, st, "id")
-		_, err := st.Login(t.Context(), token, session.Login{User: "alice", Reauthentication: true})
-		plain(t, "Login", err)
-		opens(t, st, token, "the token", nil)
-	})
 	t.Run("a store that cannot work", func(t *testing.T) {
 		st := &memory.Store{MaxSessions: -1}
 		if _, err := st.Login(t.Context(), "id."+strings.Repeat("A", 26), other); err == nil || errors.Is(err, session.ErrNotFound) {

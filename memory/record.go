@@ -20,7 +20,7 @@ type record struct {
 	old     *generation   // the secrets before, newest first
 	created int64         // never changes; all times are nanoseconds since the store's start
 	seen    int64         // the last Refresh or login
-	login   *login        // whose it is; nil: nobody's, and that can change once
+	login   *login        // whose it is; nil: nobody's, for its whole life
 	entry   *list.Element // among the sessions of its account
 	idLen   uint8         // never changes
 	dead    bool          // removed: nobody writes to it any more

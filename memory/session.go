@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/internal/values"
 )
 
 // An object is a session as one request loaded it. It is not the record, and it
@@ -117,19 +116,11 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 }
 
 func (s *object) SetAll(ctx context.Context, all map[string]any) error {
-	if err := values.CheckCount(len(all)); err != nil {
+	c, err := setAll(all)
+	if err != nil {
 		return err
 	}
-	var set []byte
-	keys := make(map[string]bool, len(all))
-	for key, value := range all {
-		keys[key] = true
-		var err error
-		if set, err = appendField(set, key, value); err != nil {
-			return err
-		}
-	}
-	return s.write(ctx, &change{set: block(set), keys: keys})
+	return s.write(ctx, &c)
 }
 
 func (s *object) Delete(ctx context.Context, keys ...string) error {
@@ -233,11 +224,9 @@ func (s *object) write(ctx context.Context, c *change) error {
 		return errChanged
 	}
 	before, id := s.record.data, s.record.id()
-	after := s.record.values().with(c, id)
-	if len(c.set) > 0 {
-		if err := values.CheckCount(block(after[len(id):]).count()); err != nil {
-			return err
-		}
+	after, err := s.record.values().changed(c, id)
+	if err != nil {
+		return err
 	}
 	s.record.data = after
 	if s.data == before {

@@ -115,7 +115,7 @@ func simulate(t *testing.T, random *rand.Rand) {
 			// Often exactly to a deadline.
 			time.Sleep([]time.Duration{time.Millisecond, 2500 * time.Millisecond, 9999 * time.Millisecond, 10 * time.Second}[random.IntN(4)])
 		}
-		id := fmt.Sprint("id", random.IntN(8))
+		id := randomID(random)
 		want := m.get(id)
 		fail := func(call string, got any, wanted any) {
 			t.Helper()
@@ -194,21 +194,21 @@ func simulate(t *testing.T, random *rand.Rand) {
 				compare(t, s, want, step)
 			}
 		case 10, 11, 12:
-			if len(tokens[id]) == 0 {
-				continue
+			from, token := "", ""
+			if n := len(tokens[id]); n > 0 && random.IntN(4) > 0 {
+				from, token = id, tokens[id][max(0, n-1-random.IntN(4))]
 			}
-			token := tokens[id][max(0, len(tokens[id])-1-random.IntN(4))]
 			l := randomLogin(random)
 			var told []string
 			l.Ended = func(id string) { told = append(told, id) }
-			ended, is := m.login(id, token, l)
+			want, ended, is := m.login(from, token, l)
 			s, err := st.Login(ctx, token, l)
-			if err != is || !slices.Equal(told, ended) { //nolint:errorlint // these, and as they are
-				t.Fatalf("step %d, Login of %s: got %v, ended %v, want %v, %v", step, id, err, told, is, ended)
+			if !errors.Is(err, is) || (err == nil) != (is == nil) || !slices.Equal(told, ended) {
+				t.Fatalf("step %d, Login from %q: got %v, ended %v, want %v, %v", step, from, err, told, is, ended)
 			}
 			if err == nil {
 				want.newest = session.Token(s)
-				tokens[id] = append(tokens[id], want.newest)
+				tokens[s.ID()] = append(tokens[s.ID()], want.newest)
 				compare(t, s, want, step)
 			}
 		case 13:

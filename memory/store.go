@@ -150,13 +150,21 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 	if st.find(sh, hash, r.id(), now) != nil {
 		return session.ErrExists
 	}
-	if live := st.live.Add(1); st.MaxSessions > 0 && live > int64(st.MaxSessions) {
-		st.live.Add(-1)
+	if !st.count() {
 		return session.ErrFull
 	}
 	sh.table.add(hash, r, st.hash)
 	sh.calendar.add(r, st.slotOf(r, now))
 	return nil
+}
+
+// count counts one session more, if MaxSessions allows it.
+func (st *Store) count() bool {
+	if live := st.live.Add(1); st.MaxSessions > 0 && live > int64(st.MaxSessions) {
+		st.live.Add(-1)
+		return false
+	}
+	return true
 }
 
 // Open loads the session of a token, see [session.TokenStore]. It tells why a
@@ -351,11 +359,17 @@ func (sh *shard) alive(r *record, now int64) error {
 
 // drop ends a record for good.
 func (st *Store) drop(sh *shard, r *record) {
-	sh.table.remove(st.hash(r.id()), r)
-	sh.calendar.remove(r)
+	st.unlink(sh, r)
 	st.live.Add(-1)
 	if r.login != nil {
 		r.login.account.leave(r)
 	}
+}
+
+// unlink ends a record that no user has, and leaves its place in MaxSessions to
+// another.
+func (st *Store) unlink(sh *shard, r *record) {
+	sh.table.remove(st.hash(r.id()), r)
+	sh.calendar.remove(r)
 	r.dead, r.old = true, nil
 }

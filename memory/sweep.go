@@ -13,7 +13,7 @@ type shard struct {
 	index uint32
 	calls atomic.Uint32
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards what follows; a login takes two, that of the smaller index first
 	table    table
 	calendar calendar
 

@@ -94,8 +94,8 @@ func TestLoginBeginsTimeoutsAnew(t *testing.T) {
 		token := generate(t, st, "id")
 		for range 5 {
 			time.Sleep(time.Hour - 1)
-			token = login(t, st, token, session.Login{User: "alice"})
-			if got := time.Until(stored(t, st, "id").AbsoluteDeadline); got != time.Hour {
+			token = login(t, st, token, session.Login{User: "alice", ID: "user"})
+			if got := time.Until(stored(t, st, "user").AbsoluteDeadline); got != time.Hour {
 				t.Errorf("after a login: got %v, want an hour", got)
 			}
 		}

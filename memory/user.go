@@ -14,7 +14,7 @@ import (
 )
 
 // A users is a part of the index of users, with a lock of its own. Whoever holds
-// it takes no other lock; a shard's is taken before it.
+// it takes no other lock; those of shards are taken before it.
 type users struct {
 	mu       sync.Mutex          // guards what follows, and see record
 	accounts map[string]*account // of which there is something to know

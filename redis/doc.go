@@ -47,20 +47,32 @@
 //
 // # Keys
 //
-// A session is one hash, under Prefix and its id, with a time to live. The key is
-// an interface for operators: HGETALL shows it, DEL and UNLINK end the session.
+// A session is one hash with a time to live. Its key is an interface for operators:
+// HGETALL shows the session. What DEL does not do is in docs/redis.md.
+//
+//	Prefix, id                       a session where nobody is logged in
+//	Prefix, {abc}, defghijklmnop_x   a session with the id abcdefghijklmnop_x, of a user
+//	Prefix, {abc}, defghijklmnop:    the index of that user
+//	Prefix, {abc}, defghijklmnop:revoked:   when their sessions were revoked last
+//
+// The 16 characters abcdefghijklmnop are the home of the user: the first 96 bits of the
+// SHA-256 of their name, in base64url. The id of each of their sessions begins with it.
+// The first three characters are in braces, so all keys of a user are in one slot of a
+// Cluster.
+//
 // Values have a field each, its name a colon and their key. The fields without a
 // colon are the store's:
 //
-//	n  the version of this format, 1, and a nonce of this very session
+//	n  the version of this format, 2, and a nonce of this very session; while a login
+//	   takes the session it begins with a t and the nonce of the login
 //	h  SHA-256 of the newest secret
 //	o  the secrets before it that may be good still
 //	x  the last seven that are over, eight bytes of the hash of each
-//	c  when it was made, t when it was refreshed last: milliseconds since 1970
+//	c  when it was made, unless that was its last login; t when it was refreshed last:
+//	   milliseconds since 1970
 //	r  when it was rotated last, if it was since its login
 //	i  its idle timeout, a its absolute one: milliseconds
-//	f  logins that were noted until then are refused: microseconds,
-//	   and whether by a revocation or a limit; until the next login
+//	g  nonces of the last logins from this session that were refused
 //
 // and where somebody is logged in:
 //
@@ -68,31 +80,36 @@
 //	p  1 if the client keeps its identifier when the browser ends
 //	d0 and on  what the login said of the device, in pieces of 64 bytes
 //
-// Every user has an index, a hash under Prefix, "user:", half a SHA-256 of their
-// name in base64url, and a colon: a field for each session that may be theirs, and
-// one for the time of the last revocation. For each slot of a Cluster in which the
-// user has sessions, elsewhere for all of them, there is a sorted set besides,
-// "user:{tag}", the same hash and a colon. The first is written before a session
-// becomes the user's, the other in the same step; what they list beyond that does no
-// harm. They do not end before the last session that they list.
+// An index is a sorted set with two members for each session: the rest of its id, which
+// begins with an underscore, scored with minus the time of its last login (microseconds
+// since 1970), and that time, scored with the time when the session ends (milliseconds).
+// The index ends with the last session in it. The time of a revocation is a string,
+// microseconds since 1970, and stays for two hours.
 //
-// No field holds what a client could send: a dump of Redis opens no session. Who
-// can write to Redis can.
+// No field holds what a client could send: a dump of Redis opens no session. A program
+// that can write to Redis can make one. A record of another version is an error that is
+// not [session.ErrNotFound], and stays as it is.
 //
 // # Scripts
 //
-// A session is loaded by one HGETALL. Everything that writes to it is one script on
-// that one key, which checks in the same step that the session lives; so nothing
-// brings a session back, and it runs on a Cluster. A login is two: one notes it in
-// the index of the user, refuses it if a revocation came first, and sees to the
-// limit; the other binds the session, and notes it in the index of its slot. A
-// revocation notes its time and reads the index in one step, ends what is listed
-// there, or lets the login under way fail, and then ends what is listed in the
-// slots; in 16384 of them, in a Cluster. A server that does not know a script is
-// sent it.
+// A session is loaded by one HGETALL. Everything that writes to it is one script,
+// which checks in the same step that the session lives; so nothing brings a session
+// back. What concerns a user is one script on the server that has all of their keys:
+// their record, their index and the time of their last revocation are read and written
+// in one step. Scripts name all their keys beforehand.
+//
+// A login is one script. It refuses the login if a revocation came first, sees to the
+// limit, and stores the record with its values. From an anonymous session there is one
+// script before it, on the server of that session: it takes the session, which from
+// then on exists for nobody else, and returns its values. If the login is refused, a
+// third script gives the session back. A login that ends other sessions asks first which
+// they are. UserSessions reads the index, and then the records together.
+// RemoveUserSessions notes the time and reads the index in one script, and ends the
+// sessions in another. A server that does not know a script is sent it.
 //
 // When a reply does not come go-redis may send a command again. Loading, Refresh,
-// Rotate, Remove, and all that is about users, are made for that. Generate and what
+// Rotate, Remove, UserSessions, RemoveUserSessions, and a login of a session that is the
+// user's already are made for that. Generate, a login that begins a session, and what
 // writes values are never sent again, because the session may have been removed
 // since, or the value changed: after an error it is not known whether it was
 // carried out, and the caller decides whether to repeat it.

@@ -60,11 +60,21 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 	}
 	useTokens(ctx, &c, st, &s)
 	useValues(ctx, &c, s)
-	useUsers(ctx, &c, st, session.Token(s), id)
-	c.do("Refresh", nil, func() error { return st.Refresh(ctx, id) })
-	c.do("Get", nil, func() error { return second(st.Get(ctx, id)) })
-	c.do("Remove", nil, func() error { return st.Remove(ctx, id) })
-	c.do("Remove again", nil, func() error { return st.Remove(ctx, id) })
+	mine := useUsers(ctx, &c, st, session.Token(s), id)
+	if c.err != nil {
+		return c.err
+	}
+	c.do("Get of what a login has ended", session.ErrNotFound, func() error { return second(st.Get(ctx, id)) })
+	c.do("Set there", session.ErrNotFound, func() error { return s.Set(ctx, "k", "v") })
+	useValues(ctx, &c, mine)
+	c.do("Refresh", nil, func() error { return st.Refresh(ctx, mine.ID()) })
+	c.do("Get", nil, func() error { return second(st.Get(ctx, mine.ID())) })
+	c.do("Remove", nil, func() error { return st.Remove(ctx, mine.ID()) })
+	c.do("Remove again", nil, func() error { return st.Remove(ctx, mine.ID()) })
+	c.do("Set after Remove", session.ErrNotFound, func() error { return mine.Set(ctx, "k", "v") })
+	c.do("Generate once more", nil, func() error { return second(st.Generate(ctx, id)) })
+	c.do("Refresh, anonymous", nil, func() error { return st.Refresh(ctx, id) })
+	c.do("Remove, anonymous", nil, func() error { return st.Remove(ctx, id) })
 	for name, call := range everyCall(ctx, st, id) {
 		switch name {
 		case "Generate", "Remove":
@@ -74,7 +84,6 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 			c.do(name+" after Remove", session.ErrNotFound, call)
 		}
 	}
-	c.do("Set after Remove", session.ErrNotFound, func() error { return s.Set(ctx, "k", "v") })
 	return c.err
 }
 
@@ -96,6 +105,7 @@ func useTokens(ctx context.Context, c *calls, st *redis.Store, made *session.Ses
 	if c.err != nil {
 		return
 	}
+	c.do("Now", nil, func() error { return second(session.Now(ctx, *made)) })
 	c.do("Open with the old token", nil, open(first, newest))
 	c.do("Rotate with the old token", nil, func() error { return carries(newest)(st.Rotate(ctx, first, time.Minute)) })
 	c.do("Open with the new token", nil, open(newest, newest))
@@ -126,40 +136,14 @@ func carries(want string) func(session.Session, error) error {
 	}
 }
 
-// useUsers logs a user in and others, to the limit, and ends what it made but for
-// the session itself.
-func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string) {
+// useUsers logs a user in and others, to the limit, and ends what it made but for the
+// session that it returns.
+func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string) (mine session.Session) {
 	user := "user of " + id
 	login := func(carried string, l session.Login) func() error {
 		return func() error { return second(st.Login(ctx, carried, l)) }
 	}
-	var mine session.Session
-	c.do("Login", nil, func() (err error) {
-		mine, err = st.Login(ctx, carried, session.Login{User: user, Persistent: true, UserAgent: "browser"})
-		return err
-	})
-	if c.err != nil {
-		return
-	}
-	c.do("Login with the old token", session.ErrNotFound, login(carried, session.Login{User: user}))
-	c.do("Reauthentication", nil, func() (err error) {
-		mine, err = st.Login(ctx, session.Token(mine), session.Login{User: user, Reauthentication: true})
-		return err
-	})
-	if c.err != nil {
-		return
-	}
-	var other session.Session
-	c.do("Generate another", nil, func() (err error) { other, err = st.Generate(ctx, "other-"+id); return err })
-	if c.err != nil {
-		return
-	}
-	c.do("Login to the limit", session.ErrUserLimit, login(session.Token(other), session.Login{User: user, MaxSessions: 1}))
-	c.do("Login beside it", nil, func() (err error) {
-		other, err = st.Login(ctx, session.Token(other), session.Login{User: user, MaxSessions: 2})
-		return err
-	})
-	wants := func(n int) func() error {
+	lists := func(n int) func() error {
 		return func() error {
 			infos, err := st.UserSessions(ctx, user)
 			if err == nil && len(infos) != n {
@@ -168,17 +152,53 @@ func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string
 			return err
 		}
 	}
-	c.do("UserSessions", nil, wants(2))
+	c.do("Login", nil, func() (err error) {
+		mine, err = st.Login(ctx, carried, session.Login{User: user, Persistent: true, UserAgent: "browser", Values: map[string]any{"k": 1}})
+		return err
+	})
+	c.do("Login with the old token", session.ErrNotFound, login(carried, session.Login{User: user}))
+	for _, l := range []session.Login{{User: user}, {User: user, Reauthentication: true}} {
+		c.do("Login again", nil, func() (err error) {
+			mine, err = st.Login(ctx, session.Token(mine), l)
+			return err
+		})
+		if c.err != nil {
+			return nil
+		}
+	}
+	var other session.Session
+	c.do("Generate another", nil, func() (err error) { other, err = st.Generate(ctx, "other-"+id); return err })
+	if c.err != nil {
+		return nil
+	}
+	c.do("Login to the limit", session.ErrUserLimit, login(session.Token(other), session.Login{User: user, MaxSessions: 1}))
+	c.do("Set after it", nil, func() error { return other.Set(ctx, "k", "v") })
+	c.do("Login beside it", nil, login(session.Token(other), session.Login{User: user, MaxSessions: 2}))
+	c.do("Login in place of the oldest", nil, func() (err error) {
+		other, err = st.Login(ctx, "", session.Login{User: user, MaxSessions: 2, EndOldest: true})
+		return err
+	})
+	c.do("UserSessions", nil, lists(2))
+	c.do("Get of the oldest", session.ErrNotFound, func() error { return second(st.Get(ctx, mine.ID())) })
+	c.do("Login of nobody", nil, func() (err error) {
+		mine, err = st.Login(ctx, "", session.Login{User: user, ID: "id", Values: map[string]any{"k": 1}})
+		return err
+	})
+	if c.err != nil {
+		return nil
+	}
+	c.do("Login with that id", session.ErrExists, login("", session.Login{User: user, ID: "id"}))
 	c.do("RemoveUserSessions", nil, func() error {
-		n, err := st.RemoveUserSessions(ctx, user, id)
-		if err == nil && n != 1 {
-			return fmt.Errorf("got %d, want 1", n)
+		n, err := st.RemoveUserSessions(ctx, user, mine.ID())
+		if err == nil && n != 2 {
+			return fmt.Errorf("got %d, want 2", n)
 		}
 		return err
 	})
-	c.do("UserSessions after it", nil, wants(1))
+	c.do("UserSessions after it", nil, lists(1))
 	c.do("Get after it", session.ErrNotFound, func() error { return second(st.Get(ctx, other.ID())) })
 	c.do("Login that began before it", session.ErrRevoked, login(session.Token(mine), session.Login{User: user, Began: time.Now().Add(-time.Minute)}))
+	return mine
 }
 
 // useValues calls all methods of a session, below and at the limit of 1024

@@ -97,7 +97,7 @@ func (s *object) swap(ctx context.Context, field, seen, change string) (now stri
 	}
 	defer done()
 	args := append(scriptArgs(5), s.record.incarnation, values.MaxCount, field, seen, change)
-	reply, err := s.store.eval(ctx, sc, s.store.prefix+s.id, args)
+	reply, err := s.store.eval(ctx, sc, s.store.key(s.id), args)
 	if err != nil {
 		return nothing, err
 	}

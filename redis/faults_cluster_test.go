@@ -25,7 +25,7 @@ func clusterFaults() []fault {
 		{
 			name:  "slot on its way", // its keys are gone, and it is not
 			begin: (*world).moveKeys, end: (*world).giveSlot,
-			fails: noStep,
+			fails: noStep, splits: true,
 		},
 		{
 			name: "scripts forgotten",

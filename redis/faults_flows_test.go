@@ -17,8 +17,9 @@ type step int
 const (
 	stepLoad step = iota
 	stepCreate
-	stepSet // this and the next three write values, and are not sent twice
-	stepDel // takes values out
+	stepBegin // a session, with a login
+	stepSet   // this and the next three write values, and are not sent twice
+	stepDel   // takes values out
 	stepUpdate
 	stepTake
 	stepTouch
@@ -26,6 +27,10 @@ const (
 	stepLearn   // the newest token, with an old one: this writes nothing
 	stepRotate
 	stepRemove
+	stepTakeOver // an anonymous session, for a login
+	stepRestore  // what was taken over, if the login fails; no flow has it among its steps
+	stepEnter    // a login of a session that is the user's
+	stepEnd      // a session of a user
 )
 
 // once reports whether a step must not be sent twice.
@@ -37,7 +42,11 @@ func (s step) writes() bool { return s != stepLoad && s != stepLearn }
 // grows reports whether a step needs memory. What keeps a session alive, and what ends
 // it, does not.
 func (s step) grows() bool {
-	return s.writes() && s != stepDel && s != stepTake && s != stepTouch && s != stepPresent && s != stepRemove
+	switch s {
+	case stepDel, stepTake, stepTouch, stepPresent, stepRemove, stepRestore, stepEnd:
+		return false
+	}
+	return s.writes()
 }
 
 // command is what the step sends.
@@ -65,6 +74,7 @@ type flow struct {
 	sets      int                                             // Set-Cookie lines
 	makes     int                                             // sessions
 	ends      bool                                            // the session
+	logsIn    bool                                            // faultUser, see checkLogin
 }
 
 // changing is the call of a flow that changes the values of the session.
@@ -94,6 +104,14 @@ func faultFlows() []flow {
 		}
 		return err
 	}
+	login := func(a *app, ctx *mist.Context) error {
+		s, err := a.manager.LoginWith(ctx, session.Login{User: faultUser, Values: map[string]any{"city": "Rome"}})
+		if (s == nil) != (err != nil) {
+			return fmt.Errorf("session %t beside the error %v", s != nil, err) //nolint:errorlint // nobody may match it
+		}
+		return err
+	}
+	withCity := func(values map[string]any) { values["city"] = "Rome" }
 	rotateSession := func(a *app, ctx *mist.Context) error { return a.manager.RotateSession(ctx) }
 	rotated := func(t *testing.T, a *app, token string) string {
 		t.Helper()
@@ -103,7 +121,26 @@ func faultFlows() []flow {
 		}
 		return session.Token(s)
 	}
+	userHas := func(t *testing.T, a *app, token string) string {
+		t.Helper()
+		s, err := a.truth.Login(t.Context(), token, session.Login{User: faultUser})
+		if err != nil {
+			t.Fatalf("Login: %v", err)
+		}
+		return session.Token(s)
+	}
 	return []flow{
+		{name: "Login of a stranger", steps: []step{stepBegin}, anonymous: true, sets: 1, logsIn: true, call: login},
+		{name: "Login", steps: []step{stepLoad, stepTakeOver, stepBegin}, sets: 1, logsIn: true, call: login, after: withCity},
+		{name: "Login again", steps: []step{stepLoad, stepEnter}, sets: 1, logsIn: true, call: login, after: withCity, token: userHas},
+		{
+			name: "RefreshSession of a user", steps: []step{stepLoad, stepTouch, stepLoad}, sets: 1, token: userHas,
+			call: func(a *app, ctx *mist.Context) error { return a.manager.RefreshSession(ctx) },
+		},
+		{
+			name: "RemoveSession of a user", steps: []step{stepLoad, stepEnd}, sets: 1, ends: true, token: userHas,
+			call: func(a *app, ctx *mist.Context) error { return a.manager.RemoveSession(ctx) },
+		},
 		{name: "InitSession of a stranger", steps: []step{stepCreate}, anonymous: true, sets: 1, makes: 1, call: initSession},
 		{name: "InitSession over a session", steps: []step{stepCreate}, sets: 1, makes: 1, call: initSession},
 		{

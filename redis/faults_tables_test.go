@@ -316,8 +316,10 @@ func serverFaults(t *testing.T) []fault {
 			fails: anyStep, cause: answered,
 		},
 		{
-			name:  "no permission in scripts",
-			begin: func(w *world) error { return w.do("ACL", "SETUSER", "default", "-exists", "-hget", "-hmget") },
+			name: "no permission in scripts",
+			begin: func(w *world) error {
+				return w.do("ACL", "SETUSER", "default", "-exists", "-hget", "-hmget", "-zscore")
+			},
 			end:   func(w *world) error { return w.do("ACL", "SETUSER", "default", "+@all") },
 			fails: inScripts, cause: answered,
 		},

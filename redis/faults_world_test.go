@@ -72,15 +72,19 @@ func (w *world) do(args ...any) error {
 	return w.admin.Do(context.Background(), args...).Err()
 }
 
-// scripts are those of the store.
+// scripts are those of the store. Some begin with what they share.
 var scripts = sync.OnceValues(func() (all []string, err error) {
+	shared, err := os.ReadFile("scripts/users.lua")
+	if err != nil {
+		return nil, err
+	}
 	files, err := filepath.Glob("scripts/*.lua")
 	for _, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, string(source))
+		all = append(all, string(source), string(shared)+string(source))
 	}
 	return all, err
 })

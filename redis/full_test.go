@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -153,36 +152,4 @@ func isFull(t *testing.T, client goredis.UniversalClient, servers ...*redistest.
 			t.Errorf("a key never expires")
 		}
 	}
-}
-
-// Who is logged in can prove it again on a full server, also while the slot of the
-// session moves, and the index of the slot comes first.
-func TestFullWhileSlotMoves(t *testing.T) {
-	t.Parallel()
-	set, client := cluster(t)
-	st := &redis.Store{Client: client, OpTimeout: patience}
-	s, err := st.Login(t.Context(), session.Token(generate(t, st)), session.Login{User: "ada"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := "session:" + s.ID()
-	slot, from, to := set.Nodes[0].MustDo(t, "CLUSTER", "KEYSLOT", key), set.MasterOf(t, key), set.Nodes[0]
-	if to == from {
-		to = set.Nodes[1]
-	}
-	to.MustDo(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", from.MustDo(t, "CLUSTER", "MYID"))
-	from.MustDo(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", to.MustDo(t, "CLUSTER", "MYID"))
-	host, port, err := net.SplitHostPort(to.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	from.MustDo(t, "MIGRATE", host, port, key, 0, 5000) // and not the index
-	for _, server := range set.Nodes {
-		server.MustDo(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-		server.MustDo(t, "CONFIG", "SET", "maxmemory", "1")
-	}
-	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Reauthentication: true}); err != nil {
-		t.Errorf("a reauthentication: %v", err)
-	}
-	revokes(t, st, "ada", 1)
 }

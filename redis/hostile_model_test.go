@@ -20,12 +20,21 @@ var (
 	wholeNumber = regexp.MustCompile(`^[-+]?[0-9]+$`)          // may be refused, or not
 )
 
+// taken reports whether a login has taken the session.
+func (r planted) taken() bool { return strings.HasPrefix(r["n"], "t") }
+
 func (r planted) readable() ending {
-	if !r.ours() {
+	switch {
+	case r.taken():
+		return endsNotFound
+	case !r.ours():
 		return endsUnreadable
 	}
 	v := endsWell
 	for _, name := range []string{"c", "t", "i", "a"} {
+		if _, ok := r[name]; name == "c" && !ok && r["l"] != "" {
+			continue // it was made when somebody logged in
+		}
 		_, err := strconv.ParseInt(r[name], 10, 64)
 		switch {
 		case !wholeNumber.MatchString(r[name]) || err != nil:
@@ -79,7 +88,7 @@ func (r planted) login() ending {
 
 // ours is what the scripts can see without reading a number.
 func (r planted) ours() bool {
-	return len(r["n"]) > 1 && r["n"][0] == '1' && len(r["h"]) == 32 && len(r["o"])%62 == 0
+	return len(r["n"]) > 1 && r["n"][0] == '2' && len(r["h"]) == 32 && len(r["o"])%62 == 0
 }
 
 var (
@@ -124,7 +133,7 @@ func (r planted) rotates(carried string) ending {
 	if delete(mended, "r"); mended.readable()&endsWell != 0 {
 		v |= mended.presented(carried)
 	}
-	if r.readable()&endsWell == 0 && strings.HasPrefix(r["n"], "1") && len(r["h"]) == 32 && len(r["o"])%62 == 0 {
+	if r.readable()&endsWell == 0 && r.ours() {
 		v |= r.presented(carried)&^endsWell | endsAnswer
 	}
 	return v
@@ -132,33 +141,46 @@ func (r planted) rotates(carried string) ending {
 
 // refreshes does not look at tokens.
 func (r planted) refreshes() ending {
-	v := endsWell | endsAnswer | endsUnreadable
-	if len(r["n"]) < 1 || r["n"][0] != '1' {
-		v = endsUnreadable
+	if r.taken() {
+		return endsNotFound
 	}
-	for _, name := range []string{"c", "t", "i", "a"} {
-		if !strings.ContainsAny(r[name], "0123456789nN") { // NaN and Inf are numbers to Lua
-			v = endsUnreadable
+	if n := r["n"]; len(n) < 2 || n[0] != '2' {
+		return endsUnreadable
+	}
+	made, proved := "c", "l"
+	if _, ok := r["c"]; !ok {
+		made = "l"
+	}
+	if _, ok := r["l"]; !ok {
+		proved = "c"
+	}
+	for _, name := range []string{made, "t", "i", "a", proved} {
+		if !shortNumber.MatchString(r[name]) {
+			return endsUnreadable
 		}
 	}
-	if r.readable() == endsWell {
-		v = endsWell
-	}
-	return v
+	return endsWell
 }
 
-// logsIn is what comes of a login of the hostage's user. It makes good much of what
-// was wrong.
-func (r planted) logsIn(user, carried string) ending {
-	v := r.readable()
-	if u, ok := r["u"]; ok && u != user {
-		return v&^endsWell | endsNotFound | endsUnreadable
-	}
-	if v == endsWell {
+var shortNumber = regexp.MustCompile(`^[0-9]{1,15}$`)
+
+// logsIn is what comes of a login. In a session of the user it makes good much of what
+// was wrong, and from one of nobody only the values stay.
+func (v *hostage) logsIn(r planted, user, carried string) ending {
+	owner, owned := r["u"]
+	mine := !v.anonymous() && user == hostageUser
+	switch may := r.readable(); {
+	case r.taken():
+		return endsNotFound
+	case !r.ours():
+		return endsUnreadable
+	case mine && owner != user, !mine && owned:
+		return endsNotFound
+	case may == endsWell:
 		return r.presented(carried)
+	case mine:
+		return may | r.presented(carried)
+	default:
+		return may&^endsWell | r.presented(carried)&(endsNotFound|may)
 	}
-	if !r.ours() {
-		return endsUnreadable | endsNotFound
-	}
-	return v | r.presented(carried) | endsAnswer
 }

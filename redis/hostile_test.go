@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,8 +54,8 @@ func endingOf(err error) ending {
 	return endsUnreadable
 }
 
-// A hostage is a session of a user with two old tokens, one that is over, and what
-// is stored of it; others then put something else in its place.
+// A hostage is a session with two old tokens, one that is over, and what is stored of
+// it; others then put something else in its place.
 type hostage struct {
 	*redis.Store
 	client  goredis.UniversalClient
@@ -65,17 +66,29 @@ type hostage struct {
 	made    session.Session // by the last call
 }
 
-func newHostage(tb testing.TB, client goredis.UniversalClient) *hostage {
+const hostageUser = "hostage's user"
+
+// newHostages returns a session of a user and one of nobody.
+func newHostages(tb testing.TB, client goredis.UniversalClient) []*hostage {
+	tb.Helper()
+	ctx, st := tb.Context(), &redis.Store{Client: client, OpTimeout: time.Minute}
+	s, err := st.Login(ctx, "", session.Login{User: hostageUser, Level: 2, Persistent: true, Address: "192.0.2.0/24", UserAgent: strings.Repeat("agent ", 20)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	other := &redis.Store{Client: client, OpTimeout: time.Minute, Prefix: "nobodys:"}
+	anonymous, err := other.Generate(ctx, "victim")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return []*hostage{newHostage(tb, st, s, 17), newHostage(tb, other, anonymous, 11)}
+}
+
+func newHostage(tb testing.TB, st *redis.Store, s session.Session, fields int) *hostage {
 	tb.Helper()
 	ctx := tb.Context()
-	v := &hostage{Store: &redis.Store{Client: client, OpTimeout: time.Minute}, client: client, id: "victim", key: "session:victim"}
-	s, err := v.Generate(ctx, v.id)
-	if err == nil {
-		s, err = v.Login(ctx, session.Token(s), session.Login{User: hostageUser, Level: 2, Persistent: true, Address: "192.0.2.0/24", UserAgent: strings.Repeat("agent ", 20)})
-	}
-	if err == nil {
-		s, err = v.Rotate(ctx, session.Token(s), 0)
-	}
+	v := &hostage{Store: st, client: st.Client.(goredis.UniversalClient), id: s.ID(), key: keyOf(st, s.ID())}
+	s, err := v.Rotate(ctx, session.Token(s), 0)
 	if err == nil {
 		s, err = v.Open(ctx, session.Token(s))
 	}
@@ -94,13 +107,14 @@ func newHostage(tb testing.TB, client goredis.UniversalClient) *hostage {
 	if v.loaded, err = v.Get(ctx, v.id); err != nil {
 		tb.Fatal(err)
 	}
-	if v.good, err = client.HGetAll(ctx, v.key).Result(); err != nil || len(v.good) != 18 || len(v.good["o"]) != 2*62 || len(v.good["x"]) != 8 {
+	if v.good, err = v.client.HGetAll(ctx, v.key).Result(); err != nil || len(v.good) != fields || len(v.good["o"]) != 2*62 || len(v.good["x"]) != 8 {
 		tb.Fatalf("got %d fields, %v: this is not the record that the test knows", len(v.good), err)
 	}
 	return v
 }
 
-const hostageUser = "hostage's user"
+// anonymous reports whether nobody was logged in.
+func (v *hostage) anonymous() bool { return v.id == "victim" }
 
 // plant stores fields in the place of the record.
 func (v *hostage) plant(tb testing.TB, fields map[string]string) {
@@ -122,7 +136,12 @@ var attempts = []struct {
 	call func(ctx context.Context, v *hostage) error
 	may  func(v *hostage, r planted) ending
 }{
-	{"Generate", func(ctx context.Context, v *hostage) error { return v.keep(v.Generate(ctx, v.id)) }, func(*hostage, planted) ending { return endsExists }},
+	{"Generate", func(ctx context.Context, v *hostage) error { return v.keep(v.Generate(ctx, v.id)) }, func(_ *hostage, r planted) ending {
+		if r.taken() {
+			return endsWell
+		}
+		return endsExists
+	}},
 	{"Get", func(ctx context.Context, v *hostage) error { return errorOf(v.Get(ctx, v.id)) }, func(_ *hostage, r planted) ending { return r.readable() }},
 	{"Open newest", func(ctx context.Context, v *hostage) error { return v.keep(v.Open(ctx, v.tokens[2])) }, func(v *hostage, r planted) ending { return r.opens(v.tokens[2]) }},
 	{"Open older", func(ctx context.Context, v *hostage) error { return v.keep(v.Open(ctx, v.tokens[1])) }, func(v *hostage, r planted) ending { return r.opens(v.tokens[1]) }},
@@ -142,23 +161,21 @@ var attempts = []struct {
 	}, mayExchange},
 	{"Login newest", func(ctx context.Context, v *hostage) error {
 		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: hostageUser, UserAgent: "another"}))
-	}, func(v *hostage, r planted) ending { return r.logsIn(hostageUser, v.tokens[2]) }},
+	}, func(v *hostage, r planted) ending { return v.logsIn(r, hostageUser, v.tokens[2]) }},
 	{"Login oldest", func(ctx context.Context, v *hostage) error {
 		return v.keep(v.Login(ctx, v.tokens[0], session.Login{User: hostageUser}))
-	}, func(v *hostage, r planted) ending { return r.logsIn(hostageUser, v.tokens[0]) }},
+	}, func(v *hostage, r planted) ending { return v.logsIn(r, hostageUser, v.tokens[0]) }},
 	{"Login again", func(ctx context.Context, v *hostage) error {
 		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: hostageUser, Reauthentication: true}))
 	}, func(v *hostage, r planted) ending {
-		if _, ok := r["u"]; !ok {
-			return endsNotFound | endsUnreadable
+		if v.anonymous() {
+			return endsNotFound
 		}
-		return r.logsIn(hostageUser, v.tokens[2])
+		return v.logsIn(r, hostageUser, v.tokens[2])
 	}},
 	{"Login of another", func(ctx context.Context, v *hostage) error {
 		return v.keep(v.Login(ctx, v.tokens[2], session.Login{User: "another"}))
-	}, func(v *hostage, r planted) ending {
-		return r.logsIn("another", v.tokens[2])
-	}},
+	}, func(v *hostage, r planted) ending { return v.logsIn(r, "another", v.tokens[2]) }},
 	{"UserSessions", func(ctx context.Context, v *hostage) error {
 		return errorOf(v.UserSessions(ctx, hostageUser))
 	}, func(_ *hostage, r planted) ending {
@@ -216,14 +233,29 @@ func (v *hostage) try(t *testing.T, what string, r planted, n int) {
 	if left.Val() == -1 {
 		t.Errorf("%s, %s: the key never expires", what, at.name)
 	}
-	if !strings.HasPrefix(r["n"], "1") && !maps.Equal(after.Val(), r) {
+	if !strings.HasPrefix(r["n"], "2") && (!r.taken() || at.name != "Generate") && !maps.Equal(after.Val(), r) {
 		t.Errorf("%s, %s: what somebody else stored has changed", what, at.name)
 	}
+	if v.made == nil {
+		if now := planted(after.Val()); v.anonymous() && strings.HasPrefix(at.name, "Login") && !now.taken() && len(now) > 0 { // or its time is over
+			if delete(now, "g"); !maps.Equal(now, r) {
+				t.Errorf("%s, %s: what was given back is something else", what, at.name)
+			}
+		}
+		return
+	}
+	key := keyOf(v.Store, v.made.ID())
+	newest, err := v.client.HGet(ctx, key, "h").Result()
 	// A login whose timeouts are zero has ended.
-	if v.made != nil && (len(after.Val()) > 0 || !strings.HasPrefix(at.name, "Login")) {
+	if err == nil || !strings.HasPrefix(at.name, "Login") {
 		_, secret, _ := strings.Cut(session.Token(v.made), ".")
-		if sum := sha256.Sum256([]byte(secret)); after.Val()["h"] != string(sum[:]) {
-			t.Errorf("%s, %s: the token that it gave is not the newest", what, at.name)
+		if sum := sha256.Sum256([]byte(secret)); newest != string(sum[:]) {
+			t.Errorf("%s, %s: the token that it gave is not the newest, %v", what, at.name, err)
+		}
+	}
+	if key != v.key {
+		if err := v.Remove(ctx, v.made.ID()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -234,17 +266,18 @@ func TestHostileRecords(t *testing.T) {
 	for _, binary := range redistest.Binaries(t) {
 		t.Run(binary.Name, func(t *testing.T) {
 			t.Parallel()
-			v := newHostage(t, newClient(t, unhurried(binary.Start(t).Addr)))
-			for n := range attempts {
-				v.try(t, "the record itself", v.good, n)
-				for name, r := range hostileRecords(v.good) {
-					v.try(t, name, r, n)
+			for _, v := range newHostages(t, newClient(t, unhurried(binary.Start(t).Addr))) {
+				for n := range attempts {
+					v.try(t, "the record itself", v.good, n)
+					for name, r := range hostileRecords(v.good) {
+						v.try(t, name, r, n)
+					}
 				}
-			}
-			for name, r := range hostileRecords(v.good) {
-				v.plant(t, r)
-				if err := v.Remove(t.Context(), v.id); err != nil || v.client.Exists(t.Context(), v.key).Val() != 0 {
-					t.Errorf("%s: Remove: got %v", name, err)
+				for name, r := range hostileRecords(v.good) {
+					v.plant(t, r)
+					if err := v.Remove(t.Context(), v.id); err != nil || v.client.Exists(t.Context(), v.key).Val() != 0 {
+						t.Errorf("%s: Remove: got %v", name, err)
+					}
 				}
 			}
 		})
@@ -257,7 +290,7 @@ func hostileRecords(good map[string]string) map[string]planted {
 		"one field of somebody else's": {"field": "value"},
 		"a value alone":                {":a": good[":a"]},
 		"all fields empty":             {"n": "", "h": "", "o": "", "c": "", "t": "", "i": "", "a": ""},
-		"fields of a later version":    {"n": "2later", "h": good["h"], "o": good["o"], "c": good["c"], "t": good["t"], "i": good["i"], "a": good["a"]},
+		"fields of a later version":    {"n": "3later", "h": good["h"], "o": good["o"], "c": good["c"], "t": good["t"], "i": good["i"], "a": good["a"]},
 	}
 	with := func(name, field, value string) {
 		r := maps.Clone(good)
@@ -280,7 +313,8 @@ func hostileRecords(good map[string]string) map[string]planted {
 	}
 	with("of 1 MiB", "c", large)
 	for name, n := range map[string]string{
-		"empty": "", "a version alone": "1", "another version": "2" + good["n"][1:], "no version": "\x00" + good["n"], "of another session": "1AAAAAAAAAAA",
+		"empty": "", "a version alone": "2", "an older version": "1" + good["n"][1:], "another version": "3" + good["n"][1:], "no version": "\x00" + good["n"],
+		"of another session": "2AAAAAAAAAAA", "taken": "tAAAAAAAAAAA" + good["n"], "taken, no more": "t",
 		"and NUL": good["n"] + "\x00", "of 1 MiB": large,
 	} {
 		with(name, "n", n)
@@ -332,18 +366,20 @@ func hostileRecords(good map[string]string) map[string]planted {
 func TestHostileTypes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	v := newHostage(t, newClient(t, unhurried(server.Addr)))
+	client := newClient(t, unhurried(server.Addr))
 	for _, put := range [][]any{
-		{"SET", v.key, "value"},
-		{"SET", v.key, ""},
-		{"RPUSH", v.key, "n", "1x"},
-		{"SADD", v.key, "n"},
-		{"ZADD", v.key, 1, "n"},
-		{"XADD", v.key, "*", "n", "1x"},
+		{"SET", "value"},
+		{"SET", ""},
+		{"RPUSH", "n", "2x"},
+		{"SADD", "n"},
+		{"ZADD", 1, "n"},
+		{"XADD", "*", "n", "2x"},
 	} {
+		server.MustDo(t, "FLUSHALL")
+		v := newHostages(t, client)[0]
 		for _, at := range attempts {
 			server.MustDo(t, "DEL", v.key)
-			server.MustDo(t, put...)
+			server.MustDo(t, slices.Insert(slices.Clone(put), 1, any(v.key))...)
 			before := server.MustDo(t, "DUMP", v.key)
 			if err := at.call(t.Context(), v); endingOf(err) != endsAnswer {
 				t.Errorf("%s, %s: got %v, want what Redis answered", put[0], at.name, err)

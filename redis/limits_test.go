@@ -314,3 +314,62 @@ func TestSizeLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestLoginValuesLimit logs in with the last value that a session may hold, and with one
+// more, which changes nothing.
+func TestLoginValuesLimit(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, tokens session.TokenStore) {
+		ctx, store := t.Context(), tokens.(session.UserStore)
+		login := func(s session.Session, what string, values map[string]any) (session.Session, error) {
+			carried := ""
+			if s != nil {
+				carried = session.Token(s)
+			}
+			in, err := store.Login(ctx, carried, session.Login{User: "ada", Values: values})
+			if err != nil && !errors.Is(err, session.ErrTooLarge) {
+				t.Errorf("%s: got %v, want ErrTooLarge or nothing", what, err)
+			}
+			return in, err
+		}
+		anonymous, _ := fullSession(t, store, "id", numbered(1024))
+		want := numbered(1024)
+		for _, s := range []session.Session{nil, anonymous} {
+			for what, values := range map[string]map[string]any{
+				"1025 values": numbered(1025), "a long key": {strings.Repeat("k", 257): 1}, "a large value": {"0": strings.Repeat("v", 1<<20)},
+			} {
+				if _, err := login(s, what, values); err == nil {
+					t.Errorf("a login with %s succeeded", what)
+				}
+			}
+		}
+		in, err := login(nil, "1024 values", numbered(1024))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantStored(t, store, in.ID(), "a login with 1024 values", want)
+		for _, s := range []session.Session{anonymous, in} {
+			if _, err := login(s, "value 1025", map[string]any{"one more": 1, "0": 7}); err == nil {
+				t.Error("a login with value 1025 succeeded")
+			}
+			wantStored(t, store, s.ID(), "a login with value 1025", want)
+			in, err := login(s, "value 1024 again", map[string]any{"0": 8})
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := maps.Clone(want)
+			changed["0"] = 8
+			wantStored(t, store, in.ID(), "a login with one of 1024 values", changed)
+			wantShown(t, in, "a login with one of 1024 values", changed)
+			if err := session.Delete(ctx, in, "0"); err != nil {
+				t.Fatal(err)
+			}
+			if in, err = login(in, "value 1024", map[string]any{"one more": 1}); err != nil {
+				t.Fatal(err)
+			}
+			delete(changed, "0")
+			changed["one more"] = 1
+			wantStored(t, store, in.ID(), "a login with the last value", changed)
+		}
+	})
+}

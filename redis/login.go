@@ -1,40 +1,49 @@
 package redis
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
 	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/values"
 )
 
-// An entry is a login under way.
+// An entry is a login under way: what login.lua is told.
 type entry struct {
 	*session.Login
-	id             string
-	sum            token.Sum // of the secret that the client presents
-	began          time.Time
-	hash           string // of the user
-	idle, absolute string // ms; empty where they stay
-	noted          string // when, in the words of the index
-	fresh          bool   // the index had not known the session
+	began          time.Time // the check of the password
+	idle, absolute time.Duration
+	id, secret     string // of the session to come
+	sum            token.Sum
+	incarnation    string
+	presented      string // the hash of the secret that the client has; empty: a session begins
+	values         map[string]string
+	oldest         []string // the names of sessions that may end
+	excused        string   // the revocation after which the check began
 }
 
-// Login makes a session a user's, see [session.UserStore]: one script on the index
-// of the user, and one on the session. Where the user has as many sessions as they
-// may, it looks at those first.
+// Login logs a user in, see [session.UserStore]: one script at the home of the user,
+// and one before it that takes the anonymous session, if there is one. Where EndOldest
+// has to end sessions it is one more.
+//
+// When the process or the way to Redis dies between the two, the anonymous session is
+// gone, with its values; nobody is logged in.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	began := time.Now()
-	if !l.Began.IsZero() && l.Began.Before(began) {
-		began = l.Began
+	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation()}
+	e.sum = token.Hash(e.secret)
+	if !l.Began.IsZero() && l.Began.Before(e.began) {
+		e.began = l.Began
 	}
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -44,253 +53,245 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	if err := l.Check(); err != nil {
 		return nil, err
 	}
-	e := &entry{Login: &l, began: began, hash: userHash(l.User)}
 	if !l.Reauthentication {
-		idle, absolute, err := lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, st.idle, st.absolute)
-		if err != nil {
+		if e.idle, e.absolute, err = lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, st.idle, st.absolute); err != nil {
 			return nil, fmt.Errorf("redis: login: %w", err)
 		}
-		e.idle, e.absolute = milliseconds(idle), milliseconds(absolute)
 	}
 	id, secret, ok := token.Parse(carried)
-	if !ok {
+	if !ok && (carried != "" || l.Reauthentication) {
 		return nil, session.ErrNotFound
 	}
-	e.id, e.sum = id, token.Hash(secret)
-	s, err := st.logIn(ctx, e)
-	if e.fresh && errors.Is(err, session.ErrNotFound) {
-		st.forget(ctx, l.User, []note{{id, e.noted}})
-	}
-	return s, err
-}
-
-func (st *Store) logIn(ctx context.Context, e *entry) (session.Session, error) {
-	if err := st.admit(ctx, e); err != nil {
+	if e.values, err = encodeAll(l.Values); err != nil {
 		return nil, err
 	}
-	return st.bind(ctx, e)
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// admit notes the login in the index of the user, and makes room for it.
-func (st *Store) admit(ctx context.Context, e *entry) error {
-	var looked bool
-	var dead []note
-	for late := 0; late < maxLate; {
-		a, err := st.note(ctx, e, looked, dead)
-		if err != nil {
-			return err
-		}
-		elapsed := time.Since(e.began)
-		switch a.verdict {
-		case isFull:
-			return session.ErrUserLimit
-		case isRevoked, mayBeFull:
-			if dead, err = st.look(ctx, e, a); err != nil {
-				return err
-			}
-			if a.verdict == isRevoked {
-				return session.ErrRevoked
-			}
-			looked = true
-		default:
-			// The script knew how long ago the check began only before it was sent. Now
-			// more time has passed than until it ran: what is after a revocation by that,
-			// too, is after it. Where the caller does not say when it began, it is then.
-			if e.Began.IsZero() || a.now-elapsed.Microseconds() >= a.revoked && elapsed <= session.BeganLimit {
-				return st.makeRoom(ctx, e, a.notes)
-			}
-			late++
-		}
+	home, _, _ := splitID(id)
+	if home == homeOf(l.User) {
+		sum := token.Hash(secret)
+		e.id, e.presented = id, string(sum[:])
+		return st.enter(ctx, e)
 	}
-	return session.ErrRevoked
-}
-
-// maxLate is how often it is asked whether a login began after a revocation: an
-// answer that was held up leaves that open.
-const maxLate = 8
-
-// An answer is one of scripts/index.lua.
-type answer struct {
-	verdict      int64
-	now, revoked int64 // us since 1970
-	notes        []note
-}
-
-// A note is a session in an index, and its entry there, see scripts/index.lua.
-type note struct{ id, entry string }
-
-// at is when the login was noted, us since 1970, in 16 digits.
-func (n note) at() string { return n.entry[:min(len(n.entry), 16)] }
-
-// presented reports whether the login is of a secret of this record, of which there
-// are only those that nobody has logged in with. The login of another has failed.
-func (n note) presented(sum, old string) bool {
-	start := n.entry[min(len(n.entry), 29):]
-	if strings.HasPrefix(startOf([]byte(sum)), start) {
-		return true
+	e.id = homeOf(l.User) + string(homeEnd) + l.ID
+	if l.ID == "" {
+		e.id += uuid.NewString()
 	}
-	for ; len(old) >= generationSize; old = old[generationSize:] {
-		if startOf([]byte(old)) == start {
-			return true
-		}
+	switch {
+	case carried == "":
+		return st.enter(ctx, e)
+	case l.Reauthentication:
+		return nil, session.ErrNotFound
 	}
-	return false
+	return st.enterFrom(ctx, e, st.key(id), token.Hash(secret))
 }
 
-// startOf is what an entry tells of a hash.
-func startOf(sum []byte) string {
-	return base64.RawURLEncoding.EncodeToString(sum[:min(len(sum), startSize)])
-}
-
-// What comes of a login; anything else is that it is noted.
 const (
-	isRevoked int64 = 0
-	isNew     int64 = 2
-	mayBeFull int64 = -1
-	isFull    int64 = -2
+	// takenFor is how long an anonymous session can be given back, at most; a call that
+	// may last for less needs that, and some patience.
+	takenFor = time.Minute
+	patience = 5 * time.Second
+
+	// cleanup is how long it may take, at least, to give it back.
+	cleanup = 250 * time.Millisecond
 )
 
-func (st *Store) note(ctx context.Context, e *entry, looked bool, dead []note) (a answer, err error) {
-	args := append(scriptArgs(7+2*len(dead)), e.id, e.absolute, time.Since(e.began).Microseconds(), e.MaxSessions, e.EndOldest, looked, startOf(e.sum[:]))
-	e.fresh = false
-	reply, err := st.eval(ctx, &indexScript, st.userKey(e.User), appendNotes(args, dead))
+// enterFrom logs in with the values of an anonymous session, which ends.
+func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.Sum) (s session.Session, err error) {
+	nonce := newNonce()
+	deadline, _ := ctx.Deadline() // every call has one, see begin
+	keep := min(takenFor, time.Until(deadline)+patience)
+	reply, err := st.eval(ctx, &takeScript, key, append(scriptArgs(3), sum[:], nonce, keep.Milliseconds()))
+	if reply == int64(0) {
+		return nil, session.ErrNotFound
+	}
+	defer func() {
+		if err != nil {
+			st.giveBack(ctx, key, nonce)
+		}
+	}()
 	if err != nil {
-		return a, err
+		return nil, err
 	}
 	list, _ := reply.([]any)
-	if len(list) < 3 {
-		return a, errRecord
+	fields, ok := pairs(list)
+	if !ok {
+		return nil, errRecord
 	}
-	var ok [3]bool
-	a.verdict, ok[0] = list[0].(int64)
-	a.now, ok[1] = list[1].(int64)
-	a.revoked, ok[2] = list[2].(int64)
-	if ok != [3]bool{true, true, true} {
-		return a, errRecord
-	}
-	e.fresh, e.noted = a.verdict == isNew, fmt.Sprintf("%016d", a.now)
-	a.notes, err = readNotes(list[3:])
-	return a, err
-}
-
-func appendNotes(args []any, notes []note) []any {
-	for _, n := range notes {
-		args = append(args, n.id, n.entry)
-	}
-	return args
-}
-
-func readNotes(list []any) ([]note, error) {
-	notes := make([]note, len(list)/2)
-	for i := range notes {
-		id, ok1 := list[2*i].(string)
-		entry, ok2 := list[2*i+1].(string)
-		if !ok1 || !ok2 {
-			return nil, errRecord
-		}
-		notes[i] = note{id, entry}
-	}
-	return notes, nil
-}
-
-// forget takes notes out of an index, which would do little harm there.
-func (st *Store) forget(ctx context.Context, user string, notes []note) {
-	_, _ = st.eval(ctx, &forgetScript, st.userKey(user), appendNotes(scriptArgs(2*len(notes)), notes))
-}
-
-// look returns which sessions of an answer are dead. It also looks whether the
-// login has a chance: one that has none ends nobody else's session, and is told
-// nothing of the user.
-func (st *Store) look(ctx context.Context, e *entry, a answer) (dead []note, err error) {
-	var own map[string]string
-	var stale []note
-	err = each(ctx, st, "login", 1+len(a.notes), func(i int) goredis.Cmder {
-		if i == 0 {
-			return goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+e.id)
-		}
-		return goredis.NewSliceCmd(ctx, "hmget", st.prefix+a.notes[i-1].id, "n", "u", "h", "o")
-	}, func(i int, cmd goredis.Cmder) {
-		switch cmd := cmd.(type) {
-		case *goredis.MapStringStringCmd:
-			own = cmd.Val()
-		case *goredis.SliceCmd:
-			r, n := cmd.Val(), a.notes[i-1]
-			sum, _ := r[2].(string)
-			old, _ := r[3].(string)
-			switch {
-			case r[0] == nil, r[1] != nil && r[1] != e.User, r[1] == nil && !n.presented(sum, old):
-				dead = append(dead, n)
-			case r[1] == nil && n.before(a.now-underWay.Microseconds()):
-				stale = append(stale, n)
-			}
-		}
-	})
-	if err != nil {
+	fields["n"] = strings.TrimPrefix(fields["n"], taken+nonce)
+	if _, err := parse(fields); err != nil {
 		return nil, err
 	}
-	if len(own) == 0 {
-		return nil, session.ErrNotFound
-	}
-	r, err := parse(own)
-	if err != nil {
-		return nil, err
-	}
-	if user := r.user(); user != e.User && (user != "" || e.Reauthentication) || !r.good(e.sum, a.now/1000) {
-		return nil, session.ErrNotFound
-	}
-	_, err = st.end(ctx, e.User, stale, tooMany, nil)
-	return append(dead, stale...), err
+	maps.DeleteFunc(fields, func(field, _ string) bool { return !strings.HasPrefix(field, valuePrefix) })
+	maps.Copy(fields, e.values)
+	e.values = fields
+	return st.enter(ctx, e)
 }
 
-// underWay is how long a session that is nobody's yet counts for a login under way.
-// One that takes longer fails.
-const underWay = time.Minute
-
-// before reports whether the note was made before a time, us since 1970.
-func (n note) before(us int64) bool {
-	at, err := strconv.ParseInt(n.at(), 10, 64)
-	return err != nil || at < us
+// giveBack makes a session that was taken what it was. Should that fail, too, it is
+// gone.
+func (st *Store) giveBack(ctx context.Context, key, nonce string) {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	_, _ = st.eval(ctx, &restoreScript, key, append(scriptArgs(1), nonce))
 }
 
-// makeRoom ends the sessions that are too many, before the new one begins.
-func (st *Store) makeRoom(ctx context.Context, e *entry, notes []note) error {
-	ended, err := st.end(ctx, e.User, notes, tooMany, nil)
-	if e.Ended != nil {
-		for _, id := range ended {
-			e.Ended(id)
-		}
+// afterwards is the context of what has to be put in order when a call has failed. It
+// does not end when the client leaves, who still has its token, and has some time of
+// its own when that of the call is over.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := cleanup
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
+		left = max(left, time.Until(deadline))
 	}
-	return err
+	return context.WithTimeout(context.WithoutCancel(ctx), left)
 }
 
-// bind makes the session the user's.
-func (st *Store) bind(ctx context.Context, e *entry) (session.Session, error) {
-	secret := token.NewSecret()
-	sum, key := token.Hash(secret), st.prefix+e.id
-	slotKey := st.slotKeyFor(e.hash, key)
-	args := append(scriptArgs(9+maxPieces), e.id, e.sum[:], sum[:], e.User, e.level(), e.idle, e.absolute, flag(e.Persistent), e.noted)
-	for _, piece := range splitDevice(e.Address, e.UserAgent) {
-		args = append(args, piece)
-	}
-	reply, err := st.eval(ctx, &loginScript, key, append(append(scriptArgs(len(args)), slotKey), args[4:]...))
-	if goredis.HasErrorPrefix(err, "TRYAGAIN") { // the slot is on its way to another server
-		span := e.absolute
-		if span == "" {
-			span = milliseconds(lifetime.Max)
-		}
-		if _, err := st.eval(ctx, &slotScript, slotKey, append(scriptArgs(2), e.id, span)); err != nil {
+// maxLate is how often it is asked whether a login began after a revocation: what is on
+// its way for long leaves that open.
+const maxLate = 8
+
+// maxStuck is how often login.lua may name the same sessions that have to end, and end
+// none: some times, while it takes out of a long index what has ended. More often means
+// that the index holds something that this package did not write.
+const maxStuck = 64
+
+// enter logs in at the home of the user. Where sessions have to end first, or where it
+// is not known whether the check of the password began before a revocation, it asks
+// again.
+func (st *Store) enter(ctx context.Context, e *entry) (session.Session, error) {
+	home, name, _ := splitID(e.id)
+	for late, stuck := 0, 0; late < maxLate; {
+		keys := append([]string{st.key(e.id), st.index(home), st.revoked(home)}, st.keys(home, e.oldest)...)
+		reply, err := st.evalKeys(ctx, e.script(), keys, e.words(ctx, name)...)
+		elapsed := time.Since(e.began)
+		if err != nil {
+			st.abandon(ctx, e, err)
 			return nil, err
 		}
-		reply, err = st.eval(ctx, &movingScript, key, args)
+		switch verdict, n, rest := readLogin(reply); {
+		case verdict == unsure:
+			e.excused, _ = rest.(string)
+			if revoked, err := strconv.ParseInt(e.excused, 10, 64); err != nil || n-elapsed.Microseconds() < revoked {
+				e.excused = ""
+				late++
+			}
+		case verdict == unknown || n > int64(len(e.oldest)):
+			return nil, refusal(reply)
+		default:
+			for _, name := range e.oldest[:n] {
+				if e.Ended != nil {
+					e.Ended(home + name)
+				}
+			}
+			if verdict == done {
+				return st.entered(e, rest)
+			}
+			oldest, ok := names(rest)
+			if n == 0 && slices.Equal(oldest, e.oldest) {
+				stuck++
+			}
+			if e.oldest = oldest; !ok || stuck == maxStuck {
+				return nil, errRecord
+			}
+		}
 	}
-	if err != nil {
-		return nil, err
+	return nil, session.ErrRevoked
+}
+
+// abandon ends a session that may have begun, though no reply says so: no client will
+// ever name it. Another session may have its id.
+func (st *Store) abandon(ctx context.Context, e *entry, err error) {
+	var f *failure
+	if e.presented != "" || !errors.As(err, &f) || f.code != "" {
+		return
 	}
-	return st.opened(e.id, reply, func(r *record) (string, bool) {
-		return secret, r.user() == e.User && token.Equal(r.sum, sum)
-	})
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
+	if s, err := st.load(ctx, e.id); err == nil && s.record.incarnation == e.incarnation {
+		_ = st.Remove(ctx, e.id)
+	}
+}
+
+func (e *entry) script() *script {
+	if e.presented == "" {
+		return &beginScript
+	}
+	return &loginScript
+}
+
+// words are the arguments of login.lua. It knows how long ago the check of the password
+// began when this was sent. On its way it has become more, at most what is left of the
+// call's time. Where the caller does not say when the check began, it is now.
+func (e *entry) words(ctx context.Context, name string) []any {
+	var left int64
+	if deadline, ok := ctx.Deadline(); ok && !e.Began.IsZero() { // it has one, see begin
+		left = time.Until(deadline).Microseconds()
+	}
+	device := splitDevice(e.Address, e.UserAgent)
+	args := make([]any, 0, 16+len(device)+len(e.oldest)+2*len(e.values))
+	args = append(args, e.User, name, e.presented, e.sum[:], e.incarnation, e.level(), milliseconds(e.idle), milliseconds(e.absolute),
+		flag(e.Persistent), time.Since(e.began).Microseconds(), e.MaxSessions, flag(e.EndOldest), values.MaxCount, left, e.excused, len(device))
+	for _, piece := range device {
+		args = append(args, piece)
+	}
+	for _, name := range e.oldest {
+		args = append(args, name)
+	}
+	return appendFields(args, e.values)
+}
+
+// What login.lua says of a login, if it is a list.
+const (
+	done    int64 = 1
+	notYet  int64 = 0
+	unsure  int64 = -1
+	unknown int64 = -2
+)
+
+// readLogin reads such a list.
+func readLogin(reply any) (verdict, n int64, rest any) {
+	if list, ok := reply.([]any); ok && len(list) == 3 {
+		verdict, ok1 := list[0].(int64)
+		n, ok2 := list[1].(int64)
+		if ok1 && ok2 && unsure <= verdict && verdict <= done && n >= 0 {
+			return verdict, n, list[2]
+		}
+	}
+	return unknown, 0, nil
+}
+
+// refusal is the error that a number of login.lua means.
+func refusal(reply any) error {
+	switch reply {
+	case int64(0):
+		return session.ErrNotFound
+	case int64(-2):
+		return session.ErrUserLimit
+	case int64(-3):
+		return session.ErrRevoked
+	case int64(-4):
+		return session.ErrExists
+	case int64(-5):
+		return values.CheckCount(values.MaxCount + 1)
+	}
+	return errRecord
+}
+
+// entered makes a session of what login.lua has stored.
+func (st *Store) entered(e *entry, stored any) (session.Session, error) {
+	if e.presented != "" {
+		return st.opened(e.id, stored, func(r *record) (string, bool) {
+			return e.secret, r.user() == e.User && token.Equal(r.sum, e.sum)
+		})
+	}
+	now, ok := stored.(int64)
+	if !ok {
+		return nil, errRecord
+	}
+	r := record{
+		incarnation: e.incarnation, sum: e.sum, created: now, seen: now, idle: e.idle.Milliseconds(), absolute: e.absolute.Milliseconds(),
+		account: &account{e.User, cmp.Or(e.Level, session.Authenticated), now, e.Persistent, e.Address, e.UserAgent},
+	}
+	return &object{store: st, id: e.id, token: token.Join(e.id, e.secret), record: r, fields: e.values}, nil
 }
 
 // level is the one that is stored; empty: the one that is.
@@ -303,6 +304,14 @@ func (e *entry) level() string {
 		level = session.Authenticated
 	}
 	return strconv.Itoa(int(level))
+}
+
+// milliseconds are empty where a timeout stays.
+func milliseconds(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return strconv.FormatInt(d.Milliseconds(), 10)
 }
 
 func flag(set bool) string {

@@ -59,7 +59,7 @@ func mutated(good map[string]string, mutations []byte) planted {
 // many as there is time for, the same ones always.
 func TestMutatedRecords(t *testing.T) {
 	t.Parallel()
-	v := newHostage(t, newClient(t, unhurried(redistest.Start(t).Addr)))
+	hostages := newHostages(t, newClient(t, unhurried(redistest.Start(t).Addr)))
 	random := rand.New(rand.NewPCG(7, 0))
 	start, n := time.Now(), 0
 	for ; n < 1_000_000 && time.Since(start) < 1500*time.Millisecond && !t.Failed(); n++ {
@@ -67,6 +67,7 @@ func TestMutatedRecords(t *testing.T) {
 		for i := range mutations {
 			mutations[i] = byte(random.Uint32())
 		}
+		v := hostages[n%len(hostages)]
 		v.try(t, fmt.Sprintf("%q", mutations), mutated(v.good, mutations), random.IntN(len(attempts)))
 	}
 	t.Logf("%d records", n)
@@ -74,12 +75,13 @@ func TestMutatedRecords(t *testing.T) {
 
 // FuzzRecord lets the fuzzer do the same.
 func FuzzRecord(f *testing.F) {
-	for n := range attempts {
+	for n := range 2 * len(attempts) {
 		f.Add(byte(n), "")
 		f.Add(byte(n), "\x05\x00\x00\x30x\x02\x02\x01\x09x")
 	}
-	v := newHostage(f, newClient(f, unhurried(redistest.Start(f).Addr)))
+	hostages := newHostages(f, newClient(f, unhurried(redistest.Start(f).Addr)))
 	f.Fuzz(func(t *testing.T, n byte, mutations string) {
+		v := hostages[int(n)/len(attempts)%len(hostages)]
 		v.try(t, "mutated", mutated(v.good, []byte(mutations)), int(n)%len(attempts))
 	})
 }
@@ -90,7 +92,7 @@ func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	session.Register[couple]()
 	ctx := t.Context()
-	v := newHostage(t, newClient(t, unhurried(redistest.Start(t).Addr)))
+	v := newHostages(t, newClient(t, unhurried(redistest.Start(t).Addr)))[0]
 	stored := func(name, cbor string) string { return "\x14" + string(rune(len(name))) + name + cbor }
 	known := reflect.TypeFor[couple]().PkgPath() + ".couple"
 	if v, err := values.Decode(stored(known, "\xa0")); v != (couple{}) || err != nil {

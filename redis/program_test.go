@@ -92,6 +92,7 @@ type rival struct {
 	store   session.UserStore
 	objects [6]session.Session
 	tokens  []string // in the order in which they were given out
+	ids     []string // of the sessions that logins began, likewise
 }
 
 // An outcome is what one call did, in words that two stores can share.
@@ -155,6 +156,9 @@ func (sd *rival) keep(s session.Session, err error, st progStep) outcome {
 		return o
 	}
 	o.id = s.ID()
+	if !slices.Contains(goodIDs, o.id) && !slices.Contains(sd.ids, o.id) {
+		sd.ids = append(sd.ids, o.id)
+	}
 	if carried := session.Token(s); carried != "" {
 		if o.token = slices.Index(sd.tokens, carried); o.token < 0 {
 			o.token = len(sd.tokens)
@@ -224,17 +228,17 @@ var operations = []struct {
 		return sd.keep(s, err, st).of(name)
 	}},
 	{"Get", func(ctx context.Context, sd *rival, st progStep) outcome {
-		s, err := sd.store.Get(ctx, pick(st.on, goodIDs, badIDs))
+		s, err := sd.store.Get(ctx, sd.idOf(st))
 		return sd.keep(s, err, st)
 	}},
 	{"Refresh", func(ctx context.Context, sd *rival, st progStep) outcome {
-		return failedWith(sd.store.Refresh(ctx, pick(st.on, goodIDs, badIDs)))
+		return failedWith(sd.store.Refresh(ctx, sd.idOf(st)))
 	}},
 	{"Remove, twice", func(ctx context.Context, sd *rival, st progStep) outcome {
 		if st.value < 128 { // less often than the others
 			return skipped
 		}
-		id := pick(st.on, goodIDs, badIDs)
+		id := sd.idOf(st)
 		return failedWith(errors.Join(sd.store.Remove(ctx, id), sd.store.Remove(ctx, id)))
 	}},
 	{"Rotate", func(ctx context.Context, sd *rival, st progStep) outcome {
@@ -244,26 +248,8 @@ var operations = []struct {
 		return sd.keep(s, err, st).of(name)
 	}},
 	{"Login", logsIn},
-	{"UserSessions", func(ctx context.Context, sd *rival, st progStep) outcome {
-		infos, err := sd.store.UserSessions(ctx, pick(st.on, programUsers, badUsers))
-		o := failedWith(err)
-		var all []string
-		for _, i := range infos {
-			all = append(all, described1(i))
-		}
-		slices.Sort(all) // who was seen first may be a matter of less than a millisecond
-		o.value = strings.Join(all, " ")
-		return o
-	}},
-	{"RemoveUserSessions", func(ctx context.Context, sd *rival, st progStep) outcome {
-		if st.value < 128 { // less often than the others
-			return skipped
-		}
-		n, err := sd.store.RemoveUserSessions(ctx, pick(st.on, programUsers, badUsers), append(goodIDs, badIDs...)[:st.variant%3]...)
-		o := failedWith(err)
-		o.value = n
-		return o
-	}},
+	{"UserSessions", listsUser},
+	{"RemoveUserSessions", revokesUser},
 	{"Session.Get", onSession(func(ctx context.Context, s session.Session, st progStep) (any, error) {
 		return s.Get(ctx, pick(st.key, keyPool, nil))
 	})},
@@ -367,14 +353,6 @@ func updates(ctx context.Context, sd *rival, st progStep) outcome {
 		}
 		return last, err
 	})(ctx, sd, st)
-}
-
-func shownBy(ctx context.Context, s session.Session) (map[string]any, error) {
-	all, err := session.All(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	return maps.Collect(all), nil
 }
 
 // context is the one that a step is made with.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mist-contrib/session"
@@ -15,17 +16,18 @@ import (
 // A record is what a hash holds besides the session's values, as it was loaded.
 // Its fields have names of one letter, those of values begin with a colon:
 //
-//	n  the format's version, 1, and the incarnation: random, so that nobody
-//	   writes to a session of the same id that was made later
+//	n  the format's version, 2, and the incarnation: random, so that nobody
+//	   writes to a session of the same id that was made later; while a login has
+//	   taken the session there is a t and a nonce in front, see scripts/take.lua
 //	h  the hash of the newest secret
 //	o  the secrets before it, see scripts/present.lua
-//	c  when the session was made, ms since 1970
+//	c  when the session was made, ms since 1970; not where that was a login
 //	t  when it was refreshed last, ms since 1970
 //	i  its idle timeout, ms
 //	a  its absolute timeout, ms
 //	x  the last secrets that were taken out of o: the start of each hash
 //	r  when it was rotated last, ms since 1970; not since the last login
-//	f  which logins under way are refused, see scripts/kill.lua; only for scripts
+//	g  the nonces of the last logins that were refused, see scripts/restore.lua
 //
 // and where somebody is logged in, see account.go:
 //
@@ -49,7 +51,10 @@ type record struct {
 }
 
 const (
-	version = "1"
+	version = "2"
+
+	// taken is what an incarnation begins with while a login has taken the session.
+	taken = "t"
 
 	// startSize is how much of the hash of a secret is kept when the secret is over.
 	startSize = 8
@@ -66,14 +71,20 @@ const (
 var errRecord = errors.New("redis: record cannot be read")
 
 // newIncarnation returns the field n of a new record.
-func newIncarnation() string {
+func newIncarnation() string { return version + newNonce() }
+
+func newNonce() string {
 	var nonce [8]byte
 	_, _ = rand.Read(nonce[:]) // documented never to fail
-	return version + base64.RawURLEncoding.EncodeToString(nonce[:])
+	return base64.RawURLEncoding.EncodeToString(nonce[:])
 }
 
-// parse reads a record. Its error is [errRecord] for whatever is not exactly one.
+// parse reads a record. Its error is [errRecord] for whatever is not exactly one, and
+// [session.ErrNotFound] for one that a login has taken.
 func parse(fields map[string]string) (r record, err error) {
+	if strings.HasPrefix(fields["n"], taken) {
+		return record{}, session.ErrNotFound
+	}
 	number := func(name string) int64 {
 		n, e := number(fields[name])
 		if e != nil {
@@ -86,10 +97,14 @@ func parse(fields map[string]string) (r record, err error) {
 		incarnation: fields["n"],
 		old:         fields["o"],
 		over:        fields["x"],
-		created:     number("c"),
 		seen:        number("t"),
 		idle:        number("i"),
 		absolute:    number("a"),
+	}
+	if _, ok := fields["c"]; ok || fields["l"] == "" {
+		r.created = number("c")
+	} else {
+		r.created = number("l")
 	}
 	if _, ok := fields["r"]; ok {
 		r.rotated = number("r")
@@ -131,12 +146,6 @@ func (g generation) salt() token.Salt {
 // unseen reports whether no client has shown a successor yet.
 func (g generation) unseen() bool { return g[stateAt] == 'g' }
 
-// until is when the secret is over; not to be called of one that is unseen.
-func (g generation) until() int64 {
-	n, _ := number(string(g[stateAt+1:]))
-	return n
-}
-
 // generation returns the i-th old secret, the newest is 0.
 func (r *record) generation(i int) generation {
 	return generation(r.old[i*generationSize : (i+1)*generationSize])
@@ -164,20 +173,6 @@ func (r *record) spent(sum token.Sum) bool {
 	for i := 0; i < len(r.over); i += startSize {
 		if r.over[i:i+startSize] == string(sum[:startSize]) {
 			return true
-		}
-	}
-	return false
-}
-
-// good reports whether sum is that of a secret which opens the session at a time
-// of the server.
-func (r *record) good(sum token.Sum, now int64) bool {
-	if token.Equal(sum, r.sum) {
-		return true
-	}
-	for i := range r.generations() {
-		if g := r.generation(i); g.is(sum) {
-			return g.unseen() || now < g.until()
 		}
 	}
 	return false

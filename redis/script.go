@@ -10,11 +10,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A script is one operation on one record or index, in one step.
+// A script is one operation on one record, or on what is of one user, in one step.
 type script struct {
 	name, source, hash string
 	kind               kind
-	keys               int
 }
 
 // A kind is what a script asks of the way to Redis.
@@ -50,32 +49,35 @@ var clearSource string
 //go:embed scripts/exchange.lua
 var exchangeSource string
 
-//go:embed scripts/index.lua
-var indexSource string
+//go:embed scripts/users.lua
+var usersSource string // what those below begin with
 
 //go:embed scripts/login.lua
 var loginSource string
 
-//go:embed scripts/forget.lua
-var forgetSource string
+//go:embed scripts/take.lua
+var takeSource string
 
-//go:embed scripts/slot.lua
-var slotSource string
+//go:embed scripts/restore.lua
+var restoreSource string
+
+//go:embed scripts/list.lua
+var listSource string
 
 //go:embed scripts/revoke.lua
 var revokeSource string
 
-//go:embed scripts/kill.lua
-var killSource string
+//go:embed scripts/end.lua
+var endSource string
 
 // They never change.
 //
 //nolint:gochecknoglobals // constants, but for the language
 var (
 	createScript   = newScript("generate", createSource, once)
-	openScript     = newScript("open", presentSource, looks) // what was seen will be seen again
-	rotateScript   = newScript("rotate", presentSource, repeatable)
-	refreshScript  = newScript("refresh", refreshSource, repeatable)
+	openScript     = newScript("open", usersSource+presentSource, looks) // what was seen will be seen again
+	rotateScript   = newScript("rotate", usersSource+presentSource, repeatable)
+	refreshScript  = newScript("refresh", usersSource+refreshSource, repeatable)
 	clockScript    = newScript("now", clockSource, looks)
 	setScript      = newScript("set", setSource, once)
 	deleteScript   = newScript("delete", deleteSource, once)
@@ -83,24 +85,18 @@ var (
 	exchangeScript = newScript("exchange", exchangeSource, once)
 	askScript      = newScript("exchange", exchangeSource, looks)
 
-	indexScript  = newScript("login", indexSource, repeatable)
-	loginScript  = newScript("login", loginSource, repeatable).withKeys(2)
-	movingScript = newScript("login", loginSource, repeatable)
-	forgetScript = newScript("login", forgetSource, looks)
-	slotScript   = newScript("login", slotSource, repeatable)
-	revokeScript = newScript("revoke", revokeSource, repeatable)
-	killScript   = newScript("revoke", killSource, repeatable)
+	loginScript   = newScript("login", usersSource+loginSource, repeatable)
+	beginScript   = newScript("login", usersSource+loginSource, once)
+	takeScript    = newScript("login", usersSource+takeSource, repeatable)
+	restoreScript = newScript("login", usersSource+restoreSource, repeatable)
+	listScript    = newScript("list", usersSource+listSource, looks)
+	revokeScript  = newScript("revoke", usersSource+revokeSource, repeatable)
+	endScript     = newScript("remove", usersSource+endSource, repeatable)
 )
 
 func newScript(name, source string, k kind) script {
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // how Redis names scripts
-	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k, keys: 1}
-}
-
-// withKeys makes the first words of a script's arguments keys, too, all of one slot.
-func (s script) withKeys(n int) script {
-	s.keys = n
-	return s
+	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k}
 }
 
 // A onceCmd is a command that go-redis does not send again when the reply did
@@ -112,7 +108,24 @@ func (onceCmd) NoRetry() bool { return true }
 // eval runs a script on a record and returns its reply. args has room for the
 // four words in front, so that nothing is copied: see scriptArgs.
 func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (any, error) {
-	args[0], args[1], args[2], args[3] = "evalsha", s.hash, s.keys, key
+	args[0], args[1], args[2], args[3] = "evalsha", s.hash, 1, key
+	return st.run(ctx, s, key, args)
+}
+
+// evalKeys runs a script on several keys, which are all in one slot.
+func (st *Store) evalKeys(ctx context.Context, s *script, keys []string, words ...any) (any, error) {
+	return st.run(ctx, s, keys[0], append(evalArgs("evalsha", s.hash, keys), words...))
+}
+
+func evalArgs(command, script string, keys []string) []any {
+	args := append(make([]any, 0, 3+len(keys)), command, script, len(keys))
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	return args
+}
+
+func (st *Store) run(ctx context.Context, s *script, key string, args []any) (any, error) {
 	for {
 		cmd := goredis.NewCmd(ctx, args...)
 		var err error
@@ -127,10 +140,15 @@ func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (a
 		switch {
 		case err == nil, errors.Is(err, errNotReplicated) && refused(cmd.Val()):
 			return cmd.Val(), nil
-		case !goredis.HasErrorPrefix(err, "NOSCRIPT") || args[0] == "eval":
+		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
+			args[0], args[1] = "eval", s.source // this server has not seen it yet
+		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"): // the slot is on its way to another server, or just was
+			if pause(ctx) != nil {
+				return nil, st.failed(ctx, s.name, err)
+			}
+		default:
 			return nil, st.failed(ctx, s.name, err)
 		}
-		args[0], args[1] = "eval", s.source // this server has not seen it yet
 	}
 }
 
@@ -142,19 +160,11 @@ func refused(reply any) bool {
 		return reply <= 0
 	case string:
 		return true
-	case []any: // of index.lua, whose first word says so
-		n, ok := first(reply)
-		return ok && n <= 0
+	case []any: // of login.lua
+		verdict, ended, _ := readLogin(reply)
+		return verdict == unsure || verdict == notYet && ended == 0
 	}
 	return false
-}
-
-func first(reply []any) (n int64, ok bool) {
-	if len(reply) == 0 {
-		return 0, false
-	}
-	n, ok = reply[0].(int64)
-	return n, ok
 }
 
 // scriptArgs returns arguments for eval, with room for n more.

@@ -53,7 +53,7 @@ func (s *object) Now(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	defer cancel()
-	reply, err := s.store.eval(ctx, &clockScript, s.store.prefix+s.id, scriptArgs(0))
+	reply, err := s.store.eval(ctx, &clockScript, s.store.key(s.id), scriptArgs(0))
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -116,20 +116,12 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 }
 
 func (s *object) SetAll(ctx context.Context, all map[string]any) error {
-	if err := values.CheckCount(len(all)); err != nil {
+	set, err := encodeAll(all)
+	if err != nil {
 		return err
 	}
-	args := append(scriptArgs(2+2*len(all)), s.record.incarnation, values.MaxCount)
-	set := make(map[string]string, len(all))
-	for key, value := range all {
-		encoded, err := encode(key, value)
-		if err != nil {
-			return err
-		}
-		set[valuePrefix+key] = encoded
-		args = append(args, valuePrefix+key, encoded)
-	}
-	return s.write(ctx, &setScript, args, func(shown map[string]string) { maps.Copy(shown, set) })
+	args := append(scriptArgs(2+2*len(set)), s.record.incarnation, values.MaxCount)
+	return s.write(ctx, &setScript, appendFields(args, set), func(shown map[string]string) { maps.Copy(shown, set) })
 }
 
 func (s *object) Delete(ctx context.Context, keys ...string) error {
@@ -165,7 +157,7 @@ func (s *object) write(ctx context.Context, sc *script, args []any, change func(
 		return err
 	}
 	defer done()
-	reply, err := s.store.eval(ctx, sc, s.store.prefix+s.id, args)
+	reply, err := s.store.eval(ctx, sc, s.store.key(s.id), args)
 	if err != nil {
 		return err
 	}
@@ -221,4 +213,25 @@ func encode(key string, value any) (string, error) {
 	var buf [128]byte
 	encoded, err := values.Append(buf[:0], value)
 	return string(encoded), err
+}
+
+// encodeAll makes fields of values.
+func encodeAll(all map[string]any) (fields map[string]string, err error) {
+	if err := values.CheckCount(len(all)); err != nil {
+		return nil, err
+	}
+	fields = make(map[string]string, len(all))
+	for key, value := range all {
+		if fields[valuePrefix+key], err = encode(key, value); err != nil {
+			return nil, err
+		}
+	}
+	return fields, nil
+}
+
+func appendFields(args []any, fields map[string]string) []any {
+	for field, encoded := range fields {
+		args = append(args, field, encoded)
+	}
+	return args
 }

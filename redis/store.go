@@ -19,9 +19,9 @@ import (
 // or Cluster. Client is needed, every other field has a safe zero value. It is
 // safe for concurrent use; its fields must not change after the first call.
 //
-// Every operation on a session is one command on its one key, loading it as well
-// as writing to it; a write checks in the same step that its session lives. What
-// concerns the sessions of a user asks their index, too. Time
+// Every operation on a session is one command, loading it as well as writing to it; a
+// write checks in the same step that its session lives. The sessions of a user and
+// their index have one home, so that what concerns all of them is one step, too. Time
 // is the clock of the Redis server: those of the application's machines do not
 // matter. The store starts no goroutine, and does not close the client.
 //
@@ -73,7 +73,6 @@ type Store struct {
 	idle      time.Duration
 	absolute  time.Duration
 	opTimeout time.Duration
-	slots     slots
 }
 
 const (
@@ -89,6 +88,7 @@ var (
 	errNoContext = errors.New("redis: context is nil")
 	errGrace     = errors.New("redis: rotate: grace is negative")
 	errRing      = errors.New("redis: Client is a Ring, which takes sessions for gone whose server does not answer")
+	errPrefix    = errors.New("redis: Prefix has {} before any other braces, so that no two keys of a user would be in one slot")
 	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
 )
 
@@ -120,6 +120,8 @@ func (st *Store) init() {
 		st.invalid = fmt.Errorf("redis: OpTimeout %v is negative", st.OpTimeout)
 	case st.WaitReplicas < 0:
 		st.invalid = fmt.Errorf("redis: WaitReplicas %d is negative", st.WaitReplicas)
+	case !sharesSlots(st.prefix):
+		st.invalid = errPrefix
 	default:
 		switch c := st.Client.(type) {
 		case cluster:
@@ -169,7 +171,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	}
 	secret, r := token.NewSecret(), record{incarnation: newIncarnation(), idle: st.idle.Milliseconds(), absolute: st.absolute.Milliseconds()}
 	sum := token.Hash(secret)
-	key := st.prefix + id
+	key := st.key(id)
 	reply, err := st.eval(ctx, &createScript, key, append(scriptArgs(4), r.incarnation, sum[:], r.idle, r.absolute))
 	if err != nil {
 		return nil, err
@@ -242,7 +244,7 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 // present lets Redis authenticate a token, and returns the session with the
 // newest one.
 func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
-	reply, err := st.eval(ctx, sc, st.prefix+id, args)
+	reply, err := st.eval(ctx, sc, st.key(id), args)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +303,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 
 // load returns what is stored under an id, authenticated or not.
 func (st *Store) load(ctx context.Context, id string) (*object, error) {
-	cmd := goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+id)
+	cmd := goredis.NewMapStringStringCmd(ctx, "hgetall", st.key(id))
 	if err := st.Client.Process(ctx, cmd); err != nil {
 		return nil, st.failed(ctx, "load", err)
 	}
@@ -330,7 +332,12 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 	if !token.ValidID(id) {
 		return session.ErrNotFound
 	}
-	reply, err := st.eval(ctx, &refreshScript, st.prefix+id, scriptArgs(0))
+	var reply any
+	if home, name, ok := splitID(id); ok {
+		reply, err = st.evalKeys(ctx, &refreshScript, []string{st.key(id), st.index(home)}, name)
+	} else {
+		reply, err = st.eval(ctx, &refreshScript, st.key(id), scriptArgs(0))
+	}
 	if err != nil {
 		return err
 	}
@@ -353,7 +360,11 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	if !token.ValidID(id) {
 		return nil
 	}
-	key := st.prefix + id
+	key := st.key(id)
+	if home, name, ok := splitID(id); ok {
+		_, err := st.evalKeys(ctx, &endScript, []string{st.index(home), key}, "", name)
+		return err
+	}
 	if err := st.write(ctx, key, goredis.NewIntCmd(ctx, "unlink", key)); err != nil {
 		return st.failed(ctx, "remove", err)
 	}

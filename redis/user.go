@@ -12,9 +12,8 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// UserSessions lists the sessions of a user, see [session.UserStore]: one command
-// for their index, then one round trip to each server that has some of them, and
-// one more where the index lists some that have ended.
+// UserSessions lists the sessions of a user, see [session.UserStore]: one script for
+// their index, and then one round trip for all of their records, up to some thousands.
 func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -24,22 +23,18 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	if err := checkUser(user); err != nil {
 		return nil, err
 	}
-	listed := goredis.NewMapStringStringCmd(ctx, "hgetall", st.userKey(user))
-	if err := st.Client.Process(ctx, listed); err != nil {
-		return nil, st.failed(ctx, "list", err)
-	}
-	notes := make([]note, 0, len(listed.Val()))
-	for id, entry := range listed.Val() {
-		if token.ValidID(id) {
-			notes = append(notes, note{id, entry})
-		}
-	}
-	infos, dead, err := st.describe(ctx, user, notes)
+	home := homeOf(user)
+	reply, err := st.eval(ctx, &listScript, st.index(home), scriptArgs(0))
 	if err != nil {
 		return nil, err
 	}
-	if len(dead) > 0 {
-		st.forget(ctx, user, dead)
+	listed, ok := names(reply)
+	if !ok {
+		return nil, errRecord
+	}
+	infos, err := st.describe(ctx, user, home, listed)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(infos, func(a, b session.Info) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), strings.Compare(a.ID, b.ID))
@@ -53,13 +48,37 @@ func checkUser(user string) error {
 	return l.Check()
 }
 
-// describe loads what is stored of sessions but for their values, and tells which
-// are not the user's, or not any more.
-func (st *Store) describe(ctx context.Context, user string, notes []note) (infos []session.Info, dead []note, err error) {
+// names reads the names of sessions in a reply; ok is false where it is something
+// else. What can be no name is left out.
+func names(reply any) (names []string, ok bool) {
+	list, ok := reply.([]any)
+	for _, word := range list {
+		name, isName := word.(string)
+		if !isName {
+			return nil, false
+		}
+		if strings.HasPrefix(name, string(homeEnd)) && token.ValidID(name) && len(name) <= token.MaxID-homeSize {
+			names = append(names, name)
+		}
+	}
+	return names, ok
+}
+
+// keys are the keys of the records of sessions.
+func (st *Store) keys(home string, names []string) []string {
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = st.key(home + name)
+	}
+	return keys
+}
+
+// describe loads what is stored of sessions but for their values.
+func (st *Store) describe(ctx context.Context, user, home string, names []string) (infos []session.Info, err error) {
 	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
-	err = each(ctx, st, "list", len(notes), func(i int) *goredis.SliceCmd {
-		args := []any{"hmget", st.prefix + notes[i].id}
+	err = each(ctx, st, "list", len(names), func(i int) *goredis.SliceCmd {
+		args := []any{"hmget", st.key(home + names[i])}
 		for _, name := range fields {
 			args = append(args, name)
 		}
@@ -71,34 +90,24 @@ func (st *Store) describe(ctx context.Context, user string, notes []note) (infos
 				found[fields[j]] = s
 			}
 		}
-		owner, bound := found["u"]
-		switch {
-		case len(found) == 0, bound && owner != user:
-			dead = append(dead, notes[i])
-		case bound:
+		if owner, bound := found["u"]; bound && owner == user {
 			r, err := parse(found)
 			unreadable = unreadable || err != nil
-			infos = append(infos, r.info(notes[i].id))
+			infos = append(infos, r.info(home+names[i]))
 		}
 	})
 	if err == nil && unreadable {
 		err = errRecord
 	}
-	return infos, dead, err
+	return infos, err
 }
 
-// RemoveUserSessions ends the sessions of a user, see [session.UserStore]. In a
-// Cluster it asks every slot, see docs/redis.md in the repository for what that
-// costs.
+// RemoveUserSessions ends the sessions of a user, see [session.UserStore]: one script
+// notes the time of the revocation and lists them, one ends them, 200 at once, all in one round trip.
 //
-// It cannot miss one. A login is noted in the index before it is carried out. The
-// first step here notes the time of the revocation there and reads the index, at
-// once. So a login that was noted before is read: its session is ended if it is the
-// user's already, and if not, it is left a fence that no login noted until then can
-// pass, as are the sessions in except. One that comes to be noted later is refused.
-// Entries that the index has lost are found in the slots, which are read last.
-//
-// The number can be too low after an error, and where a command was sent again.
+// It cannot miss one. A login is one script on the same server: one that came before is
+// listed, one that comes later is refused. The number can be too low after an error,
+// and where a command was sent again.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -108,72 +117,61 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if err := checkUser(user); err != nil {
 		return 0, err
 	}
-	reply, err := st.eval(ctx, &revokeScript, st.userKey(user), append(scriptArgs(1), 2*session.BeganLimit.Milliseconds()))
+	home := homeOf(user)
+	reply, err := st.evalKeys(ctx, &revokeScript, []string{st.index(home), st.revoked(home)}, 2*session.BeganLimit.Milliseconds())
 	if err != nil {
 		return 0, err
 	}
-	list, _ := reply.([]any)
-	notes, err := readNotes(list)
-	if err != nil {
-		return 0, err
+	listed, ok := names(reply)
+	if !ok {
+		return 0, errRecord
 	}
-	ended, err1 := st.end(ctx, user, notes, revoked, except)
-	lost, err2 := st.inSlots(ctx, user)
-	for _, n := range notes {
-		delete(lost, n.id)
-	}
-	notes = notes[:0]
-	for id := range lost {
-		notes = append(notes, note{id: id})
-	}
-	more, err3 := st.end(ctx, user, notes, revoked, except)
-	return len(ended) + len(more), cmp.Or(err1, err2, err3)
+	listed = slices.DeleteFunc(listed, func(name string) bool { return slices.Contains(except, home+name) })
+	return st.end(ctx, user, home, listed)
 }
 
-// inSlots returns the ids in all indexes of slots.
-func (st *Store) inSlots(ctx context.Context, user string) (ids map[string]bool, err error) {
-	ids = make(map[string]bool)
-	hash, tags := userHash(user), st.slotTags()
-	err = each(ctx, st, "revoke", len(tags), func(i int) *goredis.StringSliceCmd {
-		return goredis.NewStringSliceCmd(ctx, "zrange", st.slotKey(hash, tags[i]), 0, -1)
-	}, func(_ int, cmd *goredis.StringSliceCmd) {
-		for _, id := range cmd.Val() {
-			ids[id] = true
+// atOnce is how many sessions one script ends: it takes a server about a millisecond.
+const atOnce = 200
+
+// end ends those of the sessions that are the user's, and returns how many. It asks
+// the server in any case. When it returns, the revocation is older than an answer takes
+// to arrive: only so is a login whose check begins now known to be later, see enter.
+func (st *Store) end(ctx context.Context, user, home string, names []string) (ended int, err error) {
+	some := func(i int) []string { return names[i*atOnce : min(len(names), (i+1)*atOnce)] }
+	count := func(reply any) {
+		n, ok := reply.(int64)
+		if !ok {
+			err = errRecord
 		}
-	})
-	return ids, err
-}
-
-// Why a login under way has to fail, in the words of scripts/kill.lua.
-const (
-	revoked = "r"
-	tooMany = "l"
-)
-
-// end ends sessions that are the user's, but those in except, and lets logins fail
-// that were noted. It returns which sessions it has ended.
-func (st *Store) end(ctx context.Context, user string, notes []note, why string, except []string) (ended []string, err error) {
-	notes = slices.DeleteFunc(notes, func(n note) bool { return !token.ValidID(n.id) })
-	words := func(i int) []any {
-		return []any{user, notes[i].at() + why, slices.Contains(except, notes[i].id)}
+		ended += int(n)
 	}
-	if st.WaitReplicas > 0 {
-		for i, n := range notes {
-			reply, e := st.eval(ctx, &killScript, st.prefix+n.id, append(scriptArgs(3), words(i)...))
-			if reply == int64(1) {
-				ended = append(ended, n.id)
+	scripts := max(1, (len(names)+atOnce-1)/atOnce)
+	if scripts == 1 || st.WaitReplicas > 0 {
+		for i := range scripts {
+			reply, failed := st.evalKeys(ctx, &endScript, st.ends(home, some(i)), words(user, some(i))...)
+			if failed != nil {
+				return ended, failed
 			}
-			err = cmp.Or(err, e)
+			count(reply)
 		}
 		return ended, err
 	}
-	err = each(ctx, st, killScript.name, len(notes), func(i int) *goredis.Cmd {
+	failed := each(ctx, st, endScript.name, scripts, func(i int) *goredis.Cmd {
 		// Nobody could repair it in a pipeline when a server does not know its hash.
-		return goredis.NewCmd(ctx, append([]any{"eval", killScript.source, 1, st.prefix + notes[i].id}, words(i)...)...)
-	}, func(i int, cmd *goredis.Cmd) {
-		if cmd.Val() == int64(1) {
-			ended = append(ended, notes[i].id)
-		}
-	})
-	return ended, err
+		return goredis.NewCmd(ctx, append(evalArgs("eval", endScript.source, st.ends(home, some(i))), words(user, some(i))...)...)
+	}, func(_ int, cmd *goredis.Cmd) { count(cmd.Val()) })
+	return ended, cmp.Or(failed, err)
+}
+
+// ends are the keys of end.lua.
+func (st *Store) ends(home string, names []string) []string {
+	return append([]string{st.index(home)}, st.keys(home, names)...)
+}
+
+func words(user string, names []string) []any {
+	words := append(make([]any, 0, 1+len(names)), user)
+	for _, name := range names {
+		words = append(words, name)
+	}
+	return words
 }

@@ -34,82 +34,88 @@ func between(t *testing.T) (st, truth *redis.Store, before func(n int, happens f
 	}
 }
 
-// TestBetweenNoteAndBinding lets everything happen there that must stop a login.
-func TestBetweenNoteAndBinding(t *testing.T) {
+// TestBetweenTakeAndLogin lets everything happen while the anonymous session is taken
+// and nobody is logged in yet.
+func TestBetweenTakeAndLogin(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
+	notFound := func(err error) error {
+		if !errors.Is(err, session.ErrNotFound) {
+			return errors.New("not ErrNotFound")
+		}
+		return nil
+	}
 	for name, c := range map[string]struct {
 		l       session.Login
 		happens func(truth *redis.Store, s session.Session) error
 		want    error
 	}{
-		"revoked": {session.Login{User: "ada"}, func(truth *redis.Store, _ session.Session) error {
-			return errorOf(truth.RemoveUserSessions(ctx, "ada"))
-		}, session.ErrRevoked},
-		"revoked, but excepted": {session.Login{User: "ada"}, func(truth *redis.Store, s session.Session) error {
-			return errorOf(truth.RemoveUserSessions(ctx, "ada", s.ID()))
-		}, session.ErrRevoked},
-		"another takes its place": {session.Login{User: "ada"}, func(truth *redis.Store, _ session.Session) error {
-			loggedIn(t, truth, session.Login{User: "ada", MaxSessions: 1, EndOldest: true})
-			return nil
-		}, session.ErrNotFound},
-		"removed": {session.Login{User: "ada"}, func(truth *redis.Store, s session.Session) error {
-			return truth.Remove(ctx, s.ID())
-		}, session.ErrNotFound},
-		"rotated and seen": {session.Login{User: "ada"}, func(truth *redis.Store, s session.Session) error {
-			rotated, err := truth.Rotate(ctx, session.Token(s), 0)
-			if err != nil {
-				return err
-			}
-			return errorOf(truth.Open(ctx, session.Token(rotated)))
-		}, session.ErrNotFound},
-		"another user logs in": {session.Login{User: "ada"}, func(truth *redis.Store, s session.Session) error {
-			return errorOf(truth.Login(ctx, session.Token(s), session.Login{User: "bob"}))
-		}, session.ErrNotFound},
-		"another user is revoked": {session.Login{User: "ada"}, func(truth *redis.Store, _ session.Session) error {
+		"a write":    {session.Login{}, func(_ *redis.Store, s session.Session) error { return notFound(s.Set(ctx, "cart", 4)) }, nil},
+		"an update":  {session.Login{}, func(_ *redis.Store, s session.Session) error { return notFound(session.Update(ctx, s, "cart", addOne)) }, nil},
+		"a pop":      {session.Login{}, func(_ *redis.Store, s session.Session) error { return notFound(errorOf(session.Pop(ctx, s, "cart"))) }, nil},
+		"a deletion": {session.Login{}, func(_ *redis.Store, s session.Session) error { return notFound(session.Delete(ctx, s, "cart")) }, nil},
+		"a clear":    {session.Login{}, func(_ *redis.Store, s session.Session) error { return notFound(session.Clear(ctx, s)) }, nil},
+		"a refresh":  {session.Login{}, func(truth *redis.Store, s session.Session) error { return notFound(truth.Refresh(ctx, s.ID())) }, nil},
+		"a look": {session.Login{}, func(truth *redis.Store, s session.Session) error {
+			return notFound(errorOf(truth.Open(ctx, session.Token(s))))
+		}, nil},
+		"a rotation": {session.Login{}, func(truth *redis.Store, s session.Session) error {
+			return notFound(errorOf(truth.Rotate(ctx, session.Token(s), time.Hour)))
+		}, nil},
+		"a login": {session.Login{}, func(truth *redis.Store, s session.Session) error {
+			return notFound(errorOf(truth.Login(ctx, session.Token(s), session.Login{User: "bob"})))
+		}, nil},
+		"a logout": {session.Login{}, func(truth *redis.Store, s session.Session) error { return truth.Remove(ctx, s.ID()) }, nil},
+		"a revocation of another": {session.Login{Began: time.Now()}, func(truth *redis.Store, _ session.Session) error {
 			return errorOf(truth.RemoveUserSessions(ctx, "bob"))
 		}, nil},
+		"a revocation": {session.Login{Began: time.Now()}, func(truth *redis.Store, _ session.Session) error {
+			return errorOf(truth.RemoveUserSessions(ctx, "ada"))
+		}, session.ErrRevoked},
+		"a login that is one too many": {session.Login{MaxSessions: 1}, func(truth *redis.Store, _ session.Session) error {
+			return errorOf(truth.Login(ctx, "", session.Login{User: "ada"}))
+		}, session.ErrUserLimit},
+		"the same id": {session.Login{ID: "same"}, func(truth *redis.Store, _ session.Session) error {
+			return errorOf(truth.Login(ctx, "", session.Login{User: "ada", ID: "same"}))
+		}, session.ErrExists},
 	} {
 		st, truth, before := between(t)
 		s := generate(t, truth)
+		if err := session.SetAll(ctx, s, map[string]any{"cart": 3, "theme": "dark"}); err != nil {
+			t.Fatal(err)
+		}
+		was := described(t, s)
 		before(2, func() {
 			if err := c.happens(truth, s); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
-		_, err := st.Login(ctx, session.Token(s), c.l)
-		if !errors.Is(err, c.want) || errors.Is(err, session.ErrRevoked) != errors.Is(c.want, session.ErrRevoked) {
+		c.l.User, c.l.Values = "ada", map[string]any{"theme": "light", "new": true}
+		in, err := st.Login(ctx, session.Token(s), c.l)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
-		if got, err := truth.Get(ctx, s.ID()); err == nil && (described(t, got).User == "ada") != (c.want == nil) {
-			t.Errorf("%s: the session is of %q", name, described(t, got).User)
-		}
-	}
-}
-
-// A session that was found dead may have a successor of the same id when that is
-// told.
-func TestBetweenLookAndNote(t *testing.T) {
-	t.Parallel()
-	ctx := t.Context()
-	st, truth, before := between(t)
-	first := loggedIn(t, truth, session.Login{User: "ada"})
-	if err := truth.Remove(ctx, first.ID()); err != nil {
-		t.Fatal(err)
-	}
-	s := generate(t, truth)
-	var second session.Session
-	before(4, func() { // after a note, and two records
-		made, err := truth.Generate(ctx, first.ID())
+		want, token := map[string]any{"cart": 3, "theme": "dark", "new": nil}, session.Token(s)
 		if err == nil {
-			second, err = truth.Login(ctx, session.Token(made), session.Login{User: "ada"})
+			want, token = map[string]any{"cart": 3, "theme": "light", "new": true}, session.Token(in)
+			if _, err := truth.Open(ctx, session.Token(s)); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("%s: the old token: got %v, want ErrNotFound", name, err)
+			}
+			lists(t, truth, "ada", in)
 		}
-		if err != nil {
-			t.Errorf("the successor: %v", err)
+		got := open(t, truth, token)
+		for key, value := range want {
+			if v, err := got.Get(ctx, key); err != nil || v != value {
+				t.Errorf("%s: %s: got %v, %v, want %v", name, key, v, err, value)
+			}
 		}
-	})
-	if _, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", MaxSessions: 1}); !errors.Is(err, session.ErrUserLimit) {
-		t.Errorf("got %v, want ErrUserLimit", err)
+		if c.want != nil {
+			if described(t, got) != was {
+				t.Errorf("%s: given back %+v, want %+v", name, described(t, got), was)
+			}
+			if err := s.Set(ctx, "cart", 5); err != nil {
+				t.Errorf("%s: a write to what was given back: %v", name, err)
+			}
+		}
 	}
-	lists(t, truth, "ada", second)
 }

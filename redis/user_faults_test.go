@@ -15,291 +15,175 @@ import (
 	"github.com/mist-contrib/session/redis"
 )
 
-// A late is a store whose commands are kept, to be sent once more later on, as
-// the copy of one that go-redis had given up may arrive.
-type late struct {
+// A lossy is a store that loses the reply of one command of a call.
+type lossy struct {
 	*redis.Store
 	t      *testing.T
-	wire   *wire
 	server *redistest.Server
+	truth  *redis.Store // past the loss
+	proxy  *redistest.Proxy
 }
 
-func newLate(t *testing.T) *late {
+func newLossy(t *testing.T, params string) *lossy {
 	t.Helper()
-	server := redistest.Start(t)
-	w, client := wired(t, server)
-	return &late{Store: &redis.Store{Client: client, OpTimeout: time.Minute}, t: t, wire: w, server: server}
+	server, direct := single(t)
+	loadScripts(t, direct)
+	l := &lossy{t: t, server: server, truth: &redis.Store{Client: direct, OpTimeout: time.Minute}, proxy: redistest.NewProxy(t, server.Addr)}
+	l.Store = &redis.Store{Client: newClient(t, unhurried(l.proxy.Addr)+params), OpTimeout: time.Minute}
+	return l
 }
 
-// copies returns what f sends.
-func (l *late) copies(f func() error) (commands [][]string) {
+// lose makes a call that loses the reply of its n-th command, and returns how many
+// commands arrived.
+func (l *lossy) lose(n int, call func() error) (sent int, err error) {
 	l.t.Helper()
-	l.wire.take(l.t)
-	if err := f(); err != nil {
-		l.t.Fatal(err)
+	var seen atomic.Int32
+	l.proxy.Match(func(request []byte) bool {
+		return (ours(request) || moreOfOurs(request)) && int(seen.Add(1)) == n
+	})
+	l.proxy.LoseReply(1)
+	err = call()
+	l.proxy.LoseReply(0)
+	if sent = int(seen.Load()); sent < n {
+		l.t.Errorf("it sent %d commands, and had to lose the reply of number %d", sent, n)
 	}
-	return l.wire.take(l.t)
+	return sent, err
 }
 
-// arrive sends commands again: in their order, and the other way round.
-func (l *late) arrive(commands [][]string) {
-	l.t.Helper()
-	for i := range 2 * len(commands) {
-		command := commands[min(i, 2*len(commands)-1-i)]
-		args := make([]any, len(command))
-		for j, word := range command {
-			args[j] = word
-		}
-		l.server.MustDo(l.t, args...)
-	}
-}
-
-func (l *late) login(s session.Session, how session.Login) session.Session {
-	l.t.Helper()
-	again, err := l.Login(l.t.Context(), session.Token(s), how)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return again
-}
-
-// wantSame checks that a session is as it was.
-func (l *late) wantSame(what string, s session.Session) {
-	l.t.Helper()
-	opened, err := l.Open(l.t.Context(), session.Token(s))
-	if err != nil {
-		l.t.Errorf("%s: %v", what, err)
-		return
-	}
-	if got, want := described(l.t, opened), described(l.t, s); got != want {
-		l.t.Errorf("%s: got %+v, want %+v", what, got, want)
-	}
-}
-
-// TestLateUserCommands lets every command of a call about users arrive once more,
-// after what came later was acknowledged.
-func TestLateUserCommands(t *testing.T) {
-	t.Parallel()
-	ada := session.Login{User: "ada"}
-	for name, run := range map[string]func(t *testing.T, l *late){
-		"login after a revocation": func(t *testing.T, l *late) {
-			s := generate(t, l.Store)
-			sent := l.copies(func() error { return errorOf(l.Login(t.Context(), session.Token(s), ada)) })
-			revokes(t, l.Store, "ada", 1)
-			l.arrive(sent)
-			isAlive(t, l.Store, s, false, "a revoked session")
-			lists(t, l.Store, "ada")
-		},
-		// The note is in the index, and the script that binds still on its way.
-		"binding after a revocation": func(t *testing.T, l *late) {
-			s := generate(t, l.Store)
-			key := "session:" + s.ID()
-			record := l.server.MustDo(t, "DUMP", key)
-			sent := l.copies(func() error { return errorOf(l.Login(t.Context(), session.Token(s), ada)) })
-			l.server.MustDo(t, "RESTORE", key, 600_000, record, "REPLACE")
-			revokes(t, l.Store, "ada", 0)
-			l.arrive(sent[1:])
-			l.wantSame("nobody's when its user was revoked", s)
-			l.arrive(sent)
-			l.wantSame("with its note", s)
-			s = l.login(s, ada)
-			l.wantSame("logged in since", s)
-			l.arrive(sent)
-			l.wantSame("and late copies", s)
-			if l.server.MustDo(t, "HEXISTS", key, "f") != int64(0) {
-				t.Error("the fence outlives the next login")
-			}
-		},
-		// Who takes over a minute to bind is no longer counted, and so must not.
-		"binding a minute after its note": func(t *testing.T, l *late) {
-			s := generate(t, l.Store)
-			key, index := "session:"+s.ID(), indexOf(&redis.Store{Prefix: "session:"}, "ada")
-			record := l.server.MustDo(t, "DUMP", key)
-			sent := l.copies(func() error { return errorOf(l.Login(t.Context(), session.Token(s), ada)) })
-			entry := entryOf(session.Token(s), time.Now().Add(-61*time.Second), time.Hour)
-			l.server.MustDo(t, "RESTORE", key, 600_000, record, "REPLACE")
-			l.server.MustDo(t, "HSET", index, s.ID(), entry)
-			binding := sent[len(sent)-1]
-			for i, word := range binding {
-				if len(word) == 16 && strings.Trim(word, "0123456789") == "" {
-					binding[i] = entry[:16]
-				}
-			}
-			other := l.login(generate(t, l.Store), session.Login{User: "ada", MaxSessions: 1})
-			l.arrive([][]string{binding})
-			l.wantSame("the other", other)
-			l.wantSame("who was too late", s)
-			lists(t, l.Store, "ada", other)
-		},
-		"binding what is excepted from a revocation": func(t *testing.T, l *late) {
-			s := l.login(generate(t, l.Store), ada)
-			key := "session:" + s.ID()
-			record := l.server.MustDo(t, "DUMP", key)
-			sent := l.copies(func() error {
-				return errorOf(l.Login(t.Context(), session.Token(s), session.Login{User: "ada", Level: 9}))
-			})
-			l.server.MustDo(t, "RESTORE", key, 600_000, record, "REPLACE")
-			revokes(t, l.Store, "ada", 0, s.ID())
-			l.arrive(sent[1:])
-			l.wantSame("excepted, and its login began before", s)
-			l.wantSame("logged in since", l.login(s, session.Login{User: "ada", Reauthentication: true}))
-		},
-		"login after a logout": func(t *testing.T, l *late) {
-			s := generate(t, l.Store)
-			sent := l.copies(func() error { return errorOf(l.Login(t.Context(), session.Token(s), ada)) })
-			if err := l.Remove(t.Context(), s.ID()); err != nil {
-				t.Fatal(err)
-			}
-			l.arrive(sent)
-			isAlive(t, l.Store, s, false, "a session that was removed")
-			again, err := l.Generate(t.Context(), s.ID())
-			if err != nil {
-				t.Fatal(err)
-			}
-			l.arrive(sent)
-			l.wantSame("the id given again", again)
-		},
-		"login after a rotation": func(t *testing.T, l *late) {
-			var s session.Session
-			first := generate(t, l.Store)
-			sent := l.copies(func() (err error) {
-				s, err = l.Login(t.Context(), session.Token(first), ada)
-				return err
-			})
-			l.arrive(sent)
-			l.wantSame("nothing has happened since", s)
-			s, err := l.Rotate(t.Context(), session.Token(s), time.Hour)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s = open(t, l.Store, session.Token(s))
-			l.arrive(sent)
-			l.wantSame("rotated since", s)
-		},
-		"login after another": func(t *testing.T, l *late) {
-			var s session.Session
-			first := generate(t, l.Store)
-			sent := l.copies(func() (err error) {
-				s, err = l.Login(t.Context(), session.Token(first), session.Login{User: "ada", Level: 1, AbsoluteTimeout: 9 * time.Hour})
-				return err
-			})
-			s = l.login(s, session.Login{User: "ada", Level: 7, UserAgent: "new"})
-			l.arrive(sent)
-			l.wantSame("logged in again since", s)
-			lists(t, l.Store, "ada", s)
-		},
-		"reauthentication after a revocation": func(t *testing.T, l *late) {
-			s := l.login(generate(t, l.Store), ada)
-			sent := l.copies(func() error {
-				return errorOf(l.Login(t.Context(), session.Token(s), session.Login{User: "ada", Reauthentication: true}))
-			})
-			revokes(t, l.Store, "ada", 1)
-			l.arrive(sent)
-			isAlive(t, l.Store, s, false, "a revoked session")
-		},
-		"revocation after a login": func(t *testing.T, l *late) {
-			old := l.login(generate(t, l.Store), ada)
-			sent := l.copies(func() error { return errorOf(l.RemoveUserSessions(t.Context(), "ada")) })
-			s, anonymous := l.login(generate(t, l.Store), ada), generate(t, l.Store)
-			l.arrive(sent)
-			l.wantSame("logged in since", s)
-			l.wantSame("anonymous", anonymous)
-			isAlive(t, l.Store, old, false, "a revoked session")
-			lists(t, l.Store, "ada", s)
-		},
-		"login at the limit after others": func(t *testing.T, l *late) {
-			limited := session.Login{User: "ada", MaxSessions: 1, EndOldest: true}
-			l.login(generate(t, l.Store), ada)
-			second := generate(t, l.Store)
-			sent := l.copies(func() error { return errorOf(l.Login(t.Context(), session.Token(second), limited)) })
-			third := l.login(generate(t, l.Store), limited)
-			fourth := l.login(generate(t, l.Store), ada)
-			l.arrive(sent)
-			l.wantSame("the third", third)
-			l.wantSame("the fourth", fourth)
-			isAlive(t, l.Store, second, false, "the second, whom the third has ended")
-			lists(t, l.Store, "ada", third, fourth)
-			revokes(t, l.Store, "ada", 2)
-		},
-		"listing after a login": func(t *testing.T, l *late) {
-			gone := l.login(generate(t, l.Store), ada)
-			if err := l.Remove(t.Context(), gone.ID()); err != nil {
-				t.Fatal(err)
-			}
-			sent := l.copies(func() error { return errorOf(l.UserSessions(t.Context(), "ada")) })
-			s := l.login(generate(t, l.Store), ada)
-			l.arrive(sent)
-			lists(t, l.Store, "ada", s)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := newLate(t)
-			run(t, l)
-			for _, key := range l.server.MustDo(t, "KEYS", "*").([]any) {
-				if l.server.MustDo(t, "PTTL", key) == int64(-1) {
-					t.Errorf("%v never expires", key)
-				}
-			}
-		})
-	}
-}
-
-// TestLostReplies loses the reply of each step of a call in turn. go-redis asks
-// again, and it is as if nothing had been lost.
+// TestLostReplies loses the reply of each step of a call in turn. Where that may be
+// sent again it is as if nothing had been lost.
 func TestLostReplies(t *testing.T) {
 	t.Parallel()
-	server, direct := single(t)
-	truth := &redis.Store{Client: direct, OpTimeout: time.Minute}
-	proxy := redistest.NewProxy(t, server.Addr)
-	st := &redis.Store{Client: newClient(t, unhurried(proxy.Addr)), OpTimeout: time.Minute}
-	for step := range 7 {
-		lose := func(call func() error) (lost bool, err error) {
-			var seen, hit atomic.Int32
-			proxy.Match(func(request []byte) bool {
-				if strings.Contains(strings.ToLower(string(request[:min(len(request), 40)])), "hello") || !ours(request) && !moreOfOurs(request) {
-					return false
-				}
-				if int(seen.Add(1)-1) != step {
-					return false
-				}
-				hit.Add(1)
-				return true
-			})
-			proxy.LoseReply(1)
-			err = call()
-			proxy.LoseReply(0)
-			return hit.Load() > 0, err
+	l, users := newLossy(t, ""), 0
+	ctx := t.Context()
+	// user is a new one, who has so many sessions.
+	user := func(sessions int) (name string, oldest session.Session) {
+		users++
+		name = fmt.Sprint("user", users)
+		for i := range sessions {
+			if s := loggedIn(t, l.truth, session.Login{User: name}); i == 0 {
+				oldest = s
+			}
 		}
-		user := fmt.Sprint("user", step)
+		return name, oldest
+	}
+
+	t.Log("a login from an anonymous session: taken, the oldest asked for, begun")
+	for step, want := range map[int]bool{1: true, 2: false, 3: false} {
+		left := map[int]int{1: 2, 2: 2, 3: 1}[step] // in the end one had made room, and who took it was ended
+		user, _ := user(2)
+		old := generate(t, l.truth)
+		if err := old.Set(ctx, "cart", 3); err != nil {
+			t.Fatal(err)
+		}
+		was := described(t, old)
 		var ended []string
-		full := session.Login{User: user, MaxSessions: 2, EndOldest: true, Ended: func(id string) { ended = append(ended, id) }}
-		loggedIn(t, truth, session.Login{User: user})
-		loggedIn(t, truth, session.Login{User: user})
-		var s session.Session
-		carried := session.Token(generate(t, truth))
-		lost, err := lose(func() (err error) {
-			s, err = st.Login(t.Context(), carried, full)
+		var in session.Session
+		sent, err := l.lose(step, func() (err error) {
+			in, err = l.Login(ctx, session.Token(old), session.Login{User: user, MaxSessions: 2, EndOldest: true, Ended: func(id string) { ended = append(ended, id) }})
 			return err
 		})
-		if err != nil || !lost {
-			t.Fatalf("Login, step %d: lost a reply: %t, %v", step, lost, err)
+		if infos, err := l.truth.UserSessions(ctx, user); err != nil || len(infos) != left {
+			t.Errorf("step %d: %d sessions, %v, want %d", step, len(infos), err, left)
 		}
-		open(t, truth, session.Token(s))
-		if infos, err := truth.UserSessions(t.Context(), user); err != nil || len(infos) != 2 {
-			t.Errorf("Login, step %d: %d sessions, %v, want 2", step, len(infos), err)
+		if want {
+			if err != nil || len(ended) != 1 {
+				t.Fatalf("step %d: got %v, told of %d that ended, want 1", step, err, len(ended))
+			}
+			open(t, l.truth, session.Token(in))
+			isAlive(t, l.truth, old, false, "the anonymous session")
+			continue
 		}
-		if step != 5 && len(ended) != 1 { // who ends a session a second time finds none
-			t.Errorf("Login, step %d: told of %d sessions that were ended, want 1", step, len(ended))
+		if err == nil || errors.Is(err, session.ErrNotFound) || in != nil {
+			t.Errorf("step %d: got %v, want a failure", step, err)
 		}
-		lost, err = lose(func() error { return errorOf(st.RemoveUserSessions(t.Context(), user, s.ID())) })
-		if err != nil || !lost && step < 3 {
-			t.Errorf("RemoveUserSessions, step %d: lost a reply: %t, %v", step, lost, err)
+		if sent != 2*step { // and a look for the session that nobody got, its end if there is one, and what gives back
+			t.Errorf("step %d: %d commands, want that none is sent again", step, sent)
 		}
-		lists(t, truth, user, s)
-		if _, err = lose(func() error { return errorOf(st.UserSessions(t.Context(), user)) }); err != nil {
-			t.Errorf("UserSessions, step %d: %v", step, err)
+		back := open(t, l.truth, session.Token(old))
+		if v, err := back.Get(ctx, "cart"); v != 3 || err != nil || described(t, back) != was {
+			t.Errorf("step %d: given back with %v, %v and %+v, want %+v", step, v, err, described(t, back), was)
 		}
+		if err := old.Set(ctx, "cart", 4); err != nil {
+			t.Errorf("step %d: a write to what was given back: %v", step, err)
+		}
+		if left := l.server.MustDo(t, "PTTL", keyOf(l.truth, old.ID())).(int64); left < 29*60_000 {
+			t.Errorf("step %d: what was given back ends in %d ms", step, left)
+		}
+	}
+
+	t.Log("a login that is refused: taken, refused, given back")
+	for _, step := range []int{1, 3} {
+		user, _ := user(1)
+		old := generate(t, l.truth)
+		_, err := l.lose(step, func() error {
+			return errorOf(l.Login(ctx, session.Token(old), session.Login{User: user, MaxSessions: 1}))
+		})
+		if !errors.Is(err, session.ErrUserLimit) {
+			t.Errorf("step %d: got %v, want ErrUserLimit", step, err)
+		}
+		isAlive(t, l.truth, old, true, "the anonymous session")
+	}
+
+	t.Log("a login from nothing")
+	name, _ := user(0)
+	sent, err := l.lose(1, func() error { return errorOf(l.Login(ctx, "", session.Login{User: name})) })
+	if err == nil || errors.Is(err, session.ErrNotFound) || sent != 3 {
+		t.Errorf("got %v after %d commands, want a failure after one, and two that end the session", err, sent)
+	}
+	lists(t, l.truth, name)
+	other, err := l.truth.Login(ctx, "", session.Login{User: name, ID: "same"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.lose(1, func() error { return errorOf(l.Login(ctx, "", session.Login{User: name, ID: "same"})) }); err == nil {
+		t.Error("a login with an id that another session has succeeds")
+	}
+	lists(t, l.truth, name, other)
+
+	t.Log("a login again: the oldest asked for, logged in")
+	for _, step := range []int{1, 2} {
+		user, oldest := user(2)
+		mine := loggedIn(t, l.truth, session.Login{User: user})
+		var in session.Session
+		_, err := l.lose(step, func() (err error) {
+			in, err = l.Login(ctx, session.Token(mine), session.Login{User: user, MaxSessions: 2, EndOldest: true})
+			return err
+		})
+		if err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		open(t, l.truth, session.Token(in))
+		isAlive(t, l.truth, oldest, false, "the oldest")
+		if _, err := l.truth.Open(ctx, session.Token(mine)); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("step %d: the old token: got %v, want ErrNotFound", step, err)
+		}
+	}
+
+	t.Log("the other calls")
+	for what, call := range map[string]func(user string, s session.Session) (steps int, f func() error){
+		"UserSessions": func(user string, _ session.Session) (int, func() error) {
+			return 2, func() error { return errorOf(l.UserSessions(ctx, user)) }
+		},
+		"RemoveUserSessions": func(user string, s session.Session) (int, func() error) {
+			return 2, func() error { return errorOf(l.RemoveUserSessions(ctx, user, s.ID())) }
+		},
+		"Refresh": func(_ string, s session.Session) (int, func() error) {
+			return 1, func() error { return l.Refresh(ctx, s.ID()) }
+		},
+		"Remove": func(user string, _ session.Session) (int, func() error) {
+			s := loggedIn(t, l.truth, session.Login{User: user})
+			return 1, func() error { return l.Remove(ctx, s.ID()) }
+		},
+	} {
+		user, s := user(1)
+		steps, f := call(user, s)
+		for step := 1; step <= steps; step++ {
+			if _, err := l.lose(step, f); err != nil {
+				t.Errorf("%s, step %d: %v", what, step, err)
+			}
+		}
+		lists(t, l.truth, user, s)
 	}
 }
 
@@ -307,28 +191,23 @@ func TestLostReplies(t *testing.T) {
 // nothing.
 func TestPipelinesAreMended(t *testing.T) {
 	t.Parallel()
-	server, direct := single(t)
-	truth := &redis.Store{Client: direct, OpTimeout: time.Minute}
-	proxy := redistest.NewProxy(t, server.Addr)
-	st := &redis.Store{Client: newClient(t, unhurried(proxy.Addr)+"&max_retries=-1"), OpTimeout: time.Minute}
-	for _, name := range []string{"hmget", "eval", "zrange"} {
-		for range 5 {
-			loggedIn(t, truth, session.Login{User: "ada"})
-		}
-		var seen atomic.Int32
-		proxy.Match(func(request []byte) bool {
-			return redistest.Named(name)(request) && (name == "zrange" || seen.Add(1) == 3)
-		})
-		proxy.LoseReply(1)
-		if infos, err := st.UserSessions(t.Context(), "ada"); err != nil || len(infos) != 5 {
-			t.Errorf("lost a reply to %s: UserSessions: got %d, %v", name, len(infos), err)
-		}
-		if _, err := st.RemoveUserSessions(t.Context(), "ada"); err != nil {
-			t.Errorf("lost a reply to %s: RemoveUserSessions: %v", name, err)
-		}
-		proxy.LoseReply(0)
-		lists(t, truth, "ada")
+	l := newLossy(t, "&max_retries=-1")
+	for range 500 { // more than one script ends
+		loggedIn(t, l.truth, session.Login{User: "ada"})
 	}
+	if _, err := l.lose(4, func() error { // the third record
+		infos, err := l.UserSessions(t.Context(), "ada")
+		if err == nil && len(infos) != 500 {
+			err = fmt.Errorf("got %d sessions", len(infos))
+		}
+		return err
+	}); err != nil {
+		t.Errorf("UserSessions: %v", err)
+	}
+	if _, err := l.lose(3, func() error { return errorOf(l.RemoveUserSessions(t.Context(), "ada")) }); err != nil { // the second script that ends
+		t.Errorf("RemoveUserSessions: %v", err)
+	}
+	lists(t, l.truth, "ada")
 }
 
 // Who may not set a time to live leaves nothing without.
@@ -336,8 +215,7 @@ func TestNotAllowedToExpire(t *testing.T) {
 	t.Parallel()
 	server, direct := single(t)
 	truth := &redis.Store{Client: direct, OpTimeout: time.Minute}
-	args := []any{"ACL", "SETUSER", "hasty", "on", ">secret", "~*", "+@all", "-pexpireat"}
-	server.MustDo(t, args...)
+	server.MustDo(t, "ACL", "SETUSER", "hasty", "on", ">secret", "~*", "+@all", "-pexpireat")
 	st := &redis.Store{Client: newClient(t, strings.Replace(unhurried(server.Addr), "://", "://hasty:secret@", 1)), OpTimeout: time.Minute}
 	check := func(what string, call func() error) {
 		t.Helper()
@@ -351,16 +229,35 @@ func TestNotAllowedToExpire(t *testing.T) {
 			}
 		}
 	}
-	s := generate(t, truth)
-	login := func() error { return errorOf(st.Login(t.Context(), session.Token(s), session.Login{User: "ada"})) }
-	check("Login", login)
-	check("RemoveUserSessions", func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
-	// The index is there, and ends late enough: what fails is the second step.
-	loggedIn(t, truth, session.Login{User: "ada", AbsoluteTimeout: 400 * 24 * time.Hour})
-	server.MustDo(t, "DEL", strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}", 1))
-	check("Login, noted already", login)
-	isAlive(t, truth, s, true, "the session")
+	s, mine := generate(t, truth), loggedIn(t, truth, session.Login{User: "bob"})
+	was := described(t, mine)
+	login := func(token, user string) func() error {
+		return func() error {
+			return errorOf(st.Login(t.Context(), token, session.Login{User: user, AbsoluteTimeout: 48 * time.Hour}))
+		}
+	}
+	check("Login from nothing", login("", "ada"))
+	lists(t, truth, "ada")
+	check("Login", login(session.Token(s), "ada"))
+	lists(t, truth, "ada")
+	isAlive(t, truth, s, true, "the anonymous session")
+	check("Login again", login(session.Token(mine), "bob"))
+	if got := described(t, open(t, truth, session.Token(mine))); got != was {
+		t.Errorf("after a login that failed: got %+v, want %+v", got, was)
+	}
+	lists(t, truth, "bob", mine)
+	check("Refresh", func() error { return st.Refresh(t.Context(), mine.ID()) })
+	// The index is there, and ends late enough.
+	late := loggedIn(t, truth, session.Login{User: "ada", IdleTimeout: 400 * 24 * time.Hour, AbsoluteTimeout: 400 * 24 * time.Hour})
+	check("Login beside another", login("", "ada"))
+	second, err := truth.Login(t.Context(), "", session.Login{User: "ada", MaxSessions: 2})
+	if err != nil {
+		t.Fatalf("what failed counts: %v", err)
+	}
+	lists(t, truth, "ada", late, second)
+	server.MustDo(t, "DEL", indexOf(truth, "bob"))
+	check("Login again, without an index", login(session.Token(mine), "bob"))
 }
 
-// moreOfOurs are the commands that only calls about users send.
-var moreOfOurs = redistest.Named("hkeys", "hmget", "hdel", "zrange")
+// moreOfOurs is the command that only calls about users send.
+var moreOfOurs = redistest.Named("hmget")

@@ -3,103 +3,191 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
 
-// TestHostileIndexes puts what is no index in the place of one. It is an error, or
-// makes no difference: no session of the user survives a revocation that says so,
-// and nobody else's ends by it.
+// A tampering is something that is put in the place of a user's index, or of the time
+// of their last revocation.
+type tampering struct {
+	words   []any
+	refuses bool // no login succeeds with it
+	hides   bool // the session is listed no more
+}
+
+func tamperings() map[string]tampering {
+	ends := time.Now().Add(time.Hour).UnixMilli()
+	large, long := strings.Repeat("1", 1<<20), strings.Repeat("x", 1<<20)
+	all := map[string]tampering{
+		"index SET":   {words: []any{"SET", "{index}", "value"}, refuses: true},
+		"index RPUSH": {words: []any{"RPUSH", "{index}", "x"}, refuses: true},
+		"index HSET":  {words: []any{"HSET", "{index}", "_ada1", "-1"}, refuses: true},
+		"index SADD":  {words: []any{"SADD", "{index}", "_ada1"}, refuses: true},
+
+		"revocation HSET":                  {words: []any{"HSET", "{revoked}", "x", "y"}, refuses: true},
+		"revocation RPUSH":                 {words: []any{"RPUSH", "{revoked}", "1"}, refuses: true},
+		"revocation ZADD":                  {words: []any{"ZADD", "{revoked}", "1", "1"}, refuses: true},
+		"a revocation now":                 {words: []any{"SET", "{revoked}", strconv.FormatInt(time.Now().Add(time.Hour).UnixMicro(), 10)}, refuses: true},
+		"a revocation in the first second": {words: []any{"SET", "{revoked}", "1"}},
+	}
+	for _, revoked := range []string{
+		"", "x", "-1", "nan", "inf", "1e3", "0x10", " 1", "1 ", "1.5", "1\x00", "\x00", "99999999999999999", "9999999999999999", large, long, "١",
+	} {
+		all[fmt.Sprintf("a revocation at %.20q", revoked)] = tampering{words: []any{"SET", "{revoked}", revoked}, refuses: true}
+	}
+	for name, words := range map[string][]any{
+		"strange names":      {-1, "", -2, "\x00", -3, "_", -4, "__", -5, "_*", -6, "_\x00", -7, "_" + long, -8, "bob", -9, "_bob1", -10, ":revoked:", -11, "_ada1.", -12, "_ada1:"},
+		"strange times":      {"-inf", "_a", "-1e300", "_b", "-0.5", "_c", "-1e-300", "_d", "-9007199254740993", "_e", "-0", "_f"},
+		"strange ends":       {"inf", "1", "1e300", "2", "0.5", "3", ends, "x", ends, "", ends, "-", ends, "-1", ends, "nan", ends, "inf", ends, "\x00", ends, large},
+		"ends without names": {ends, "1", ends, "2", ends + 1, "3"},
+		"names without ends": {-1, "_a", -2, "_b", -3, "_c"},
+		"two with one time":  {-5, "_a", -5, "_b", ends, "5"},
+		"ends long ago":      {-1, "_a", 1, "1", -2, "_b", 2, "2"},
+		"ends for ever":      {"inf", "1", "-1", "_a"},
+		"many":               many(-1000, "_m"),
+		"many ends":          many(ends, ""),
+	} {
+		all[name] = tampering{words: append([]any{"ZADD", "{index}"}, words...)}
+	}
+	all["the session, no time"] = tampering{words: []any{"ZADD", "{index}", 1, "_ada1"}, hides: true}
+	for _, at := range []string{"-inf", "-0.0001", "-9007199254740993"} { // and no end
+		all["the session, at "+at] = tampering{words: []any{"ZADD", "{index}", at, "_ada1"}, hides: true}
+	}
+	all["no index"] = tampering{words: []any{"UNLINK", "{index}"}, hides: true}
+	return all
+}
+
+func many(score int64, prefix string) (words []any) {
+	for i := range 1100 {
+		words = append(words, score, fmt.Sprint(prefix, i))
+	}
+	return words
+}
+
+// TestHostileIndexes puts what is no index in the place of one, and no time in the place
+// of a revocation's. It is an error, or makes no difference: no session that is listed
+// survives a revocation that says so, nobody else's ends by it, and who is refused is
+// who they were.
 func TestHostileIndexes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	client := newClient(t, unhurried(server.Addr))
-	ctx := t.Context()
-	entry := fmt.Sprintf("%016d%013d", time.Now().UnixMicro(), time.Hour.Milliseconds())
-	large := strings.Repeat("1", 1<<20)
-	for what, put := range map[string][]any{
-		"index SET":                   {"SET", "{index}", "value"},
-		"index RPUSH":                 {"RPUSH", "{index}", "x"},
-		"index ZADD":                  {"ZADD", "{index}", 1, "x"},
-		"slot SET":                    {"SET", "{slot}", "value"},
-		"slot HSET":                   {"HSET", "{slot}", "x", "y"},
-		"index, no revocation":        {"HSET", "{index}", "!", "x"},
-		"index, an empty revocation":  {"HSET", "{index}", "!", ""},
-		"index, a large revocation":   {"HSET", "{index}", "!", large},
-		"index, a negative one":       {"HSET", "{index}", "!", "-1"},
-		"index, a revocation of nan":  {"HSET", "{index}", "!", "nan"},
-		"index, empty entry":          {"HSET", "{index}", "a", "", "b", ""},
-		"index, entries of nonsense":  {"HSET", "{index}", "a", "x", "b", strings.Repeat("x", 29), "c", large, "d", strings.Repeat("9", 29), "e", "0000000000000nan0000000000inf"},
-		"index, strange ids":          {"HSET", "{index}", "", entry, "\x00", entry, "user:x", entry, "*", entry, large, entry, "bob", entry, "!!", entry},
-		"slot, strange ids":           {"ZADD", "{slot}", "inf", "", "inf", "\x00", "inf", "user:x", "-inf", "*", "inf", large, "inf", "bob"},
-		"index, the entry, nonsense":  {"HSET", "{index}", "ada1", "x"},
-		"index, the entry, far ahead": {"HSET", "{index}", "ada1", strings.Repeat("9", 29)},
-		"index, the entry, long ago":  {"HSET", "{index}", "ada1", strings.Repeat("0", 29)},
-	} {
-		for _, l := range []session.Login{{User: "ada"}, {User: "ada", MaxSessions: 3}, {User: "ada", MaxSessions: 2, EndOldest: true}, {User: "ada", Reauthentication: true}} {
-			client.FlushAll(ctx)
-			st := &redis.Store{Client: client, OpTimeout: time.Minute}
-			named := func(id, user string) session.Session {
-				s, err := st.Generate(ctx, id)
-				if err == nil && user != "" {
-					s, err = st.Login(ctx, session.Token(s), session.Login{User: user})
+	for what, put := range tamperings() {
+		for _, l := range []session.Login{{}, {MaxSessions: 3}, {MaxSessions: 2, EndOldest: true}, {MaxSessions: 1, EndOldest: true}, {Reauthentication: true}} {
+			for _, from := range []string{"nobody", "anonymous", "the same user"} {
+				if l.Reauthentication && from != "the same user" {
+					continue
 				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				return s
-			}
-			first, other, anonymous := named("ada1", "ada"), named("bob", "bob"), named("ada2", "")
-			args := append([]any(nil), put...)
-			args[1] = strings.NewReplacer("{index}", indexOf(&redis.Store{Prefix: "session:"}, "ada"), "{slot}",
-				strings.Replace(indexOf(&redis.Store{Prefix: "session:"}, "ada"), "user:", "user:{-}", 1)).Replace(put[1].(string))
-			if args[0] != "HSET" || strings.HasPrefix(what, "slot") { // another type
-				if args[0] != "ZADD" || !strings.HasPrefix(what, "slot") {
-					client.Del(ctx, args[1].(string))
-				}
-			}
-			server.MustDo(t, args...)
-			client.PExpire(ctx, args[1].(string), 30*time.Hour)
-			carried := session.Token(anonymous)
-			if l.Reauthentication {
-				carried = session.Token(first)
-			}
-			for name, err := range map[string]error{
-				"Login":        errorOf(st.Login(ctx, carried, l)),
-				"UserSessions": errorOf(st.UserSessions(ctx, "ada")),
-			} {
-				if err != nil && !errors.Is(err, session.ErrUserLimit) && endingOf(err)&(endsAnswer|endsUnreadable) == 0 {
-					t.Errorf("%s, %+v: %s: got %v", what, l, name, err)
-				}
-				if err != nil && strings.Contains(err.Error(), "ada") {
-					t.Errorf("%s: %s: the error names somebody", what, name)
-				}
-			}
-			_, err := st.RemoveUserSessions(ctx, "ada")
-			_, alive := st.Get(ctx, "ada1")
-			if err == nil && !errors.Is(alive, session.ErrNotFound) {
-				t.Errorf("%s, %+v: the revocation succeeded, and the session: %v", what, l, alive)
-			}
-			if s, e := st.Get(ctx, "ada2"); err == nil && e == nil && described(t, s).User == "ada" {
-				t.Errorf("%s, %+v: the revocation succeeded, and the new session lives", what, l)
-			}
-			if _, err := st.Open(ctx, session.Token(other)); err != nil {
-				t.Errorf("%s, %+v: another user's session: %v", what, l, err)
-			}
-			keys, err := client.Keys(ctx, "*").Result()
-			for _, key := range keys {
-				if client.PTTL(ctx, key).Val() == -1 {
-					t.Errorf("%s, %+v: %.60q never expires", what, l, key)
-				}
-			}
-			if err != nil {
-				t.Fatal(err)
+				h := newHostileHome(t, client)
+				h.put(t, server, put)
+				h.try(t, fmt.Sprintf("%s, at most %d, in their place %t, again %t, %s", what, l.MaxSessions, l.EndOldest, l.Reauthentication, from), put, l, from)
 			}
 		}
+	}
+}
+
+// A hostileHome is a server with a session of ada's, one of bob's, one of bob's under the
+// name of one of hers, and one of nobody's.
+type hostileHome struct {
+	*redis.Store
+	client                  goredis.UniversalClient
+	first, other, anonymous session.Session
+	foreign                 string
+}
+
+func newHostileHome(t *testing.T, client goredis.UniversalClient) *hostileHome {
+	t.Helper()
+	ctx := t.Context()
+	client.FlushAll(ctx)
+	h := &hostileHome{Store: &redis.Store{Client: client, OpTimeout: 20 * time.Second}, client: client}
+	var err [3]error
+	h.first, err[0] = h.Login(ctx, "", session.Login{User: "ada", ID: "ada1"})
+	h.other, err[1] = h.Login(ctx, "", session.Login{User: "bob", ID: "bob1"})
+	h.anonymous, err[2] = h.Generate(ctx, "anonymous")
+	if err := errors.Join(err[:]...); err != nil {
+		t.Fatal(err)
+	}
+	h.foreign = keyOf(h.Store, homeOf("ada")+"_foreign")
+	if err := errors.Join(
+		client.Copy(ctx, keyOf(h.Store, h.other.ID()), h.foreign, 0, false).Err(),
+		client.ZAdd(ctx, indexOf(h.Store, "ada"), goredis.Z{Score: -1, Member: "_foreign"}, goredis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: "1"}).Err(),
+		h.anonymous.Set(ctx, "cart", 3),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *hostileHome) put(t *testing.T, server *redistest.Server, put tampering) {
+	t.Helper()
+	words := append([]any(nil), put.words...)
+	key := strings.NewReplacer("{index}", indexOf(h.Store, "ada"), "{revoked}", revokedOf(h.Store, "ada")).Replace(words[1].(string))
+	if words[1] = key; words[0] != "ZADD" || key != indexOf(h.Store, "ada") {
+		h.client.Del(t.Context(), key)
+	}
+	server.MustDo(t, words...)
+	h.client.PExpire(t.Context(), key, 30*time.Hour)
+}
+
+func (h *hostileHome) try(t *testing.T, what string, put tampering, l session.Login, from string) {
+	t.Helper()
+	ctx := t.Context()
+	carried := map[string]string{"anonymous": session.Token(h.anonymous), "the same user": session.Token(h.first)}[from]
+	l.User = "ada"
+	made, err := h.Login(ctx, carried, l)
+	if err == nil && (put.refuses || described(t, made).User != "ada") {
+		t.Errorf("%s: Login succeeded", what)
+	}
+	if err != nil && carried != "" {
+		if s, e := h.Open(ctx, carried); e != nil || from == "anonymous" && described(t, s).User != "" {
+			t.Errorf("%s: after %v, with the old token: %v", what, err, e)
+		} else if from == "anonymous" {
+			wantShown(t, s, what, map[string]any{"cart": 3})
+		}
+	}
+	infos, listErr := h.UserSessions(ctx, "ada")
+	for _, info := range infos {
+		if info.User != "ada" {
+			t.Errorf("%s: a session of another is listed", what)
+		}
+	}
+	_, revokeErr := h.RemoveUserSessions(ctx, "ada")
+	for name, err := range map[string]error{"Login": err, "UserSessions": listErr, "RemoveUserSessions": revokeErr} {
+		if err != nil && !errors.Is(err, session.ErrUserLimit) && !errors.Is(err, session.ErrRevoked) && endingOf(err)&(endsAnswer|endsUnreadable) == 0 {
+			t.Errorf("%s: %s: got %v", what, name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "ada") {
+			t.Errorf("%s: %s: the error names somebody", what, name)
+		}
+	}
+	if revokeErr == nil {
+		if _, alive := h.Get(ctx, h.first.ID()); !put.hides && !errors.Is(alive, session.ErrNotFound) {
+			t.Errorf("%s: the revocation succeeded, and the session: %v", what, alive)
+		}
+		if made != nil && (made.ID() != h.first.ID() || !put.hides) {
+			if _, alive := h.Get(ctx, made.ID()); !errors.Is(alive, session.ErrNotFound) {
+				t.Errorf("%s: the revocation succeeded, and the new session: %v", what, alive)
+			}
+		}
+	}
+	if _, err := h.Open(ctx, session.Token(h.other)); err != nil || h.client.Exists(ctx, h.foreign).Val() != 1 {
+		t.Errorf("%s: another user's session: %v, or one in the place of hers", what, err)
+	}
+	keys, err := h.client.Keys(ctx, "*").Result()
+	for _, key := range keys {
+		if h.client.PTTL(ctx, key).Val() == -1 {
+			t.Errorf("%s: %.60q never expires", what, key)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -21,7 +21,7 @@ func TestOwnTimeouts(t *testing.T) {
 		if info.IdleDeadline != info.LastSeen.Add(idle) || info.AbsoluteDeadline != info.AuthenticatedAt.Add(absolute) {
 			t.Errorf("got %+v, want an idle timeout %v, an absolute one %v", info, idle, absolute)
 		}
-		ends := client.PExpireTime(t.Context(), "session:"+s.ID()).Val()
+		ends := client.PExpireTime(t.Context(), keyOf(st, s.ID())).Val()
 		if got := time.UnixMilli(ends.Milliseconds()); !got.Equal(info.IdleDeadline) {
 			t.Errorf("the key ends %v after the session", got.Sub(info.IdleDeadline))
 		}
@@ -53,7 +53,7 @@ func TestOwnTimeouts(t *testing.T) {
 	if info.IdleDeadline != info.AbsoluteDeadline {
 		t.Errorf("got %+v, want that both deadlines are one", info)
 	}
-	if ends := client.PExpireTime(t.Context(), "session:"+s.ID()).Val(); ends.Milliseconds() != info.AbsoluteDeadline.UnixMilli() {
+	if ends := client.PExpireTime(t.Context(), keyOf(st, s.ID())).Val(); ends.Milliseconds() != info.AbsoluteDeadline.UnixMilli() {
 		t.Errorf("refreshed, the key ends %v before the session", time.Duration(info.AbsoluteDeadline.UnixMilli()-ends.Milliseconds())*time.Millisecond)
 	}
 	clock.ends("absolute", info.AbsoluteDeadline, info.AbsoluteDeadline, func() error {

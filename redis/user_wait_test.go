@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ func TestWaitUsers(t *testing.T) {
 		}
 		return waits
 	}
-	index := set.MasterOf(t, "session:"+strings.TrimPrefix(indexOf(st, "ada"), st.Prefix))
+	home := set.MasterOf(t, indexOf(st, "ada"))
 	for i := range 20 { // so that all masters know the scripts
 		user := fmt.Sprint("warm", i)
 		for range 3 {
@@ -46,35 +45,44 @@ func TestWaitUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kills := make(map[*redistest.Server]int64)
-	check := func(what string, noted int64, others map[*redistest.Server]int64, f func() error) {
+	check := func(what string, want map[*redistest.Server]int64, f func() error) {
 		t.Helper()
-		want := maps.Clone(others)
-		want[index] += noted
 		if got := count(f); !maps.Equal(got, want) {
 			t.Errorf("%s: WAIT %v times on the masters, want %v", what, slices.Collect(maps.Values(got)), slices.Collect(maps.Values(want)))
 		}
 	}
-	login := func(l session.Login) (of *redistest.Server, call func() error) {
-		s := generate(t, st)
-		return set.MasterOf(t, "session:"+s.ID()), func() error { return errorOf(st.Login(t.Context(), session.Token(s), l)) }
+	var in session.Session
+	login := func(token string, l session.Login) func() error {
+		l.User = "ada"
+		return func() (err error) {
+			in, err = st.Login(t.Context(), token, l)
+			return err
+		}
 	}
+	atHome := func(n int64) map[*redistest.Server]int64 { return map[*redistest.Server]int64{home: n} }
 	for range 8 {
-		of, call := login(session.Login{User: "ada"})
-		check("Login", 1, map[*redistest.Server]int64{of: 1}, call)
-		kills[of]++
+		s := generate(t, st)
+		want := atHome(1)
+		want[set.MasterOf(t, keyOf(st, s.ID()))]++ // which may be the same
+		check("Login", want, login(session.Token(s), session.Login{}))
 	}
-	of, call := login(session.Login{User: "ada", MaxSessions: 1, EndOldest: true})
-	kills[of]++
-	check("Login in place of others", 2, kills, call)
-	check("RemoveUserSessions", 1, kills, func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
+	check("Login from nothing", atHome(1), login("", session.Login{}))
+	check("Login again", atHome(1), login(session.Token(in), session.Login{}))
+	check("Login in place of others", atHome(2), login("", session.Login{MaxSessions: 1, EndOldest: true}))
+	if err := st.Refresh(t.Context(), in.ID()); err != nil { // and the script, with a home
+		t.Fatal(err)
+	}
+	check("Refresh", atHome(1), func() error { return st.Refresh(t.Context(), in.ID()) })
+	check("UserSessions", map[*redistest.Server]int64{}, func() error { return errorOf(st.UserSessions(t.Context(), "ada")) })
+	check("Remove", atHome(1), func() error { return st.Remove(t.Context(), in.ID()) })
+	check("RemoveUserSessions", atHome(2), func() error { return errorOf(st.RemoveUserSessions(t.Context(), "ada")) })
 }
 
 // A refusal has changed nothing, so no replica has to have it.
 func TestWaitRefusedLogin(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "redis://"+redistest.Start(t).Addr+patient) // without a replica
-	st := &redis.Store{Client: client, WaitReplicas: 1, OpTimeout: 4 * time.Second}
+	st := &redis.Store{Client: client, WaitReplicas: 1, OpTimeout: 2 * time.Second}
 	alone := &redis.Store{Client: client, OpTimeout: patience}
 	s := generate(t, alone)
 	mine := loggedIn(t, alone, session.Login{User: "ada"})
@@ -82,13 +90,27 @@ func TestWaitRefusedLogin(t *testing.T) {
 	if _, err := alone.RemoveUserSessions(t.Context(), "ada", mine.ID()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", Began: began}); !errors.Is(err, session.ErrRevoked) {
-		t.Errorf("got %v, want ErrRevoked", err)
+	for _, c := range []struct {
+		token string
+		l     session.Login
+		want  error
+	}{
+		{"", session.Login{Began: began}, session.ErrRevoked},
+		{"", session.Login{MaxSessions: 1}, session.ErrUserLimit},
+		{"", session.Login{ID: mine.ID()[17:]}, session.ErrExists},
+		{session.Token(mine), session.Login{Began: began}, session.ErrRevoked},
+		{mine.ID() + ".ABCDEFGHIJKLMNOPQRSTUVWXYZ", session.Login{}, session.ErrNotFound},
+		{s.ID() + ".ABCDEFGHIJKLMNOPQRSTUVWXYZ", session.Login{}, session.ErrNotFound},
+	} {
+		c.l.User = "ada"
+		if _, err := st.Login(t.Context(), c.token, c.l); !errors.Is(err, c.want) {
+			t.Errorf("got %v, want %v", err, c.want)
+		}
 	}
-	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada", MaxSessions: 1}); !errors.Is(err, session.ErrUserLimit) {
-		t.Errorf("got %v, want ErrUserLimit", err)
+	for what, token := range map[string]string{"nothing": "", "an anonymous session": session.Token(s), "its own": session.Token(mine)} {
+		if _, err := st.Login(t.Context(), token, session.Login{User: "ada"}); err == nil || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("a login from %s, that no replica has: got %v, want a failure", what, err)
+		}
 	}
-	if _, err := st.Login(t.Context(), session.Token(s), session.Login{User: "ada"}); err == nil || errors.Is(err, session.ErrNotFound) {
-		t.Errorf("a login that no replica has: got %v, want a failure", err)
-	}
+	open(t, alone, session.Token(s)) // given back
 }

@@ -13,7 +13,7 @@ import (
 
 // Events returns a hook for [session.Manager].OnEvent that counts events by their
 // kind, each that was dropped as one of kind "dropped", and adds each to the span of
-// the request, as "session." and its kind, with the attributes session.id,
+// the request, as "session." and its kind, with the attributes session.id, session.previous,
 // session.count and session.cause, those that there are. Provider is who counts;
 // nil: the global one.
 func Events(provider metric.MeterProvider) func(ctx context.Context, event session.Event) {
@@ -39,6 +39,9 @@ func Events(provider metric.MeterProvider) func(ctx context.Context, event sessi
 		var attrs []attribute.KeyValue
 		if event.Session != "" {
 			attrs = append(attrs, keyID.String(event.Session))
+		}
+		if event.Previous != "" {
+			attrs = append(attrs, attribute.String("session.previous", event.Previous))
 		}
 		if event.Kind == session.EventRevoked || event.Kind == session.EventDropped {
 			attrs = append(attrs, attribute.Int("session.count", event.Count))

@@ -144,27 +144,27 @@ request
 session.open operation=open id=id1 outcome=ok in request
 session.login operation=login id=id1 outcome=ok in request
 request 
-	session.login id=id1
-session.open operation=open id=id1 outcome=ok in request
-session.set operation=set id=id1 outcome=ok in request
+	session.login id=id2 previous=id1
+session.open operation=open id=id2 outcome=ok in request
+session.set operation=set id=id2 outcome=ok in request
 request 
-session.open operation=open id=id1 outcome=ok in request
-session.rotate operation=rotate id=id1 outcome=ok in request
+session.open operation=open id=id2 outcome=ok in request
+session.rotate operation=rotate id=id2 outcome=ok in request
 request 
-	session.rotated id=id1
-session.open operation=open id=id1 outcome=ok in request
-session.refresh operation=refresh id=id1 outcome=ok in request
+	session.rotated id=id2
+session.open operation=open id=id2 outcome=ok in request
+session.refresh operation=refresh id=id2 outcome=ok in request
 request 
-session.open operation=open id=id1 outcome=ok in request
+session.open operation=open id=id2 outcome=ok in request
 session.user_sessions operation=user_sessions outcome=ok in request
 request 
-session.open operation=open id=id1 outcome=ok in request
+session.open operation=open id=id2 outcome=ok in request
 session.remove_user_sessions operation=remove_user_sessions outcome=ok in request
 request 
 	session.revoked count=1
-session.open operation=open id=id1 outcome=not_found in request
+session.open operation=open id=id2 outcome=not_found in request
 request 
-	session.unknown id=id1 cause=session: not found`)
+	session.unknown id=id2 cause=session: not found`)
 		got := strings.TrimSpace(strings.Join(tel.spans(), "\n"))
 		if got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -24,6 +24,9 @@ import (
 //     rotate together get the same new token;
 //   - a login kills the tokens from before; the session is its user's, and shows
 //     no data of another user or another browser;
+//   - an anonymous session ends with its login, and what was acknowledged in it is
+//     in the session that begins; a login that is refused leaves it as it was;
+//   - a session of a user goes on with its id when the user logs in again;
 //   - the sessions of a user are listed, and a revocation ends all of them;
 //   - what was never given away opens nothing;
 //   - errors are of the kinds that the burst explains.

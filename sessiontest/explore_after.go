@@ -3,6 +3,8 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/mist-contrib/session"
@@ -11,24 +13,21 @@ import (
 // judgeSessions looks at every session that was made, as it is in the store.
 func (j *judge) judgeSessions() {
 	ctx := context.Background()
-	for _, g := range j.calls {
-		if g.op != "Generate" || g.err != nil {
-			continue
-		}
-		cause, dead := j.dead(g.id)
-		s, err := j.store.Get(ctx, g.id)
+	for _, id := range slices.Sorted(maps.Keys(j.begun)) {
+		cause, dead := j.dead(id)
+		s, err := j.store.Get(ctx, id)
 		switch {
 		case err != nil && !errors.Is(err, session.ErrNotFound):
 			j.complain("afterwards: Get: %v", err)
 		case err == nil && dead:
 			j.complain("a session lives that had ended by %s", cause)
-		case err != nil && j.alive(g.id):
+		case err != nil && j.alive(id):
 			j.complain("a session is gone, but nothing had ended it")
 		case err == nil:
 			j.judgeValues(ctx, s)
-			j.judgeTokens(ctx, g.id)
+			j.judgeTokens(ctx, id)
 		case dead:
-			j.judgeLate(ctx, g.id, cause)
+			j.judgeLate(ctx, id, cause)
 		}
 	}
 }
@@ -45,28 +44,46 @@ func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 	if owner != "" && len(j.logins(s.ID())) == 0 {
 		j.complain("a session has a user, but nobody logged in with it")
 	}
-	updates, own := 0, make(map[string]bool)
+	updates, from, own := 0, j.from(s.ID()), make(map[string]bool)
 	for _, c := range j.calls {
-		switch {
-		case c.id != s.ID():
-		case c.op == "Update" && c.err == nil:
+		if c.op == "Update" && c.err == nil && (c.id == s.ID() || c.id == from) {
 			updates++
-		case c.op == "Set":
-			own[c.key] = true
-			j.judgeValue(ctx, s, c, owner)
 		}
 	}
-	for _, c := range j.calls {
-		if c.op != "Set" || own[c.key] {
+	written := j.written()
+	for _, w := range written {
+		if w.id == s.ID() || w.id == from {
+			own[w.key] = true
+			j.judgeValue(ctx, s, w, owner)
+		}
+	}
+	for _, w := range written {
+		if own[w.key] {
 			continue
 		}
-		if got, err := s.Get(ctx, c.key); got != nil || err != nil {
-			j.complain("a session shows what was written to another one: %q: %v, %v", c.key, got, err)
+		if got, err := s.Get(ctx, w.key); got != nil || err != nil {
+			j.complain("a session shows what was written to another one: %q: %v, %v", w.key, got, err)
 		}
 	}
 	if n, err := s.Get(ctx, counter); err != nil || n != any(updates) && (n != nil || updates > 0) {
 		j.complain("the counter shows %v, %v after %d acknowledged updates", n, err, updates)
 	}
+}
+
+// written are the calls that set a value, those of logins one for each, the first one
+// first.
+func (j *judge) written() (all []*call) {
+	for _, c := range j.calls {
+		if c.op == "Set" {
+			all = append(all, c)
+		}
+		for key, value := range c.values {
+			w := *c
+			w.key, w.value = key, value
+			all = append(all, &w)
+		}
+	}
+	return all
 }
 
 func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owner string) {
@@ -188,11 +205,8 @@ func (j *judge) judgeUsers() {
 
 // clean makes room for the next order.
 func (j *judge) clean() {
-	for _, g := range j.calls {
-		if g.op != "Generate" || g.err != nil {
-			continue
-		}
-		if err := j.store.Remove(context.Background(), g.id); err != nil {
+	for id := range j.begun {
+		if err := j.store.Remove(context.Background(), id); err != nil {
 			j.complain("afterwards: Remove: %v", err)
 		}
 	}

@@ -31,8 +31,9 @@ type request struct {
 //
 //	write           sets the value of a key of its own
 //	update          adds one to a counter
-//	login           logs ann in, with the browser's session
+//	login           logs ann in, from the browser's session
 //	login-other     logs bob in
+//	late            a login of ann that is refused: her password was checked too long ago
 //	logout          removes the session
 //	rotate          rotates the token
 //	lose            rotates the token, and the response gets lost
@@ -78,6 +79,9 @@ func starts(words []string) (all []string) {
 		return n
 	}
 	logins := count(kindLogin) + count(kindOther)
+	if count(kindLate) > 1 {
+		return nil // as good as one
+	}
 	loggedIn := count(kindRevoke) + count(kindReauthenticate)
 	if count(kindExpire) > 1 || count(kindRevoke) > 1 || count(kindLogout) > 1 {
 		return nil // as good as one
@@ -110,6 +114,9 @@ func chosen() []string {
 		"login rotate refresh write",
 		"login expire write rotate",
 		"login login2 write revoke",
+		"login late write write",
+		"login-other late update rotate",
+		"late write update revoke",
 		"login login2 login-other revoke",
 		"in: write write rotate logout",
 		"in: write write2 rotate revoke",

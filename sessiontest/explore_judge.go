@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/mist-contrib/session"
 )
@@ -20,6 +21,7 @@ const never = math.MaxInt
 // A judge holds what was promised against what is there.
 type judge struct {
 	*order
+	begun  map[string]*call   // by id: what began each session
 	deaths map[string][]death // by id
 	handed []*handed
 }
@@ -31,7 +33,7 @@ type handed struct {
 }
 
 func (o *order) judge() {
-	j := &judge{order: o, deaths: make(map[string][]death)}
+	j := &judge{order: o, begun: make(map[string]*call), deaths: make(map[string][]death)}
 	j.collect()
 	j.judgeCalls()
 	j.judgeVisits()
@@ -43,6 +45,11 @@ func (o *order) judge() {
 
 // collect finds out which sessions ended, and which tokens were given away.
 func (j *judge) collect() {
+	for _, c := range j.calls {
+		if (c.op == "Generate" || c.op == "Login") && c.err == nil && j.begun[c.id] == nil {
+			j.begun[c.id] = c
+		}
+	}
 	known := make(map[string]bool)
 	for _, c := range j.calls {
 		if t := session.Token(c.s); c.err == nil && t != "" && !known[t] {
@@ -54,6 +61,8 @@ func (j *judge) collect() {
 			to = never // it may have happened, or may not
 		}
 		switch c.op {
+		case "Login":
+			j.loggedIn(c, to)
 		case "Remove":
 			j.ends(c.id, death{"Remove", c.start, to})
 		case "RemoveUserSessions":
@@ -72,6 +81,35 @@ func (j *judge) collect() {
 	}
 }
 
+// loggedIn: an anonymous session ends with its login. One that is refused gives it back.
+func (j *judge) loggedIn(l *call, to int) {
+	if l.token == "" || l.err != nil && refusesLogin(l.err) {
+		return
+	}
+	if from := idOf(l.token); j.anonymous(from) {
+		j.ends(from, death{"a login", l.start, to})
+	}
+}
+
+// refusesLogin reports whether an error means that a login has changed nothing.
+func refusesLogin(err error) bool {
+	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked)
+}
+
+// anonymous reports whether a session is nobody's, which it is for its whole life.
+func (j *judge) anonymous(id string) bool {
+	g := j.begun[id]
+	return g != nil && g.op == "Generate"
+}
+
+// from is the anonymous session whose values a session goes on with, if there is one.
+func (j *judge) from(id string) string {
+	if g := j.begun[id]; g != nil && g.op == "Login" && j.anonymous(idOf(g.token)) {
+		return idOf(g.token)
+	}
+	return id
+}
+
 // tookOver reports whether a login ended the session that was another user's. One
 // that became somebody's, or ended, while the login was under way is not its to end.
 func tookOver(v *visit) bool {
@@ -85,28 +123,27 @@ func tookOver(v *visit) bool {
 
 func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }
 
-// revoked: what logged in before is dead, also what only began to. A login that is
-// under way may lose its session even where it fails.
+// revoked: what logged in before is dead, also what only began to.
 func (j *judge) revoked(c *call, to int) {
 	for _, l := range j.calls {
 		switch {
-		case l.op != "Login" || l.user != c.user:
-		case l.err == nil && (l.visit == nil || l.visit.start < c.start):
+		case l.op != "Login" || l.user != c.user || l.err != nil:
+		case l.visit == nil || l.visit.start < c.start:
 			j.ends(l.id, death{"a revocation", c.start, to})
-		case l.start <= c.end && l.end >= c.start, l.err == nil && l.visit.start <= c.end:
+		case l.visit.start <= c.end:
 			j.ends(l.id, death{"a revocation", c.start, never})
 		}
 	}
 }
 
 func (j *judge) expired(c *call) {
-	for _, g := range j.calls {
+	for id, g := range j.begun {
 		switch {
-		case g.op != "Generate" || g.err != nil || g.start > c.end:
+		case g.start > c.end:
 		case g.end < c.start:
-			j.ends(g.id, death{"its idle timeout", c.start, c.end})
+			j.ends(id, death{"its idle timeout", c.start, c.end})
 		default:
-			j.ends(g.id, death{"its idle timeout", c.start, never})
+			j.ends(id, death{"its idle timeout", c.start, never})
 		}
 	}
 }
@@ -130,7 +167,7 @@ func (j *judge) judgeCalls() {
 		switch {
 		case c.visit == nil:
 		case c.err == nil:
-			for _, d := range j.deaths[c.id] {
+			for _, d := range slices.Concat(j.deaths[c.id], j.deaths[idOf(c.token)]) {
 				if d.to < c.start && c.op != "Remove" {
 					j.complain("%s: %s worked on a session that had ended by %s", c.visit.name, c.op, d.cause)
 				}
@@ -152,6 +189,9 @@ func (j *judge) judgeCalls() {
 
 // sawRevocation: a check that takes longer than BeganLimit is refused as well.
 func (j *judge) sawRevocation(c *call) bool {
+	if c.visit.kind.name == kindLate {
+		return true
+	}
 	for _, r := range j.calls {
 		if r.op == "RemoveUserSessions" && r.user == c.user && r.start <= c.end {
 			return true
@@ -177,9 +217,25 @@ func (j *judge) excused(c *call) bool {
 			return true
 		}
 	}
+	if j.lent(c) {
+		return true
+	}
 	for _, l := range j.logins(c.id) {
 		if l != c && c.token != "" && l.start <= c.end && session.Token(l.s) != c.token {
 			return true // which kills all tokens but its own
+		}
+	}
+	return false
+}
+
+// lent reports whether a login that was refused may have had the session of a call for
+// itself in the meantime. An anonymous session that a login has taken is not there for
+// others until it is given back.
+func (j *judge) lent(c *call) bool {
+	for _, l := range j.calls {
+		took := l.op == "Login" && l != c && l.err != nil && (errors.Is(l.err, session.ErrRevoked) || !errors.Is(l.err, session.ErrNotFound))
+		if took && idOf(l.token) == c.id && j.anonymous(c.id) && l.start <= c.end && l.end >= c.start {
+			return true
 		}
 	}
 	return false
@@ -218,17 +274,32 @@ func (j *judge) judgeRotations() {
 	}
 }
 
-// judgeLogins: a token logs in once, and only who has a good one.
+// judgeLogins: a token logs in once, and so does an anonymous session. That of a user
+// goes on.
 func (j *judge) judgeLogins() {
 	used := make(map[string]bool)
 	for _, l := range j.calls {
-		if l.op != "Login" || l.err != nil {
+		if l.op != "Login" || l.err != nil || l.visit == nil {
 			continue
 		}
-		if used[l.token] {
-			j.complain("%s: a token logged in for the second time", l.visit.name)
+		if l.visit.kind.name == kindLate {
+			j.complain("%s: a login succeeded whose check began too long ago", l.visit.name)
 		}
-		used[l.token] = true
+		from := idOf(l.token)
+		switch g := j.begun[from]; {
+		case l.token == "" && j.begun[l.id] != l:
+			j.complain("%s: a login from no session returned one that was there", l.visit.name)
+		case l.token == "":
+		case used[l.token]:
+			j.complain("%s: a token logged in for the second time", l.visit.name)
+		case j.anonymous(from) && used[from]:
+			j.complain("%s: an anonymous session logged in for the second time", l.visit.name)
+		case j.anonymous(from) && j.begun[l.id] != l:
+			j.complain("%s: a login of an anonymous session returned one that was there", l.visit.name)
+		case g != nil && g.op == "Login" && (l.id != from || l.user != g.user):
+			j.complain("%s: a session of a user did not go on as theirs", l.visit.name)
+		}
+		used[l.token], used[from] = true, true
 	}
 }
 
@@ -282,16 +353,22 @@ func (j *judge) judgeBrowsers() {
 	}
 }
 
-// expected is who is logged in on a browser. It is not certain after logins of
-// two users that were under way together: each has a session, and the browser
-// keeps the one of which it heard last.
+// expected is who is logged in on a browser. It is not certain where it was given two
+// sessions, and keeps the one of which it heard last: after logins of two users that were
+// in progress together, and after a login that found its anonymous session lent to
+// another one, so that it began without.
 func (j *judge) expected(b *browser) (user string, certain bool) {
 	if j.burst.loggedIn {
 		user = j.user("ann")
 	}
 	loggedIn := ""
 	for _, c := range j.calls {
-		if c.op != "Login" || c.err != nil || c.visit == nil || c.visit.browser != b {
+		switch {
+		case c.visit == nil || c.visit.browser != b:
+			continue
+		case c.err != nil && c.visit.got != nil && c.id == idOf(b.cookie()) && j.lent(c):
+			return "", false
+		case c.err != nil || c.op != "Login":
 			continue
 		}
 		if loggedIn != "" && loggedIn != c.user {

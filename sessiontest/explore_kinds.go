@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dormoron/mist"
 
@@ -28,6 +29,7 @@ const expiry Capability = 1 << 31
 const (
 	kindLogin, kindOther, kindLogout = "login", "login-other", "logout"
 	kindRevoke, kindReauthenticate   = "revoke", "reauthenticate"
+	kindLate                         = "late"
 	kindExpire                       = "expire"
 )
 
@@ -39,6 +41,7 @@ func kinds() []kind {
 		{"update", Updater, true, false, update},
 		{kindLogin, UserStore, true, false, loginAs("ann")},
 		{kindOther, UserStore, true, false, loginAs("bob")},
+		{kindLate, UserStore, true, false, late},
 		{kindLogout, 0, true, false, func(v *visit, ctx *mist.Context) error {
 			if err := v.load(ctx); err != nil {
 				return err
@@ -105,19 +108,31 @@ func rotate(v *visit, ctx *mist.Context) error {
 	return v.manager.RotateSession(ctx)
 }
 
-// loginAs loads the session first, as the Manager would anyway.
+// loginAs logs a user in with a value, which is their name.
 func loginAs(user string) flow {
 	return func(v *visit, ctx *mist.Context) error {
-		if v.sent != "" {
-			_ = v.load(ctx)
-		}
-		s, err := v.manager.Login(ctx, v.user(user))
-		if err != nil {
-			return err
-		}
-		v.got = s
-		return nil
+		return v.login(ctx, session.Login{User: v.user(user), Values: map[string]any{v.name: v.user(user)}})
 	}
+}
+
+// late is a login that every store refuses, because its check began too long ago.
+func late(v *visit, ctx *mist.Context) error {
+	return v.login(ctx, session.Login{
+		User: v.user("ann"), Values: map[string]any{v.name: v.user("ann")}, Began: time.Now().Add(-2 * session.BeganLimit),
+	})
+}
+
+// login loads the session first, as the Manager would anyway.
+func (v *visit) login(ctx *mist.Context, l session.Login) error {
+	if v.sent != "" {
+		_ = v.load(ctx)
+	}
+	s, err := v.manager.LoginWith(ctx, l)
+	if err != nil {
+		return err
+	}
+	v.got = s
+	return nil
 }
 
 // expire lets all sessions end that there are.

@@ -11,13 +11,14 @@ import (
 // A call is one call of the store, or of a session that it returned.
 type call struct {
 	op         string
-	id         string // of the session
+	id         string // of the session; of a login that succeeded, the one that it returned
 	token      string // what was presented
 	user       string
 	key        string
 	value      any
-	visit      *visit // nil: before or after the burst
-	start, end int    // steps
+	values     map[string]any // of a login
+	visit      *visit         // nil: before or after the burst
+	start, end int            // steps
 	s          session.Session
 	err        error
 }
@@ -114,7 +115,7 @@ type stageUsers struct {
 }
 
 func (st *stageUsers) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
-	return st.session(ctx, call{op: "Login", id: idOf(token), token: token, user: l.User}, func() (session.Session, error) {
+	return st.session(ctx, call{op: "Login", id: idOf(token), token: token, user: l.User, values: l.Values}, func() (session.Session, error) {
 		return st.users.Login(ctx, token, l)
 	})
 }

@@ -94,7 +94,7 @@ func chapters() []chapter {
 		{
 			"nothing acknowledged is lost",
 			"A Set that returned nil survives every concurrent request of the same session, rotation included. Reading never writes values.",
-			append(nothingLost(), rotation()...),
+			slices.Concat(nothingLost(), rotation(), usersLost()),
 		},
 		{
 			"never early, never late",

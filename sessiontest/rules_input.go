@@ -267,6 +267,21 @@ func errorsAreQuiet(ctx context.Context, e *env) error {
 	}
 	_, exists := e.store.Generate(ctx, s.ID())
 	errs := []error{exists, s.Set(ctx, "kept", unregistered{value}), s.Set(ctx, strings.Repeat(value, 100), value)}
+	if e.users != nil {
+		l := session.Login{User: value, ID: uuid.NewString()}
+		hers, err := e.member(ctx, l)
+		if err != nil {
+			return err
+		}
+		secrets = append(secrets, l.ID, session.Token(hers))
+		for _, values := range []map[string]any{nil, {"kept": unregistered{value}}, {strings.Repeat(value, 100): value}} {
+			l.Values = values
+			for _, carried := range []string{"", session.Token(s), session.Token(hers)[1:]} {
+				_, err := e.users.Login(ctx, carried, l)
+				errs = append(errs, err)
+			}
+		}
+	}
 	if err := removed(ctx, e, s); err != nil {
 		return err
 	}

@@ -50,8 +50,12 @@ func limitHolds(ctx context.Context, e *env) error {
 	for _, oldest := range []bool{false, true} {
 		user := fmt.Sprint("ends oldest: ", oldest)
 		var refused atomic.Int32
-		err := together(func(int) error {
-			_, err := e.member(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
+		err := together(func(i int) error {
+			enter := e.member
+			if i%2 == 0 {
+				enter = e.visitor
+			}
+			_, err := enter(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
 			if !oldest && errors.Is(err, session.ErrUserLimit) {
 				refused.Add(1)
 				return nil

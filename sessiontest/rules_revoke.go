@@ -13,6 +13,7 @@ func usersDead() []rule {
 	return []rule{
 		{"RemoveUserSessions ends all sessions of a user, and no other", users, revokesAll},
 		{"nothing brings a session back after RemoveUserSessions", users, revokedStaysDead},
+		{"nothing brings an anonymous session back after its login", users, loginEndsAnonymous},
 		{"a login whose check began before a revocation is refused", users, lateLogin},
 		{"RemoveUserSessions wins against logins that are under way", users, revokeWins},
 		{"a limit refuses the login that is one too many", users, limitRefuses},
@@ -163,8 +164,15 @@ func revokeWins(ctx context.Context, e *env) error {
 				_, err = e.users.RemoveUserSessions(ctx, "ada")
 				return err
 			}
-			in[i], err = e.users.Login(ctx, session.Token(made[i]), session.Login{User: "ada", Began: began})
-			if errors.Is(err, session.ErrNotFound) { // revoked first, or while it was under way
+			carried := ""
+			if i%2 == 0 {
+				carried = session.Token(made[i])
+			}
+			in[i], err = e.users.Login(ctx, carried, session.Login{User: "ada", Began: began})
+			switch {
+			case errors.Is(err, session.ErrRevoked): // it came first
+				return e.alive(ctx, made[i])
+			case errors.Is(err, session.ErrNotFound): // it came while the login was in progress
 				return nil
 			}
 			return err
@@ -257,7 +265,7 @@ func describesLogin(ctx context.Context, e *env) error {
 			return errors.New("AuthenticatedAt is not the time of the login")
 		}
 		want := session.Info{
-			ID: made.ID, User: l.User, Level: l.Level, CreatedAt: made.CreatedAt, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
+			ID: in.ID(), User: l.User, Level: l.Level, CreatedAt: at, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
 			IdleDeadline: at.Add(e.Idle), AbsoluteDeadline: at.Add(e.Absolute), Persistent: true, UserAgent: l.UserAgent, Address: l.Address,
 		}
 		if late := info.IdleDeadline.Sub(want.IdleDeadline); late >= 0 && late <= e.Slack { // so the absolute one, too
@@ -275,17 +283,24 @@ func loginBeginsAnew(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	hers, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
 	e.Advance(e.Idle * 6 / 10)
 	in, err := e.login(ctx, s, ada())
 	if err != nil {
 		return err
 	}
+	if hers, err = e.login(ctx, hers, ada()); err != nil {
+		return err
+	}
 	e.Advance(e.before(e.Idle))
-	if err := e.alive(ctx, in); err != nil {
+	if err := errors.Join(e.alive(ctx, in), e.alive(ctx, hers)); err != nil {
 		return fmt.Errorf("just before the idle deadline: %w", err)
 	}
 	e.Advance(e.after(e.Idle) - e.before(e.Idle))
-	return e.gone(ctx, in)
+	return errors.Join(e.gone(ctx, in), e.gone(ctx, hers))
 }
 
 func ownTimeouts(ctx context.Context, e *env) error {
@@ -293,7 +308,7 @@ func ownTimeouts(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	brief, err := e.member(ctx, session.Login{User: "ada", AbsoluteTimeout: e.Idle * 8 / 10})
+	brief, err := e.member(ctx, session.Login{User: "ada", AbsoluteTimeout: e.Idle * 7 / 10})
 	if err != nil {
 		return err
 	}

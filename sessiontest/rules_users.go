@@ -15,7 +15,9 @@ const users = UserStore | TokenStore | Describer
 
 func usersYours() []rule {
 	return []rule{
-		{"a login makes an anonymous session its user's, with a new token", users, loginBinds},
+		{"a login from no session begins one, with an id that no other has", users, loginBegins},
+		{"a login of an anonymous session begins one of the user with its values", users, loginBinds},
+		{"a login of the same user goes on with the session", users, loginGoesOn},
 		{"a login ends every token from before, with no grace", users, loginEndsTokens},
 		{"a login takes nobody's session away", users, loginRefusesOthers},
 		{"no value makes anybody a user", users, valuesAreNoUsers},
@@ -27,37 +29,15 @@ func usersYours() []rule {
 func usersSame() []rule {
 	return []rule{
 		{"a login that cannot be is refused and changes nothing", users, badLogins},
+		{"a login that is refused gives the anonymous session back as it was", users, loginGivesBack},
+		{"a login stores its values over those that are kept, all or none", users, loginValues},
+		{"no session is seen without the values of its login", users, loginValuesAtOnce},
 		{"Reauthentication is of the same user, and keeps the rest", users, reauthenticates},
-		{"Reauthentication of an anonymous session is refused", users, reauthenticatesNobody},
+		{"Reauthentication of a session that is not the user's is refused", users, reauthenticatesNobody},
 		{"UserSessions lists what lives, the last seen first", users, listsLiving},
 		{"Describe tells the login", users, describesLogin},
 		{"an old token after its grace is reported as reused", TokenStore, reportsReuse},
 	}
-}
-
-// login logs the client of s in.
-func (e *env) login(ctx context.Context, s session.Session, l session.Login) (session.Session, error) {
-	r, err := e.users.Login(ctx, session.Token(s), l)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("Login: %w", err)
-	case r == nil:
-		return nil, errors.New("Login returned neither a session nor an error")
-	case r.ID() != s.ID():
-		return nil, errors.New("Login: the session has another id")
-	case session.Token(r) == "" || session.Token(r) == session.Token(s):
-		return nil, errors.New("Login: the token is not a new one")
-	}
-	return r, nil
-}
-
-// member makes a session of a user.
-func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
-	s, err := e.generate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return e.login(ctx, s, l)
 }
 
 func ada() session.Login { return session.Login{User: "ada"} }
@@ -83,81 +63,6 @@ func (e *env) belongs(ctx context.Context, s session.Session, user string) error
 	return nil
 }
 
-func loginBinds(ctx context.Context, e *env) error {
-	made, err := e.with(ctx, "cart", "apples")
-	if err != nil {
-		return err
-	}
-	if err := e.belongs(ctx, made, ""); err != nil {
-		return err
-	}
-	loaded, err := e.load(ctx, made)
-	if err != nil {
-		return err
-	}
-	s, err := e.login(ctx, made, ada())
-	if err != nil {
-		return err
-	}
-	if err := loaded.Set(ctx, "late", 1); err != nil {
-		return fmt.Errorf("Set of a request that was under way: %w", err)
-	}
-	return errors.Join(e.dead(ctx, made), e.alive(ctx, s), e.belongs(ctx, s, "ada"), shows(ctx, s, "cart", "apples"),
-		e.holds(ctx, s, "cart", "apples"), e.holds(ctx, s, "late", 1))
-}
-
-func loginEndsTokens(ctx context.Context, e *env) error {
-	first, err := e.generate(ctx)
-	if err != nil {
-		return err
-	}
-	second, err := e.rotate(ctx, first, e.Idle)
-	if err != nil {
-		return err
-	}
-	third, err := e.rotate(ctx, second, e.Idle)
-	if err != nil {
-		return err
-	}
-	s, err := e.login(ctx, second, ada()) // good still
-	if err != nil {
-		return err
-	}
-	for _, old := range []session.Session{first, second, third} {
-		if err := e.dead(ctx, old); err != nil {
-			return err
-		}
-		if _, err := e.tokens.Rotate(ctx, session.Token(old), e.Idle); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate with a token from before the login: got %v, want ErrNotFound", err)
-		}
-		if _, err := e.users.Login(ctx, session.Token(old), ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with a token from before the login: got %v, want ErrNotFound", err)
-		}
-	}
-	again, err := e.login(ctx, s, ada())
-	if err != nil {
-		return fmt.Errorf("once more: %w", err)
-	}
-	return errors.Join(e.dead(ctx, s), e.alive(ctx, again))
-}
-
-func loginRefusesOthers(ctx context.Context, e *env) error {
-	s, err := e.member(ctx, ada())
-	if err != nil {
-		return err
-	}
-	if err := s.Set(ctx, "hers", 1); err != nil {
-		return err
-	}
-	if _, err := e.users.Login(ctx, session.Token(s), session.Login{User: "bob"}); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login with another user's session: got %v, want ErrNotFound", err)
-	}
-	if _, err := e.users.Login(ctx, s.ID()+"."+strings.Repeat("B", 26), ada()); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login with an id and no secret of it: got %v, want ErrNotFound", err)
-	}
-	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.holds(ctx, s, "hers", 1))
-}
-
 func valuesAreNoUsers(ctx context.Context, e *env) error {
 	s, err := e.generate(ctx)
 	if err != nil {
@@ -174,45 +79,6 @@ func valuesAreNoUsers(ctx context.Context, e *env) error {
 	list, err := e.users.UserSessions(ctx, "ada")
 	if err != nil || len(list) != 0 {
 		return fmt.Errorf("UserSessions: got %d sessions, %v, want none", len(list), err)
-	}
-	return nil
-}
-
-func loginsCompete(ctx context.Context, e *env) error {
-	for range 3 {
-		s, err := e.generate(ctx)
-		if err != nil {
-			return err
-		}
-		won := make([]session.Session, many)
-		err = together(func(i int) error {
-			r, err := e.users.Login(ctx, session.Token(s), session.Login{User: fmt.Sprint("user", i%2)})
-			if err == nil {
-				won[i] = r
-			} else if !errors.Is(err, session.ErrNotFound) {
-				return err
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		winners := 0
-		for i, r := range won {
-			if r == nil {
-				continue
-			}
-			winners++
-			if err := e.belongs(ctx, r, fmt.Sprint("user", i%2)); err != nil {
-				return fmt.Errorf("a login that was acknowledged: %w", err)
-			}
-		}
-		if winners != 1 {
-			return fmt.Errorf("%d logins with one token succeeded, want 1", winners)
-		}
-		if err := e.dead(ctx, s); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -270,10 +136,15 @@ func badLogins(ctx context.Context, e *env) error {
 		{"an idle timeout above the absolute one", nil, session.Login{User: "ada", IdleTimeout: 2 * time.Hour, AbsoluteTimeout: time.Hour}},
 		{"an absolute timeout over 400 days", nil, session.Login{User: "ada", AbsoluteTimeout: 401 * 24 * time.Hour}},
 		{"a negative limit", nil, session.Login{User: "ada", MaxSessions: -1}},
+		{"an id with a space", session.ErrInvalidID, session.Login{User: "ada", ID: "a b"}},
+		{"an id with a dot", session.ErrInvalidID, session.Login{User: "ada", ID: "a.b"}},
+		{"an id of 97 characters", session.ErrInvalidID, session.Login{User: "ada", ID: strings.Repeat("x", 97)}},
 	} {
-		_, err := e.users.Login(ctx, session.Token(s), c.l)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with %s: got %v, want an error of its own", c.what, err)
+		for _, carried := range []string{session.Token(s), ""} {
+			_, err := e.users.Login(ctx, carried, c.l)
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("Login with %s: got %v, want an error of its own", c.what, err)
+			}
 		}
 	}
 	for _, user := range []string{"", strings.Repeat("x", 257)} {
@@ -284,9 +155,14 @@ func badLogins(ctx context.Context, e *env) error {
 			return fmt.Errorf("RemoveUserSessions: got %v, want ErrInvalidUser", err)
 		}
 	}
-	for _, carried := range []string{"", "x", s.ID()} {
+	for _, carried := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
 		if _, err := e.users.Login(ctx, carried, ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with a malformed token: got %v, want ErrNotFound", err)
+			return fmt.Errorf("Login with a token that opens nothing: got %v, want ErrNotFound", err)
+		}
+	}
+	for _, user := range []string{"ada", "bob"} {
+		if err := e.has(ctx, user); err != nil {
+			return err
 		}
 	}
 	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1))
@@ -331,17 +207,6 @@ func reauthenticates(ctx context.Context, e *env) error {
 		return fmt.Errorf("level: got %d, %v, want the one that was proved", info.Level, err)
 	}
 	return errors.Join(e.dead(ctx, first), e.dead(ctx, second), e.alive(ctx, third))
-}
-
-func reauthenticatesNobody(ctx context.Context, e *env) error {
-	s, err := e.generate(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := e.users.Login(ctx, session.Token(s), session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("got %v, want ErrNotFound", err)
-	}
-	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""))
 }
 
 func reportsReuse(ctx context.Context, e *env) error {

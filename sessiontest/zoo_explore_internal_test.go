@@ -114,7 +114,7 @@ func brokenTokens() map[string]wreck {
 			burst: "lose", finds: "lost its session",
 			store: rotatesWith(func(time.Duration) time.Duration { return 0 }, true),
 		},
-		"a refresh gives away the token that it was sent": {burst: "login refresh", finds: "lost its session", flows: map[string]flow{
+		"a refresh gives away the token that it was sent": {burst: "in: login refresh", finds: "lost its session", flows: map[string]flow{
 			"refresh": func(v *visit, ctx *mist.Context) error {
 				if err := v.load(ctx); err != nil {
 					return err
@@ -125,106 +125,6 @@ func brokenTokens() map[string]wreck {
 				return v.manager.Propagator.Inject(v.sent, ctx.ResponseWriter)
 			},
 		}},
-	}
-}
-
-func brokenAccounts() map[string]wreck {
-	return map[string]wreck{
-		"a login keeps the old token":         {burst: "login", finds: "opens the session of somebody else", store: keepsOldToken},
-		"a login looks, and then takes":       {burst: "login login", finds: "a token logged in for the second time", store: looksThenTakes},
-		"a login takes another user's":        {burst: "login login-other", finds: "was logged in as one user and is another's", store: looksThenTakes},
-		"a revocation lets in who began":      {burst: "login revoke", finds: "a session lives that had ended by a revocation", store: revokesOnly},
-		"a login is noted after it was done":  {burst: "login revoke", finds: "a session lives that had ended by a revocation", store: notesLater},
-		"a login copies the record":           {burst: "write login", finds: "an acknowledged write is lost", store: copiesAtLogin},
-		"a revocation ends only what it sees": {burst: "in: revoke", finds: "a session lives that had ended by a revocation", store: forgetsSome},
-	}
-}
-
-// looksThenTakes asks whose a session is, and gives it to a user in a second
-// step.
-func looksThenTakes(_ *testing.T, b *beast) {
-	remember := func(s session.Session, err error) (session.Session, error) {
-		if err == nil {
-			b.note(s.ID(), session.Token(s))
-		}
-		return s, err
-	}
-	b.generate = func(ctx context.Context, id string) (session.Session, error) {
-		return remember(b.Store.Generate(ctx, id))
-	}
-	b.tame = func(s *cub) {
-		s.infoHook = func() session.Info {
-			info, _ := session.Describe(s.Session)
-			if user, ok := b.noted("user of " + s.ID()).(string); ok && info.User != "" {
-				info.User = user
-			}
-			return info
-		}
-	}
-	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-		Step(ctx)
-		s, err := b.Open(ctx, token)
-		if err != nil {
-			return nil, err
-		}
-		if user := userOf(s); user != "" && user != l.User {
-			return nil, session.ErrNotFound
-		}
-		Step(ctx)
-		b.note("user of "+s.ID(), l.User)
-		now, err := b.Store.Get(ctx, s.ID())
-		if err != nil {
-			return nil, err
-		}
-		if user := userOf(now); user != "" {
-			l.User = user // the good store would refuse another
-		}
-		newest, _ := b.noted(s.ID()).(string)
-		return remember(b.Store.Login(ctx, newest, l))
-	}
-}
-
-// notesLater has an index of its own, which learns of a login after it was done.
-func notesLater(_ *testing.T, b *beast) {
-	ids := func(user string) []string {
-		known, _ := b.noted("index " + user).([]string)
-		return known
-	}
-	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-		Step(ctx)
-		s, err := b.Store.Login(ctx, token, l)
-		if err != nil {
-			return nil, err
-		}
-		Step(ctx)
-		b.note("index "+l.User, append(ids(l.User), s.ID()))
-		return s, nil
-	}
-	b.revoke = func(ctx context.Context, user string, _ ...string) (n int, err error) {
-		for _, id := range ids(user) {
-			if _, gone := b.Store.Get(ctx, id); gone == nil {
-				n++
-			}
-			err = errors.Join(err, b.Store.Remove(ctx, id))
-		}
-		return n, err
-	}
-}
-
-// copiesAtLogin makes a new session of what the old one had.
-func copiesAtLogin(_ *testing.T, b *beast) {
-	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-		Step(ctx)
-		s, err := b.Store.Open(ctx, token)
-		if err != nil {
-			return nil, err
-		}
-		copied := record(ctx, s)
-		Step(ctx)
-		if s, err = b.Store.Login(ctx, token, l); err != nil {
-			return nil, err
-		}
-		return s, errors.Join(session.Clear(ctx, s), session.SetAll(ctx, s, copied))
 	}
 }
 
@@ -331,9 +231,6 @@ func brokenAnswers() map[string]wreck {
 				}
 				return err
 			}},
-		},
-		"a login of another takes the session along": {
-			burst: "write login login-other", finds: "a session shows data of another user", store: looksThenTakes,
 		},
 		"a list is not all": {
 			burst: "login login2", finds: "UserSessions: got 1",

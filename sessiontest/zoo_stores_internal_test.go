@@ -20,7 +20,7 @@ type breed = func(t *testing.T, b *beast)
 // zoo returns, for every rule, stores that break it, by what they do.
 func zoo() map[string]map[string]breed {
 	all := make(map[string]map[string]breed)
-	for _, part := range []map[string]map[string]breed{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers()} {
+	for _, part := range []map[string]map[string]breed{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers(), brokenLogins()} {
 		for rule, breeds := range part {
 			if all[rule] == nil {
 				all[rule] = make(map[string]breed)
@@ -342,6 +342,15 @@ func brokenStores() map[string]map[string]breed {
 						return fmt.Errorf("refresh of %s: %w", id, err)
 					}
 					return nil
+				}
+			},
+			"names the id that somebody has": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					s, err := b.Store.Login(ctx, token, l)
+					if errors.Is(err, session.ErrExists) {
+						err = fmt.Errorf("login as %s: %w", l.ID, err)
+					}
+					return s, err
 				}
 			},
 			"names the token": func(_ *testing.T, b *beast) {

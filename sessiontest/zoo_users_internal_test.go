@@ -45,29 +45,6 @@ func forgetsSome(_ *testing.T, b *beast) {
 	}
 }
 
-// takesOver gives a session of another user to who asks for it.
-func takesOver(_ *testing.T, b *beast) {
-	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-		s, err := b.Store.Login(ctx, token, l)
-		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked) {
-			return s, err
-		}
-		old, openErr := b.Store.Open(ctx, token)
-		if openErr != nil {
-			return nil, err
-		}
-		info, err := session.Describe(old)
-		if err != nil {
-			return nil, err
-		}
-		l.Reauthentication, l.User = false, info.User
-		if info.User == "" {
-			l.User = "ada"
-		}
-		return b.Store.Login(ctx, token, l)
-	}
-}
-
 // revokesOnly ends what there is, and lets in who began before.
 func revokesOnly(_ *testing.T, b *beast) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
@@ -76,55 +53,8 @@ func revokesOnly(_ *testing.T, b *beast) {
 	}
 }
 
-// keepsOldToken is a login after which the token from before is good still.
-func keepsOldToken(_ *testing.T, b *beast) {
-	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-		s, err := b.Store.Login(ctx, token, l)
-		if err == nil {
-			b.note(token, session.Token(s))
-		}
-		return s, err
-	}
-	b.open = func(ctx context.Context, token string) (session.Session, error) {
-		if next, ok := b.noted(token).(string); ok {
-			token = next
-		}
-		return b.Store.Open(ctx, token)
-	}
-}
-
 func brokenUsers() map[string]map[string]breed {
 	return map[string]map[string]breed{
-		"a login makes an anonymous session its user's, with a new token": {
-			"keeps the old token": keepsOldToken,
-			"keeps the token": func(_ *testing.T, b *beast) {
-				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
-					return b.Store.Open(ctx, token)
-				}
-			},
-			"loses the values": func(_ *testing.T, b *beast) {
-				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-					s, err := b.Store.Login(ctx, token, l)
-					if err != nil {
-						return nil, err
-					}
-					return s, session.Clear(ctx, s)
-				}
-			},
-			"binds nobody": func(_ *testing.T, b *beast) {
-				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
-					s, err := b.Store.Rotate(ctx, token, 0)
-					if err == nil {
-						_, err = b.Store.Open(ctx, session.Token(s))
-					}
-					return s, err
-				}
-			},
-		},
-		"a login ends every token from before, with no grace": {
-			"keeps the old token": keepsOldToken,
-		},
-		"a login takes nobody's session away": {"takes it over": takesOver},
 		"no value makes anybody a user": {
 			"believes a value": func(_ *testing.T, b *beast) {
 				b.tame = func(s *cub) {
@@ -135,19 +65,6 @@ func brokenUsers() map[string]map[string]breed {
 						}
 						return info
 					}
-				}
-			},
-		},
-		"of many logins with one token one wins": {
-			"lets all of one user in": func(_ *testing.T, b *beast) {
-				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
-					s, err := b.Store.Login(ctx, token, l)
-					if err == nil {
-						b.note(token, s)
-					} else if won, ok := b.noted(token).(session.Session); ok {
-						return won, nil
-					}
-					return s, err
 				}
 			},
 		},
@@ -163,6 +80,21 @@ func brokenUsers() map[string]map[string]breed {
 				}
 				return l
 			}),
+			"takes any id": logs(func(l session.Login) session.Login {
+				if errors.Is(l.Check(), session.ErrInvalidID) {
+					l.ID = ""
+				}
+				return l
+			}),
+			"begins a session if there is none": func(_ *testing.T, b *beast) {
+				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
+					s, err := b.Store.Login(ctx, token, l)
+					if errors.Is(err, session.ErrNotFound) {
+						return b.Store.Login(ctx, "", l)
+					}
+					return s, err
+				}
+			},
 			"takes any timeout": logs(func(l session.Login) session.Login { l.IdleTimeout, l.AbsoluteTimeout = 0, 0; return l }),
 		},
 		"Reauthentication is of the same user, and keeps the rest": {
@@ -177,7 +109,7 @@ func brokenUsers() map[string]map[string]breed {
 			},
 			"never lowers the level": logs(func(l session.Login) session.Login { l.Level = max(l.Level, 2); return l }),
 		},
-		"Reauthentication of an anonymous session is refused": {
+		"Reauthentication of a session that is not the user's is refused": {
 			"logs in": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
 		},
 		"UserSessions lists what lives, the last seen first": {

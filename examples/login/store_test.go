@@ -175,7 +175,9 @@ func TestStoreFailsAtAnyCall(t *testing.T) {
 // Nobody is logged in by halves.
 func TestStoreFailsDuringLogin(t *testing.T) {
 	captureLog(t)
-	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 2}}
+	// Room for ada and grace while one follows the other, and for the session of a login
+	// whose answer got lost: nobody has its token, and it ends by itself.
+	store := &sessiontest.FaultStore{Store: &memory.Store{MaxSessions: 3}}
 	v := visit(t, open(t, store))
 	// login tries to, while a method of the store fails.
 	login := func(user, password, method string, fault sessiontest.Fault) {
@@ -192,13 +194,13 @@ func TestStoreFailsDuringLogin(t *testing.T) {
 			t.Errorf("%s: got status %d, %d cookies, want 503 and none", method, got.status, len(got.header["Set-Cookie"]))
 		}
 	}
-	for _, method := range []string{"Generate", "Login"} {
-		login("ada", "engine", method, sessiontest.FailBefore)
+	for range 3 { // the store would be full if they left anything
+		login("ada", "engine", "Login", sessiontest.FailBefore)
 		wantStranger(t, v.get("/"))
 	}
 	login("ada", "engine", "Login", sessiontest.FailAfter)
 	wantStranger(t, v.get("/"))
-	for range 2 { // the store would be full if those from before were still there
+	for range 3 { // the store would be full if those from before were still there
 		v.login("ada", "engine")
 		v.login("grace", "compiler")
 	}

@@ -8,16 +8,22 @@
 --
 -- Returns the time of creation, ms since 1970; 0 where the key is taken.
 --
+-- A record that a login has taken is that of a session which has ended, see take.lua:
+-- it makes room. Should that login be refused there is nothing to give back.
+--
 -- Not sent twice: a copy that comes late would bring back what was removed in
 -- between. One that does come while the record lives finds its own incarnation.
 
 local key, incarnation = KEYS[1], ARGV[1]
 if redis.call('EXISTS', key) == 1 then
   local found = redis.call('HMGET', key, 'n', 'c')
-  if found[1] ~= incarnation then
+  if found[1] == incarnation then
+    return tonumber(found[2])
+  end
+  if not string.find(found[1] or '', '^t...........2') then -- see take.lua
     return 0
   end
-  return tonumber(found[2])
+  redis.call('UNLINK', key)
 end
 
 local clock = redis.call('TIME')

@@ -1,101 +1,209 @@
--- Makes a session a user's, in one step: all of its secrets but the new one are
--- dead, its timeouts begin anew.
+-- Logs a user in, in one step: the record, its values, the index, the limit and
+-- the revocation. A session begins, or one that is the user's goes on.
 --
 -- KEYS[1]  the record
--- KEYS[2]  the index of the user for the slot of the record; while that slot moves
---          a script can have one key only, and slot.lua comes first
--- ARGV[1]  the id of the session
--- ARGV[2]  the hash of the secret that the client presents
--- ARGV[3]  the hash of the new one
--- ARGV[4]  the user
--- ARGV[5]  the level; '' for the one that the session has
--- ARGV[6]  idle timeout, ms; '' where the user proves again who they are: the
---          session must be theirs, and keeps what follows
--- ARGV[7]  absolute timeout, ms
--- ARGV[8]  '1' for a persistent session, or ''
--- ARGV[9]  when the login was noted, us since 1970, 16 digits
--- ARGV[10…] the device, in at most six pieces
+-- KEYS[2]  the index of the user, see users.lua
+-- KEYS[3]  when the user's sessions were revoked, us since 1970
+-- KEYS[4…] records of sessions that may end for this one, the oldest first
+-- ARGV[1]  the user
+-- ARGV[2]  the name of the session in the index
+-- ARGV[3]  the hash of the secret that the client presents; '' where a session begins
+-- ARGV[4]  the hash of the new secret
+-- ARGV[5]  the incarnation of a session that begins
+-- ARGV[6]  the level; '' for the one that the session has
+-- ARGV[7]  idle timeout, ms; '' where the user proves again who they are: the
+--          session keeps what follows
+-- ARGV[8]  absolute timeout, ms
+-- ARGV[9]  '1' for a persistent session, or ''
+-- ARGV[10] how long ago the check of the password began, us
+-- ARGV[11] how many sessions the user may have, this one included; 0: any number
+-- ARGV[12] '1' to end the oldest where there is one too many
+-- ARGV[13] how many values a session may hold
+-- ARGV[14] for how long this script may be on its way, us; 0 if that does not matter
+-- ARGV[15] the revocation which that was found to be no matter for, or ''
+-- ARGV[16] how many pieces of the device follow; behind them are the names of the
+--          sessions in KEYS[4…], and then fields and values
 --
--- Returns the whole record, as HGETALL does; 0 where there is none, or the secret
--- is not its, or it is another user's, or a later login of the user has taken its
--- place; -1 where it is none of ours; -3 where the user was revoked since the note.
+-- Returns a number where nothing is done: 0 where the session is not there, is not the
+-- user's or has another secret; -1 where a key holds none of ours; -2 where the user
+-- has too many sessions; -3 where they were revoked meanwhile; -4 where the record of
+-- a session that begins is there already; -5 where it would hold too many values.
 --
--- Sent twice it is done once: the second finds the new secret.
+-- Else a list. 1, how many sessions of KEYS[4…] have ended, and what is stored: of a
+-- session that begins the time (ms since 1970), of one that goes on the whole record, as
+-- HGETALL gives it. Or 0, how many have ended, and the names of those that have to end
+-- first, at most 500: nobody is logged in yet. Or -1, the time (us since 1970), and that
+-- of a revocation, where the check began later than that, or earlier if the script was
+-- on its way for as long as it may: nothing is done.
+--
+-- Where a session goes on it may be sent twice, and is done once: the second finds the
+-- new secret. Where one begins it may not: a copy that comes late would log in
+-- somebody who has logged out.
 
-local key, presented, secret, user, idle, absolute = KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
-local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'f')
-if not (r[1] and r[2]) then
-  return -redis.call('EXISTS', key)
-end
-local newest, old, owner = r[2], r[3] or '', r[4]
-if not string.find(r[1], '^1.') or #newest ~= 32 or #old % 62 ~= 0 then
-  return -1
-end
-if newest == secret and owner == user then
-  return redis.call('HGETALL', key)
-end
-if owner and owner ~= user or not owner and idle == '' then
-  return 0
-end
+local longest, remembered = 34560000000, 3600000000 -- 400 days in ms; an hour in us
+local key, index, revoked = KEYS[1], KEYS[2], KEYS[3]
+local user, name, presented, secret = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local idle, absolute = ARGV[7], ARGV[8]
+local begins, again = presented == '', idle == ''
 
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local good = presented == newest
-for i = 1, #old, 62 do -- see present.lua
-  if string.sub(old, i, i + 31) == presented then
-    good = good or string.sub(old, i + 48, i + 48) == 'g' or now < tonumber(string.sub(old, i + 49, i + 61))
+local micros = clock()
+local now = ms(micros)
+-- Most logins are of users of whom there is nothing yet, and nothing to look at.
+local some = redis.call('EXISTS', key, index, revoked) > 0
+local r = begins and {} or redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'c', 'l')
+if not begins then
+  if not isRecord(r[1], r[2], r[3]) then
+    return missing(key, r[1])
+  end
+  if r[4] ~= user then
+    return 0
+  end
+  if r[2] == secret then
+    return {1, 0, redis.call('HGETALL', key)}
+  end
+  if not isGood(presented, r[2], r[3], now) then
+    return 0
   end
 end
-if not good then
-  return 0
-end
--- Field f is the fence that kill.lua has left.
-if r[7] and string.sub(r[7], 1, 16) >= ARGV[9] then
-  return string.sub(r[7], 17) == 'r' and -3 or 0
-end
-local again = idle == ''
 if again then
   idle, absolute = r[5], r[6]
-  for _, number in ipairs({idle, absolute}) do
-    if not (number and #number < 16 and string.find(number, '^%d+$')) then
-      return -1
-    end
+  if not (isNumber(idle) and isNumber(absolute)) then
+    return -1
   end
 end
 
-local index, ends = KEYS[2], now + absolute
-if index then
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
-  redis.call('ZADD', index, string.format('%.0f', ends), ARGV[1])
-  local left = redis.call('PTTL', index)
-  if now + left < ends then
-    local expires = redis.pcall('PEXPIREAT', index, string.format('%.0f', ends))
-    if expires ~= 1 then
-      if left < 0 then
-        redis.call('UNLINK', index)
+-- A revocation is remembered for longer than an hour; who began before that may be
+-- older than one that is forgotten.
+local stamp = some and redis.call('GET', revoked) or '0'
+if not (#stamp < 17 and string.find(stamp, '^%d+$')) then
+  return -1
+end
+local later = micros - ARGV[10] - stamp
+if tonumber(ARGV[10]) > remembered or later < 0 then
+  return -3
+end
+if later < tonumber(ARGV[14]) and stamp ~= ARGV[15] then
+  return {-1, micros, stamp}
+end
+
+if begins and some and redis.call('EXISTS', key) == 1 then
+  return -4
+end
+
+local pieces, given = tonumber(ARGV[16]), #KEYS - 3
+local values = 17 + pieces + given
+local count = (#ARGV - values + 1) / 2
+if not begins and count > 0 then
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, 1) == ':' then
+      count = count + 1
+    end
+  end
+  for i = values, #ARGV, 2 do
+    count = count - redis.call('HEXISTS', key, ARGV[i])
+  end
+end
+if count > tonumber(ARGV[13]) then
+  return -5
+end
+
+local own, limit, ended = false, tonumber(ARGV[11]), 0
+if some then
+  purge(index, now)
+  own = redis.call('ZSCORE', index, name)
+end
+if some and limit > 0 then
+  local others = redis.call('ZCOUNT', index, '(' .. digits(now), '+inf')
+  if endOf(index, name) > now then
+    others = others - 1
+  end
+  local excess = others + 1 - limit
+  if excess > 0 then
+    if ARGV[12] ~= '1' then
+      return -2
+    end
+    -- The oldest of those that live. Some may have ended and not be purged yet.
+    local wanted, fits = {}, true
+    for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', index, '(0', '-inf', 'LIMIT', 0, math.min(excess, 500) + 1)) do
+      if other == name or #wanted == excess then
+        -- not this one
+      elseif endOf(index, other) <= now then
+        leave(index, other)
+      else
+        wanted[#wanted + 1] = other
+        fits = fits and (#wanted > given or ARGV[16 + pieces + #wanted] == other)
       end
-      return expires
     end
+    if given == 0 or given > #wanted or not fits then
+      return {0, 0, wanted}
+    end
+    for i = 1, given do
+      if redis.call('HGET', KEYS[3 + i], 'u') == user then
+        redis.call('UNLINK', KEYS[3 + i])
+      end
+      leave(index, wanted[i])
+    end
+    if given < excess then
+      return {0, given, {}}
+    end
+    ended = given
   end
 end
 
-local at = string.format('%.0f', now)
-redis.call('HDEL', key, 'o', 'x', 'r', 'f')
-redis.call('HSET', key, 'h', secret, 'u', user, 'l', at, 't', at)
-if ARGV[5] ~= '' then
-  redis.call('HSET', key, 'v', ARGV[5])
+-- No two logins of a user have the same time.
+while some and redis.call('ZSCORE', index, digits(micros)) do
+  micros = micros + 1
+end
+local at, ends = digits(now), now + absolute
+if again then
+  redis.call('HDEL', key, '') -- see refresh.lua; any other login needs memory
+end
+local deadline = digits(math.min(now + idle, ends))
+redis.call('ZADD', index, '-' .. digits(micros), name, deadline, digits(micros))
+if own then
+  redis.call('ZREM', index, digits(-own))
+end
+local refused = settle(index, not some and deadline)
+if refused then
+  if begins then
+    leave(index, name)
+  end
+  return refused
+end
+local fields = {'h', secret, 'u', user, 'l', at, 't', at}
+local function put(field, value)
+  fields[#fields + 1], fields[#fields + 2] = field, value
+end
+if begins then
+  put('n', ARGV[5]) -- and no field c: it is made now
+elseif r[8] and not r[7] then
+  put('c', r[8])
+end
+if ARGV[6] ~= '' then
+  put('v', ARGV[6])
+end
+if not begins then
+  redis.call('HDEL', key, 'o', 'x', 'r')
+end
+if not begins and not again then
+  redis.call('HDEL', key, 'p', 'd0', 'd1', 'd2', 'd3', 'd4', 'd5')
 end
 if not again then
-  redis.call('HDEL', key, 'p', 'd0', 'd1', 'd2', 'd3', 'd4', 'd5')
-  redis.call('HSET', key, 'i', idle, 'a', absolute)
-  if ARGV[8] ~= '' then
-    redis.call('HSET', key, 'p', ARGV[8])
+  put('i', idle)
+  put('a', absolute)
+  if ARGV[9] ~= '' then
+    put('p', ARGV[9])
   end
-  for i = 10, #ARGV do
-    redis.call('HSET', key, 'd' .. i - 10, ARGV[i])
+  for i = 1, pieces do
+    put('d' .. i - 1, ARGV[16 + i])
   end
 end
+redis.call('HSET', key, unpack(fields))
+if values < #ARGV then
+  redis.call('HSET', key, unpack(ARGV, values))
+end
+
 -- Last, because it may find that the time is over, and delete the key.
-local record = redis.call('HGETALL', key)
-redis.call('PEXPIREAT', key, string.format('%.0f', math.min(now + idle, ends)))
-return record
+local record = begins and now or redis.call('HGETALL', key)
+redis.call('PEXPIREAT', key, deadline)
+return {1, ended, record}

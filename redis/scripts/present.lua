@@ -24,16 +24,10 @@
 local width = 62
 local key, presented = KEYS[1], ARGV[1]
 local r = redis.call('HMGET', key, 'n', 'h', 'o')
-if not (r[1] and r[2]) then
-  return -redis.call('EXISTS', key)
+if not isRecord(r[1], r[2], r[3]) then
+  return missing(key, r[1])
 end
-local newest, old = r[2], r[3] or ''
-if not string.find(r[1], '^1.') or #newest ~= 32 or #old % width ~= 0 then
-  return -1
-end
-
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local newest, old, now = r[2], r[3] or '', ms(clock())
 
 -- Which of them is it? All that are older than it were followed.
 local older

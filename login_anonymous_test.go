@@ -1,0 +1,293 @@
+package session_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sessiontest"
+)
+
+// A login ends the anonymous session of the request: its objects and its id are dead at
+// once, and all calls that follow in this request work on the new session.
+func TestLoginOfAnonymous(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, rec := spied()
+		b := &browser{}
+		old := b.begin(t, m)
+		time.Sleep(time.Minute)
+		copied := b.tab()
+		rec.take()
+		header := b.visit(t, through(func(ctx *mist.Context) {
+			reqctx := ctx.Request.Context()
+			before := loaded(t, m, ctx)
+			s, err := m.Login(ctx, "ada")
+			info := describe(t)(s, err)
+			if info.ID == old.ID || info.User != "ada" || !info.CreatedAt.Equal(old.CreatedAt.Add(time.Minute)) {
+				t.Errorf("got %+v, want a session of ada's with an id of its own, made now", info)
+			}
+			if v, err := s.Get(reqctx, "cart"); v != "apples" || err != nil {
+				t.Errorf("cart: got %v, %v, want apples", v, err)
+			}
+
+			// What was loaded before shows the values, and writes nothing.
+			if err := before.Set(reqctx, "late", true); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("Set of the old object: got %v, want ErrNotFound", err)
+			}
+			if v, err := before.Get(reqctx, "cart"); v != "apples" || err != nil {
+				t.Errorf("Get of the old object: got %v, %v, want apples", v, err)
+			}
+			if _, err := m.Store.Get(reqctx, old.ID); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("the old id: got %v, want ErrNotFound", err)
+			}
+			copied.tab().stranger(t, m)
+
+			if got := loaded(t, m, ctx); got != s {
+				t.Error("GetSession returns another session")
+			}
+			if got, err := session.FromContext(reqctx); got != s || err != nil {
+				t.Errorf("FromContext returns another session, %v", err)
+			}
+			for _, info := range must(t)(m.UserSessions(ctx, "ada")) {
+				if info.ID != s.ID() || !info.Current {
+					t.Errorf("UserSessions: got %+v, want the current session alone", info)
+				}
+			}
+			if err := s.Set(reqctx, "note", "new"); err != nil {
+				t.Errorf("Set: %v", err)
+			}
+			if err := m.RefreshSession(ctx); err != nil {
+				t.Errorf("RefreshSession: %v", err)
+			}
+			if err := m.RotateSession(ctx); err != nil {
+				t.Errorf("RotateSession: %v", err)
+			}
+			if got := loaded(t, m, ctx).ID(); got != s.ID() {
+				t.Error("RotateSession gave the session another id")
+			}
+		}, m.Middleware()))
+		if got := setCookies(header); !slices.Equal(got, []string{setLine}) {
+			t.Errorf("got Set-Cookie %q, want one", got)
+		}
+		b.visit(t, func(ctx *mist.Context) {
+			s := loaded(t, m, ctx)
+			for key, want := range map[string]any{"cart": "apples", "note": "new", "late": nil} {
+				if v, err := s.Get(ctx.Request.Context(), key); v != want || err != nil {
+					t.Errorf("%s: got %v, %v, want %v", key, v, err, want)
+				}
+			}
+		})
+	})
+}
+
+// One call of the store does it, whatever the session was before.
+func TestLoginCalls(t *testing.T) {
+	m, rec := spied()
+	b := &browser{}
+	b.begin(t, m)
+	for _, before := range []string{"anonymous", "ada"} {
+		rec.take()
+		b.enter(t, m, session.Login{User: "ada", Values: map[string]any{"theme": "dark"}})
+		if got, want := rec.take(), "extract Open Login inject"; got != want {
+			t.Errorf("%s: got calls %q, want %q", before, got, want)
+		}
+	}
+}
+
+// Messages and the secret of forms are values, and go on: nothing makes another secret.
+// A token from before the login is good no more, see TestCSRFTokenOverLogins.
+func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
+	store := &sessiontest.FaultStore{Store: &memory.Store{}}
+	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
+	b := &browser{}
+	b.begin(t, m)
+	var before string
+	b.does(t, func(ctx *mist.Context) (err error) {
+		s := loaded(t, m, ctx)
+		before = csrfToken(t, s)
+		return session.AddFlash(ctx.Request.Context(), s, "welcome")
+	})
+	store.Reset(nil)
+	var after string
+	b.does(t, func(ctx *mist.Context) error {
+		s, err := m.Login(ctx, "ada")
+		if err != nil {
+			return err
+		}
+		if forged(t, s, csrfToken(t, s)) || !forged(t, s, before) {
+			t.Error("a token of the new session is refused, or one from before is not")
+		}
+		after = csrfToken(t, s)
+		for _, c := range store.Calls() {
+			if c.Op == "Session.Update" {
+				t.Error("the session got another secret")
+			}
+		}
+		return nil
+	})
+	b.does(t, func(ctx *mist.Context) error {
+		s := loaded(t, m, ctx)
+		if forged(t, s, after) {
+			t.Error("the token of the login is refused by the next request")
+		}
+		got, err := session.Flashes(ctx.Request.Context(), s)
+		if !slices.Equal(got, []string{"welcome"}) {
+			t.Errorf("got messages %q, want welcome", got)
+		}
+		return err
+	})
+}
+
+// Goroutines of one handler that write while it logs in: what was acknowledged is in
+// the new session, everything else is ErrNotFound.
+func TestLoginAgainstWrites(t *testing.T) {
+	for range 20 {
+		m, _ := spied()
+		b := &browser{}
+		b.begin(t, m)
+		acknowledged := make([]bool, 8)
+		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		b.visit(t, func(ctx *mist.Context) {
+			old, reqctx := loaded(t, m, ctx), ctx.Request.Context()
+			var all sync.WaitGroup
+			for i, key := range keys {
+				all.Go(func() {
+					err := old.Set(reqctx, key, true)
+					if acknowledged[i] = err == nil; err != nil && !errors.Is(err, session.ErrNotFound) {
+						t.Errorf("Set: %v", err)
+					}
+				})
+			}
+			if _, err := m.Login(ctx, "ada"); err != nil {
+				t.Errorf("Login: %v", err)
+			}
+			all.Wait()
+		})
+		b.visit(t, func(ctx *mist.Context) {
+			s := loaded(t, m, ctx)
+			for i, key := range keys {
+				if v, err := s.Get(ctx.Request.Context(), key); err != nil || (v == true) != acknowledged[i] {
+					t.Errorf("acknowledged %t: got %v, %v", acknowledged[i], v, err)
+				}
+			}
+		})
+	}
+}
+
+// refused runs a login of a browser with an anonymous session, which must fail with
+// want. The anonymous session stays as it was, and the object that the request has
+// loaded still writes to it.
+func refused(t *testing.T, m *session.Manager, l session.Login, want error) {
+	t.Helper()
+	b, newID := &browser{}, m.NewID
+	m.NewID = nil
+	info := b.begin(t, m)
+	m.NewID = newID
+	header := b.visit(t, func(ctx *mist.Context) {
+		s := loaded(t, m, ctx)
+		if _, err := m.LoginWith(ctx, l); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		if loaded(t, m, ctx) != s {
+			t.Error("GetSession returns another session")
+		}
+		if err := s.Set(ctx.Request.Context(), "after", true); err != nil {
+			t.Errorf("Set: %v", err)
+		}
+	})
+	if len(setCookies(header)) != 0 {
+		t.Error("a cookie was set or cleared")
+	}
+	if got := b.info(t, m); got != info {
+		t.Errorf("got %+v, want %+v", got, info)
+	}
+	b.visit(t, func(ctx *mist.Context) {
+		s := loaded(t, m, ctx)
+		for key, want := range map[string]any{"cart": "apples", "after": true, "theme": nil} {
+			if v, err := s.Get(ctx.Request.Context(), key); v != want || err != nil {
+				t.Errorf("%s: got %v, %v, want %v", key, v, err, want)
+			}
+		}
+	})
+}
+
+func TestLoginRefusedKeepsTheAnonymousSession(t *testing.T) {
+	m, _ := spied()
+	ada := &browser{}
+	ada.enter(t, m, session.Login{User: "ada"})
+	theme := map[string]any{"theme": "dark"}
+	refused(t, m, session.Login{User: "ada", MaxSessions: 1, Values: theme}, session.ErrUserLimit)
+	before := time.Now()
+	time.Sleep(time.Millisecond)
+	if _, err := m.RemoveUserSessions(t.Context(), "bob"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, m, session.Login{User: "bob", Began: before, Values: theme}, session.ErrRevoked)
+	refused(t, m, session.Login{User: "ada", Reauthentication: true, Values: theme}, session.ErrNotFound)
+	m.Store = &memory.Store{MaxSessions: 1}
+	(&browser{}).visit(t, func(ctx *mist.Context) { // a full store refuses a login of nobody alone
+		describe(t)(m.Login(ctx, "ada"))
+	})
+	(&browser{}).visit(t, func(ctx *mist.Context) {
+		if _, err := m.LoginWith(ctx, session.Login{User: "bob", Values: theme}); !errors.Is(err, session.ErrFull) {
+			t.Errorf("got %v, want ErrFull", err)
+		}
+	})
+}
+
+// NewID gives ids that live sessions have: the login asks for three more, and then says
+// so. With a longer one than a store has room for it is ErrInvalidID at once.
+func TestLoginNewID(t *testing.T) {
+	long := func(n int) string { return string(slices.Repeat([]byte("z"), n)) }
+	for name, c := range map[string]struct {
+		ids   []string // the last is given again and again
+		want  error
+		asked int
+	}{
+		"free":                {[]string{"free"}, nil, 1},
+		"taken once":          {[]string{"taken", "free"}, nil, 2},
+		"taken three times":   {[]string{"taken", "taken", "taken", "free"}, nil, 4},
+		"taken always":        {[]string{"taken"}, session.ErrExists, 4},
+		"96 characters":       {[]string{long(96)}, nil, 1},
+		"97 characters":       {[]string{long(97)}, session.ErrInvalidID, 1},
+		"128, as InitSession": {[]string{long(128)}, session.ErrInvalidID, 1},
+		"empty":               {[]string{""}, session.ErrInvalidID, 1},
+		"a dot":               {[]string{"a.b"}, session.ErrInvalidID, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
+			taken, err := m.Store.Generate(t.Context(), "taken")
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := 0
+			newID := func() string { asked++; return c.ids[min(asked, len(c.ids))-1] }
+			last := c.ids[len(c.ids)-1]
+			if m.NewID = newID; c.want != nil {
+				refused(t, m, session.Login{User: "ada"}, c.want)
+			} else {
+				m.NewID = nil
+				b := &browser{}
+				b.begin(t, m)
+				m.NewID = newID
+				if got := b.enter(t, m, session.Login{User: "ada"}); got.ID != last || b.cart(t, m) != "apples" {
+					t.Errorf("got %+v, want ada's, with the id that was free and the values", got)
+				}
+			}
+			if asked != c.asked {
+				t.Errorf("NewID was asked %d times, want %d", asked, c.asked)
+			}
+			if err := taken.Set(t.Context(), "k", "v"); err != nil {
+				t.Errorf("the session that has the id: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,89 @@
+-- What the scripts share; each of them begins with this.
+--
+-- The sessions of a user are listed in one sorted set, their index. Each of them has
+-- two members there:
+--
+--   its name, scored with minus the time of its last login (us since 1970), and
+--   that time, scored with the time when the session ends (ms since 1970).
+--
+-- So the scores under zero are logins, the oldest is the highest; those above it are
+-- ends. No two logins of a user have the same time.
+
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+-- The time of the server, us since 1970.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function ms(micros)
+  return math.floor(micros / 1000)
+end
+
+-- Whether a field of a record is a number.
+local function isNumber(field)
+  return field and #field < 16 and string.find(field, '^%d+$')
+end
+
+-- What a script answers that finds no record to work with: 0 where there is none, or
+-- a login has taken it; -1 where the key holds none of ours.
+local function missing(key, n)
+  if n and string.sub(n, 1, 1) == 't' then
+    return 0
+  end
+  return -redis.call('EXISTS', key)
+end
+
+-- Whether the fields n, h and o are those of a record.
+local function isRecord(n, h, o)
+  return n and h and string.find(n, '^2.') and #h == 32 and #(o or '') % 62 == 0
+end
+
+-- Whether a secret opens the session of the fields h and o now; see present.lua.
+local function isGood(presented, h, o, now)
+  local good = presented == h
+  for i = 1, #(o or ''), 62 do
+    if string.sub(o, i, i + 31) == presented then
+      good = good or string.sub(o, i + 48, i + 48) == 'g' or now < (tonumber(string.sub(o, i + 49, i + 61)) or 0)
+    end
+  end
+  return good
+end
+
+-- Takes a session out of an index.
+local function leave(index, name)
+  local login = redis.call('ZSCORE', index, name)
+  if login then
+    redis.call('ZREM', index, name, digits(-login))
+  end
+end
+
+-- When a session ends, as its index says; 0 where it does not say.
+local function endOf(index, name)
+  local login = redis.call('ZSCORE', index, name)
+  return tonumber(login and redis.call('ZSCORE', index, digits(-login)) or 0)
+end
+
+-- Takes out what has ended, some of it: a script must not take long.
+local function purge(index, now)
+  for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, digits(now), 'LIMIT', 0, 500)) do
+    redis.call('ZREM', index, login, unpack(redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login)))
+  end
+end
+
+-- Lets the index end with the last of its sessions, at last where that is known. Returns
+-- the error of a server that does not let keys expire: none must live for ever.
+local function settle(index, last)
+  last = last or redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')[2]
+  local expires = last and redis.pcall('PEXPIREAT', index, digits(last)) or 1
+  if expires ~= 1 then
+    if redis.call('PTTL', index) < 0 then
+      redis.call('UNLINK', index)
+    end
+    return expires
+  end
+end
+

@@ -1,0 +1,351 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+)
+
+// login logs in the client of s, which is anonymous or has that user.
+func (e *env) login(ctx context.Context, s session.Session, l session.Login) (session.Session, error) {
+	before, err := session.Describe(s)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.enter(ctx, session.Token(s), l)
+	switch goesOn := before.User != ""; {
+	case err != nil:
+		return nil, err
+	case session.Token(r) == session.Token(s):
+		return nil, errors.New("Login: the token is the one from before")
+	case goesOn && r.ID() != s.ID():
+		return nil, errors.New("Login of the same user: the session has another id")
+	case !goesOn && r.ID() == s.ID():
+		return nil, errors.New("Login: the session has the id of the anonymous one")
+	}
+	return r, nil
+}
+
+// enter logs in a client that carries a token, or none.
+func (e *env) enter(ctx context.Context, carried string, l session.Login) (session.Session, error) {
+	r, err := e.users.Login(ctx, carried, l)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("Login: %w", err)
+	case r == nil:
+		return nil, errors.New("Login returned neither a session nor an error")
+	case session.Token(r) == "":
+		return nil, errors.New("Login: the session has no token")
+	}
+	return r, nil
+}
+
+// member makes a session of a user, from none.
+func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
+	return e.enter(ctx, "", l)
+}
+
+// visitor makes a session of a user, from an anonymous one.
+func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, error) {
+	s, err := e.generate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.login(ctx, s, l)
+}
+
+// has reports an error unless the user has these sessions and no other.
+func (e *env) has(ctx context.Context, user string, sessions ...session.Session) error {
+	list, err := e.users.UserSessions(ctx, user)
+	if err != nil {
+		return fmt.Errorf("UserSessions: %w", err)
+	}
+	ids := make(map[string]bool)
+	for _, info := range list {
+		ids[info.ID] = true
+	}
+	for _, s := range sessions {
+		if !ids[s.ID()] {
+			return errors.New("UserSessions does not list a session of the user")
+		}
+	}
+	if len(list) != len(sessions) {
+		return fmt.Errorf("UserSessions: got %d sessions, want %d", len(list), len(sessions))
+	}
+	return nil
+}
+
+func loginBegins(ctx context.Context, e *env) error {
+	id := uuid.NewString()
+	l := session.Login{User: "ada", ID: id}
+	s, err := e.member(ctx, l)
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(s.ID(), id) {
+		return errors.New("Login: the id of the session does not end with the one that was asked for")
+	}
+	if err := errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), s.Set(ctx, "hers", 1)); err != nil {
+		return err
+	}
+	if _, err := e.users.Login(ctx, "", l); !errors.Is(err, session.ErrExists) {
+		return fmt.Errorf("Login with the id of a live session: got %v, want ErrExists", err)
+	}
+	if err := errors.Join(e.alive(ctx, s), e.holds(ctx, s, "hers", 1), e.has(ctx, "ada", s)); err != nil {
+		return fmt.Errorf("the session that has the id: %w", err)
+	}
+	others, err := e.members(ctx, 2, ada())
+	if err != nil {
+		return err
+	}
+	if others[0].ID() == others[1].ID() {
+		return errors.New("Login without an id: two sessions have the same")
+	}
+	if err := e.has(ctx, "ada", s, others[0], others[1]); err != nil {
+		return err
+	}
+	if err := e.store.Remove(ctx, s.ID()); err != nil {
+		return fmt.Errorf("Remove: %w", err)
+	}
+	again, err := e.member(ctx, l)
+	if err != nil {
+		return fmt.Errorf("with the id of a session that has ended: %w", err)
+	}
+	if err := s.Set(ctx, "late", 1); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Set by the session that had the id before: got %v, want ErrNotFound", err)
+	}
+	return errors.Join(e.dead(ctx, s), e.alive(ctx, again), e.holds(ctx, again, "hers", nil))
+}
+
+func loginBinds(ctx context.Context, e *env) error {
+	id := uuid.NewString()
+	made, err := e.with(ctx, "cart", "apples")
+	if err != nil {
+		return err
+	}
+	if err := e.belongs(ctx, made, ""); err != nil {
+		return err
+	}
+	s, err := e.login(ctx, made, session.Login{User: "ada", ID: id})
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(s.ID(), id) {
+		return errors.New("Login: the id of the session does not end with the one that was asked for")
+	}
+	return errors.Join(e.gone(ctx, made), e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.has(ctx, "ada", s),
+		shows(ctx, s, "cart", "apples"), e.holds(ctx, s, "cart", "apples"))
+}
+
+func loginGoesOn(ctx context.Context, e *env) error {
+	s, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "cart", "apples"); err != nil {
+		return fmt.Errorf("Set: %w", err)
+	}
+	made, err := session.Describe(s)
+	if err != nil {
+		return err
+	}
+	e.Advance(e.Idle / 10)
+	again, err := e.login(ctx, s, session.Login{User: "ada", ID: uuid.NewString(), MaxSessions: 1})
+	if err != nil {
+		return err
+	}
+	info, err := session.Describe(again)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !info.CreatedAt.Equal(made.CreatedAt):
+		return fmt.Errorf("CreatedAt: got %v, want %v as before the login", info.CreatedAt, made.CreatedAt)
+	case !info.AuthenticatedAt.After(made.AuthenticatedAt) || !info.RotatedAt.Equal(info.AuthenticatedAt):
+		return fmt.Errorf("AuthenticatedAt %v and RotatedAt %v are not both the time of the login", info.AuthenticatedAt, info.RotatedAt)
+	}
+	if err := s.Set(ctx, "late", 1); err != nil {
+		return fmt.Errorf("Set by a session that was loaded before: %w", err)
+	}
+	return errors.Join(e.dead(ctx, s), e.alive(ctx, again), e.belongs(ctx, again, "ada"), e.has(ctx, "ada", again),
+		shows(ctx, again, "cart", "apples"), e.holds(ctx, again, "cart", "apples"), e.holds(ctx, again, "late", 1))
+}
+
+func loginEndsAnonymous(ctx context.Context, e *env) error {
+	for name, write := range e.writes() {
+		s, err := e.with(ctx, "kept", 1)
+		if err != nil {
+			return err
+		}
+		loaded, err := e.load(ctx, s)
+		if err != nil {
+			return err
+		}
+		in, err := e.login(ctx, s, ada())
+		if err != nil {
+			return err
+		}
+		for _, s := range []session.Session{s, loaded} {
+			if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+			}
+		}
+		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+		}
+		if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Login: got %v, want ErrNotFound", err)
+		}
+		if err := e.store.Remove(ctx, s.ID()); err != nil {
+			return fmt.Errorf("Remove: %w", err)
+		}
+		if err := e.gone(ctx, s); err != nil {
+			return fmt.Errorf("after %s: %w", name, err)
+		}
+		if err := errors.Join(e.alive(ctx, in), e.holds(ctx, in, "kept", 1), e.holds(ctx, in, "late", nil)); err != nil {
+			return fmt.Errorf("the session of the user, after %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func loginEndsTokens(ctx context.Context, e *env) error {
+	anonymous, err := e.generate(ctx)
+	if err != nil {
+		return err
+	}
+	hers, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	for _, first := range []session.Session{anonymous, hers} {
+		second, err := e.rotate(ctx, first, e.Idle)
+		if err != nil {
+			return err
+		}
+		third, err := e.rotate(ctx, second, e.Idle)
+		if err != nil {
+			return err
+		}
+		s, err := e.login(ctx, second, ada()) // good still
+		if err != nil {
+			return err
+		}
+		for _, old := range []session.Session{first, second, third} {
+			if err := e.dead(ctx, old); err != nil {
+				return err
+			}
+			if _, err := e.tokens.Rotate(ctx, session.Token(old), e.Idle); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("Rotate with a token from before the login: got %v, want ErrNotFound", err)
+			}
+			if _, err := e.users.Login(ctx, session.Token(old), ada()); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("Login with a token from before the login: got %v, want ErrNotFound", err)
+			}
+		}
+		if err := e.alive(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loginRefusesOthers(ctx context.Context, e *env) error {
+	s, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	if err := s.Set(ctx, "hers", 1); err != nil {
+		return err
+	}
+	his := session.Login{User: "bob", ID: uuid.NewString(), Values: map[string]any{"hers": 2}, MaxSessions: 1, EndOldest: true}
+	if _, err := e.users.Login(ctx, session.Token(s), his); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login with another user's session: got %v, want ErrNotFound", err)
+	}
+	if _, err := e.users.Login(ctx, s.ID()+"."+strings.Repeat("B", 26), ada()); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login with an id and no secret of it: got %v, want ErrNotFound", err)
+	}
+	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.holds(ctx, s, "hers", 1), e.has(ctx, "ada", s), e.has(ctx, "bob"))
+}
+
+func loginsCompete(ctx context.Context, e *env) error {
+	for round := range 4 {
+		s, err := e.with(ctx, "cart", "apples")
+		if err != nil {
+			return err
+		}
+		theirs := []string{"ada", "bob"}
+		if round%2 == 1 { // of a session that is ada's already
+			theirs = theirs[:1]
+			if s, err = e.login(ctx, s, ada()); err != nil {
+				return err
+			}
+		}
+		won := make([]session.Session, many)
+		err = together(func(i int) error {
+			r, err := e.users.Login(ctx, session.Token(s), session.Login{User: theirs[i%len(theirs)]})
+			if err == nil {
+				won[i] = r
+			} else if !errors.Is(err, session.ErrNotFound) {
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		winners := 0
+		for i, r := range won {
+			if r == nil {
+				continue
+			}
+			winners++
+			if err := errors.Join(e.belongs(ctx, r, theirs[i%len(theirs)]), e.holds(ctx, r, "cart", "apples")); err != nil {
+				return fmt.Errorf("a login that was acknowledged: %w", err)
+			}
+		}
+		if winners != 1 {
+			return fmt.Errorf("%d logins with one token succeeded, want 1", winners)
+		}
+		if err := e.dead(ctx, s); err != nil {
+			return err
+		}
+		ended := 0
+		for _, user := range theirs {
+			n, err := e.users.RemoveUserSessions(ctx, user)
+			if err != nil {
+				return fmt.Errorf("RemoveUserSessions: %w", err)
+			}
+			ended += n
+		}
+		if ended != 1 {
+			return fmt.Errorf("%d sessions came of logins with one token, want 1", ended)
+		}
+	}
+	return nil
+}
+
+func reauthenticatesNobody(ctx context.Context, e *env) error {
+	s, err := e.with(ctx, "kept", 1)
+	if err != nil {
+		return err
+	}
+	bobs, err := e.member(ctx, session.Login{User: "bob"})
+	if err != nil {
+		return err
+	}
+	for _, carried := range []string{session.Token(s), session.Token(bobs), ""} {
+		if _, err := e.users.Login(ctx, carried, session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("got %v, want ErrNotFound", err)
+		}
+	}
+	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1),
+		e.alive(ctx, bobs), e.belongs(ctx, bobs, "bob"), e.has(ctx, "ada"), e.has(ctx, "bob", bobs))
+}
