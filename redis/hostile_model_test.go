@@ -23,6 +23,9 @@ var (
 // taken reports whether a login has taken the session.
 func (r planted) taken() bool { return strings.HasPrefix(r["n"], "t") }
 
+// free reports whether the id is free again, because this package took the session.
+func (r planted) free() bool { return r.taken() && len(r["n"]) > 12 && r["n"][12] == '2' }
+
 func (r planted) readable() ending {
 	switch {
 	case r.taken():

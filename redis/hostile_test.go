@@ -137,7 +137,7 @@ var attempts = []struct {
 	may  func(v *hostage, r planted) ending
 }{
 	{"Generate", func(ctx context.Context, v *hostage) error { return v.keep(v.Generate(ctx, v.id)) }, func(_ *hostage, r planted) ending {
-		if r.taken() {
+		if r.free() {
 			return endsWell
 		}
 		return endsExists
@@ -233,7 +233,7 @@ func (v *hostage) try(t *testing.T, what string, r planted, n int) {
 	if left.Val() == -1 {
 		t.Errorf("%s, %s: the key never expires", what, at.name)
 	}
-	if !strings.HasPrefix(r["n"], "2") && (!r.taken() || at.name != "Generate") && !maps.Equal(after.Val(), r) {
+	if !strings.HasPrefix(r["n"], "2") && (!r.free() || at.name != "Generate") && !maps.Equal(after.Val(), r) {
 		t.Errorf("%s, %s: what somebody else stored has changed", what, at.name)
 	}
 	if v.made == nil {
