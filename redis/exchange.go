@@ -104,8 +104,11 @@ func (s *object) swap(ctx context.Context, field, seen, change string) (now stri
 	if other, ok := reply.(string); ok {
 		return other, nil
 	}
-	if err := outcome(reply); err != nil || change == nothing {
-		return seen, err
+	if reply != int64(1) {
+		return seen, refusal(reply)
+	}
+	if change == nothing {
+		return seen, nil
 	}
 	s.show(func(shown map[string]string) {
 		if change == takeOut {

@@ -100,8 +100,9 @@ func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.
 	deadline, _ := ctx.Deadline() // every call has one, see begin
 	keep := min(takenFor, time.Until(deadline)+patience)
 	reply, err := st.eval(ctx, &takeScript, key, append(scriptArgs(3), sum[:], nonce, keep.Milliseconds()))
-	if reply == int64(0) {
-		return nil, session.ErrNotFound
+	list, ok := reply.([]any)
+	if err == nil && !ok {
+		return nil, refusal(reply)
 	}
 	defer func() {
 		if err != nil {
@@ -111,7 +112,6 @@ func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.
 	if err != nil {
 		return nil, err
 	}
-	list, _ := reply.([]any)
 	fields, ok := pairs(list)
 	if !ok {
 		return nil, errRecord
@@ -257,23 +257,6 @@ func readLogin(reply any) (verdict, n int64, rest any) {
 		}
 	}
 	return unknown, 0, nil
-}
-
-// refusal is the error that a number of login.lua means.
-func refusal(reply any) error {
-	switch reply {
-	case int64(0):
-		return session.ErrNotFound
-	case int64(-2):
-		return session.ErrUserLimit
-	case int64(-3):
-		return session.ErrRevoked
-	case int64(-4):
-		return session.ErrExists
-	case int64(-5):
-		return values.CheckCount(values.MaxCount + 1)
-	}
-	return errRecord
 }
 
 // entered makes a session of what login.lua has stored.

@@ -8,6 +8,9 @@ import (
 	"errors"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/values"
 )
 
 // A script is one operation on one record, or on what is of one user, in one step.
@@ -165,6 +168,26 @@ func refused(reply any) bool {
 		return verdict == unsure || verdict == notYet && ended == 0
 	}
 	return false
+}
+
+// refusal is the error that the number of a script means which has not done what it is
+// for.
+func refusal(reply any) error {
+	switch reply {
+	case int64(0):
+		return session.ErrNotFound
+	case int64(-2):
+		return session.ErrReused
+	case int64(-3):
+		return session.ErrRevoked
+	case int64(-4):
+		return session.ErrUserLimit
+	case int64(-5):
+		return session.ErrExists
+	case int64(-6):
+		return values.CheckCount(values.MaxCount + 1)
+	}
+	return errRecord
 }
 
 // scriptArgs returns arguments for eval, with room for n more.

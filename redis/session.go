@@ -161,8 +161,8 @@ func (s *object) write(ctx context.Context, sc *script, args []any, change func(
 	if err != nil {
 		return err
 	}
-	if err := outcome(reply); err != nil {
-		return err
+	if reply != int64(1) {
+		return refusal(reply)
 	}
 	s.show(change)
 	return nil
@@ -191,19 +191,6 @@ func (s *object) show(change func(shown map[string]string)) {
 		s.fields = make(map[string]string)
 	}
 	change(s.fields)
-}
-
-// outcome is the error that a script's number means.
-func outcome(reply any) error {
-	switch reply {
-	case int64(1):
-		return nil
-	case int64(0):
-		return session.ErrNotFound
-	case int64(-1):
-		return values.CheckCount(values.MaxCount + 1)
-	}
-	return errRecord
 }
 
 func encode(key string, value any) (string, error) {

@@ -177,11 +177,8 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		return nil, err
 	}
 	created, ok := reply.(int64)
-	switch {
-	case !ok:
-		return nil, errRecord
-	case created == 0:
-		return nil, session.ErrExists
+	if !ok || created <= 0 {
+		return nil, refusal(reply)
 	}
 	r.created, r.seen = created, created
 	return &object{store: st, id: id, token: token.Join(id, secret), record: r}, nil
@@ -255,33 +252,24 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 // whole record, or a number. newest says which secret the client carries from now
 // on, if the record is what it has to be.
 func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ok bool)) (session.Session, error) {
-	switch reply := reply.(type) {
-	case int64:
-		switch reply {
-		case 0:
-			return nil, session.ErrNotFound
-		case -2:
-			return nil, session.ErrReused
-		case -3:
-			return nil, session.ErrRevoked
-		}
-	case []any:
-		fields, ok := pairs(reply)
-		if !ok {
-			break
-		}
-		s, err := st.object(id, fields)
-		if err != nil {
-			return nil, err
-		}
-		secret, ok := newest(&s.record)
-		if !ok {
-			break
-		}
-		s.token = token.Join(id, secret)
-		return s, nil
+	list, ok := reply.([]any)
+	if !ok {
+		return nil, refusal(reply)
 	}
-	return nil, errRecord
+	fields, ok := pairs(list)
+	if !ok {
+		return nil, errRecord
+	}
+	s, err := st.object(id, fields)
+	if err != nil {
+		return nil, err
+	}
+	secret, ok := newest(&s.record)
+	if !ok {
+		return nil, errRecord
+	}
+	s.token = token.Join(id, secret)
+	return s, nil
 }
 
 // Get loads a session by its id, see [session.Store].
@@ -341,13 +329,10 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	switch reply {
-	case int64(1):
-		return nil
-	case int64(0):
-		return session.ErrNotFound
+	if reply != int64(1) {
+		return refusal(reply)
 	}
-	return errRecord
+	return nil
 }
 
 // Remove ends a session, see [session.Store].

@@ -6,7 +6,7 @@
 -- ARGV[3]  idle timeout, ms
 -- ARGV[4]  absolute timeout, ms, not under the idle one
 --
--- Returns the time of creation, ms since 1970; 0 where the key is taken.
+-- Returns the time of creation, ms since 1970; -5 where the key is taken.
 --
 -- A record that a login has taken is that of a session which has ended, see take.lua:
 -- it makes room. Should that login be refused there is nothing to give back.
@@ -21,7 +21,7 @@ if redis.call('EXISTS', key) == 1 then
     return tonumber(found[2])
   end
   if not string.find(found[1] or '', '^t...........2') then -- see take.lua
-    return 0
+    return -5
   end
   redis.call('UNLINK', key)
 end

@@ -8,7 +8,7 @@
 -- ARGV[5]  what to make of it: '=' and the new value, '-' to take it out, '' to
 --          change nothing, which is a question
 --
--- Returns 1; 0 where that session is gone; -1 where it would hold too many
+-- Returns 1; 0 where that session is gone; -6 where it would hold too many
 -- values; and where the field holds something else than what the caller saw,
 -- changing nothing, that: '=' and the value, or '' for nothing.
 --
@@ -39,7 +39,7 @@ elseif change ~= '' and change ~= stored then -- what is there needs no memory
       end
     end
     if count >= tonumber(ARGV[2]) then
-      return -1
+      return -6
     end
   end
   redis.call('HSET', key, field, string.sub(change, 2))

@@ -25,9 +25,9 @@
 --          sessions in KEYS[4…], and then fields and values
 --
 -- Returns a number where nothing is done: 0 where the session is not there, is not the
--- user's or has another secret; -1 where a key holds none of ours; -2 where the user
--- has too many sessions; -3 where they were revoked meanwhile; -4 where the record of
--- a session that begins is there already; -5 where it would hold too many values.
+-- user's or has another secret; -1 where a key holds none of ours; -3 where the user's
+-- sessions were revoked meanwhile; -4 where there are too many; -5 where the record of
+-- a session that begins is there already; -6 where it would hold too many values.
 --
 -- Else a list. 1, how many sessions of KEYS[4…] have ended, and what is stored: of a
 -- session that begins the time (ms since 1970), of one that goes on the whole record, as
@@ -87,7 +87,7 @@ if later < tonumber(ARGV[14]) and stamp ~= ARGV[15] then
 end
 
 if begins and some and redis.call('EXISTS', key) == 1 then
-  return -4
+  return -5
 end
 
 local pieces, given = tonumber(ARGV[16]), #KEYS - 3
@@ -104,7 +104,7 @@ if not begins and count > 0 then
   end
 end
 if count > tonumber(ARGV[13]) then
-  return -5
+  return -6
 end
 
 local own, limit, ended = false, tonumber(ARGV[11]), 0
@@ -120,7 +120,7 @@ if some and limit > 0 then
   local excess = others + 1 - limit
   if excess > 0 then
     if ARGV[12] ~= '1' then
-      return -2
+      return -4
     end
     -- The oldest of those that live. Some may have ended and not be purged yet.
     local wanted, fits = {}, true

@@ -5,7 +5,7 @@
 -- ARGV[2]  how many values a session may hold
 -- ARGV[3…] fields and values; none is a question whether the session lives
 --
--- Returns 1; 0 where that session is gone; -1 where it would hold too many
+-- Returns 1; 0 where that session is gone; -6 where it would hold too many
 -- values, and then nothing is stored.
 --
 -- Not sent twice: others may have changed the same values in between.
@@ -39,7 +39,7 @@ end
 if given == 1 then
   if count > limit then
     redis.call('HDEL', key, ARGV[3])
-    return -1
+    return -6
   end
   return 1
 end
@@ -47,7 +47,7 @@ for i = 3, #ARGV, 2 do
   count = count + 1 - redis.call('HEXISTS', key, ARGV[i])
 end
 if count > limit then
-  return -1
+  return -6
 end
 redis.call('HSET', key, unpack(ARGV, 3))
 return 1
