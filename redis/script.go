@@ -141,7 +141,7 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 			err = st.write(ctx, key, onceCmd{cmd})
 		}
 		switch {
-		case err == nil, errors.Is(err, errNotReplicated) && refused(cmd.Val()):
+		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && refused(cmd.Val()): // it may have ended before, on this server alone
 			return cmd.Val(), nil
 		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
 			args[0], args[1] = "eval", s.source // this server has not seen it yet

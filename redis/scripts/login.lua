@@ -40,7 +40,7 @@
 -- new secret. Where one begins it may not: a copy that comes late would log in
 -- somebody who has logged out.
 
-local longest, remembered = 34560000000, 3600000000 -- 400 days in ms; an hour in us
+local remembered = 3600000000 -- an hour in us
 local key, index, revoked = KEYS[1], KEYS[2], KEYS[3]
 local user, name, presented, secret = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local idle, absolute = ARGV[7], ARGV[8]
@@ -58,8 +58,12 @@ if not begins then
   if r[4] ~= user then
     return 0
   end
-  if r[2] == secret then
-    return {1, 0, redis.call('HGETALL', key)}
+  if r[2] == secret then -- done before; of those that may end for it these have
+    local ended = 0
+    while KEYS[4 + ended] and redis.call('EXISTS', KEYS[4 + ended]) == 0 do
+      ended = ended + 1
+    end
+    return {1, ended, redis.call('HGETALL', key)}
   end
   if not isGood(presented, r[2], r[3], now) then
     return 0
@@ -113,8 +117,8 @@ if some then
   own = redis.call('ZSCORE', index, name)
 end
 if some and limit > 0 then
-  local others = redis.call('ZCOUNT', index, '(' .. digits(now), '+inf')
-  if endOf(index, name) > now then
+  local others = redis.call('ZCOUNT', index, digits(now), '+inf')
+  if endOf(index, name) >= now then
     others = others - 1
   end
   local excess = others + 1 - limit
@@ -127,7 +131,7 @@ if some and limit > 0 then
     for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', index, '(0', '-inf', 'LIMIT', 0, math.min(excess, 500) + 1)) do
       if other == name or #wanted == excess then
         -- not this one
-      elseif endOf(index, other) <= now then
+      elseif endOf(index, other) < now then
         leave(index, other)
       else
         wanted[#wanted + 1] = other

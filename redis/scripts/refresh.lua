@@ -5,10 +5,11 @@
 -- KEYS[2]  the index of its user, if its id has a home
 -- ARGV[1]  the name of the session there
 --
--- Returns 1; 0 where there is no record; -1 where it is none of ours.
+-- Returns 1; 0 where there is no record, or the index does not list it; -1 where it is
+-- none of ours.
 
 local key, index = KEYS[1], KEYS[2]
-local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't', 'l')
+local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't', 'l', 'u')
 if not (r[1] and string.find(r[1], '^2.')) then
   return missing(key, r[1])
 end
@@ -22,11 +23,14 @@ local idle, absolute, seen, began = tonumber(r[3]), tonumber(r[4]), tonumber(r[5
 
 -- Not before the last refresh: a server whose clock went back takes nothing.
 local now = math.max(seen, ms(clock()))
+local login = index and redis.call('ZSCORE', index, ARGV[1])
+if index and r[7] and not login then
+  return 0 -- the clock was ahead for a while; nobody counts it, and no revocation would find it
+end
 local ends = digits(math.min(now + idle, began + absolute))
 redis.call('HDEL', key, '') -- a first write that needs no memory: from here on Redis refuses none for lack of it
 redis.call('HSET', key, 't', digits(now))
 redis.call('PEXPIREAT', key, ends)
-local login = index and redis.call('ZSCORE', index, ARGV[1])
 if login then
   redis.call('ZADD', index, ends, digits(-login))
   settle(index)

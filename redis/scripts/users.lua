@@ -67,9 +67,10 @@ local function endOf(index, name)
   return tonumber(login and redis.call('ZSCORE', index, digits(-login)) or 0)
 end
 
--- Takes out what has ended, some of it: a script must not take long.
+-- Takes out what has ended, some of it: a script must not take long. Redis has a key
+-- until the millisecond of its end is over, and so long the session is listed.
 local function purge(index, now)
-  for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, digits(now), 'LIMIT', 0, 500)) do
+  for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, '(' .. digits(now), 'LIMIT', 0, 500)) do
     redis.call('ZREM', index, login, unpack(redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login)))
   end
 end
