@@ -63,7 +63,7 @@ func TestScriptGlobals(t *testing.T) {
 		t.Fatalf("the test is wrong: found %q read, %q written", read, written)
 	}
 	scripts := scriptsOf(t)
-	known := []string{"redis", "KEYS", "ARGV", "tonumber", "ipairs", "unpack", "math", "string", "table"}
+	known := []string{"redis", "KEYS", "ARGV", "tonumber", "type", "ipairs", "unpack", "math", "string", "table"}
 	for _, source := range scripts {
 		name, _, _ := strings.Cut(source[strings.LastIndex(source, "\n\n--")+1:], "\n")
 		read, written := compile(source)
