@@ -141,7 +141,8 @@ type UserStore interface {
 	//     any more, and both timeouts begin anew.
 	//
 	// A write to the anonymous session that was acknowledged before is in the new
-	// one; one that comes later is [ErrNotFound].
+	// one; one that comes later is [ErrNotFound]. While a login is under way others
+	// may be told [ErrNotFound], too, also where it is then refused.
 	//
 	// [ErrNotFound]: the token opens nothing, or the session is another user's, or
 	// with l.Reauthentication anonymous. [ErrExists]: a live session has l.ID.

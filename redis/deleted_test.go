@@ -44,12 +44,19 @@ func TestDeletedByHand(t *testing.T) {
 	lists(t, st, "ada")
 	revokes(t, st, "ada", 0)
 	isAlive(t, st, third, true, "the index deleted, and the sessions revoked")
+	if err := st.Refresh(ctx, second.ID()); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Refresh of a session that no index lists: got %v, want ErrNotFound", err)
+	}
+	isAlive(t, st, second, false, "after that Refresh")
+	if _, err := st.Login(ctx, session.Token(third), session.Login{User: "ada"}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("Login from a session that no index lists: got %v, want ErrNotFound", err)
+	}
+	isAlive(t, st, third, false, "after that Login")
 	full.EndOldest = false
 	fourth := login("", full)
-	second = login(session.Token(second), session.Login{})
-	lists(t, st, "ada", second, fourth)
+	lists(t, st, "ada", fourth)
 
-	revokes(t, st, "ada", 2)
+	revokes(t, st, "ada", 1)
 	l := session.Login{User: "ada", Began: began}
 	if _, err := st.Login(ctx, "", l); !errors.Is(err, session.ErrRevoked) {
 		t.Errorf("got %v, want ErrRevoked", err)

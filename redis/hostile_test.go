@@ -124,6 +124,12 @@ func (v *hostage) plant(tb testing.TB, fields map[string]string) {
 		p.Del(ctx, v.key)
 		p.HSet(ctx, v.key, fields)
 		p.PExpire(ctx, v.key, time.Hour)
+		if !v.anonymous() { // what no index lists has ended
+			index := indexOf(v.Store, hostageUser)
+			p.Del(ctx, index)
+			p.ZAdd(ctx, index, goredis.Z{Score: -1e15, Member: v.id[16:]}, goredis.Z{Score: float64(time.Now().Add(time.Hour).UnixMilli()), Member: "1000000000000000"})
+			p.PExpire(ctx, index, time.Hour)
+		}
 		return nil
 	}); err != nil {
 		tb.Fatal(err)

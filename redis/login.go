@@ -38,7 +38,8 @@ type entry struct {
 // has to end sessions it is one more.
 //
 // When the process or the way to Redis dies between the two, the anonymous session is
-// gone, with its values; nobody is logged in.
+// gone, with its values; nobody is logged in. Between the two it is not found by
+// anybody, also where the login is then refused and the session is given back.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation()}
 	e.sum = token.Hash(e.secret)

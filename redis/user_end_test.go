@@ -2,8 +2,11 @@ package redis_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
@@ -145,4 +148,25 @@ func TestEndedIsToldAfterALostReply(t *testing.T) {
 			t.Errorf("step %d: told of %d sessions, want the oldest", step, len(ended))
 		}
 	}
+}
+
+// What is no time, in an index, costs its user nothing.
+func TestForeignMember(t *testing.T) {
+	t.Parallel()
+	_, client := single(t)
+	st := &redis.Store{Client: client, OpTimeout: time.Minute}
+	mine := loggedIn(t, st, session.Login{User: "ada"})
+	for _, member := range []string{"abc", "", "-1", "1e3", strings.Repeat("9", 1000)} {
+		if err := client.ZAdd(t.Context(), indexOf(st, "ada"), goredis.Z{Score: 5, Member: member}).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Login(t.Context(), "", session.Login{User: "ada"}); err != nil {
+			t.Errorf("Login beside %.10q: %v", member, err)
+		}
+		if _, err := st.UserSessions(t.Context(), "ada"); err != nil {
+			t.Errorf("UserSessions beside %.10q: %v", member, err)
+		}
+	}
+	revokes(t, st, "ada", 6)
+	isAlive(t, st, mine, false, "revoked")
 }

@@ -116,6 +116,10 @@ if some then
   purge(index, now)
   own = redis.call('ZSCORE', index, name)
 end
+if not begins and not own then
+  redis.call('UNLINK', key) -- see refresh.lua
+  return 0
+end
 if some and limit > 0 then
   local others = redis.call('ZCOUNT', index, digits(now), '+inf')
   if endOf(index, name) >= now then

@@ -5,8 +5,9 @@
 -- KEYS[2]  the index of its user, if its id has a home
 -- ARGV[1]  the name of the session there
 --
--- Returns 1; 0 where there is no record, or the index does not list it; -1 where it is
--- none of ours.
+-- Returns 1; 0 where there is no record, or the index does not list it, and then it is
+-- ended: somebody has taken the index away, or the clock was ahead for a while. -1 where
+-- it is none of ours.
 
 local key, index = KEYS[1], KEYS[2]
 local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't', 'l', 'u')
@@ -25,7 +26,8 @@ local idle, absolute, seen, began = tonumber(r[3]), tonumber(r[4]), tonumber(r[5
 local now = math.max(seen, ms(clock()))
 local login = index and redis.call('ZSCORE', index, ARGV[1])
 if index and r[7] and not login then
-  return 0 -- the clock was ahead for a while; nobody counts it, and no revocation would find it
+  redis.call('UNLINK', key) -- nobody counts it, and a revocation may have missed it
+  return 0
 end
 local ends = digits(math.min(now + idle, began + absolute))
 redis.call('HDEL', key, '') -- a first write that needs no memory: from here on Redis refuses none for lack of it

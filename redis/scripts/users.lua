@@ -71,7 +71,8 @@ end
 -- until the millisecond of its end is over, and so long the session is listed.
 local function purge(index, now)
   for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, '(' .. digits(now), 'LIMIT', 0, 500)) do
-    redis.call('ZREM', index, login, unpack(redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login)))
+    local names = string.find(login, '^%d+$') and redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login) or {}
+    redis.call('ZREM', index, login, unpack(names)) -- what is no time is none of ours
   end
 end
 
