@@ -255,8 +255,6 @@ func TestNotAllowedToExpire(t *testing.T) {
 		t.Fatalf("what failed counts: %v", err)
 	}
 	lists(t, truth, "ada", late, second)
-	server.MustDo(t, "DEL", indexOf(truth, "bob"))
-	check("Login again, without an index", login(session.Token(mine), "bob"))
 }
 
 // moreOfOurs is the command that only calls about users send.
