@@ -190,19 +190,8 @@ func loginEndsAnonymous(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		for _, s := range []session.Session{s, loaded} {
-			if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
-			}
-		}
-		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
-		}
-		if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
-		}
-		if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login: got %v, want ErrNotFound", err)
+		if err := e.staysDead(ctx, s, loaded, name, write); err != nil {
+			return err
 		}
 		if err := e.store.Remove(ctx, s.ID()); err != nil {
 			return fmt.Errorf("Remove: %w", err)

@@ -88,19 +88,8 @@ func revokedStaysDead(ctx context.Context, e *env) error {
 		if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
 			return err
 		}
-		for _, s := range []session.Session{s, loaded} {
-			if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
-			}
-		}
-		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
-		}
-		if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
-		}
-		if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login: got %v, want ErrNotFound", err)
+		if err := e.staysDead(ctx, s, loaded, name, write); err != nil {
+			return err
 		}
 		if err := e.gone(ctx, s); err != nil {
 			return fmt.Errorf("after %s: %w", name, err)
@@ -338,6 +327,26 @@ func ownTimeouts(ctx context.Context, e *env) error {
 	info, err := session.Describe(long)
 	if err != nil || info.AbsoluteDeadline.Sub(info.AuthenticatedAt) != e.Absolute*2 {
 		return fmt.Errorf("the absolute deadline is not its own (%v)", err)
+	}
+	return nil
+}
+
+// staysDead checks that nothing makes a user's session, or one that a login has ended,
+// live again.
+func (e *env) staysDead(ctx context.Context, s, loaded session.Session, name string, write func(ctx context.Context, s session.Session) error) error {
+	for _, s := range []session.Session{s, loaded} {
+		if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+		}
+	}
+	if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+	}
+	if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+	}
+	if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Login: got %v, want ErrNotFound", err)
 	}
 	return nil
 }
