@@ -129,9 +129,9 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 	}
 }
 
-// bind logs l.User in: from old, which the client carries, where that may be, else
-// without it, and then old is dead. before is the anonymous session that ended, or the
-// one that goes on.
+// bind logs l.User in. The login starts from old, the client's session, if that is
+// anonymous or l.User's; a session of another user ends. before is the anonymous session
+// that ended, or the one that goes on.
 func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
 		ended := l.Ended
