@@ -17,8 +17,8 @@ import (
 // RefreshInterval it does nothing at all until it is time.
 //
 // Errors as for GetSession; [ErrNotFound] also when the session ended since it
-// was loaded, where it is asked; [ErrHeaderWritten]: the session is prolonged, but the identifier
-// on the client could not be.
+// was loaded, where the store is asked; [ErrHeaderWritten]: the session is prolonged,
+// but the identifier on the client could not be.
 func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	s, err := m.GetSession(ctx)
 	if err != nil {

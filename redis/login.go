@@ -231,13 +231,7 @@ func (e *entry) words(ctx context.Context, name string) []any {
 	args := make([]any, 0, 16+len(device)+len(e.oldest)+2*len(e.values))
 	args = append(args, e.User, name, e.presented, e.sum[:], e.incarnation, e.level(), milliseconds(e.idle), milliseconds(e.absolute),
 		flag(e.Persistent), time.Since(e.began).Microseconds(), e.MaxSessions, flag(e.EndOldest), values.MaxCount, left, e.excused, len(device))
-	for _, piece := range device {
-		args = append(args, piece)
-	}
-	for _, name := range e.oldest {
-		args = append(args, name)
-	}
-	return appendFields(args, e.values)
+	return appendFields(appendWords(appendWords(args, device), e.oldest), e.values)
 }
 
 // What login.lua says of a login, if it is a list.

@@ -121,9 +121,12 @@ func (st *Store) evalKeys(ctx context.Context, s *script, keys []string, words .
 }
 
 func evalArgs(command, script string, keys []string) []any {
-	args := append(make([]any, 0, 3+len(keys)), command, script, len(keys))
-	for _, key := range keys {
-		args = append(args, key)
+	return appendWords(append(make([]any, 0, 3+len(keys)), command, script, len(keys)), keys)
+}
+
+func appendWords(args []any, words []string) []any {
+	for _, word := range words {
+		args = append(args, word)
 	}
 	return args
 }

@@ -78,11 +78,7 @@ func (st *Store) describe(ctx context.Context, user, home string, names []string
 	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
 	err = each(ctx, st, "list", len(names), func(i int) *goredis.SliceCmd {
-		args := []any{"hmget", st.key(home + names[i])}
-		for _, name := range fields {
-			args = append(args, name)
-		}
-		return goredis.NewSliceCmd(ctx, args...)
+		return goredis.NewSliceCmd(ctx, appendWords([]any{"hmget", st.key(home + names[i])}, fields[:])...)
 	}, func(i int, cmd *goredis.SliceCmd) {
 		found := make(map[string]string, len(fields))
 		for j, value := range cmd.Val() {
@@ -103,7 +99,8 @@ func (st *Store) describe(ctx context.Context, user, home string, names []string
 }
 
 // RemoveUserSessions ends the sessions of a user, see [session.UserStore]: one script
-// notes the time of the revocation and lists them, one ends them, 200 at once, all in one round trip.
+// notes the time of the revocation and lists them, and one ends them. It ends 200 at
+// once; of more sessions, several are sent together.
 //
 // It cannot miss one. A login is one script on the same server: one that came before is
 // listed, one that comes later is refused. The number can be too low after an error,
@@ -148,7 +145,7 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 	scripts := max(1, (len(names)+atOnce-1)/atOnce)
 	if scripts == 1 || st.WaitReplicas > 0 {
 		for i := range scripts {
-			reply, failed := st.evalKeys(ctx, &endScript, st.ends(home, some(i)), words(user, some(i))...)
+			reply, failed := st.evalKeys(ctx, &endScript, st.ends(home, some(i)), appendWords([]any{user}, some(i))...)
 			if failed != nil {
 				return ended, failed
 			}
@@ -158,7 +155,8 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 	}
 	failed := each(ctx, st, endScript.name, scripts, func(i int) *goredis.Cmd {
 		// Nobody could repair it in a pipeline when a server does not know its hash.
-		return goredis.NewCmd(ctx, append(evalArgs("eval", endScript.source, st.ends(home, some(i))), words(user, some(i))...)...)
+		args := append(evalArgs("eval", endScript.source, st.ends(home, some(i))), user)
+		return goredis.NewCmd(ctx, appendWords(args, some(i))...)
 	}, func(_ int, cmd *goredis.Cmd) { count(cmd.Val()) })
 	return ended, cmp.Or(failed, err)
 }
@@ -166,12 +164,4 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 // ends are the keys of end.lua.
 func (st *Store) ends(home string, names []string) []string {
 	return append([]string{st.index(home)}, st.keys(home, names)...)
-}
-
-func words(user string, names []string) []any {
-	words := append(make([]any, 0, 1+len(names)), user)
-	for _, name := range names {
-		words = append(words, name)
-	}
-	return words
 }

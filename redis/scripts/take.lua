@@ -1,5 +1,5 @@
 -- Takes an anonymous session for a login: from here on it is gone for everybody else,
--- and its values are those that the login stores elsewhere. For a minute restore.lua
+-- and its values are those that the login stores elsewhere. For some time restore.lua
 -- can give it back.
 --
 -- KEYS[1]  the record
