@@ -13,6 +13,7 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
 	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/values"
 )
 
 // A login is whose a session is, since when and for how long. It never changes:
@@ -53,7 +54,7 @@ type attempt struct {
 	from   site   // of the session that the client has; if it has none, a shard alone
 	secret string // of that session
 	to     site   // of the session that begins, if one does
-	values change
+	values values.Change
 	fresh  string // the secret to come
 	began  int64
 	next   *login
@@ -106,7 +107,7 @@ func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
 	if !ok && (carried != "" || l.Reauthentication) {
 		return attempt{}, session.ErrNotFound
 	}
-	set, err := setAll(l.Values)
+	set, err := values.SetAll(l.Values)
 	if err != nil {
 		return attempt{}, err
 	}
@@ -217,13 +218,13 @@ func (a *attempt) may(r *record, now int64) bool {
 func (a *attempt) data(r *record) (string, error) {
 	switch {
 	case r == nil:
-		return block("").changed(&a.values, a.to.id)
+		return values.Block("").Changed(&a.values, a.to.id)
 	case r.login == nil:
-		return r.values().changed(&a.values, a.to.id)
-	case a.values.set == "":
+		return r.values().Changed(&a.values, a.to.id)
+	case a.values.Set == "":
 		return r.data, nil
 	}
-	return r.values().changed(&a.values, r.id())
+	return r.values().Changed(&a.values, r.id())
 }
 
 // inherit takes over what a reauthentication leaves as it is.

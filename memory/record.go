@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/values"
 )
 
 // A record is a session in the store. Its shard's lock guards it, but for what
@@ -32,7 +33,7 @@ type record struct {
 
 func (r *record) id() string { return r.data[:r.idLen] }
 
-func (r *record) values() block { return block(r.data[r.idLen:]) }
+func (r *record) values() values.Block { return values.Block(r.data[r.idLen:]) }
 
 // rotated is when the present secret was made.
 func (r *record) rotated() int64 {

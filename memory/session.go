@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/values"
 )
 
 // An object is a session as one request loaded it. It is not the record, and it
@@ -44,10 +45,10 @@ func (s *object) ID() string {
 }
 
 // view returns the values that the session shows.
-func (s *object) view() block {
+func (s *object) view() values.Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return block(s.data[s.record.idLen:])
+	return values.Block(s.data[s.record.idLen:])
 }
 
 func (s *object) Token() string { return s.token }
@@ -85,21 +86,21 @@ func (s *object) Get(ctx context.Context, key string) (any, error) {
 		return nil, err
 	}
 	view := s.view()
-	encoded, ok := view.get(key)
+	encoded, ok := view.Get(key)
 	if !ok {
 		return nil, nil //nolint:nilnil // the contract of an absent key
 	}
-	return view.decode(encoded)
+	return view.Decode(encoded)
 }
 
 func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		view := s.view()
-		for key, encoded := range view.all() {
+		for key, encoded := range view.All() {
 			if ended(ctx) != nil {
 				return
 			}
-			if v, err := view.decode(encoded); err == nil && !yield(strings.Clone(key), v) {
+			if v, err := view.Decode(encoded); err == nil && !yield(strings.Clone(key), v) {
 				return
 			}
 		}
@@ -108,92 +109,40 @@ func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 
 func (s *object) Set(ctx context.Context, key string, value any) error {
 	var buf [256]byte
-	set, err := appendField(buf[:0], key, value)
+	set, err := values.AppendField(buf[:0], key, value)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, &change{set: block(set), key: &key})
+	return s.Write(ctx, &values.Change{Set: values.Block(set), Key: &key})
 }
 
 func (s *object) SetAll(ctx context.Context, all map[string]any) error {
-	c, err := setAll(all)
+	c, err := values.SetAll(all)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, &c)
+	return s.Write(ctx, &c)
 }
 
 func (s *object) Delete(ctx context.Context, keys ...string) error {
-	gone := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		gone[key] = true
-	}
-	return s.write(ctx, &change{keys: gone})
+	c := values.Delete(keys)
+	return s.Write(ctx, &c)
 }
 
 func (s *object) Clear(ctx context.Context) error {
-	return s.write(ctx, &change{clear: true})
+	return s.Write(ctx, &values.Change{Clear: true})
 }
 
-func (s *object) Pop(ctx context.Context, key string) (value any, err error) {
-	err = s.exchange(ctx, key, func(old any) (*change, error) {
-		if value = old; value == nil {
-			return nil, nil //nolint:nilnil // nothing to change
-		}
-		return &change{key: &key}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return value, nil
+func (s *object) Pop(ctx context.Context, key string) (any, error) {
+	return values.Pop(ctx, s, key)
 }
 
 func (s *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
-	return s.exchange(ctx, key, func(old any) (*change, error) {
-		value, err := f(old)
-		if err != nil {
-			return nil, err
-		}
-		set, err := appendField(nil, key, value)
-		if err != nil {
-			return nil, err
-		}
-		return &change{set: block(set), key: &key}, nil
-	})
+	return values.Update(ctx, s, key, f)
 }
 
-// exchange makes the change that f says for the value that is stored under key
-// now, and asks f again when it is another by then. f runs without a lock; nil
-// changes nothing.
-func (s *object) exchange(ctx context.Context, key string, f func(old any) (*change, error)) error {
-	for {
-		stored, err := s.stored(ctx)
-		if err != nil {
-			return err
-		}
-		encoded, present := stored.get(key)
-		var old any
-		if present {
-			if old, err = stored.decode(encoded); err != nil {
-				return err
-			}
-		}
-		c, err := f(old)
-		if err != nil || c == nil {
-			return err
-		}
-		c.only = func(b block) bool {
-			now, ok := b.get(key)
-			return now == encoded && ok == present
-		}
-		if err := s.write(ctx, c); err != errChanged { //nolint:errorlint // never leaves this file
-			return err
-		}
-	}
-}
-
-// stored returns the values that the record has now.
-func (s *object) stored(ctx context.Context) (block, error) {
+// Stored returns the values that the record has now.
+func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	now, err := s.shard.store.begin(ctx)
 	if err != nil {
 		return "", err
@@ -206,8 +155,8 @@ func (s *object) stored(ctx context.Context) (block, error) {
 	return s.record.values(), nil
 }
 
-// write applies a change to the record, and to what this object shows.
-func (s *object) write(ctx context.Context, c *change) error {
+// Write applies a change to the record, and to what this object shows.
+func (s *object) Write(ctx context.Context, c *values.Change) error {
 	now, err := s.shard.store.begin(ctx)
 	if err != nil {
 		return err
@@ -220,11 +169,11 @@ func (s *object) write(ctx context.Context, c *change) error {
 	if err := s.shard.alive(s.record, now); err != nil {
 		return err
 	}
-	if c.only != nil && !c.only(s.record.values()) {
-		return errChanged
+	if c.Only != nil && !c.Only(s.record.values()) {
+		return values.ErrChanged
 	}
 	before, id := s.record.data, s.record.id()
-	after, err := s.record.values().changed(c, id)
+	after, err := s.record.values().Changed(c, id)
 	if err != nil {
 		return err
 	}
@@ -232,7 +181,7 @@ func (s *object) write(ctx context.Context, c *change) error {
 	if s.data == before {
 		s.data = after
 	} else {
-		s.data = block(s.data[len(id):]).with(c, id)
+		s.data = values.Block(s.data[len(id):]).With(c, id)
 	}
 	return nil
 }

@@ -1,0 +1,80 @@
+package values
+
+import "context"
+
+// A Cell is where the values of one session are stored.
+type Cell interface {
+	// Stored returns what is stored now.
+	Stored(ctx context.Context) (Block, error)
+
+	// Write makes a change, or returns [ErrChanged] where its Only says no.
+	Write(ctx context.Context, c *Change) error
+}
+
+// Delete is the Change that takes out keys.
+func Delete(keys []string) Change {
+	gone := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		gone[key] = true
+	}
+	return Change{Keys: gone}
+}
+
+// Pop takes out a value; nil: there is none.
+func Pop(ctx context.Context, cell Cell, key string) (value any, err error) {
+	err = exchange(ctx, cell, key, func(old any) (*Change, error) {
+		if value = old; value == nil {
+			return nil, nil //nolint:nilnil // nothing to change
+		}
+		return &Change{Key: &key}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// Update replaces a value by what f makes of it.
+func Update(ctx context.Context, cell Cell, key string, f func(old any) (any, error)) error {
+	return exchange(ctx, cell, key, func(old any) (*Change, error) {
+		value, err := f(old)
+		if err != nil {
+			return nil, err
+		}
+		set, err := AppendField(nil, key, value)
+		if err != nil {
+			return nil, err
+		}
+		return &Change{Set: Block(set), Key: &key}, nil
+	})
+}
+
+// exchange makes the change that f says for the value that is stored under key
+// now, and asks f again when it is another by then. f runs without a lock; nil
+// changes nothing.
+func exchange(ctx context.Context, cell Cell, key string, f func(old any) (*Change, error)) error {
+	for {
+		stored, err := cell.Stored(ctx)
+		if err != nil {
+			return err
+		}
+		encoded, present := stored.Get(key)
+		var old any
+		if present {
+			if old, err = stored.Decode(encoded); err != nil {
+				return err
+			}
+		}
+		c, err := f(old)
+		if err != nil || c == nil {
+			return err
+		}
+		c.Only = func(b Block) bool {
+			now, ok := b.Get(key)
+			return now == encoded && ok == present
+		}
+		if err := cell.Write(ctx, c); err != ErrChanged { //nolint:errorlint // never wrapped
+			return err
+		}
+	}
+}
