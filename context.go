@@ -36,7 +36,7 @@ func FromContext(ctx context.Context) (Session, error) {
 	if s := e.shown(); s != nil {
 		return s, nil
 	}
-	return e.load(ctx, e.origin, nil)
+	return e.load(e.context(ctx, nil), e.origin, nil)
 }
 
 // shown returns the session that the request has already, or nil, where there is

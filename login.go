@@ -87,7 +87,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	if errors.Is(err, ErrMultiple) || err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err // with two identifiers the next request would be refused, and nobody would end the session
 	}
-	reqctx := ctx.Request.Context()
+	reqctx := m.context(ctx)
 	s, before, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
 	if err != nil {
 		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {

@@ -147,7 +147,7 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if m.entry(ctx).ambiguous() {
 		return nil, ErrMultiple
 	}
-	reqctx := ctx.Request.Context()
+	reqctx := m.context(ctx)
 	s, err := m.generate(reqctx)
 	if err != nil {
 		return nil, m.failed(reqctx, err)
@@ -168,9 +168,9 @@ func (m *Manager) hand(ctx *mist.Context, s Session) error {
 		err = m.inject(ctx, s, carried)
 	}
 	if err != nil {
-		return m.abandon(ctx.Request.Context(), s, err)
+		return m.abandon(m.context(ctx), s, err)
 	}
-	m.entry(ctx).put(ctx, s, carried)
+	m.entry(ctx).hand(ctx, s, carried)
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if s := e.cached(ctx); s != nil {
 		return s, nil
 	}
-	return e.load(ctx.Request.Context(), ctx.Request, ctx)
+	return e.load(m.context(ctx), ctx.Request, ctx)
 }
 
 // open asks the store for the session of an identifier.
@@ -223,7 +223,7 @@ func (m *Manager) extract(req *http.Request) (string, error) {
 	}
 	var valid bool
 	if _, tokens := m.tokenStore(); tokens {
-		_, _, valid = token.Parse(carried)
+		valid = m.validToken(carried)
 	} else {
 		valid = validPlainID(carried)
 	}
@@ -249,7 +249,7 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Store.Remove(ctx.Request.Context(), s.ID()); err != nil {
+	if err := m.Store.Remove(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
 	m.entry(ctx).drop(ctx)
@@ -269,7 +269,7 @@ func (m *Manager) carried(s Session) (string, error) {
 		if c != s.ID() {
 			return "", errHiddenStore
 		}
-	} else if _, _, ok := token.Parse(c); !ok {
+	} else if !m.validToken(c) {
 		return "", errNoToken
 	}
 	return c, nil
@@ -281,10 +281,14 @@ func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	p := choose(m.Propagator, ctx.Request)
+	return m.injectInto(ctx.ResponseWriter, ctx.Request, s, carried)
+}
+
+func (m *Manager) injectInto(w http.ResponseWriter, req *http.Request, s Session, carried string) error {
+	p := choose(m.Propagator, req)
 	info, err := Describe(s)
 	if err != nil || !info.Persistent {
-		return p.Inject(carried, ctx.ResponseWriter)
+		return p.Inject(carried, w)
 	}
 	k, ok := unwrap[Keeper](p)
 	if !ok {
@@ -293,13 +297,22 @@ func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	// What is left is the difference of two times of the store; it just wrote the
 	// later of these.
 	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
-	return k.InjectFor(carried, max(left, time.Second), ctx.ResponseWriter)
+	return k.InjectFor(carried, max(left, time.Second), w)
 }
 
 // tokenStore returns the store's capability to open sessions by token. There is
 // no fallback from it: where a store issues tokens, an id opens nothing.
 func (m *Manager) tokenStore() (TokenStore, bool) {
 	return unwrap[TokenStore](m.Store)
+}
+
+// validToken reports whether carried has the shape of the store's tokens.
+func (m *Manager) validToken(carried string) bool {
+	if cs, ok := unwrap[ClientStore](m.Store); ok {
+		return cs.ValidToken(carried)
+	}
+	_, _, ok := token.Parse(carried)
+	return ok
 }
 
 func (m *Manager) ctxSessionKey() string {

@@ -47,9 +47,11 @@ func (m *Manager) Middleware() mist.Middleware {
 				return
 			}
 			// The handler may replace what ctx holds; the state stays this one.
-			e, w := m.entry(ctx), track(ctx)
+			e := m.entry(ctx)
+			w := track(ctx, e.request)
 			e.writer = w
 			defer func() {
+				e.deliver(true)
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
 					ctx.RespData = nil // mist would write it to a connection that is not its any more

@@ -27,7 +27,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if m.refreshed(ctx.Request.Context(), s) {
 		return nil
 	}
-	if err := m.Store.Refresh(ctx.Request.Context(), s.ID()); err != nil {
+	if err := m.Store.Refresh(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
 	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
@@ -45,7 +45,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if _, tokens := m.tokenStore(); tokens {
 		// Others may have rotated since this request was loaded: an old token
 		// must not take the place of the newest in the browser.
-		s, err = m.open(ctx.Request.Context(), sent)
+		s, err = m.open(m.context(ctx), sent)
 		if errors.Is(err, ErrNotFound) {
 			return nil // its time is over, so the client has a newer one
 		}

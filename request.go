@@ -42,6 +42,8 @@ type entry struct {
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
+	response *response // where the session goes, if the store keeps none
+
 	wrapped bool          // the Middleware is around the request
 	origin  *http.Request // as the Middleware got it, for FromContext
 	writer  *writer       // that the Middleware put in place
@@ -83,6 +85,7 @@ func (m *Manager) entry(ctx *mist.Context) *entry {
 		}
 	}
 	last.next = &entry{request: r, manager: m}
+	last.next.response = last.next.newResponse(ctx.Request)
 	return last.next
 }
 
@@ -102,6 +105,7 @@ func (m *Manager) create(ctx *mist.Context) *request {
 	if r == nil {
 		r = &request{began: time.Now()}
 		r.first.request, r.first.manager = r, m // never changes again
+		r.first.response = r.first.newResponse(ctx.Request)
 		ctx.Set(requestKey, r)
 	}
 	return r
@@ -140,6 +144,16 @@ func same(a, b Session) bool {
 func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
+	e.set(ctx, s, carried)
+}
+
+// hand makes s the session of the request, and what the client has been given.
+func (e *entry) hand(ctx *mist.Context, s Session, carried string) {
+	e.request.mu.Lock()
+	defer e.request.mu.Unlock()
+	if e.response != nil {
+		e.response.pending = nil // of the session before
+	}
 	e.set(ctx, s, carried)
 }
 
@@ -187,6 +201,9 @@ func (e *entry) drop(ctx *mist.Context) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.slot, e.carried, e.removed = nil, "", true
+	if e.response != nil {
+		e.response.pending = nil
+	}
 	delete(ctx.UserValues, e.manager.ctxSessionKey())
 }
 

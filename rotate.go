@@ -37,7 +37,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if grace == 0 {
 		grace = defaultRotateGrace
 	}
-	s, err := ts.Rotate(ctx.Request.Context(), carried, grace)
+	s, err := ts.Rotate(m.context(ctx), carried, grace)
 	if err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}

@@ -15,17 +15,18 @@ import (
 // WriteHeader: mist sends one after everything that wrote directly.
 type writer struct {
 	http.ResponseWriter
+	request *request // whose sessions go into the header
 
 	wrote    atomic.Bool // the header is out
 	hijacked atomic.Bool
 }
 
 // track puts a writer in place, or finds the one that is.
-func track(ctx *mist.Context) *writer {
+func track(ctx *mist.Context, r *request) *writer {
 	if w, ok := ctx.ResponseWriter.(*writer); ok {
 		return w
 	}
-	w := &writer{ResponseWriter: ctx.ResponseWriter}
+	w := &writer{ResponseWriter: ctx.ResponseWriter, request: r}
 	ctx.ResponseWriter = w
 	return w
 }
@@ -41,13 +42,23 @@ func (m *Manager) headerWritten(ctx *mist.Context) bool {
 	return w != nil && w.wrote.Load()
 }
 
+// out notes that the header goes out now; what waits for that is in it. It reports
+// whether the header was out before.
+func (w *writer) out() (before bool) {
+	if w.wrote.Load() || w.wrote.Swap(true) {
+		return true
+	}
+	w.request.deliver()
+	return false
+}
+
 // Unwrap is for [http.ResponseController].
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *writer) WriteHeader(code int) {
 	// 1xx are not the response, except 101, after which there is no other.
 	if code >= 200 || code == http.StatusSwitchingProtocols {
-		if w.wrote.Swap(true) {
+		if w.out() {
 			return
 		}
 	} else if w.wrote.Load() {
@@ -57,19 +68,19 @@ func (w *writer) WriteHeader(code int) {
 }
 
 func (w *writer) Write(p []byte) (int, error) {
-	w.wrote.Store(true)
+	w.out()
 	return w.ResponseWriter.Write(p)
 }
 
 // WriteString is for [io.WriteString].
 func (w *writer) WriteString(s string) (int, error) {
-	w.wrote.Store(true)
+	w.out()
 	return io.WriteString(w.ResponseWriter, s)
 }
 
 // ReadFrom is for [io.Copy], and keeps sendfile working.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
-	before := w.wrote.Swap(true)
+	before := w.out()
 	n, err := io.Copy(w.ResponseWriter, r)
 	if n == 0 && !before {
 		w.wrote.Store(false) // nothing came, so the header has not gone
@@ -83,19 +94,19 @@ func (w *writer) Flush() { _ = w.FlushError() }
 // FlushError is for [http.ResponseController]; Unwrap alone would let a flush
 // pass by unseen.
 func (w *writer) FlushError() error {
+	before := w.out()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
-	if err == nil {
-		w.wrote.Store(true)
-	}
+	w.wrote.Store(before || err == nil)
 	return err
 }
 
 // Hijack is for handlers that ask for an [http.Hijacker].
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	before := w.out()
 	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.wrote.Store(before || err == nil) // whoever has the connection writes the header
 	if err == nil {
 		w.hijacked.Store(true)
-		w.wrote.Store(true) // whoever has the connection writes the header
 	}
 	return conn, buf, err
 }
