@@ -38,14 +38,24 @@ type Carriage struct {
 	// the response is out.
 	Carry func(after Session) error
 
-	once  sync.Once
-	state any
+	mu     sync.Mutex
+	states map[any]any
 }
 
-// State returns what a store keeps for the time of the request; the first call makes it.
-func (c *Carriage) State(first func() any) any {
-	c.once.Do(func() { c.state = first() })
-	return c.state
+// State returns what owner, a store, keeps for the time of the request; the first call
+// makes it.
+func (c *Carriage) State(owner any, first func() any) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state, ok := c.states[owner]
+	if !ok {
+		if c.states == nil {
+			c.states = make(map[any]any, 1)
+		}
+		state = first()
+		c.states[owner] = state
+	}
+	return state
 }
 
 type carriageKey struct{}

@@ -225,7 +225,7 @@ func (m *Manager) failed(ctx context.Context, err error) error {
 	if m.OnEvent == nil {
 		return err
 	}
-	for _, other := range []error{ErrNotFound, ErrInvalidUser, ErrUserLimit, ErrValue, ErrTooLarge, context.Canceled} {
+	for _, other := range []error{ErrNotFound, ErrInvalidUser, ErrUserLimit, ErrValue, ErrTooLarge, errors.ErrUnsupported, context.Canceled} {
 		if errors.Is(err, other) {
 			return err
 		}

@@ -79,7 +79,7 @@ const (
 	defaultInsecureName = "session"
 
 	maxAge       = 400 * 24 * time.Hour
-	maxSize      = 4096 // of name and value together, rfc6265bis 5.7
+	maxSize      = 4096 // of name and value together, rfc6265bis 5.7; RFC 6265, 6.1 has the attributes among it
 	maxAttribute = 1024 // rfc6265bis 5.6
 )
 
@@ -87,6 +87,7 @@ var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Lasting    = (*Propagator)(nil)
 	_ session.Keeper     = (*Propagator)(nil)
+	_ session.Measured   = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("cookie: Propagator is nil")
 	errNoRequest    = errors.New("cookie: request is nil")
@@ -169,6 +170,18 @@ func (p *Propagator) Lifetime() time.Duration {
 		return 0
 	}
 	return p.MaxAge
+}
+
+// Measure returns the cookie's name, and how many bytes its value may have so that with
+// name and attributes it has 4096, the longest Max-Age among them: proxies and browsers
+// drop longer ones without a word.
+func (p *Propagator) Measure() (name string, room int) {
+	if p.Check() != nil {
+		return "", 0
+	}
+	c := p.cookie
+	c.MaxAge = int(maxAge / time.Second)
+	return c.Name, maxSize - len(c.String())
 }
 
 // Inject sets the cookie. It takes the place of any Set-Cookie of the same name

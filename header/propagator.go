@@ -46,6 +46,7 @@ var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Keeper     = (*Propagator)(nil)
 	_ session.Explicit   = (*Propagator)(nil)
+	_ session.Measured   = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("header: Propagator is nil")
 	errNoRequest    = errors.New("header: request is nil")
@@ -102,6 +103,14 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 // InjectFor is Inject: how long a program keeps the identifier is its own matter.
 func (p *Propagator) InjectFor(id string, _ time.Duration, writer http.ResponseWriter) error {
 	return p.Inject(id, writer)
+}
+
+// Measure returns the header's name, and how many bytes an identifier may have: 4096.
+func (p *Propagator) Measure() (name string, room int) {
+	if p.Check() != nil {
+		return "", 0
+	}
+	return p.name, maxSize
 }
 
 // Explicit is true: browsers do not set the header by themselves. Where a gateway

@@ -1,0 +1,170 @@
+package sealed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// Login logs a user in, see [session.UserStore]. UserAgent and Address are not kept: the
+// client has little room, and nobody can list the sessions. Login.MaxSessions is
+// [errors.ErrUnsupported]. A session that was somebody's before it is dead only where
+// there is Revoke; an anonymous one is good until its deadline.
+func (st *Store) Login(ctx context.Context, seal string, l session.Login) (session.Session, error) {
+	now, err := st.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	if l.MaxSessions > 0 {
+		return nil, unsupported("Login.MaxSessions")
+	}
+	idle, absolute, err := lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, st.idle, st.absolute)
+	if err != nil && !l.Reauthentication {
+		return nil, fmt.Errorf("sealed: login: %w", err)
+	}
+	if seal != "" && !st.ValidToken(seal) || seal == "" && l.Reauthentication {
+		return nil, session.ErrNotFound
+	}
+	set, err := values.SetAll(l.Values)
+	if err != nil {
+		return nil, err
+	}
+
+	v := st.visit(ctx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var before *record
+	if seal != "" {
+		if before, err = v.open(ctx, seal); err != nil {
+			if errors.Is(err, session.ErrNotFound) {
+				err = session.ErrNotFound // why is for Open to tell
+			}
+			return nil, err
+		}
+	}
+	next := facts{
+		id: cmp.Or(l.ID, uuid.NewString()), user: l.User, level: cmp.Or(l.Level, session.Authenticated),
+		persistent: l.Persistent, created: now, idle: int64(idle), absolute: int64(absolute),
+	}
+	if before != nil {
+		if err := next.inherit(&before.state.facts, &l); err != nil {
+			return nil, err
+		}
+	}
+	if err := st.refused(ctx, &l, now); err != nil {
+		return nil, err
+	}
+	after, err := next.values.Changed(&set, "")
+	if err != nil {
+		return nil, err
+	}
+	next.values = values.Block(after)
+	// An old seal of the session is of before, also where the clock stands still.
+	next.rotated = max(now, next.rotated+1)
+	next.authenticated, next.seen = next.rotated, next.rotated
+	s := stated(next)
+	if err := v.fits(s); err != nil {
+		return nil, err
+	}
+	if before != nil {
+		if err := st.replace(ctx, &before.state.facts, &next); err != nil {
+			return nil, err
+		}
+		v.leave(before)
+	}
+	return v.object(v.add(s)), nil
+}
+
+// inherit takes over what a login leaves of the session before.
+func (f *facts) inherit(before *facts, l *session.Login) error {
+	switch before.user {
+	case "":
+		if l.Reauthentication {
+			return session.ErrNotFound
+		}
+	case l.User:
+		f.id, f.created, f.rotated = before.id, before.created, before.rotated
+		if l.Reauthentication {
+			f.level = cmp.Or(l.Level, before.level)
+			f.persistent, f.idle, f.absolute = before.persistent, before.idle, before.absolute
+		}
+	default:
+		return session.ErrNotFound
+	}
+	f.values = before.values
+	return nil
+}
+
+// refused returns [session.ErrRevoked] for a login whose check began too long ago, or
+// before the user was signed out.
+func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error {
+	began := at(now)
+	if !l.Began.IsZero() && l.Began.Before(began) {
+		began = l.Began.Round(0)
+	}
+	if at(now).Sub(began) > session.BeganLimit {
+		return session.ErrRevoked
+	}
+	if st.Revoked == nil {
+		return nil
+	}
+	revoked, err := st.Revoked(ctx, session.Info{User: l.User, AuthenticatedAt: began})
+	if err == nil && revoked {
+		err = session.ErrRevoked
+	}
+	return err
+}
+
+// replace ends the seals of a user's session that are from before its login.
+func (st *Store) replace(ctx context.Context, before, next *facts) error {
+	if before.user == "" || st.Revoke == nil {
+		return nil
+	}
+	_, absolute := next.deadlines()
+	_, previous := before.deadlines()
+	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.rotated), Until: at(max(absolute, previous))})
+}
+
+// UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
+func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
+	if err := st.user(ctx, user); err != nil {
+		return nil, err
+	}
+	return nil, unsupported("UserSessions")
+}
+
+// RemoveUserSessions ends all sessions of a user but those of the ids in except, by
+// Revoke, see [session.UserStore]. How many there were nobody knows: it returns 0. A
+// session that a server made whose clock is ahead of this one's may be missed; see
+// docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
+func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+	if err := st.user(ctx, user); err != nil {
+		return 0, err
+	}
+	if st.Revoke == nil {
+		return 0, unsupported("RemoveUserSessions without Revoke")
+	}
+	now := time.Now()
+	return 0, st.Revoke(ctx, Revocation{
+		User: user, Before: now.Round(0), Except: except, Until: now.Add(lifetime.Max).Round(0),
+	})
+}
+
+// user is the start of every call about a user.
+func (st *Store) user(ctx context.Context, user string) error {
+	if _, err := st.begin(ctx); err != nil {
+		return err
+	}
+	return (&session.Login{User: user}).Check()
+}

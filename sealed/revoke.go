@@ -1,0 +1,44 @@
+package sealed
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// A Revocation ends sessions of users before their time: that of an id, or all of a user.
+type Revocation struct {
+	// ID is the session that ends. Empty: User says which.
+	ID string
+
+	// User is whose sessions end, where ID is empty.
+	User string
+
+	// Before is when. Of a user, sessions whose AuthenticatedAt is before it end; of an
+	// id, seals whose RotatedAt is. Zero: all of them.
+	Before time.Time
+
+	// Except are ids of the user that do not end.
+	Except []string
+
+	// Until is when the last session that this is about has ended by itself, so that
+	// nobody needs to remember the Revocation.
+	Until time.Time
+}
+
+// Ends reports whether the Revocation ends a session. A session has ended if any
+// Revocation that is remembered ends it.
+func (r *Revocation) Ends(info session.Info) bool {
+	when := info.AuthenticatedAt
+	switch {
+	case r.ID != "":
+		if info.ID != r.ID {
+			return false
+		}
+		when = info.RotatedAt
+	case info.User != r.User || slices.Contains(r.Except, info.ID):
+		return false
+	}
+	return r.Before.IsZero() || when.Before(r.Before)
+}

@@ -1,0 +1,175 @@
+package sealed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// An object is a session as it was loaded. It is not the record, and it outlives it: a
+// write to a record that is not the request's any more is refused.
+type object struct {
+	visit  *visit
+	record *record
+	loaded *state
+	view   values.Block // as loaded, plus own writes; the lock of the visit guards it
+}
+
+var (
+	_ session.Tokener     = (*object)(nil)
+	_ session.Deleter     = (*object)(nil)
+	_ session.Popper      = (*object)(nil)
+	_ session.Updater     = (*object)(nil)
+	_ session.BatchSetter = (*object)(nil)
+	_ session.Ranger      = (*object)(nil)
+	_ session.Describer   = (*object)(nil)
+	_ session.Clock       = (*object)(nil)
+)
+
+func (o *object) ID() string { return o.loaded.id }
+
+// Format prints the id and nothing else, whatever the verb.
+func (o *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.loaded.id) }
+
+func (o *object) Info() session.Info { return o.loaded.info() }
+
+func (o *object) Now(ctx context.Context) (time.Time, error) {
+	return time.Now().Round(0), ended(ctx)
+}
+
+// Token returns the seal of the session as it is now, own writes and those of others in
+// this request included.
+func (o *object) Token() string {
+	o.visit.mu.Lock()
+	s := o.record.state
+	o.visit.mu.Unlock()
+	s.once.Do(func() { s.seal = o.visit.store.seal(s.plain, o.visit.name()) })
+	return s.seal
+}
+
+func (o *object) shown() values.Block {
+	o.visit.mu.Lock()
+	defer o.visit.mu.Unlock()
+	return o.view
+}
+
+func (o *object) Get(ctx context.Context, key string) (any, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	view := o.shown()
+	encoded, ok := view.Get(key)
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract of an absent key
+	}
+	return view.Decode(encoded)
+}
+
+func (o *object) All(ctx context.Context) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		view := o.shown()
+		for key, encoded := range view.All() {
+			if ended(ctx) != nil {
+				return
+			}
+			if v, err := view.Decode(encoded); err == nil && !yield(strings.Clone(key), v) {
+				return
+			}
+		}
+	}
+}
+
+func (o *object) Set(ctx context.Context, key string, value any) error {
+	set, err := values.AppendField(nil, key, value)
+	if err != nil {
+		return err
+	}
+	return o.Write(ctx, &values.Change{Set: values.Block(set), Key: &key})
+}
+
+func (o *object) SetAll(ctx context.Context, all map[string]any) error {
+	c, err := values.SetAll(all)
+	if err != nil {
+		return err
+	}
+	return o.Write(ctx, &c)
+}
+
+func (o *object) Delete(ctx context.Context, keys ...string) error {
+	c := values.Delete(keys)
+	return o.Write(ctx, &c)
+}
+
+func (o *object) Clear(ctx context.Context) error {
+	return o.Write(ctx, &values.Change{Clear: true})
+}
+
+func (o *object) Pop(ctx context.Context, key string) (any, error) {
+	return values.Pop(ctx, o, key)
+}
+
+func (o *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
+	return values.Update(ctx, o, key, f)
+}
+
+// Stored returns the values that the session has now, for [values.Update].
+func (o *object) Stored(ctx context.Context) (values.Block, error) {
+	if err := ended(ctx); err != nil {
+		return "", err
+	}
+	o.visit.mu.Lock()
+	defer o.visit.mu.Unlock()
+	if err := o.alive(ctx); err != nil {
+		return "", err
+	}
+	return o.record.state.values, nil
+}
+
+// Write applies a change to the session, and to what this object shows.
+func (o *object) Write(ctx context.Context, c *values.Change) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	o.visit.mu.Lock()
+	defer o.visit.mu.Unlock()
+	if err := o.alive(ctx); err != nil {
+		return err
+	}
+	before := o.record.state.values
+	if c.Only != nil && !c.Only(before) {
+		return values.ErrChanged
+	}
+	after, err := before.Changed(c, "")
+	if err != nil {
+		return err
+	}
+	if values.Block(after) != before { // else the client has it already
+		next := o.record.state.facts
+		next.values = values.Block(after)
+		if err := o.visit.commit(o.record, stated(next)); err != nil {
+			return err
+		}
+	}
+	if o.view == before {
+		o.view = values.Block(after)
+	} else {
+		o.view = values.Block(o.view.With(c, ""))
+	}
+	return nil
+}
+
+// alive returns nil while the session can be written.
+func (o *object) alive(ctx context.Context) error {
+	err := o.visit.alive(ctx, o.record)
+	if errors.Is(err, session.ErrNotFound) {
+		err = session.ErrNotFound // why is for Open to tell
+	}
+	return err
+}

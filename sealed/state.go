@@ -1,0 +1,167 @@
+package sealed
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/token"
+	"github.com/mist-contrib/session/internal/values"
+)
+
+// A state is all there is of a session. It never changes: a write makes another one.
+type state struct {
+	facts
+	plain []byte // the facts as bytes
+
+	once sync.Once
+	seal string // of plain; made when it is asked for
+}
+
+type facts struct {
+	id         string
+	user       string // empty: nobody's
+	level      session.Level
+	persistent bool
+
+	// Nanoseconds since 1970.
+	created       int64
+	rotated       int64 // the last login or rotation, or created
+	authenticated int64 // the last login
+	seen          int64 // the last refresh or login
+
+	idle, absolute int64 // timeouts, in nanoseconds
+	values         values.Block
+}
+
+// stated returns the state of facts.
+func stated(f facts) *state { return &state{facts: f, plain: f.append(nil)} }
+
+const (
+	flagUUID       = 1 << iota // the id is 16 bytes
+	flagUser                   // it has a user
+	flagPersistent             // of Login
+	flagsKnown     = flagUUID | flagUser | flagPersistent
+)
+
+// deadlines returns when the session ends: without a refresh, and whatever happens.
+func (s *facts) deadlines() (idle, absolute int64) {
+	absolute = max(s.created, s.authenticated) + s.absolute
+	return min(s.seen+s.idle, absolute), absolute
+}
+
+func (s *facts) info() session.Info {
+	idle, absolute := s.deadlines()
+	info := session.Info{
+		ID: s.id, User: s.user, Level: s.level, Persistent: s.persistent,
+		CreatedAt: at(s.created), LastSeen: at(s.seen), RotatedAt: at(s.rotated),
+		IdleDeadline: at(idle), AbsoluteDeadline: at(absolute),
+	}
+	if s.user != "" {
+		info.AuthenticatedAt = at(s.authenticated)
+	}
+	return info
+}
+
+// at is a time for the world outside.
+func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds) }
+
+// append appends the facts to dst. The times come as differences, most of them small.
+func (s *facts) append(dst []byte) []byte {
+	var flags byte
+	u, err := uuid.Parse(s.id)
+	if err == nil && u.String() == s.id {
+		flags |= flagUUID
+	}
+	if s.user != "" {
+		flags |= flagUser
+	}
+	if s.persistent {
+		flags |= flagPersistent
+	}
+	dst = append(dst, flags)
+	if flags&flagUUID != 0 {
+		dst = append(dst, u[:]...)
+	} else {
+		dst = appendString(dst, s.id)
+	}
+	for _, n := range []int64{s.created, s.rotated - s.created, s.seen - s.rotated, s.idle, s.absolute} {
+		dst = binary.AppendVarint(dst, n)
+	}
+	if s.user != "" {
+		dst = appendString(dst, s.user)
+		dst = append(dst, byte(s.level))
+		dst = binary.AppendVarint(dst, s.authenticated-s.rotated)
+	}
+	return append(dst, s.values...)
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// readFacts reads what append wrote. ok is false for other bytes, such as those of a
+// later version of this package.
+func readFacts(plain []byte) (s facts, ok bool) {
+	r := reader{rest: plain}
+	flags := r.byte()
+	if flags&flagUUID != 0 {
+		if u, err := uuid.FromBytes(r.bytes(uint64(len(uuid.UUID{})))); err == nil {
+			s.id = u.String()
+		}
+	} else {
+		s.id = r.string()
+	}
+	s.created = r.varint()
+	s.rotated = s.created + r.varint()
+	s.seen = s.rotated + r.varint()
+	s.idle, s.absolute = r.varint(), r.varint()
+	if flags&flagUser != 0 {
+		s.user = r.string()
+		s.level = session.Level(r.byte())
+		s.authenticated = s.rotated + r.varint()
+	}
+	s.persistent = flags&flagPersistent != 0
+	s.values, ok = values.ReadBlock(string(r.rest))
+	return s, ok && !r.bad && flags&^flagsKnown == 0 && token.ValidID(s.id)
+}
+
+// A reader reads numbers and text; bad: they were not there.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) string() string {
+	n, size := binary.Uvarint(r.rest)
+	r.bytes(uint64(max(size, 0)))
+	r.bad = r.bad || size <= 0
+	return string(r.bytes(n))
+}
+
+func (r *reader) varint() int64 {
+	n, size := binary.Varint(r.rest)
+	r.bytes(uint64(max(size, 0)))
+	r.bad = r.bad || size <= 0
+	return n
+}
