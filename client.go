@@ -60,6 +60,12 @@ func (c *Carriage) State(owner any, first func() any) any {
 
 type carriageKey struct{}
 
+// WithCarriage returns ctx with a Carriage, for tests of a [ClientStore]. The Manager does
+// so for each request.
+func WithCarriage(ctx context.Context, c *Carriage) context.Context {
+	return context.WithValue(ctx, carriageKey{}, c)
+}
+
 // CarriageOf returns how the sessions of a request reach its client, for a [ClientStore].
 // Nil: ctx is that of no request, and nothing does.
 func CarriageOf(ctx context.Context) *Carriage {
@@ -113,7 +119,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 		e.response.request, e.response.writer = mctx.Request, mctx.ResponseWriter
 		e.request.mu.Unlock()
 	}
-	return context.WithValue(ctx, carriageKey{}, &e.response.carriage)
+	return WithCarriage(ctx, &e.response.carriage)
 }
 
 // carry gives the client the session of a [ClientStore]: at once, or where the

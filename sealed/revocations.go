@@ -2,7 +2,7 @@ package sealed
 
 import (
 	"context"
-	"slices"
+	"maps"
 	"sync"
 	"time"
 
@@ -90,27 +90,17 @@ func (c cut) and(r *Revocation) cut {
 	if before.IsZero() {
 		before = never
 	}
-	both := cut{before: later(c.before, before), until: later(c.until, r.Until)}
+	both := cut{before: later(c.before, before), until: later(c.until, r.Until), except: make(map[string]time.Time)}
 	for _, id := range r.Except {
-		both.spare(id, c.of(id))
+		both.except[id] = c.of(id)
 	}
 	for id, spared := range c.except {
-		if !slices.Contains(r.Except, id) {
-			both.spare(id, later(spared, before))
+		if _, again := both.except[id]; !again {
+			both.except[id] = later(spared, before)
 		}
 	}
+	maps.DeleteFunc(both.except, func(_ string, spared time.Time) bool { return !spared.Before(both.before) })
 	return both
-}
-
-// spare lets the session of an id end by an earlier cut.
-func (c *cut) spare(id string, before time.Time) {
-	if !before.Before(c.before) {
-		return
-	}
-	if c.except == nil {
-		c.except = make(map[string]time.Time)
-	}
-	c.except[id] = before
 }
 
 func later(a, b time.Time) time.Time {

@@ -48,20 +48,20 @@ const (
 )
 
 // deadlines returns when the session ends: without a refresh, and whatever happens.
-func (s *facts) deadlines() (idle, absolute int64) {
-	absolute = max(s.created, s.authenticated) + s.absolute
-	return min(s.seen+s.idle, absolute), absolute
+func (f *facts) deadlines() (idle, absolute int64) {
+	absolute = max(f.created, f.authenticated) + f.absolute
+	return min(f.seen+f.idle, absolute), absolute
 }
 
-func (s *facts) info() session.Info {
-	idle, absolute := s.deadlines()
+func (f *facts) info() session.Info {
+	idle, absolute := f.deadlines()
 	info := session.Info{
-		ID: s.id, User: s.user, Level: s.level, Persistent: s.persistent,
-		CreatedAt: at(s.created), LastSeen: at(s.seen), RotatedAt: at(s.rotated),
+		ID: f.id, User: f.user, Level: f.level, Persistent: f.persistent,
+		CreatedAt: at(f.created), LastSeen: at(f.seen), RotatedAt: at(f.rotated),
 		IdleDeadline: at(idle), AbsoluteDeadline: at(absolute),
 	}
-	if s.user != "" {
-		info.AuthenticatedAt = at(s.authenticated)
+	if f.user != "" {
+		info.AuthenticatedAt = at(f.authenticated)
 	}
 	return info
 }
@@ -70,33 +70,33 @@ func (s *facts) info() session.Info {
 func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds) }
 
 // append appends the facts to dst. The times come as differences, most of them small.
-func (s *facts) append(dst []byte) []byte {
+func (f *facts) append(dst []byte) []byte {
 	var flags byte
-	u, err := uuid.Parse(s.id)
-	if err == nil && u.String() == s.id {
+	u, err := uuid.Parse(f.id)
+	if err == nil && u.String() == f.id {
 		flags |= flagUUID
 	}
-	if s.user != "" {
+	if f.user != "" {
 		flags |= flagUser
 	}
-	if s.persistent {
+	if f.persistent {
 		flags |= flagPersistent
 	}
 	dst = append(dst, flags)
 	if flags&flagUUID != 0 {
 		dst = append(dst, u[:]...)
 	} else {
-		dst = appendString(dst, s.id)
+		dst = appendString(dst, f.id)
 	}
-	for _, n := range []int64{s.created, s.rotated - s.created, s.seen - s.rotated, s.idle, s.absolute} {
+	for _, n := range []int64{f.created, f.rotated - f.created, f.seen - f.rotated, f.idle, f.absolute} {
 		dst = binary.AppendVarint(dst, n)
 	}
-	if s.user != "" {
-		dst = appendString(dst, s.user)
-		dst = append(dst, byte(s.level))
-		dst = binary.AppendVarint(dst, s.authenticated-s.rotated)
+	if f.user != "" {
+		dst = appendString(dst, f.user)
+		dst = append(dst, byte(f.level))
+		dst = binary.AppendVarint(dst, f.authenticated-f.rotated)
 	}
-	return append(dst, s.values...)
+	return append(dst, f.values...)
 }
 
 func appendString(dst []byte, s string) []byte {

@@ -19,10 +19,10 @@ func ReadBlock(stored string) (b Block, ok bool) {
 	for s := stored; s != ""; {
 		for range 2 { // the key, and the value
 			size, n := uvarint(s)
-			if n == 0 || size > uint64(len(s)-n) {
+			if s = s[n:]; n == 0 || size > uint64(len(s)) {
 				return "", false
 			}
-			s = s[n+int(size):] //nolint:gosec // no more than len(s)
+			s = s[size:]
 		}
 	}
 	return Block(stored), true
