@@ -40,7 +40,7 @@ type facts struct {
 
 // stated returns the state of facts.
 func stated(f facts) *state {
-	plain := make([]byte, 0, 64+len(f.id)+len(f.user)+len(f.values)) // no more than this for most
+	plain := make([]byte, 0, 64+len(f.user)+len(f.values)) // enough where the id is a UUID
 	return &state{facts: f, plain: f.append(plain)}
 }
 

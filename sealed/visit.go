@@ -17,7 +17,7 @@ type visit struct {
 
 	mu      sync.Mutex
 	records []*record // one for each id
-	current *record // the one that goes to the client; nil: none does
+	current *record   // the one that goes to the client; nil: none does
 }
 
 // A record is a session of the request. The lock of the visit guards it.
