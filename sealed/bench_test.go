@@ -14,6 +14,11 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
+// fiveValues is what the sessions here hold.
+func fiveValues() map[string]any {
+	return map[string]any{"theme": "dark", "lang": "en", "visits": 42, "beta": true, "seen": int64(1_764_000_000)}
+}
+
 // sealFive returns the seal of a session with five values.
 func sealFive(tb testing.TB, st *sealed.Store) string {
 	tb.Helper()
@@ -21,10 +26,7 @@ func sealFive(tb testing.TB, st *sealed.Store) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	err = session.SetAll(tb.Context(), s, map[string]any{
-		"theme": "dark", "lang": "en", "visits": 42, "beta": true, "seen": int64(1_764_000_000),
-	})
-	if err != nil {
+	if err := session.SetAll(tb.Context(), s, fiveValues()); err != nil {
 		tb.Fatal(err)
 	}
 	return session.Token(s)
@@ -63,18 +65,24 @@ func BenchmarkOpen(b *testing.B) {
 	})
 }
 
-// BenchmarkSeal bounds a write and the seal of what is then in the session.
+// setOnce writes a value and makes the seal of what is then in the session.
+func setOnce(tb testing.TB, s session.Session, visits int) {
+	tb.Helper()
+	if err := s.Set(tb.Context(), "visits", visits); err != nil {
+		tb.Fatal(err)
+	}
+	if session.Token(s) == "" {
+		tb.Fatal("got no seal")
+	}
+}
+
+// BenchmarkSeal bounds a write and the seal after it.
 func BenchmarkSeal(b *testing.B) {
 	st := &sealed.Store{Keys: [][]byte{sealed.NewKey()}}
 	s := openOnce(b, st, sealFive(b, st))
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := s.Set(b.Context(), "visits", i); err != nil {
-			b.Fatal(err)
-		}
-		if session.Token(s) == "" {
-			b.Fatal("no seal")
-		}
+		setOnce(b, s, i)
 	}
 }
 
@@ -85,9 +93,9 @@ func (w nowhere) Header() http.Header         { return http.Header(w) }
 func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (w nowhere) WriteHeader(int)             {}
 
-// requester returns a manager with its Middleware and a request of a client whose
-// session has five values.
-func requester(tb testing.TB, st session.Store) (*mist.HTTPServer, *http.Request) {
+// serving returns a server whose only page counts its visits in the session, and the
+// request of a client whose session has five values.
+func serving(tb testing.TB, st session.Store) (*mist.HTTPServer, *http.Request) {
 	tb.Helper()
 	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
 	rec := httptest.NewRecorder()
@@ -96,25 +104,22 @@ func requester(tb testing.TB, st session.Store) (*mist.HTTPServer, *http.Request
 	if err != nil {
 		tb.Fatal(err)
 	}
-	err = session.SetAll(tb.Context(), s, map[string]any{
-		"theme": "dark", "lang": "en", "visits": 42, "beta": true, "seen": int64(1_764_000_000),
-	})
-	if err != nil {
+	if err := session.SetAll(tb.Context(), s, fiveValues()); err != nil {
 		tb.Fatal(err)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for _, c := range rec.Result().Cookies() {
 		r.AddCookie(c)
 	}
-	i := 0
+	visits := 0
 	count := func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
 			tb.Error(err)
 			return
 		}
-		i++
-		if err := s.Set(ctx.Request.Context(), "visits", i); err != nil {
+		visits++
+		if err := s.Set(ctx.Request.Context(), "visits", visits); err != nil {
 			tb.Error(err)
 		}
 	}
@@ -132,11 +137,43 @@ func BenchmarkRequest(b *testing.B) {
 		"sealed": &sealed.Store{Keys: [][]byte{sealed.NewKey()}},
 	} {
 		b.Run("store="+name, func(b *testing.B) {
-			server, r := requester(b, st)
+			server, r := serving(b, st)
 			b.ReportAllocs()
 			for b.Loop() {
 				server.ServeHTTP(nowhere{}, r)
 			}
 		})
+	}
+}
+
+// TestAllocations bounds what a session costs each request that has one.
+func TestAllocations(t *testing.T) {
+	st := &sealed.Store{Keys: [][]byte{sealed.NewKey()}}
+	seal := sealFive(t, st)
+	s := openOnce(t, st, seal)
+	visits := 1000 // larger numbers take an allocation each
+	server, r := serving(t, st)
+	w := nowhere{}
+	for _, tt := range []struct {
+		name string
+		most float64
+		call func()
+	}{
+		{"shape", 0, func() { st.ValidToken(seal) }},
+		{"open", 10, func() { openOnce(t, st, seal) }},
+		{"set and seal", 8, func() { visits++; setOnce(t, s, visits) }},
+		{"request", 45, func() { server.ServeHTTP(w, r) }},
+	} {
+		if got := testing.AllocsPerRun(200, tt.call); got > tt.most {
+			t.Errorf("%s: got %v allocations, want at most %v", tt.name, got, tt.most)
+		}
+	}
+}
+
+// TestBytes bounds the seal of a session with five values.
+func TestBytes(t *testing.T) {
+	const most = 200
+	if got := len(sealFive(t, &sealed.Store{Keys: [][]byte{sealed.NewKey()}})); got > most {
+		t.Errorf("got %d bytes, want at most %d", got, most)
 	}
 }
