@@ -37,7 +37,7 @@ func values() map[string]any {
 	return map[string]any{"theme": "dark", "lang": "en", "visits": 42, "beta": true, "seen": int64(1_764_000_000)}
 }
 
-var keys = []string{"theme", "lang", "visits", "beta", "seen"} //nolint:gochecknoglobals // never changes
+var keys = []string{"theme", "lang", "visits", "beta", "seen"}
 
 // A contestant does the work of one request: it opens a session, reads the five values,
 // writes one of them and seals the session again.
