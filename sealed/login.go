@@ -126,14 +126,15 @@ func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error
 	return err
 }
 
-// replace ends the seals of a user's session that are from before its login.
+// replace ends the seals of a user's session that are from before its login, also those
+// that a rotation makes of them while Revoke runs.
 func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	if before.user == "" || st.Revoke == nil {
 		return nil
 	}
 	_, absolute := next.deadlines()
 	_, previous := before.deadlines()
-	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.rotated), Until: at(max(absolute, previous))})
+	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous))})
 }
 
 // UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
