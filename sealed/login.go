@@ -146,7 +146,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 }
 
 // RemoveUserSessions ends all sessions of a user but those of the ids in except, by
-// Revoke, see [session.UserStore]. How many there were nobody knows: it returns 0. A
+// Revoke, see [session.UserStore]. It calls Revoke twice. How many there were nobody knows: it returns 0. A
 // session that a server made whose clock is ahead of this one's may be missed; see
 // docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
@@ -156,10 +156,14 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if st.Revoke == nil {
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
-	now := time.Now()
-	return 0, st.Revoke(ctx, Revocation{
-		User: user, Before: now.Round(0), Except: except, Until: now.Add(lifetime.Max).Round(0),
-	})
+	// The second time ends the logins that Revoked let in while Revoke ran.
+	for range 2 {
+		now := time.Now().Round(0)
+		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max)}); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
 }
 
 // user is the start of every call about a user.
