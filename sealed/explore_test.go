@@ -22,9 +22,9 @@ func TestInterleavings(t *testing.T) {
 			more = append(more, burst)
 		}
 	}
-	random, limit := 8000, 0
+	random, limit := 4000, 0
 	if raceDetector {
-		random, limit = 1500, 30
+		random, limit = 800, 30
 	}
 	for _, c := range []struct {
 		name                string

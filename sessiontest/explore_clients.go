@@ -224,37 +224,42 @@ func (c *clients) loggedIn(p *picture, k *call) *picture {
 func (c *clients) deaths(p *picture) (all []death, left bool) {
 	left = c.left[p.id]
 	for _, k := range c.calls {
-		cause, begun := "", p.login // what has to be over before it, for the cookie to die for certain
-		switch {
-		case k.op == kindExpire && p.seen.start < k.start:
-			cause, begun = "its idle timeout", p.seen
-		case p.user == "":
-		case k.op == "Remove" && k.id == p.id:
-			cause, begun = "a logout", nil // whenever it was given
-		case k.op == "RemoveUserSessions" && k.user == p.user:
-			cause = "a revocation"
-		case k.op == "Login" && k.err == nil && k.id == p.id && k != p.login:
-			cause = "a login"
-		}
-		if cause == "" {
+		cause, since, over := c.death(p, k)
+		if cause == "" || since > k.end {
 			continue
 		}
 		d := death{cause, k.start, k.end}
-		switch {
-		case k.err != nil, cause == "a revocation" && begun.visit != nil && begun.visit.start >= k.start,
-			cause != "a revocation" && begun != nil && begun.end >= k.start:
+		if k.err != nil || over >= k.start {
 			d.to = never
 		}
-		switch {
-		case begun != nil && begun.start > k.end, cause == "a revocation" && begun.visit != nil && begun.visit.start > k.end:
-			continue
-		case k.op == kindExpire || c.revokes:
+		if k.op == kindExpire || c.revokes {
 			all = append(all, d)
-		default:
+		} else {
 			left = left || d.to != never
 		}
 	}
 	return all, left
+}
+
+// death reports whether a call ends the session of a cookie, and the first and last step
+// of what the call must come after.
+func (c *clients) death(p *picture, k *call) (cause string, since, over int) {
+	l := p.login
+	switch {
+	case k.op == kindExpire:
+		return "its idle timeout", p.seen.start, p.seen.end
+	case l == nil:
+		return "", 0, 0
+	case k.op == "Remove" && k.id == p.id:
+		return "a logout", 0, -1 // whenever the cookie was given
+	case k.op == "Login" && k.err == nil && k.id == p.id && k != l:
+		return "a login", l.start, l.end
+	case k.op == "RemoveUserSessions" && k.user == p.user && l.visit == nil:
+		return "a revocation", l.start, l.end
+	case k.op == "RemoveUserSessions" && k.user == p.user:
+		return "a revocation", l.visit.start, l.visit.start // its check began then
+	}
+	return "", 0, 0
 }
 
 // ended reports why the session of a cookie is dead for certain, and whether it may be.
