@@ -54,11 +54,11 @@ type Explorer struct {
 	// Middleware runs each request in the Manager's Middleware.
 	Middleware bool
 
-	// ByDesign says that the store is a [session.ClientStore], and counts what its
-	// clients lose because nobody else has their sessions. The responses then arrive in
-	// all orders too. Each cookie that was given away has to show exactly what it was
-	// given for, and nothing else opens; where the store revokes, a logout, a login and
-	// a revocation end the cookies of users. Explore adds to it.
+	// ByDesign is for a [session.ClientStore], and required with it. Explore counts here
+	// what clients lose because nobody else has their sessions, and fails on everything
+	// else: each cookie that was given away shows exactly what was there when its
+	// request ended, until its deadline. If the store revokes, a logout, a login and a
+	// revocation end the cookies of users. The responses arrive in all orders too.
 	ByDesign *Losses
 
 	// Random is how many random orders are run, of all bursts together. Zero: all
@@ -110,6 +110,7 @@ func Explore(t *testing.T, e Explorer) {
 			t.Log(x)
 			orders, wrong = orders+x.orders, wrong+x.wrong
 			if e.ByDesign != nil {
+				t.Log(&x.losses)
 				e.ByDesign.add(x.losses)
 			}
 			if !x.all {

@@ -10,14 +10,14 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Losses counts orders in which clients lost what nobody can promise them, because they
-// alone have their sessions.
+// Losses counts the orders in which clients lost something because they keep their sessions
+// themselves. No store of this kind can prevent it.
 type Losses struct {
 	Orders  int // all that were explored
-	Writes  int // the browser's session lacks a write that was acknowledged to the browser
-	Replays int // a request with an old cookie was shown the values of then
+	Writes  int // in the end the browser's session lacks a write that was acknowledged
+	Replays int // a request with an old cookie was shown old values
 	Undone  int // a late response took away a login, or a logout
-	Ended   int // a cookie opens a session that had ended by a logout or a login
+	Ended   int // a cookie opens a session that a logout or a login had ended
 }
 
 func (l *Losses) add(more Losses) {

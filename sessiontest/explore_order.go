@@ -26,7 +26,7 @@ type site struct {
 	made  int           // orders so far
 
 	revokes bool // the store ends the sessions of a user
-	where atomic.Pointer[position]
+	where   atomic.Pointer[position]
 }
 
 // An order is one run of a burst.

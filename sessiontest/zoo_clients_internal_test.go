@@ -307,3 +307,47 @@ func TestExplorerOfClientsCanFail(t *testing.T) {
 		})
 	}
 }
+
+// TestLosses is what is known of sessions that clients keep.
+func TestLosses(t *testing.T) {
+	for _, test := range []struct {
+		burst   string
+		revokes bool
+		want    Losses
+	}{
+		{"write", true, Losses{Orders: 1}},
+		{"write write2", true, Losses{Orders: 20}},
+		// Only one after the other, with the new cookie, loses nothing.
+		{"write write", true, Losses{Orders: 11, Writes: 10, Replays: 1}},
+		{"update update", true, Losses{Orders: 36, Writes: 35, Replays: 1}},
+		// The anonymous session outlives its login.
+		{"write login", true, Losses{Orders: 22, Writes: 10, Replays: 1, Undone: 10, Ended: 22}},
+		{"in: write logout", true, Losses{Orders: 18, Replays: 1}},
+		{"in: write logout", false, Losses{Orders: 22, Replays: 1, Undone: 10, Ended: 22}},
+		{"in: login", true, Losses{Orders: 1}},
+		{"in: login", false, Losses{Orders: 1, Ended: 1}},
+	} {
+		e := (fraud{store: func(c *cheat) {
+			if !test.revokes {
+				c.Revoked, c.Revoke = nil, nil
+			}
+		}}).explorer(true)
+		if x := e.one(t, test.burst); x.losses != test.want || x.wrong > 0 {
+			t.Errorf("%s: got %+v and %d wrong, want %+v", test.burst, x.losses, x.wrong, test.want)
+		}
+	}
+}
+
+// TestExplorerByDesign: a store cannot be excused by mistake, nor be blamed.
+func TestExplorerByDesign(t *testing.T) {
+	e := goodExplorer()
+	e.ByDesign = new(Losses)
+	if _, err := e.possible(t); err == nil {
+		t.Error("a store that keeps its sessions may lose writes")
+	}
+	e = (fraud{}).explorer(false)
+	e.ByDesign = nil
+	if _, err := e.possible(t); err == nil {
+		t.Error("a ClientStore is held to what it cannot promise")
+	}
+}
