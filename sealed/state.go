@@ -130,6 +130,7 @@ func readFacts(plain []byte) (s facts, ok bool) {
 		s.user = r.string()
 		s.level = session.Level(r.byte())
 		s.authenticated = s.rotated + r.varint()
+		r.bad = r.bad || s.user == ""
 	}
 	s.persistent = flags&flagPersistent != 0
 	s.values, ok = values.ReadBlock(string(r.rest))
