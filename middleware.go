@@ -51,12 +51,12 @@ func (m *Manager) Middleware() mist.Middleware {
 			w := track(ctx, e.request)
 			e.writer = w
 			defer func() {
-				e.deliver(true)
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
 					ctx.RespData = nil // mist would write it to a connection that is not its any more
 				}
 			}()
+			defer e.deliver(true)
 			next(ctx)
 		}
 	}

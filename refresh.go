@@ -30,7 +30,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if err := m.Store.Refresh(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
+	l, ok := unwrap[Lasting](m.entry(ctx).through(ctx.Request))
 	lasting := ok && l.Lifetime() > 0
 	sent := m.entry(ctx).sent()
 	if sent == "" || !lasting && !m.renews(ctx, s) {
