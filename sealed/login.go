@@ -145,9 +145,9 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return nil, unsupported("UserSessions")
 }
 
-// RemoveUserSessions ends all sessions of a user but those of the ids in except, by
-// Revoke, see [session.UserStore]. It calls Revoke twice. How many there were nobody knows: it returns 0. A
-// session that a server made whose clock is ahead of this one's may be missed; see
+// RemoveUserSessions ends all sessions of a user but those of the ids in except, by two
+// calls of Revoke, see [session.UserStore]. How many there were nobody knows: it returns
+// 0. A session that a server made whose clock is ahead of this one's may be missed; see
 // docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	if err := st.user(ctx, user); err != nil {

@@ -24,6 +24,7 @@ type cheat struct {
 	remove func(ctx context.Context, id string) error
 	login  func(ctx context.Context, token string, l session.Login) (session.Session, error)
 	set    func(ctx context.Context, s session.Session, key string, value any) error
+	get    func(ctx context.Context, s session.Session, key string) (any, error)
 }
 
 // newCheat returns one that is not broken.
@@ -63,7 +64,7 @@ func (c *cheat) Login(ctx context.Context, token string, l session.Login) (sessi
 }
 
 func (c *cheat) hand(s session.Session, err error) (session.Session, error) {
-	if err != nil || c.set == nil {
+	if err != nil || c.set == nil && c.get == nil {
 		return s, err
 	}
 	return &cheatSession{s, c}, nil
@@ -77,7 +78,17 @@ type cheatSession struct {
 func (s *cheatSession) Unwrap() session.Session { return s.Session }
 
 func (s *cheatSession) Set(ctx context.Context, key string, value any) error {
+	if s.store.set == nil {
+		return s.Session.Set(ctx, key, value)
+	}
 	return s.store.set(ctx, s.Session, key, value)
+}
+
+func (s *cheatSession) Get(ctx context.Context, key string) (any, error) {
+	if s.store.get == nil {
+		return s.Session.Get(ctx, key)
+	}
+	return s.store.get(ctx, s.Session, key)
 }
 
 // A fraud is what the Explorer has to find of sessions that clients keep.
@@ -226,6 +237,34 @@ func frauds() map[string]fraud {
 				return c.Store.Login(ctx, token, l)
 			}
 		}},
+		"a login takes a token of another user": {burst: "in: login-other", finds: "a login took over the session of another user", store: func(c *cheat) {
+			c.login = func(ctx context.Context, _ string, l session.Login) (session.Session, error) {
+				return c.Store.Login(ctx, "", l)
+			}
+		}, flows: map[string]flow{
+			kindOther: func(v *visit, ctx *mist.Context) error {
+				us, _ := capability[session.UserStore](v.manager.Store)
+				_, err := us.Login(ctx.Request.Context(), v.sent, session.Login{User: v.user("bob")})
+				return err
+			},
+		}},
+		"a value cannot be read": {burst: "write", finds: "Get of a value: sessiontest: fault", store: func(c *cheat) {
+			c.get = func(ctx context.Context, s session.Session, key string) (any, error) {
+				if key == marker {
+					return s.Get(ctx, key)
+				}
+				return nil, ErrFault
+			}
+		}},
+		"a cookie opens once": {burst: "write", finds: "a cookie: sessiontest: fault", store: func(c *cheat) {
+			c.open = func(ctx context.Context, token string) (session.Session, error) {
+				if v, _ := ctx.Value(visitKey{}).(*visit); v == nil {
+					return nil, ErrFault
+				}
+				return c.Store.Open(ctx, token)
+			}
+		}},
+		"a cookie opens another session": {burst: "login write", finds: "a cookie opens the session of somebody else", store: opensTheLast},
 		"a panic": {burst: "write", finds: "panic: ouch", flows: map[string]flow{
 			"write": func(*visit, *mist.Context) error { panic("ouch") },
 		}},
