@@ -88,14 +88,13 @@ const unmeasuredRoom = 3072 // a cookie of 4096 bytes, less a long name and attr
 // request by one cookie, or header, share it.
 type response struct {
 	carriage   Carriage
-	owner      *entry // the first of them
 	store      Store
 	propagator Propagator // chosen once, because its name is in the token
 
-	mu       sync.Mutex
-	writer   http.ResponseWriter // of the last flow of a Manager; nil: none
-	pending  Session             // what the client has to be given before the header goes out
-	finished bool                // the Middleware has returned
+	mu      sync.Mutex
+	owner   *entry              // of the first of the Managers; nil: its Middleware has returned
+	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
+	pending Session             // what the client has to be given before the header goes out
 }
 
 // newResponse returns where sessions of the request go; nil: the store keeps them.
@@ -104,10 +103,8 @@ func (e *entry) newResponse(ctx *mist.Context) *response {
 	if _, ok := unwrap[ClientStore](m.Store); !ok {
 		return nil
 	}
-	r := &response{
-		carriage: Carriage{Room: unmeasuredRoom, Carry: e.carry}, owner: e,
-		store: m.Store, propagator: choose(m.Propagator, ctx.Request),
-	}
+	r := &response{store: m.Store, propagator: choose(m.Propagator, ctx.Request), owner: e}
+	r.carriage.Room, r.carriage.Carry = unmeasuredRoom, r.carry
 	if p, ok := unwrap[Measured](r.propagator); ok {
 		r.carriage.Name, r.carriage.Room = p.Measure()
 	}
@@ -146,7 +143,9 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	}
 	if mctx != nil {
 		r.mu.Lock()
-		r.writer = mctx.ResponseWriter
+		if r.owner != nil {
+			r.writer = mctx.ResponseWriter
+		}
 		r.mu.Unlock()
 	}
 	return WithCarriage(ctx, &r.carriage)
@@ -154,21 +153,16 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 
 // carry gives the client the session of a [ClientStore]: at once, or where the
 // Middleware is around the request just before the header goes out, once for all writes.
-func (e *entry) carry(s Session) error {
-	r := e.response
+func (r *response) carry(s Session) error {
 	r.mu.Lock()
-	w := r.writer
-	if e.writer != nil {
-		switch {
-		case e.writer.wrote.Load(), r.finished && e.origin.Context().Err() != nil: // the request is over
-			r.mu.Unlock()
+	e, w := r.owner, r.writer
+	if e == nil || e.writer != nil {
+		defer r.mu.Unlock()
+		if e == nil || e.writer.wrote.Load() {
 			return ErrHeaderWritten
-		case !r.finished:
-			r.pending = s
-			r.mu.Unlock()
-			return nil
 		}
-		w = e.writer
+		r.pending = s
+		return nil
 	}
 	r.mu.Unlock()
 	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() {
@@ -208,7 +202,10 @@ func (e *entry) deliver(finished bool) {
 	}
 	r.mu.Lock()
 	s := r.pending
-	r.pending, r.finished = nil, r.finished || finished && r.owner == e
+	r.pending = nil
+	if finished && r.owner == e {
+		r.owner, r.writer = nil, nil // whoever keeps the session does not keep the request
+	}
 	r.mu.Unlock()
 	if s == nil {
 		return

@@ -3,7 +3,6 @@ package sealed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +18,7 @@ import (
 // [errors.ErrUnsupported]. A session that was somebody's before it is dead only where
 // there is Revoke; an anonymous one is good until its deadline.
 func (st *Store) Login(ctx context.Context, seal string, l session.Login) (session.Session, error) {
-	now, err := st.begin(ctx)
-	if err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.Check(); err != nil {
@@ -41,16 +39,15 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		return nil, err
 	}
 
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v, now, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.end()
 	var before *record
 	if seal != "" {
 		if before, err = v.open(ctx, seal); err != nil {
-			if errors.Is(err, session.ErrNotFound) {
-				err = session.ErrNotFound // why is for Open to tell
-			}
-			return nil, err
+			return nil, plain(err)
 		}
 	}
 	next := facts{
@@ -74,16 +71,16 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 	next.rotated = max(now, next.rotated+1)
 	next.authenticated, next.seen = next.rotated, next.rotated
 	s := stated(next)
-	if err := v.fits(s); err != nil {
+	if err := v.fits(s, s.spare()); err != nil {
 		return nil, err
 	}
 	if before != nil {
 		if err := st.replace(ctx, &before.state.facts, &next); err != nil {
 			return nil, err
 		}
-		v.leave(before)
+		v.ended(before.state.id)
 	}
-	return v.object(v.add(s)), nil
+	return v.enter(s), nil
 }
 
 // inherit takes over what a login leaves of the session before.
@@ -134,7 +131,7 @@ func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	}
 	_, absolute := next.deadlines()
 	_, previous := before.deadlines()
-	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous))})
+	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous)).Add(maxSkew)})
 }
 
 // UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
@@ -157,18 +154,25 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
 	// The second time ends the logins that Revoked let in while Revoke ran.
+	var before time.Time
 	for range 2 {
-		now := time.Now().Round(0)
-		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max)}); err != nil {
+		before = time.Now().Round(0).Add(1) // and a login of this very moment
+		if err := st.Revoke(ctx, Revocation{User: user, Before: before, Except: except, Until: before.Add(lifetime.Max + maxSkew)}); err != nil {
 			return 0, err
 		}
+	}
+	for range 20 { // until a login comes after it, also by a clock that ticks coarsely
+		if !time.Now().Round(0).Before(before) {
+			break
+		}
+		time.Sleep(time.Millisecond)
 	}
 	return 0, nil
 }
 
 // user is the start of every call about a user.
 func (st *Store) user(ctx context.Context, user string) error {
-	if _, err := st.begin(ctx); err != nil {
+	if err := st.begin(ctx); err != nil {
 		return err
 	}
 	return (&session.Login{User: user}).Check()
