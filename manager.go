@@ -185,7 +185,7 @@ func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
 // once, also when several goroutines of one handler ask at the same time, and
 // then gives the same Session to all of them. An error of the store, too, is the
 // answer for the rest of the request. It neither prolongs the session nor touches
-// the response.
+// the response, but for a [ClientStore] that replaces a token of an old key.
 //
 // [ErrNotFound]: nobody is logged in. Any other error: it could not be found
 // out, and the visitor must not be treated as logged out. A request without an
