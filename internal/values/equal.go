@@ -56,8 +56,8 @@ func (w *walk) bounded(v reflect.Value, level int) error {
 func (w *walk) boundedParts(v reflect.Value, level int) error {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if err := w.bounded(v.Field(i), level); err != nil {
+		for _, field := range v.Fields() {
+			if err := w.bounded(field, level); err != nil {
 				return err
 			}
 		}
