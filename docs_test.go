@@ -55,7 +55,8 @@ var docsImports = map[string]string{
 
 	"session": "github.com/mist-contrib/session", "cookie": "github.com/mist-contrib/session/cookie",
 	"header": "github.com/mist-contrib/session/header", "memory": "github.com/mist-contrib/session/memory",
-	"redis": "github.com/mist-contrib/session/redis", "sealed": "github.com/mist-contrib/session/sealed", "sessiontest": "github.com/mist-contrib/session/sessiontest",
+	"redis": "github.com/mist-contrib/session/redis", "sealed": "github.com/mist-contrib/session/sealed",
+	"config": "github.com/mist-contrib/session/config", "sessiontest": "github.com/mist-contrib/session/sessiontest",
 }
 
 // A snippet is Go in a page.
@@ -118,7 +119,9 @@ func inFunction(page string, s snippet) (string, error) {
 // TestDocsCompile puts all Go of a page through the compiler, as a package that
 // exists for it alone.
 func TestDocsCompile(t *testing.T) {
-	for name, least := range map[string]struct{ blocks, spans int }{"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}} {
+	for name, least := range map[string]struct{ blocks, spans int }{
+		"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}, "configuration.md": {2, -1},
+	} {
 		t.Run(name, func(t *testing.T) { docsCompile(t, name, least.blocks, least.spans) })
 	}
 }
