@@ -58,8 +58,9 @@ const (
 	Describer                          // Describe
 	UserStore                          // a TokenStore whose sessions are Describers, too
 	Clock                              // Now
+	UserLister                         // a UserStore that lists, counts and limits the sessions of a user
 
-	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister
 )
 
 // A rule is one promise. It is data, so that the suite's own tests can hold it
