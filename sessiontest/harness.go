@@ -39,6 +39,13 @@ type Harness struct {
 	// tenth of Idle. Zero: alive a millisecond before, gone at the deadline.
 	Slack time.Duration
 
+	// Without are rules that the stores cannot keep by what they are, with the reason
+	// why: rules of a capability that they have otherwise. Such a rule is held against
+	// them all the same, and shown as skipped. If it holds, or the suite does not run a
+	// rule of that name, the test fails. Nothing of such a rule is proved, also not what
+	// the stores could keep.
+	Without map[string]string
+
 	// Goroutines is how many goroutines a store of New may keep while it lives,
 	// because its client does (a connection pool). The store itself starts none.
 	Goroutines int
@@ -142,6 +149,9 @@ func TestStore(t *testing.T, h Harness) {
 	if h.New == nil || h.Idle <= 0 || h.Absolute < 4*h.Idle || h.Slack > h.Idle/10 {
 		t.Fatal("sessiontest: Harness needs New, Idle, an Absolute of at least four times Idle, and a Slack of at most a tenth of it")
 	}
+	if err := h.without(); err != nil {
+		t.Error(err)
+	}
 	for _, c := range chapters() {
 		t.Run(c.name, func(t *testing.T) {
 			for _, r := range c.rules {
@@ -161,11 +171,37 @@ func TestStore(t *testing.T, h Harness) {
 	})
 }
 
+var errWithout = errors.New("a rule that Harness.Without declares away holds")
+
+// without returns what is wrong with Without, before any rule is run.
+func (h Harness) without() error {
+	var errs []error
+	for name, why := range h.Without {
+		runs := slices.ContainsFunc(chapters(), func(c chapter) bool {
+			return slices.ContainsFunc(c.rules, func(r rule) bool { return r.name == name && r.needs&^h.Capabilities == 0 })
+		})
+		if !runs {
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without declares away a rule that is not run: %s", name))
+		}
+		if why == "" {
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without gives no reason for the rule: %s", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (h Harness) run(t *testing.T, c chapter, r rule) {
 	t.Helper()
 	check := func(t *testing.T) {
 		t.Helper()
-		if err := h.check(t, r); err != nil {
+		err := h.check(t, r)
+		why, without := h.Without[r.name]
+		switch {
+		case err == nil && without:
+			t.Error(violation(errWithout, r.name, ""))
+		case without:
+			t.Skipf("declared away: %s\n%v", why, err)
+		case err != nil:
 			t.Error(violation(err, r.name, c.invariant))
 		}
 	}
