@@ -111,6 +111,7 @@ cover: needs ## statement coverage by package, then the lines that no test reach
 
 bench: needs ## all benchmarks (BENCH=regexp for some)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	$(GO) test -C bench -bench '$(BENCH)' -benchmem ./...
 
 fuzz: needs ## every fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" bash tools/fuzz.sh $(FUZZTIME)

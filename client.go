@@ -39,22 +39,24 @@ type Carriage struct {
 	Carry func(after Session) error
 
 	mu     sync.Mutex
-	states map[any]any
+	states []owned
 }
+
+// An owned is what a store keeps for the time of a request.
+type owned struct{ owner, state any }
 
 // State returns what owner, a store, keeps for the time of the request; the first call
 // makes it.
 func (c *Carriage) State(owner any, first func() any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	state, ok := c.states[owner]
-	if !ok {
-		if c.states == nil {
-			c.states = make(map[any]any, 1)
+	for _, o := range c.states {
+		if o.owner == owner {
+			return o.state
 		}
-		state = first()
-		c.states[owner] = state
 	}
+	state := first()
+	c.states = append(c.states, owned{owner, state})
 	return state
 }
 

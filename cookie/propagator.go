@@ -72,6 +72,7 @@ type Propagator struct {
 	once    sync.Once
 	invalid error
 	cookie  http.Cookie // all but the value
+	room    int         // for the value
 }
 
 const (
@@ -161,6 +162,9 @@ func (p *Propagator) init() error {
 	if err := c.Valid(); err != nil {
 		return fmt.Errorf("cookie: Name, Path or Domain: %w", err)
 	}
+	longest := *c
+	longest.MaxAge = int(maxAge / time.Second)
+	p.room = maxSize - len(longest.String())
 	return nil
 }
 
@@ -179,9 +183,7 @@ func (p *Propagator) Measure() (name string, room int) {
 	if p.Check() != nil {
 		return "", 0
 	}
-	c := p.cookie
-	c.MaxAge = int(maxAge / time.Second)
-	return c.Name, maxSize - len(c.String())
+	return p.cookie.Name, p.room
 }
 
 // Inject sets the cookie. It takes the place of any Set-Cookie of the same name
@@ -213,8 +215,8 @@ func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseW
 		return errUnfit
 	}
 	c := p.cookie
-	c.Value, c.MaxAge = id, int(keep/time.Second)
-	return p.set(writer, &c)
+	c.MaxAge = int(keep / time.Second)
+	return p.set(writer, &c, id)
 }
 
 // Remove sets the cookie to nothing and lets it expire, with the attributes it
@@ -225,10 +227,11 @@ func (p *Propagator) Remove(writer http.ResponseWriter) error {
 	}
 	c := p.cookie
 	c.MaxAge = -1
-	return p.set(writer, &c)
+	return p.set(writer, &c, "")
 }
 
-func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie) error {
+// set sets a cookie to a value that cookies can have.
+func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value string) error {
 	if writer == nil {
 		return errNoWriter
 	}
@@ -237,7 +240,9 @@ func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie) error {
 		name, _, _ := strings.Cut(line, "=")
 		return strings.TrimSpace(name) == c.Name
 	})
-	h["Set-Cookie"] = append(others, c.String())
+	before := len(c.Name) + len("=") // net/http would look for what no value has, byte by byte
+	line := c.String()
+	h["Set-Cookie"] = append(others, line[:before]+value+line[before:])
 	h.Set("Cache-Control", "no-store")
 	vary.By(h, "Cookie")
 	return nil

@@ -126,14 +126,15 @@ func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error
 	return err
 }
 
-// replace ends the seals of a user's session that are from before its login.
+// replace ends the seals of a user's session that are from before its login, also those
+// that a rotation makes of them while Revoke runs.
 func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	if before.user == "" || st.Revoke == nil {
 		return nil
 	}
 	_, absolute := next.deadlines()
 	_, previous := before.deadlines()
-	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.rotated), Until: at(max(absolute, previous))})
+	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous))})
 }
 
 // UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
@@ -145,7 +146,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 }
 
 // RemoveUserSessions ends all sessions of a user but those of the ids in except, by
-// Revoke, see [session.UserStore]. How many there were nobody knows: it returns 0. A
+// Revoke, see [session.UserStore]. It calls Revoke twice. How many there were nobody knows: it returns 0. A
 // session that a server made whose clock is ahead of this one's may be missed; see
 // docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
@@ -155,10 +156,14 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if st.Revoke == nil {
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
-	now := time.Now()
-	return 0, st.Revoke(ctx, Revocation{
-		User: user, Before: now.Round(0), Except: except, Until: now.Add(lifetime.Max).Round(0),
-	})
+	// The second time ends the logins that Revoked let in while Revoke ran.
+	for range 2 {
+		now := time.Now().Round(0)
+		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max)}); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
 }
 
 // user is the start of every call about a user.

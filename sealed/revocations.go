@@ -44,7 +44,7 @@ var never = time.Unix(1<<40, 0) //nolint:gochecknoglobals // never changes
 func (r *Revocations) Revoked(_ context.Context, info session.Info) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return info.RotatedAt.Before(r.ids[info.ID].before) || info.AuthenticatedAt.Before(r.users[info.User].of(info.ID)), nil
+	return info.AuthenticatedAt.Before(r.ids[info.ID].before) || info.AuthenticatedAt.Before(r.users[info.User].of(info.ID)), nil
 }
 
 // Revoke notes that sessions have ended, for [Store].Revoke.

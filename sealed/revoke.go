@@ -15,8 +15,7 @@ type Revocation struct {
 	// User is whose sessions end, where ID is empty.
 	User string
 
-	// Before is when. Of a user, sessions whose AuthenticatedAt is before it end; of an
-	// id, seals whose RotatedAt is. Zero: all of them.
+	// Before is when: seals whose AuthenticatedAt is before it end. Zero: all of them.
 	Before time.Time
 
 	// Except are ids of the user that do not end.
@@ -30,15 +29,13 @@ type Revocation struct {
 // Ends reports whether the Revocation ends a session. A session has ended if any
 // Revocation that is remembered ends it.
 func (r *Revocation) Ends(info session.Info) bool {
-	when := info.AuthenticatedAt
 	switch {
 	case r.ID != "":
 		if info.ID != r.ID {
 			return false
 		}
-		when = info.RotatedAt
 	case info.User != r.User || slices.Contains(r.Except, info.ID):
 		return false
 	}
-	return r.Before.IsZero() || when.Before(r.Before)
+	return r.Before.IsZero() || info.AuthenticatedAt.Before(r.Before)
 }

@@ -87,7 +87,8 @@ func (o *object) All(ctx context.Context) iter.Seq2[string, any] {
 }
 
 func (o *object) Set(ctx context.Context, key string, value any) error {
-	set, err := values.AppendField(nil, key, value)
+	var buf [128]byte // enough for most, and it need not grow
+	set, err := values.AppendField(buf[:0], key, value)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"encoding/binary"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,13 @@ type facts struct {
 }
 
 // stated returns the state of facts.
-func stated(f facts) *state { return &state{facts: f, plain: f.append(nil)} }
+func stated(f facts) *state {
+	plain := make([]byte, 0, 64+len(f.user)+len(f.values)) // enough where the id is a UUID
+	return &state{facts: f, plain: f.append(plain)}
+}
+
+// uuidLen is how long a UUID is in the form that RFC 9562 gives it.
+const uuidLen = 36
 
 const (
 	flagUUID       = 1 << iota // the id is 16 bytes
@@ -73,7 +80,7 @@ func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds) }
 func (f *facts) append(dst []byte) []byte {
 	var flags byte
 	u, err := uuid.Parse(f.id)
-	if err == nil && u.String() == f.id {
+	if err == nil && len(f.id) == uuidLen && strings.ToLower(f.id) == f.id { // as readFacts writes it
 		flags |= flagUUID
 	}
 	if f.user != "" {
@@ -123,6 +130,7 @@ func readFacts(plain []byte) (s facts, ok bool) {
 		s.user = r.string()
 		s.level = session.Level(r.byte())
 		s.authenticated = s.rotated + r.varint()
+		r.bad = r.bad || s.user == ""
 	}
 	s.persistent = flags&flagPersistent != 0
 	s.values, ok = values.ReadBlock(string(r.rest))

@@ -266,7 +266,7 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	v := st.visit(ctx)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	r := v.records[id]
+	r := v.record(id)
 	switch {
 	case r == nil && st.Revoke == nil:
 		return unsupported("Remove of an id")

@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ type visit struct {
 	carriage *session.Carriage // nil: no client waits for an answer
 
 	mu      sync.Mutex
-	records map[string]*record
-	current *record // the one that goes to the client; nil: none does
+	records []*record // one for each id
+	current *record   // the one that goes to the client; nil: none does
 }
 
 // A record is a session of the request. The lock of the visit guards it.
@@ -65,17 +66,27 @@ func (v *visit) enter(f facts) (session.Session, error) {
 }
 
 func (v *visit) add(s *state) *record {
-	if v.records == nil {
-		v.records = make(map[string]*record, 1)
+	if before := v.record(s.id); before != nil {
+		v.leave(before)
 	}
 	r := &record{s}
-	v.records[s.id], v.current = r, r
+	v.records, v.current = append(v.records, r), r
 	return r
+}
+
+// record returns the session of the request that has the id; nil: none has.
+func (v *visit) record(id string) *record {
+	for _, r := range v.records {
+		if r.state.id == id {
+			return r
+		}
+	}
+	return nil
 }
 
 // leave ends a session for the request.
 func (v *visit) leave(r *record) {
-	delete(v.records, r.state.id)
+	v.records = slices.DeleteFunc(v.records, func(other *record) bool { return other == r })
 	if v.current == r {
 		v.current = nil
 	}

@@ -48,8 +48,7 @@ func (e *env) forgeries() []forgery {
 
 func logoutByGet(e *env) error {
 	b := e.browser()
-	token, err := e.login(b, 0)
-	if err != nil {
+	if _, err := e.login(b, 0); err != nil {
 		return err
 	}
 	req := e.app.Logout(b)
@@ -64,8 +63,8 @@ func logoutByGet(e *env) error {
 	if err != nil {
 		return err
 	}
-	user, err := e.opens(token)
-	if err == nil && (user != 0 || b.token() != token) {
+	page, err := b.get(e.app.Private)
+	if err == nil && e.user(page) != 0 {
 		err = fmt.Errorf("a link on another site to %s logs the user out", a.to)
 	}
 	return err
@@ -75,11 +74,10 @@ func logoutByGet(e *env) error {
 // of their own, with the cookies of the victim.
 func logoutForged(e *env) error {
 	victim, attacker := e.browser(), e.browser()
-	token, err := e.login(victim, 0)
-	if err != nil {
+	if _, err := e.login(victim, 0); err != nil {
 		return err
 	}
-	if _, err = e.login(attacker, 1); err != nil {
+	if _, err := e.login(attacker, 1); err != nil {
 		return err
 	}
 	var errs []error
@@ -95,14 +93,14 @@ func logoutForged(e *env) error {
 		if err != nil {
 			return err
 		}
-		user, err := e.opens(token)
+		page, err := victim.get(e.app.Private)
 		if err != nil {
 			return err
 		}
-		if user != 0 || victim.token() != token {
+		if e.user(page) != 0 {
 			errs = append(errs, fmt.Errorf("%s logs the user out with %s", a.to, f.how))
 			victim = e.browser()
-			if token, err = e.login(victim, 0); err != nil {
+			if _, err = e.login(victim, 0); err != nil {
 				return err
 			}
 		}

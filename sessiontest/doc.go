@@ -28,6 +28,9 @@
 //		Idle: time.Minute,
 //	})
 //
+// Clients that keep their sessions themselves lose writes to each other. The field ByDesign
+// of the Explorer counts that, and everything else still fails.
+//
 // [TestPropagator] is the suite of propagators. [FaultStore] puts failures
 // between a Manager and its store, for tests of what an application does when
 // the store is down.

@@ -32,6 +32,9 @@ import (
 //   - errors are of the kinds that the burst explains.
 //
 // What the store cannot do (tokens, users, Update) is left out.
+//
+// Sessions that their clients keep, those of a [session.ClientStore], cannot promise all
+// of this: see ByDesign.
 type Explorer struct {
 	// New returns a fresh and empty store for one burst. What must be closed is
 	// closed by t.Cleanup.
@@ -47,6 +50,16 @@ type Explorer struct {
 
 	// Bursts are what is explored, see [Bursts]. Nil: all that it returns.
 	Bursts []string
+
+	// Middleware runs each request in the Manager's Middleware.
+	Middleware bool
+
+	// ByDesign is for a [session.ClientStore], and required with it. Explore counts here
+	// what clients lose because nobody else has their sessions, and fails on everything
+	// else: each cookie that was given away shows exactly what was there when its
+	// request ended, until its deadline. If the store revokes, a logout, a login and a
+	// revocation end the cookies of users. The responses arrive in all orders too.
+	ByDesign *Losses
 
 	// Random is how many random orders are run, of all bursts together. Zero: all
 	// orders, depth first.
@@ -96,10 +109,17 @@ func Explore(t *testing.T, e Explorer) {
 			}
 			t.Log(x)
 			orders, wrong = orders+x.orders, wrong+x.wrong
+			if e.ByDesign != nil {
+				t.Log(&x.losses)
+				e.ByDesign.add(x.losses)
+			}
 			if !x.all {
 				sampled++
 			}
 		})
+	}
+	if e.ByDesign != nil {
+		t.Log(e.ByDesign)
 	}
 	t.Logf("%d bursts, %d orders, %d of them wrong; %d bursts at random (Seed %d)", len(bursts), orders, wrong, sampled, e.Seed)
 }
@@ -134,6 +154,7 @@ func (e Explorer) explore(t *testing.T, b burst, random int) *explored {
 	run := func(t *testing.T) {
 		t.Helper()
 		s.store = e.New(t)
+		s.revokes = revokes(s.store)
 		x = s.orders(random)
 	}
 	if e.Advance == nil {
@@ -177,6 +198,7 @@ type explored struct {
 	orders, wrong int
 	all           bool // there are no more orders
 	found         []string
+	losses        Losses
 }
 
 func (x *explored) String() string {
@@ -189,6 +211,7 @@ func (x *explored) String() string {
 
 func (x *explored) add(o *order) {
 	x.orders++
+	x.losses.add(o.losses)
 	if len(o.wrong) > 0 {
 		x.wrong++
 		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\nthe order: "+o.String())

@@ -186,11 +186,17 @@ func (e Explorer) possible(t *testing.T) (all []burst, err error) {
 func (e Explorer) abilities(t *testing.T) (has Capability, err error) {
 	t.Helper()
 	store := e.New(t)
+	if _, ok := capability[session.ClientStore](store); ok != (e.ByDesign != nil) {
+		return 0, errors.New("sessiontest: Explorer.ByDesign is for a ClientStore, and a ClientStore needs it")
+	}
 	if _, ok := capability[session.TokenStore](store); ok {
 		has |= TokenStore
 	}
 	if _, ok := capability[session.UserStore](store); ok {
 		has |= UserStore
+	}
+	if e.ByDesign == nil || revokes(store) {
+		has |= revocation
 	}
 	if e.Idle > 0 {
 		has |= expiry

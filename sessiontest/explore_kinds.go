@@ -25,6 +25,9 @@ type kind struct {
 // expiry is what an Explorer needs for bursts in which time passes.
 const expiry Capability = 1 << 31
 
+// revocation is what an Explorer needs to end all sessions of a user.
+const revocation Capability = 1 << 30
+
 // The names of the kinds that are asked for by name.
 const (
 	kindLogin, kindOther, kindLogout = "login", "login-other", "logout"
@@ -56,7 +59,7 @@ func kinds() []kind {
 			}
 			return v.manager.RefreshSession(ctx)
 		}},
-		{kindRevoke, UserStore, false, false, func(v *visit, ctx *mist.Context) error {
+		{kindRevoke, UserStore | revocation, false, false, func(v *visit, ctx *mist.Context) error {
 			_, err := v.manager.RemoveUserSessions(ctx, v.user("ann"))
 			return err
 		}},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/dormoron/mist"
+
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 )
@@ -51,15 +53,19 @@ func (s *site) open() *order {
 }
 
 // arrive gives a browser its session.
-func (o *order) arrive(b *browser) error {
+func (o *order) arrive(b *browser) (err error) {
 	ctx, response := o.request(context.Background(), "")
-	s, err := o.manager.InitSession(ctx)
-	if err == nil {
-		err = s.Set(ctx, marker, b.name)
-	}
-	if err == nil && o.burst.loggedIn {
-		_, err = o.manager.Login(ctx, o.user("ann"))
-	}
-	b.receive(response.Header())
+	before := len(o.calls)
+	o.handle(ctx, func(ctx *mist.Context) {
+		var s session.Session
+		s, err = o.manager.InitSession(ctx)
+		if err == nil {
+			err = s.Set(ctx, marker, b.name)
+		}
+		if err == nil && o.burst.loggedIn {
+			_, err = o.manager.Login(ctx, o.user("ann"))
+		}
+	})
+	b.held, b.arrival = append(b.held, cookies(response.Header())...), o.calls[before:]
 	return err
 }

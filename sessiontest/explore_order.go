@@ -24,7 +24,9 @@ type site struct {
 	store session.Store
 	tick  time.Duration // how long a step takes
 	made  int           // orders so far
-	where atomic.Pointer[position]
+
+	revokes bool // the store ends the sessions of a user
+	where   atomic.Pointer[position]
 }
 
 // An order is one run of a burst.
@@ -40,6 +42,7 @@ type order struct {
 	paused   chan struct{}
 	trace    []string
 	wrong    []string
+	losses   Losses
 }
 
 func (o *order) String() string {
@@ -60,19 +63,22 @@ func (o *order) complain(format string, args ...any) {
 type browser struct {
 	name string
 	held []string // what it held since the burst began; the last is what it holds
+
+	arrival []*call // how it got the first of them
 }
 
 func (b *browser) cookie() string { return b.held[len(b.held)-1] }
 
-// receive is a response with a cookie.
-func (b *browser) receive(h http.Header) {
+// cookies are the values of cookies in a response.
+func cookies(h http.Header) (all []string) {
 	for _, line := range h["Set-Cookie"] {
 		c, err := http.ParseSetCookie(line)
 		if err != nil {
 			panic(err) // the propagator is ours
 		}
-		b.held = append(b.held, c.Value)
+		all = append(all, c.Value)
 	}
+	return all
 }
 
 // A visit is a request, and the goroutine that serves it. Only one of them runs
@@ -88,6 +94,7 @@ type visit struct {
 	start, end int    // steps; end is 0 until it is answered
 	loaded     session.Session
 	got        session.Session // by a login
+	given      []string        // cookies, in the response
 	err        error
 
 	resume  chan struct{}
@@ -167,17 +174,27 @@ func (o *order) choices() (all []choice) {
 // order runs the burst once.
 func (s *site) order(choose func(n int) int) *order {
 	o := s.open()
+	s.pass()
 	for all := o.choices(); len(all) > 0; all = o.choices() {
 		o.now++
 		all[choose(len(all))].take()
-		if s.tick > 0 {
-			s.Advance(s.tick)
-		}
+		s.pass()
 	}
-	if len(o.wrong) == 0 {
+	switch {
+	case len(o.wrong) > 0:
+	case o.ByDesign != nil:
+		o.judgeClients()
+	default:
 		o.judge()
 	}
 	return o
+}
+
+// pass lets a step pass for the store.
+func (s *site) pass() {
+	if s.tick > 0 {
+		s.Advance(s.tick)
+	}
 }
 
 // take lets a visit go on until it parks or is answered.
@@ -201,10 +218,23 @@ func (v *visit) serve() {
 		v.paused <- struct{}{}
 	}()
 	ctx, response := v.request(v.context(), v.sent)
-	v.err = v.kind.flow(v, ctx)
-	if v.kind.carries && !v.kind.lost {
-		v.browser.receive(response.Header())
+	v.handle(ctx, func(ctx *mist.Context) { v.err = v.kind.flow(v, ctx) })
+	v.given = cookies(response.Header())
+	if !v.kind.carries || v.kind.lost {
+		return
 	}
+	if v.ByDesign != nil && len(v.given) > 0 {
+		v.park("response")
+	}
+	v.browser.held = append(v.browser.held, v.given...)
+}
+
+// handle runs a handler, in the Middleware if there is to be one.
+func (o *order) handle(ctx *mist.Context, f mist.HandleFunc) {
+	if o.Middleware {
+		f = o.manager.Middleware()(f)
+	}
+	f(ctx)
 }
 
 func (v *visit) context() context.Context {

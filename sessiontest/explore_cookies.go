@@ -1,0 +1,188 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/mist-contrib/session"
+)
+
+// open makes a request with a cookie.
+func (c *clients) open(cookie string) (session.Session, error) {
+	ctx, _ := c.request(context.Background(), cookie)
+	return c.manager.GetSession(ctx)
+}
+
+// judgeCookies opens every cookie that was given away, and returns those that open.
+func (c *clients) judgeCookies() (opens map[string]bool) {
+	opens = make(map[string]bool)
+	for _, cookie := range slices.Sorted(maps.Keys(c.pictures)) {
+		p := c.pictures[cookie]
+		cause, maybe := c.ended(p)
+		switch s, err := c.open(cookie); {
+		case err == nil && cause != "":
+			c.complain("a cookie opens a session that had ended by %s", cause)
+		case err == nil:
+			opens[cookie] = true
+			c.compare(p, s)
+		case !errors.Is(err, session.ErrNotFound):
+			c.complain("a cookie: %v", err)
+		case !maybe:
+			c.complain("a cookie opens nothing any more, but nothing had ended its session")
+		}
+	}
+	return opens
+}
+
+// compare complains unless a session is the one in the picture, with the values of then.
+func (c *clients) compare(p *picture, s session.Session) {
+	if s.ID() != p.id || userOf(s) != p.user {
+		c.complain("a cookie opens the session of somebody else")
+	}
+	for _, key := range c.keys() {
+		got, err := s.Get(context.Background(), key)
+		switch want := p.values[key]; {
+		case err != nil:
+			c.complain("afterwards: Get of a value: %v", err)
+		case got == want:
+		case got == nil:
+			c.complain("a cookie does not show a write from before: %q", key)
+		default:
+			c.complain("a cookie shows what its request did not see: %q: %v, not %v", key, got, want)
+		}
+	}
+}
+
+// keys are those that anybody tried to write.
+func (c *clients) keys() []string {
+	all := map[string]bool{counter: true}
+	for _, k := range c.calls {
+		if k.op == "Set" {
+			all[k.key] = true
+		}
+		for key := range k.values {
+			all[key] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// judgeForgeries tries what was never given away: parts of two cookies, and changes of one.
+func (c *clients) judgeForgeries() {
+	first, second := c.browsers[0].held[0], c.browsers[1].held[0]
+	for _, v := range c.visits {
+		for _, given := range v.given {
+			if given != "" {
+				first = given
+			}
+		}
+	}
+	half := len(first) / 2
+	changed := []byte(first)
+	changed[half] ^= 'A' ^ 'B'
+	for _, guess := range []string{
+		string(changed), first[:len(first)-1], first + "A", first[:half] + second[min(half, len(second)):], second[:min(half, len(second))] + first[half:],
+	} {
+		if _, err := c.open(guess); !errors.Is(err, session.ErrNotFound) {
+			c.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+		}
+	}
+}
+
+// judgeObjects writes to what is left of requests whose session has ended.
+func (c *clients) judgeObjects() {
+	for _, v := range c.visits {
+		cause := "a logout"
+		if p := c.after[v]; p != nil {
+			if cause, _ = c.ended(p); cause == "" {
+				continue
+			}
+		}
+		for _, s := range []session.Session{v.loaded, v.got} {
+			if s == nil {
+				continue
+			}
+			if err := s.Set(context.Background(), "late", true); !errors.Is(err, session.ErrNotFound) {
+				c.complain("Set after a session had ended by %s: got %v, want ErrNotFound", cause, err)
+			}
+		}
+	}
+}
+
+// count notes what is lost by design.
+func (c *clients) count(opens map[string]bool) {
+	var lost struct{ writes, replays, undone, ended bool }
+	for cookie := range opens {
+		_, left := c.deaths(c.pictures[cookie])
+		lost.ended = lost.ended || left
+	}
+	for _, b := range c.browsers {
+		lost.writes = lost.writes || opens[b.cookie()] && c.lacks(b, c.pictures[b.cookie()], never)
+		lost.undone = lost.undone || c.undone(b, opens[b.cookie()])
+	}
+	for _, v := range c.visits {
+		lost.replays = lost.replays || v.loaded != nil && c.lacks(v.browser, c.pictures[v.sent], v.start)
+	}
+	number := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	c.losses = Losses{1, number(lost.writes), number(lost.replays), number(lost.undone), number(lost.ended)}
+}
+
+// lacks reports whether a cookie of a browser lacks a write to its session that was
+// acknowledged to the browser before a step.
+func (c *clients) lacks(b *browser, p *picture, before int) bool {
+	updates := 0
+	for _, k := range c.calls {
+		if k.err != nil || k.visit == nil || k.visit.browser != b || k.visit.end >= before || !slices.Contains(p.ids, k.id) {
+			continue
+		}
+		switch k.op {
+		case "Set":
+			if p.values[k.key] != k.value {
+				return true
+			}
+		case "Update":
+			updates++
+		}
+		for key, value := range k.values {
+			if p.values[key] != value {
+				return true
+			}
+		}
+	}
+	n, _ := p.values[counter].(int)
+	return n < updates
+}
+
+// undone reports whether a browser has not what its last login or logout gave it. opens:
+// its cookie does.
+func (c *clients) undone(b *browser, opens bool) bool {
+	var last *visit
+	var login *call
+	for _, k := range c.calls {
+		v := k.visit
+		if v == nil || v.browser != b || v.err != nil || last != nil && v.end < last.end {
+			continue
+		}
+		if k.op == "Login" && k.err == nil || v.kind.name == kindLogout {
+			last, login = v, nil
+			if k.op == "Login" {
+				login = k
+			}
+		}
+	}
+	switch p := c.pictures[b.cookie()]; {
+	case last == nil:
+		return false
+	case login == nil:
+		return opens
+	default:
+		return p == nil || p.login != login
+	}
+}
