@@ -158,12 +158,24 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	}
 	// The second time ends the logins that Revoked let in while Revoke ran.
 	for range 2 {
-		now := time.Now().Round(0)
+		now := tick()
 		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max)}); err != nil {
 			return 0, err
 		}
 	}
 	return 0, nil
+}
+
+// tick returns a time that is after that of every login that has returned. It waits for
+// the clock where that is coarse.
+func tick() time.Time {
+	began := time.Now()
+	for {
+		if now := time.Now(); now.After(began) {
+			return now.Round(0)
+		}
+		time.Sleep(time.Microsecond) // a login may be some nanoseconds ahead of the clock
+	}
 }
 
 // user is the start of every call about a user.
