@@ -12,7 +12,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-const handed = "changing what was handed to Set changes nothing"
+const declaredRule = "changing what was handed to Set changes nothing"
 
 // A declaration is a suite with a Without, and whether it passes.
 type declaration struct {
@@ -32,12 +32,12 @@ func declared() map[string]declaration {
 	}
 	return map[string]declaration{
 		"nothing":                         {goodStore, 0, nil, true},
-		"a rule that is broken":           {broken, 0, map[string]string{handed: "a reason"}, true},
-		"a rule that holds":               {goodStore, 0, map[string]string{handed: "a reason"}, false},
+		"a rule that is broken":           {broken, 0, map[string]string{declaredRule: "a reason"}, true},
+		"a rule that holds":               {goodStore, 0, map[string]string{declaredRule: "a reason"}, false},
 		"another rule than is broken":     {broken, 0, map[string]string{"changing what Get returned changes nothing": "a reason"}, false},
 		"no rule of the suite":            {goodStore, 0, map[string]string{"quiet": "a reason"}, false},
 		"a rule of what it has not":       {goodStore, TokenStore, map[string]string{"a negative grace is refused": "a reason"}, false},
-		"a rule, without a reason":        {broken, 0, map[string]string{handed: ""}, false},
+		"a rule, without a reason":        {broken, 0, map[string]string{declaredRule: ""}, false},
 		"a rule of what is undeclared":    {goodStore, 0, map[string]string{"Delete": "a reason"}, false},
 		"nothing, and one rule is broken": {broken, 0, nil, false},
 	}
@@ -60,7 +60,7 @@ func TestDeclaredAway(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			only := "^TestDeclaredAway$/^values_are_copies$/^" + strings.ReplaceAll(handed, " ", "_") + "$"
+			only := "^TestDeclaredAway$/^values_are_copies$/^" + strings.ReplaceAll(declaredRule, " ", "_") + "$"
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run="+only) //nolint:gosec // it is this test
 			cmd.Env = append(os.Environ(), declaredCase+"="+name)
 			out, err := cmd.CombinedOutput()
