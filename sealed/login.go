@@ -154,20 +154,25 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
 	// The second time ends the logins that Revoked let in while Revoke ran.
-	var before time.Time
 	for range 2 {
-		before = time.Now().Round(0).Add(1) // and a login of this very moment
-		if err := st.Revoke(ctx, Revocation{User: user, Before: before, Except: except, Until: before.Add(lifetime.Max + maxSkew)}); err != nil {
+		now := tick()
+		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max + maxSkew)}); err != nil {
 			return 0, err
 		}
 	}
-	for range 20 { // until a login comes after it, also by a clock that ticks coarsely
-		if !time.Now().Round(0).Before(before) {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
 	return 0, nil
+}
+
+// tick returns a time that is after that of every login that has returned. It waits for
+// the clock where that is coarse.
+func tick() time.Time {
+	began := time.Now()
+	for {
+		if now := time.Now(); now.After(began) {
+			return now.Round(0)
+		}
+		time.Sleep(time.Microsecond) // a login may be some nanoseconds ahead of the clock
+	}
 }
 
 // user is the start of every call about a user.

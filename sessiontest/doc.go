@@ -20,6 +20,21 @@
 // bubble, where hours pass at once and exactly. A store behind a network sets
 // Advance.
 //
+// A store that leaves its sessions with the clients is tested with its [Clients]. The
+// rules that no such store can keep are in Without, each with the reason:
+//
+//	sessiontest.TestStore(t, sessiontest.Harness{
+//		New: func(*testing.T) session.Store {
+//			return sessiontest.Clients(&mystore.Store{IdleTimeout: time.Minute, AbsoluteTimeout: time.Hour})
+//		},
+//		Idle:         time.Minute,
+//		Absolute:     time.Hour,
+//		Capabilities: sessiontest.AllCapabilities &^ sessiontest.UserLister,
+//		Without: map[string]string{
+//			"Update loses no increment": "Of two requests that write, the last response wins.",
+//		},
+//	})
+//
 // [Explore] runs requests that are under way at the same time on the store, in all
 // orders of their calls, and finds the one in which something gets lost:
 //

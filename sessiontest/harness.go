@@ -39,6 +39,12 @@ type Harness struct {
 	// tenth of Idle. Zero: alive a millisecond before, gone at the deadline.
 	Slack time.Duration
 
+	// Without names rules that the stores cannot keep, each with the reason. The suite
+	// runs such a rule all the same and shows it as skipped. The test fails if the rule
+	// holds, if the suite runs no rule of that name, or if the reason is empty. A store
+	// may break any part of such a rule, so declare away as few as possible.
+	Without map[string]string
+
 	// Goroutines is how many goroutines a store of New may keep while it lives,
 	// because its client does (a connection pool). The store itself starts none.
 	Goroutines int
@@ -58,8 +64,9 @@ const (
 	Describer                          // Describe
 	UserStore                          // a TokenStore whose sessions are Describers, too
 	Clock                              // Now
+	UserLister                         // a UserStore that lists, counts and limits the sessions of a user
 
-	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister
 )
 
 // A rule is one promise. It is data, so that the suite's own tests can hold it
@@ -141,6 +148,9 @@ func TestStore(t *testing.T, h Harness) {
 	if h.New == nil || h.Idle <= 0 || h.Absolute < 4*h.Idle || h.Slack > h.Idle/10 {
 		t.Fatal("sessiontest: Harness needs New, Idle, an Absolute of at least four times Idle, and a Slack of at most a tenth of it")
 	}
+	if err := h.without(); err != nil {
+		t.Error(err)
+	}
 	for _, c := range chapters() {
 		t.Run(c.name, func(t *testing.T) {
 			for _, r := range c.rules {
@@ -160,19 +170,48 @@ func TestStore(t *testing.T, h Harness) {
 	})
 }
 
+var errHolds = errors.New("Harness.Without declares away a rule that holds")
+
+// without returns what is wrong with Without, before any rule is run.
+func (h Harness) without() error {
+	run := make(map[string]bool)
+	for _, c := range chapters() {
+		for _, r := range c.rules {
+			run[r.name] = r.needs&^h.Capabilities == 0
+		}
+	}
+	var errs []error
+	for name, why := range h.Without {
+		if !run[name] {
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without declares away a rule that is not run: %s", name))
+		}
+		if why == "" {
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without gives no reason for the rule: %s", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (h Harness) run(t *testing.T, c chapter, r rule) {
 	t.Helper()
+	var err error
 	check := func(t *testing.T) {
 		t.Helper()
-		if err := h.check(t, r); err != nil {
-			t.Error(violation(err, r.name, c.invariant))
-		}
+		err = h.check(t, r)
 	}
 	if h.Advance != nil {
 		check(t)
-		return
+	} else {
+		synctest.Test(t, check)
 	}
-	synctest.Test(t, check)
+	switch why, away := h.Without[r.name]; {
+	case away && err != nil:
+		t.Skipf("declared away: %s\n%v", why, err)
+	case away:
+		t.Error(violation(errHolds, r.name, ""))
+	case err != nil:
+		t.Error(violation(err, r.name, c.invariant))
+	}
 }
 
 // violation is what is printed of a rule that is broken. An invariant may be empty.

@@ -31,7 +31,7 @@ func kept() []any {
 	session.Register[map[string]int]()
 	zone := time.FixedZone("", 5*3600+1800)
 	return []any{
-		true, false, "", "text", "\x00\xff not UTF-8 \xf0\x28", strings.Repeat("long ", 20_000),
+		true, false, "", "text", "\x00\xff not UTF-8 \xf0\x28",
 		[]byte(nil),
 		[]byte{},
 		[]byte{0, 255, 128},
@@ -54,6 +54,7 @@ func kept() []any {
 func sameValues() []rule {
 	return []rule{
 		{"values come back with their type and content", 0, roundTrip},
+		{"a long text comes back whole", 0, longText},
 		{"values that cannot be kept are refused and the old one stays", 0, unkeepable},
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
@@ -76,6 +77,15 @@ func roundTrip(ctx context.Context, e *env) error {
 		}
 	}
 	return nil
+}
+
+func longText(ctx context.Context, e *env) error {
+	long := strings.Repeat("long ", 20_000)
+	s, err := e.with(ctx, "key", long)
+	if err != nil {
+		return err
+	}
+	return errors.Join(shows(ctx, s, "key", long), e.holds(ctx, s, "key", long))
 }
 
 func unkeepable(ctx context.Context, e *env) error {

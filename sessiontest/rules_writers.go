@@ -13,7 +13,8 @@ import (
 func usersLost() []rule {
 	return []rule{
 		{"what is acknowledged during a login is in its session", users, loginLosesNothing},
-		{"what is acknowledged during a login that is refused is in the anonymous session", users, refusalLosesNothing},
+		{"requests from before a login of the same user can write", users, loginKeepsWriters},
+		{"what is acknowledged during a login that is refused is in the anonymous session", users | UserLister, refusalLosesNothing},
 	}
 }
 

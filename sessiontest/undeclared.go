@@ -39,6 +39,19 @@ func undeclared() chapter {
 			}
 			return nil
 		}},
+		{"UserSessions and Login.MaxSessions", UserLister, func(ctx context.Context, e *env) error {
+			if e.users == nil {
+				return nil
+			}
+			_, listed := e.users.UserSessions(ctx, "ada")
+			_, limited := e.users.Login(ctx, "", session.Login{User: "ada", MaxSessions: 1})
+			for _, err := range []error{listed, limited} {
+				if !errors.Is(err, errors.ErrUnsupported) {
+					return fmt.Errorf("got %v, want errors.ErrUnsupported", err)
+				}
+			}
+			return nil
+		}},
 		{"Delete", Deleter, unsupported(func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "kept") })},
 		{"Clear", Deleter, unsupported(session.Clear)},
 		{"Pop", Popper, unsupported(func(ctx context.Context, s session.Session) error {

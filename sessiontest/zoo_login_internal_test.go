@@ -161,6 +161,8 @@ func brokenLogins() map[string]map[string]breed {
 					return b.Store.Login(ctx, token, l)
 				}
 			},
+		},
+		"a login takes no id that a live session has": {
 			"takes the place of the one that has the id": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
@@ -181,10 +183,8 @@ func brokenLogins() map[string]map[string]breed {
 			},
 		},
 		"a login of an anonymous session begins one of the user with its values": {
-			"keeps the old token": keepsOldToken,
-			"keeps the id":        keepsID,
-			"keeps the session":   keepsAnonymous,
-			"ignores the id":      logs(func(l session.Login) session.Login { l.ID = ""; return l }),
+			"keeps the id":   keepsID,
+			"ignores the id": logs(func(l session.Login) session.Login { l.ID = ""; return l }),
 			"keeps the token": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
 					return b.Store.Open(ctx, token)
@@ -222,6 +222,13 @@ func brokenLogins() map[string]map[string]breed {
 		},
 		"a login ends every token from before, with no grace": {
 			"keeps the old token": keepsOldToken,
+		},
+		"a login of the same user ends every token from before": {
+			"keeps the old token": keepsOldToken,
+		},
+		"requests from before a login of the same user can write": {
+			"begins another":     copiesAndDrops(func(context.Context) {}),
+			"makes it once more": keepsID,
 		},
 		"a login takes nobody's session away": {
 			"takes it over": takesOver,
@@ -263,6 +270,7 @@ func brokenLogins() map[string]map[string]breed {
 			"Refresh does":        revivesOnRefresh,
 			"rotation does":       revivesOnRotate,
 			"it goes on":          keepsAnonymous,
+			"the old token does":  keepsOldToken,
 			"its writes go on":    writesOn,
 			"its writes are lost": acknowledgesAll,
 		},

@@ -150,6 +150,9 @@ func brokenRefusals() map[string]map[string]breed {
 				return l
 			}),
 		},
+		"a login stores as many values as a session can have": {
+			"forgets them": logs(func(l session.Login) session.Login { l.Values = nil; return l }),
+		},
 		"no session is seen without the values of its login": {
 			"stores them later": valuesAfterwards(func() { time.Sleep(2 * time.Millisecond) }),
 		},

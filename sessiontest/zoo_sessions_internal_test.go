@@ -219,6 +219,17 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
+		"a long text comes back whole": {
+			"cuts it": sessions(func(s *cub) {
+				s.getHook = func(ctx context.Context, key string) (any, error) {
+					v, err := s.Session.Get(ctx, key)
+					if text, ok := v.(string); ok {
+						v = text[:min(len(text), 1<<16-1)]
+					}
+					return v, err
+				}
+			}),
+		},
 		"values that cannot be kept are refused and the old one stays": {
 			"keeps their text": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {

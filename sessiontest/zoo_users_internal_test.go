@@ -128,9 +128,12 @@ func brokenUsers() map[string]map[string]breed {
 			}),
 		},
 		"Describe tells the login": {
-			"without the device": logs(func(l session.Login) session.Login { l.UserAgent = ""; return l }),
-			"another level":      logs(func(l session.Login) session.Login { l.Level = 1; return l }),
-			"not persistent":     logs(func(l session.Login) session.Login { l.Persistent = false; return l }),
+			"another level":  logs(func(l session.Login) session.Login { l.Level = 1; return l }),
+			"not persistent": logs(func(l session.Login) session.Login { l.Persistent = false; return l }),
+		},
+		"Describe tells the device of the login": {
+			"no browser": logs(func(l session.Login) session.Login { l.UserAgent = ""; return l }),
+			"no address": logs(func(l session.Login) session.Login { l.Address = ""; return l }),
 		},
 		"an old token after its grace is reported as reused": {
 			"does not know it": opens(func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound }),
@@ -144,6 +147,14 @@ func brokenUsers() map[string]map[string]breed {
 				b.revoke = func(ctx context.Context, user string, _ ...string) (int, error) {
 					return b.Store.RemoveUserSessions(ctx, user)
 				}
+			},
+		},
+		"Remove ends the session of a user, and nothing brings it back": {
+			"a write does":  resurrects,
+			"Refresh does":  revivesOnRefresh,
+			"rotation does": revivesOnRotate,
+			"it removes no one": func(_ *testing.T, b *beast) {
+				b.remove = func(context.Context, string) error { return nil }
 			},
 		},
 		"nothing brings a session back after RemoveUserSessions": {

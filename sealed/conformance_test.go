@@ -1,0 +1,113 @@
+package sealed_test
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/sealed"
+	"github.com/mist-contrib/session/sessiontest"
+)
+
+// Why a session that its client keeps cannot hold to a rule.
+const (
+	lastWins = "Of two requests at the same time that write, the last response wins and the writes of the other are lost."
+	copied   = "A copy of the seal of an anonymous session opens until its deadline, also after a logout or a login, because the server notes no end of it."
+	anyID    = "The server does not know which ids are in use, so it can give the same one to two sessions."
+	oldSeal  = "A rotation makes another seal and leaves the old one good until its deadline, because the server keeps no list of seals."
+	another  = "Each rotation makes a seal of its own, because the server does not know those of others."
+	eachOne  = "Each login with the same seal succeeds, because the server does not know that the seal was used before."
+	room     = "The whole session has to fit into one cookie."
+	byClient = "Only a request of its client can load a session by its id, and that request has brought the seal."
+	refused  = "The client keeps the anonymous session and its old seals, each as it was; an id that is in use is not refused."
+	noDevice = "A login does not keep UserAgent and Address: the cookie has little room, and nobody can list the sessions."
+	noRevoke = "Without Revoke nothing ends a session of a user before its deadline."
+	endsAll  = "With Revoke a login of the same user ends all seals from before, so requests that came with one cannot write any more."
+)
+
+// withoutServer are the rules that no session holds to that its client keeps.
+func withoutServer() map[string]string {
+	return map[string]string{
+		// yours only
+		"a session whose id was given away again is not the new one": copied,
+		"a login takes no id that a live session has":                anyID,
+		"a login ends every token from before, with no grace":        copied,
+		"of many logins with one token one wins":                     eachOne,
+
+		// dead stays dead
+		"Remove ends the session":                                               copied,
+		"Remove may be repeated, and of an unknown id is no error":              copied,
+		"no write after Remove":                                                 copied,
+		"no Refresh after Remove":                                               copied,
+		"no rotation after Remove":                                              copied,
+		"Remove kills every token of the session":                               copied,
+		"Remove wins against writers, refreshers and rotation at the same time": copied,
+		"Remove wins against an Update that is under way":                       copied,
+		"nothing brings an anonymous session back after its login":              copied,
+
+		// nothing acknowledged is lost
+		"writers of different keys at the same time all survive":               lastWins,
+		"writers of other keys survive Delete and Clear":                       lastWins,
+		"Update loses no increment":                                            lastWins,
+		"Pop gives a value to exactly one":                                     lastWins,
+		"Rotate gives a new token to the same session":                         lastWins,
+		"writers survive rotation":                                             lastWins,
+		"what is acknowledged during a login is in its session":                lastWins,
+		"the old token is good until the new one was seen, then for the grace": oldSeal,
+		"without grace the old token is dead once the new one was seen":        oldSeal,
+		"whoever rotates with an old token gets the newest":                    another,
+		"all who rotate at the same time get the same new token":               another,
+		"a rotation whose answer was lost logs nobody out":                     another,
+
+		// same on every store
+		"a long text comes back whole":                                       room,
+		"limits are the same and exact":                                      room,
+		"a login stores as many values as a session can have":                room,
+		"a session shows what was loaded plus its own writes":                lastWins,
+		"Update and Pop act on what is stored":                               lastWins,
+		"Generate leaves a live session alone":                               anyID,
+		"exactly one of many makes the session of an id":                     anyID,
+		"only who was given a token has it":                                  byClient,
+		"a login that is refused gives the anonymous session back as it was": refused,
+		"Describe tells the device of the login":                             noDevice,
+		"an old token after its grace is reported as reused":                 oldSeal,
+	}
+}
+
+// withoutRevoke are the rules that sessions of users hold to only with Revoke.
+func withoutRevoke() map[string]string {
+	return map[string]string{
+		"a login of the same user goes on with the session":             noRevoke,
+		"a login of the same user ends every token from before":         noRevoke,
+		"names of users that would leave their place stay in it":        noRevoke,
+		"Remove ends the session of a user, and nothing brings it back": noRevoke,
+		"RemoveUserSessions ends all sessions of a user, and no other":  noRevoke,
+		"nothing brings a session back after RemoveUserSessions":        noRevoke,
+		"a login whose check began before a revocation is refused":      noRevoke,
+		"RemoveUserSessions wins against logins that are under way":     noRevoke,
+		"Reauthentication is of the same user, and keeps the rest":      noRevoke,
+	}
+}
+
+func TestConformance(t *testing.T) {
+	const idle, absolute = 30 * time.Minute, 12 * time.Hour
+	h := sessiontest.Harness{
+		New: func(*testing.T) session.Store {
+			return sessiontest.Clients(&sealed.Store{Keys: [][]byte{namedKey("a")}, IdleTimeout: idle, AbsoluteTimeout: absolute})
+		},
+		Idle: idle, Absolute: absolute, Capabilities: sessiontest.AllCapabilities &^ sessiontest.UserLister,
+	}
+	h.Without = withoutServer()
+	maps.Copy(h.Without, withoutRevoke())
+	t.Run("without Revoke", func(t *testing.T) { sessiontest.TestStore(t, h) })
+
+	h.New = func(*testing.T) session.Store {
+		st, _ := revocable()
+		st.IdleTimeout, st.AbsoluteTimeout = idle, absolute
+		return sessiontest.Clients(st)
+	}
+	h.Without = withoutServer()
+	h.Without["requests from before a login of the same user can write"] = endsAll
+	t.Run("with Revoke", func(t *testing.T) { sessiontest.TestStore(t, h) })
+}

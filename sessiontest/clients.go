@@ -1,0 +1,210 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// Clients returns a store for [TestStore] that is a [session.ClientStore] together with
+// the clients of its sessions. Each session has one client, which carries what the last
+// response gave it. Each call is one request of that client: Get, Refresh and Remove send
+// what the client of the id carries, Open, Rotate and Login what became of the token. A
+// write to a session is the response to the request that loaded it.
+//
+// Clients hides no loss. Two requests load a session and both write: the client carries
+// what the later response gave, and the other write is lost. A session that was rotated,
+// logged in or removed leaves a copy of its token behind, as a thief might have one, and
+// the copy opens what the store lets it open. One thing has no place in the suite: the
+// tokens that a session had before a write. A store on the server changes no token by a
+// write, so to the suite all of them are one token, that of the latest write.
+//
+// What a store of this kind cannot promise is declared away by [Harness].Without.
+func Clients(store session.ClientStore) session.Store {
+	c := &crowd{store: store, tokens: make(map[string]place), ids: make(map[string]*client)}
+	if users, ok := capability[session.UserStore](store); ok {
+		return &userClients{c, users}
+	}
+	return c
+}
+
+type crowd struct {
+	store session.ClientStore
+
+	mu     sync.Mutex
+	tokens map[string]place   // by every token that a response gave
+	ids    map[string]*client // by the id of a session: whoever was given it last
+}
+
+// A client was given tokens by responses. Generate, Rotate and Login give one more; a
+// write gives another in its place, and in that of all that came later: the client
+// carries one, and the last response wins. Those that came before are copies.
+type client struct{ tokens []given }
+
+type given struct{ id, token string }
+
+// A place is that of a token.
+type place struct {
+	client *client
+	nth    int
+}
+
+// An exchange is one request of a client.
+type exchange struct {
+	place
+	more bool // the next response gives one more token
+}
+
+// exchange begins a request of the client that was given a token; it returns what the client
+// sends. A token that nobody was given is sent as it is, by a new client.
+func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *exchange, string) {
+	c.mu.Lock()
+	p, known := c.tokens[token]
+	if known {
+		token = p.client.tokens[p.nth].token
+	} else {
+		p.client = &client{}
+	}
+	c.mu.Unlock()
+	v := &exchange{p, !known}
+	// Others that began at the same time may come first. What they do to each other then
+	// hardly depends on chance.
+	runtime.Gosched()
+	return session.WithCarriage(ctx, &session.Carriage{
+		Name: "session", Room: 3072, Carry: func(after session.Session) error {
+			c.respond(v, after)
+			return nil
+		},
+	}), v, token
+}
+
+// respond gives the client of a request a session.
+func (c *crowd) respond(v *exchange, s session.Session) {
+	g := given{s.ID(), session.Token(s)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := v.client.tokens
+	if v.more {
+		v.nth, v.more = len(all), false
+		all = append(all, g)
+	}
+	for i := v.nth; i < len(all); i++ {
+		all[i] = g
+	}
+	v.client.tokens = all
+	c.tokens[g.token] = v.place
+	c.ids[g.id] = v.client
+}
+
+// made ends a request that gives one more token.
+func (c *crowd) made(v *exchange, s session.Session, err error) (session.Session, error) {
+	if err != nil {
+		return nil, err
+	}
+	c.respond(v, s)
+	return s, nil
+}
+
+// exchangeOf begins a request of the client that has the session of an id, and opens it.
+// known is false where no client has one.
+func (c *crowd) exchangeOf(ctx context.Context, id string) (_ context.Context, known bool, err error) {
+	var token string
+	c.mu.Lock()
+	if owner := c.ids[id]; owner != nil {
+		for _, g := range owner.tokens {
+			if g.id == id {
+				token = g.token // the last
+			}
+		}
+	}
+	c.mu.Unlock()
+	ctx, _, token = c.exchange(ctx, token)
+	if token == "" {
+		return ctx, false, nil
+	}
+	_, err = c.store.Open(ctx, token)
+	return ctx, true, err
+}
+
+// nobody is the answer to a call about an id, where a store cannot know whether any
+// client has the session: none has.
+func nobody(known bool, err, none error) error {
+	if !known && errors.Is(err, errors.ErrUnsupported) {
+		return none
+	}
+	return err
+}
+
+func (c *crowd) Generate(ctx context.Context, id string) (session.Session, error) {
+	ctx, v, _ := c.exchange(ctx, "")
+	s, err := c.store.Generate(ctx, id)
+	return c.made(v, s, err)
+}
+
+func (c *crowd) Get(ctx context.Context, id string) (session.Session, error) {
+	ctx, known, err := c.exchangeOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.store.Get(ctx, id)
+	return s, nobody(known, err, session.ErrNotFound)
+}
+
+func (c *crowd) Refresh(ctx context.Context, id string) error {
+	ctx, known, err := c.exchangeOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	return nobody(known, c.store.Refresh(ctx, id), session.ErrNotFound)
+}
+
+func (c *crowd) Remove(ctx context.Context, id string) error {
+	ctx, known, err := c.exchangeOf(ctx, id)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil // nothing to log out
+	}
+	if err != nil {
+		return err
+	}
+	return nobody(known, c.store.Remove(ctx, id), nil)
+}
+
+func (c *crowd) Open(ctx context.Context, token string) (session.Session, error) {
+	ctx, v, token := c.exchange(ctx, token)
+	s, err := c.store.Open(ctx, token)
+	if v.more { // nobody was given it
+		return c.made(v, s, err)
+	}
+	return s, err
+}
+
+func (c *crowd) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
+	ctx, v, token := c.exchange(ctx, token)
+	v.more = true
+	s, err := c.store.Rotate(ctx, token, grace)
+	return c.made(v, s, err)
+}
+
+type userClients struct {
+	*crowd
+	users session.UserStore
+}
+
+func (c *userClients) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	ctx, v, token := c.exchange(ctx, token)
+	v.more = true
+	s, err := c.users.Login(ctx, token, l)
+	return c.made(v, s, err)
+}
+
+func (c *userClients) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
+	return c.users.UserSessions(ctx, user)
+}
+
+func (c *userClients) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+	return c.users.RemoveUserSessions(ctx, user, except...)
+}

@@ -1,0 +1,76 @@
+package sessiontest
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/memory"
+)
+
+const declaredRule = "changing what was handed to Set changes nothing"
+
+// A declaration is a suite with a Without, and whether it passes.
+type declaration struct {
+	store  func(t *testing.T) session.Store
+	lacks  Capability
+	names  map[string]string
+	passes bool
+}
+
+// declared are declarations, by what Without names.
+func declared() map[string]declaration {
+	broken := func(t *testing.T) session.Store {
+		t.Helper()
+		b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+		references(t, b)
+		return b
+	}
+	return map[string]declaration{
+		"nothing":                         {goodStore, 0, nil, true},
+		"a rule that is broken":           {broken, 0, map[string]string{declaredRule: "a reason"}, true},
+		"a rule that holds":               {goodStore, 0, map[string]string{declaredRule: "a reason"}, false},
+		"another rule than is broken":     {broken, 0, map[string]string{"changing what Get returned changes nothing": "a reason"}, false},
+		"no rule of the suite":            {goodStore, 0, map[string]string{"quiet": "a reason"}, false},
+		"a rule of what it has not":       {goodStore, TokenStore, map[string]string{"a negative grace is refused": "a reason"}, false},
+		"a rule, without a reason":        {broken, 0, map[string]string{declaredRule: ""}, false},
+		"a rule of what is undeclared":    {goodStore, 0, map[string]string{"Delete": "a reason"}, false},
+		"nothing, and one rule is broken": {broken, 0, nil, false},
+	}
+}
+
+const declaredCase = "SESSIONTEST_DECLARED"
+
+// TestDeclaredAway runs suites whose outcome is known. Each runs in a process of its own,
+// because a suite that fails fails its test.
+func TestDeclaredAway(t *testing.T) {
+	if name := os.Getenv(declaredCase); name != "" {
+		d := declared()[name]
+		h := zooHarness(d.store)
+		h.Capabilities &^= d.lacks
+		h.Without = d.names
+		TestStore(t, h)
+		return
+	}
+	all := declared()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			only := "^TestDeclaredAway$/^values_are_copies$/^" + strings.ReplaceAll(declaredRule, " ", "_") + "$"
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run="+only) //nolint:gosec // it is this test
+			cmd.Env = append(os.Environ(), declaredCase+"="+name)
+			out, err := cmd.CombinedOutput()
+			if passed := err == nil; passed != all[name].passes {
+				t.Errorf("passed: got %t, want %t\n%s", passed, all[name].passes, out)
+			}
+			skipped := strings.Contains(string(out), "--- SKIP: TestDeclaredAway/values_are_copies/")
+			if want := name == "a rule that is broken" || name == "a rule, without a reason"; skipped != want {
+				t.Errorf("shown as skipped: got %t, want %t\n%s", skipped, want, out)
+			}
+		})
+	}
+}
