@@ -129,6 +129,11 @@ func TestEndedSession(t *testing.T) {
 				for what, write := range writes(s) {
 					unexplained(t, what, write(ctx))
 				}
+				if !alone {
+					unexplained(t, "Refresh", st.Refresh(ctx, "id"))
+					_, err = st.Get(ctx, "id")
+					unexplained(t, "Get", err)
+				}
 				_, err = st.Rotate(ctx, seal, 0)
 				unexplained(t, "Rotate", err)
 				_, err = st.Login(ctx, seal, session.Login{User: "alice"})

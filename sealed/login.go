@@ -3,7 +3,6 @@ package sealed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -47,10 +46,7 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 	var before *record
 	if seal != "" {
 		if before, err = v.open(ctx, seal); err != nil {
-			if errors.Is(err, session.ErrNotFound) {
-				err = session.ErrNotFound // why is for Open to tell
-			}
-			return nil, err
+			return nil, plain(err)
 		}
 	}
 	next := facts{

@@ -2,7 +2,6 @@ package sealed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -167,9 +166,5 @@ func (o *object) Write(ctx context.Context, c *values.Change) error {
 
 // alive returns nil while the session can be written.
 func (o *object) alive(ctx context.Context) error {
-	err := o.visit.alive(ctx, o.record)
-	if errors.Is(err, session.ErrNotFound) {
-		err = session.ErrNotFound // why is for Open to tell
-	}
-	return err
+	return plain(o.visit.alive(ctx, o.record))
 }

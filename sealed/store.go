@@ -163,6 +163,14 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// plain is err without why there is no session: that is for Open to tell.
+func plain(err error) error {
+	if errors.Is(err, session.ErrNotFound) {
+		return session.ErrNotFound
+	}
+	return err
+}
+
 func unsupported(call string) error {
 	return fmt.Errorf("sealed: %s: %w", call, errors.ErrUnsupported)
 }
@@ -214,10 +222,7 @@ func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (
 	defer v.mu.Unlock()
 	r, err := v.open(ctx, seal)
 	if err != nil {
-		if errors.Is(err, session.ErrNotFound) {
-			err = session.ErrNotFound // why is for Open to tell
-		}
-		return nil, err
+		return nil, plain(err)
 	}
 	next := r.state.facts
 	next.rotated = max(now, next.rotated+1)
@@ -246,7 +251,7 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 		return session.ErrNotFound
 	}
 	if err := v.alive(ctx, r); err != nil {
-		return err
+		return plain(err)
 	}
 	next := r.state.facts
 	next.seen = max(now, next.seen)
@@ -299,7 +304,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 		return nil, unsupported("Get of an id")
 	}
 	if err := v.alive(ctx, r); err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	return v.object(r), nil
 }
