@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/token"
 	"github.com/mist-contrib/session/internal/values"
 )
 
@@ -152,8 +154,10 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
 	now := time.Now()
+	// Revoked is asked about logins by an empty id, which must not be spared.
+	spared := slices.DeleteFunc(slices.Clone(except), func(id string) bool { return !token.ValidID(id) })
 	return 0, st.Revoke(ctx, Revocation{
-		User: user, Before: now.Round(0), Except: except, Until: now.Add(lifetime.Max).Round(0),
+		User: user, Before: now.Round(0), Except: spared, Until: now.Add(lifetime.Max).Round(0),
 	})
 }
 
