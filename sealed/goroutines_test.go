@@ -22,7 +22,7 @@ func TestAtOnce(t *testing.T) {
 		alone   bool // of no request
 	}{{"one object", 1, false}, {"two objects", 2, false}, {"an object each", goroutines, false}, {"one object, alone", 1, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			st, _ := revocable()
+			st := revocable()
 			c := &client{name: "session"}
 			ctx := c.request(t.Context())
 			if tt.alone {
@@ -114,7 +114,7 @@ func TestAtOnce(t *testing.T) {
 // is refused; nothing that the client was given opens once the logout has returned.
 func TestLogoutAtOnce(t *testing.T) {
 	for range 50 {
-		st, _ := revocable()
+		st := revocable()
 		c := &client{name: "session"}
 		ctx := c.request(t.Context())
 		s, err := st.Login(ctx, "", session.Login{User: "alice", ID: "id"})

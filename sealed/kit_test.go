@@ -28,10 +28,10 @@ func keyed(names ...string) *sealed.Store {
 }
 
 // revocable returns a store that knows what ended.
-func revocable() (*sealed.Store, *sealed.Revocations) {
+func revocable() *sealed.Store {
 	st, ended := keyed("a"), new(sealed.Revocations)
 	st.Revoked, st.Revoke = ended.Revoked, ended.Revoke
-	return st, ended
+	return st
 }
 
 // A client carries a session from one request to the next.

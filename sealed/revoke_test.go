@@ -17,7 +17,7 @@ import (
 // does what a request writes that has the session still.
 func TestLogoutEndsCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, _ := revocable()
+		st := revocable()
 		first := entered(t, st, session.Login{User: "alice", ID: "id"})
 		other := entered(t, st, session.Login{User: "alice", ID: "other"})
 		time.Sleep(time.Second)
@@ -63,7 +63,7 @@ func TestLogoutEndsCopies(t *testing.T) {
 
 // TestRemoveStranger: with Revoke, a session ends that the request does not have.
 func TestRemoveStranger(t *testing.T) {
-	st, _ := revocable()
+	st := revocable()
 	seal, other := entered(t, st, session.Login{User: "alice", ID: "id"}), entered(t, st, session.Login{User: "alice", ID: "other"})
 	if err := st.Remove(t.Context(), "id"); err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestRemoveStranger(t *testing.T) {
 // it, also where the clock stands still, and none that comes after.
 func TestLoginEndsSeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // the clock of which moves only in Sleep
-		st, _ := revocable()
+		st := revocable()
 		seals := []string{entered(t, st, session.Login{User: "alice", ID: "id"})}
 		anonymous := begun(t, t.Context(), st, nil)
 		for i := range 4 {
@@ -98,7 +98,7 @@ func TestLoginEndsSeals(t *testing.T) {
 // and refuses each login whose check began before.
 func TestSignOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, _ := revocable()
+		st := revocable()
 		seals := make(map[string]string)
 		for _, id := range []string{"a", "b", "c"} {
 			seals[id] = entered(t, st, session.Login{User: "alice", ID: id, AbsoluteTimeout: 400 * 24 * time.Hour, IdleTimeout: 400 * 24 * time.Hour})
@@ -150,7 +150,7 @@ func TestSignOut(t *testing.T) {
 // TestSpareNothing: an empty id, of a caller who has no session, spares no login.
 func TestSpareNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, _ := revocable()
+		st := revocable()
 		seal, began := entered(t, st, session.Login{User: "alice"}), time.Now()
 		time.Sleep(time.Second)
 		if _, err := st.RemoveUserSessions(t.Context(), "alice", "", "not.an.id"); err != nil {
@@ -270,7 +270,7 @@ func TestRevokedFails(t *testing.T) {
 
 // TestRevokeFails: what could not be noted has not happened.
 func TestRevokeFails(t *testing.T) {
-	st, _ := revocable()
+	st := revocable()
 	revoke, down := st.Revoke, true
 	st.Revoke = func(ctx context.Context, r sealed.Revocation) error {
 		if down {
