@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/token"
 	"github.com/mist-contrib/session/internal/values"
 )
 
@@ -153,6 +155,8 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if st.Revoke == nil {
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
+	// Revoked is asked about logins by an empty id, which must not be spared.
+	except = slices.DeleteFunc(slices.Clone(except), func(id string) bool { return !token.ValidID(id) })
 	// The second time ends the logins that Revoked let in while Revoke ran.
 	for range 2 {
 		now := tick()
