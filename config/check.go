@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/mist-contrib/session/internal/driver"
 	"github.com/mist-contrib/session/memory"
@@ -64,7 +63,7 @@ func (c Config) check(name func(path string) string) error {
 	// The rest are rules of the packages that do the work. This store takes the place of
 	// the one that is not opened yet.
 	m := c.manager(&memory.Store{
-		IdleTimeout: time.Duration(c.IdleTimeout), AbsoluteTimeout: time.Duration(c.AbsoluteTimeout), MaxSessions: c.MaxSessions,
+		IdleTimeout: c.IdleTimeout.Duration, AbsoluteTimeout: c.AbsoluteTimeout.Duration, MaxSessions: c.MaxSessions,
 	})
 	if err := m.Check(); err != nil {
 		errs = append(errs, errors.New("config: "+renamed(detail(err), name)))

@@ -27,8 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
@@ -119,14 +117,14 @@ func (c Config) manager(store session.Store) *session.Manager {
 			Name:        c.Cookie.Name,
 			Path:        c.Cookie.Path,
 			Domain:      c.Cookie.Domain,
-			SameSite:    http.SameSite(c.Cookie.SameSite),
-			MaxAge:      time.Duration(c.Cookie.MaxAge),
+			SameSite:    c.Cookie.SameSite.SameSite,
+			MaxAge:      c.Cookie.MaxAge.Duration,
 			Partitioned: c.Cookie.Partitioned,
 			Insecure:    isFalse(c.Cookie.Secure),
 		},
-		RotateGrace:     time.Duration(c.RotateGrace),
-		RefreshInterval: time.Duration(c.RefreshInterval),
-		RenewAfter:      time.Duration(c.RenewAfter),
+		RotateGrace:     c.RotateGrace.Duration,
+		RefreshInterval: c.RefreshInterval.Duration,
+		RenewAfter:      c.RenewAfter.Duration,
 		MaxUserSessions: c.MaxUserSessions,
 		EndOldest:       c.EndOldest,
 	}

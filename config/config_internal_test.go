@@ -62,12 +62,12 @@ var everything = map[string]string{
 func want() Config {
 	return Config{
 		Store: NewSecret("other://user@host1:1,host2:2/x"), StorePassword: NewSecret(password), Prefix: "shop:",
-		IdleTimeout: Duration(90 * time.Minute), AbsoluteTimeout: Duration(48 * time.Hour),
+		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour},
 		Cookie: Cookie{
-			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite(http.SameSiteStrictMode),
-			MaxAge: Duration(720 * time.Hour), Partitioned: true, Secure: yes(), HTTPOnly: yes(),
+			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite{http.SameSiteStrictMode},
+			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
 		},
-		RotateGrace: Duration(10 * time.Second), RefreshInterval: Duration(time.Minute), RenewAfter: Duration(15 * time.Minute),
+		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
 		MaxUserSessions: 3, EndOldest: true,
 	}
 }
@@ -133,7 +133,7 @@ func TestStores(t *testing.T) {
 	} else if p, ok := m.Propagator.(*cookie.Propagator); !ok || p.Insecure {
 		t.Error("the zero Config has no safe cookie")
 	}
-	c := Config{Store: NewSecret("memory:"), MaxSessions: 7, IdleTimeout: Duration(time.Minute), AbsoluteTimeout: Duration(time.Hour)}
+	c := Config{Store: NewSecret("memory:"), MaxSessions: 7, IdleTimeout: Duration{Duration: time.Minute}, AbsoluteTimeout: Duration{Duration: time.Hour}}
 	m, _, err := c.Manager()
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestStores(t *testing.T) {
 	if st, ok := m.Store.(*memory.Store); !ok || st.MaxSessions != 7 || st.IdleTimeout != time.Minute || st.AbsoluteTimeout != time.Hour {
 		t.Error("memory: is another store")
 	}
-	c = Config{Store: NewSecret("sealed:"), Keys: NewSecret(key1 + "," + key2), IdleTimeout: Duration(time.Minute)}
+	c = Config{Store: NewSecret("sealed:"), Keys: NewSecret(key1 + "," + key2), IdleTimeout: Duration{Duration: time.Minute}}
 	if m, _, err = c.Manager(); err != nil {
 		t.Fatal(err)
 	}

@@ -61,21 +61,21 @@ func fromEnv(environ []string) (Config, error) {
 		if !ok {
 			continue
 		}
-		var err error
+		into := name
 		if of, isFile := strings.CutSuffix(name, fileSuffix); isFile && secrets[of] {
 			if set[of] != "" {
 				errs = append(errs, fmt.Errorf("config: %s and %s are both set", of, name))
 				continue
 			}
-			if value, err = secretFile(value); err != nil {
+			text, err := secretFile(value)
+			if err != nil {
 				errs = append(errs, fmt.Errorf("config: %s: %w", name, err))
 				continue
 			}
-			set[of] = value
-			name, err = of, nil
+			into, value = of, text
 		}
-		// One variable at a time: the library's errors name fields, and may quote values.
-		err = env.ParseWithOptions(&c, env.Options{Environment: map[string]string{name: value}, Prefix: prefix})
+		// One variable at a time, because the library's errors do not name it.
+		err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{into: value}, Prefix: prefix})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("config: %s: %w", name, reason(err)))
 		}
@@ -94,7 +94,7 @@ var errEmpty = errors.New("the file is empty")
 // secretFile reads a secret from a file. No error contains the path: an operator may have
 // put the secret there.
 func secretFile(path string) (string, error) {
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return "", p.Err
 	}
@@ -105,17 +105,17 @@ func secretFile(path string) (string, error) {
 	return text, err
 }
 
-// reason is what an error of the library says without the value.
+// reason is what an error of the library says, without the value that it may quote.
 func reason(err error) error {
-	var w wanted
+	var v valueError
 	var n *strconv.NumError
 	switch {
-	case errors.As(err, &w):
-		return w
+	case errors.As(err, &v):
+		return v
 	case errors.As(err, &n) && n.Func == "ParseBool":
-		return wantBool
+		return errBool
 	case errors.As(err, &n):
-		return wantInt
+		return errInt
 	}
 	return errors.New("malformed")
 }

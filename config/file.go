@@ -23,7 +23,7 @@ import (
 // errors, the same ones with every decoder. Of an error of decode only the line is told,
 // because decoders quote the file.
 func FromFile(path string, decode func(data []byte, into any) error) (Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
 	if err != nil {
 		return Config{}, fmt.Errorf("config: %w", err)
 	}
@@ -82,34 +82,34 @@ func set(f reflect.Value, value any) error {
 		if isText {
 			return to.UnmarshalText([]byte(text))
 		}
-		return wantString
+		return errText
 	case *Duration:
 		return to.UnmarshalText([]byte(text))
 	case *SameSite:
 		return to.UnmarshalText([]byte(text))
 	case *string:
 		if !isText {
-			return wantString
+			return errText
 		}
 		*to = text
 	case *bool:
 		if !isBool {
-			return wantBool
+			return errBool
 		}
 		*to = yes
 	case **bool:
 		if !isBool {
-			return wantBool
+			return errBool
 		}
 		*to = &yes
 	case *int:
 		n, ok := whole(reflect.ValueOf(value))
 		if !ok {
-			return wantInt
+			return errInt
 		}
 		*to = n
 	default:
-		return wantFields
+		return errFields
 	}
 	return nil
 }
@@ -117,15 +117,18 @@ func set(f reflect.Value, value any) error {
 // whole returns a number as an int. JSON knows no whole numbers, and each decoder has
 // types of its own.
 func whole(v reflect.Value) (int, bool) {
+	var n float64 // exact, as far as an int of 32 bits goes
 	switch {
 	case v.CanInt():
-		return int(v.Int()), v.Int() >= math.MinInt32 && v.Int() <= math.MaxInt32
+		n = float64(v.Int())
 	case v.CanUint():
-		return int(v.Uint()), v.Uint() <= math.MaxInt32
+		n = float64(v.Uint())
 	case v.CanFloat():
-		return int(v.Float()), v.Float() == math.Trunc(v.Float()) && math.Abs(v.Float()) <= math.MaxInt32
+		n = v.Float()
+	default:
+		return 0, false
 	}
-	return 0, false
+	return int(n), n == math.Trunc(n) && math.Abs(n) <= math.MaxInt32
 }
 
 // printable is a name of a file if it looks like one. It may be part of a secret that the

@@ -127,7 +127,7 @@ func TestMistakes(t *testing.T) {
 func withoutSecrets(t *testing.T, text string, more ...string) {
 	t.Helper()
 	for _, secret := range append(more, password, key1[:8], key2[:8], "c2hvcnQ") {
-		for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprint([]byte(secret)), url.QueryEscape(secret)} {
+		for _, form := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret), fmt.Sprintf("%d", []byte(secret)), url.QueryEscape(secret)} {
 			if strings.Contains(text, form) {
 				t.Errorf("a text of %d bytes contains a secret", len(text))
 			}

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/driver"
@@ -45,8 +44,8 @@ func (c Config) open() (session.Store, io.Closer, error) {
 	store, closer, err := driver.Lookup(u.scheme)(Options{
 		URL:             u.with(c.StorePassword.reveal()),
 		Prefix:          c.Prefix,
-		IdleTimeout:     time.Duration(c.IdleTimeout),
-		AbsoluteTimeout: time.Duration(c.AbsoluteTimeout),
+		IdleTimeout:     c.IdleTimeout.Duration,
+		AbsoluteTimeout: c.AbsoluteTimeout.Duration,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -9,60 +9,66 @@ import (
 	"time"
 )
 
-// A wanted says what a field takes. It is the only reason that an error about a value gives:
+// A valueError says what a field takes. It is the only reason that an error about a value gives:
 // the value itself may be a secret that stands in the wrong place.
-type wanted string
+type valueError string
 
-func (w wanted) Error() string { return "want " + string(w) }
+func (w valueError) Error() string { return "want " + string(w) }
 
 const (
-	wantDuration = wanted("a time with its unit that is not negative, such as 90s, 30m or 12h")
-	wantSameSite = wanted("lax, strict or none")
-	wantSecret   = wanted("the secret, not the text that is printed in its place")
-	wantString   = wanted("text")
-	wantBool     = wanted("true or false")
-	wantInt      = wanted("a whole number")
-	wantFields   = wanted("fields of its own")
+	errDuration = valueError("a time with its unit that is not negative, such as 90s, 30m or 12h")
+	errSameSite = valueError("lax, strict or none")
+	errSecret   = valueError("the secret, not the text that is printed in its place")
+	errText     = valueError("text")
+	errBool     = valueError("true or false")
+	errInt      = valueError("a whole number")
+	errFields   = valueError("fields of its own")
 )
 
 // A Duration is a time as people write it: "90s", "30m", "1h30m". A number without a unit
 // is an error, because nobody knows its unit, and so is a negative time.
-type Duration time.Duration
+//
+// It is a struct because one decoder of TOML stores a number in any type of the kind without
+// asking UnmarshalText. So is a [SameSite].
+type Duration struct{ time.Duration }
 
 // UnmarshalText reads what [time.ParseDuration] reads. No error contains the text.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil || parsed < 0 || strings.Trim(string(text), "+-0") == "" { // it reads 0 without a unit
-		return wantDuration
+		return errDuration
 	}
-	*d = Duration(parsed)
+	d.Duration = parsed
 	return nil
 }
 
 // MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-func (d Duration) String() string { return time.Duration(d).String() }
-
 // A SameSite is "lax", "strict" or "none", see [cookie.Propagator]. Zero: lax.
-type SameSite http.SameSite
+type SameSite struct{ http.SameSite }
 
-// UnmarshalText reads one of the three words in upper or lower case. No error contains the text.
+// UnmarshalText reads one of the three words, in upper or lower case. No error contains
+// the text.
 func (s *SameSite) UnmarshalText(text []byte) error {
-	for _, mode := range []http.SameSite{http.SameSiteLaxMode, http.SameSiteStrictMode, http.SameSiteNoneMode} {
-		if strings.EqualFold(string(text), SameSite(mode).String()) {
-			*s = SameSite(mode)
-			return nil
-		}
+	switch strings.ToLower(string(text)) {
+	case "lax":
+		s.SameSite = http.SameSiteLaxMode
+	case "strict":
+		s.SameSite = http.SameSiteStrictMode
+	case "none":
+		s.SameSite = http.SameSiteNoneMode
+	default:
+		return errSameSite
 	}
-	return wantSameSite
+	return nil
 }
 
 // MarshalText writes what UnmarshalText reads.
 func (s SameSite) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s SameSite) String() string {
-	switch http.SameSite(s) {
+	switch s.SameSite {
 	case http.SameSiteStrictMode:
 		return "strict"
 	case http.SameSiteNoneMode:
@@ -108,7 +114,7 @@ func (s Secret) shown() string {
 // because that is the secret of nobody.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if string(text) == placeholder {
-		return wantSecret
+		return errSecret
 	}
 	*s = NewSecret(string(text))
 	return nil

@@ -43,7 +43,7 @@ func TestDriver(t *testing.T) {
 	} {
 		st, closer, err := configured(t, config.Config{
 			Store: config.NewSecret(url), StorePassword: config.NewSecret(password), Prefix: "shop:",
-			IdleTimeout: config.Duration(time.Minute), AbsoluteTimeout: config.Duration(time.Hour),
+			IdleTimeout: config.Duration{Duration: time.Minute}, AbsoluteTimeout: config.Duration{Duration: time.Hour},
 		})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
