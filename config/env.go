@@ -107,6 +107,10 @@ func secretFile(path string) (string, error) {
 
 // reason is what an error of the library says, without the value that it may quote.
 func reason(err error) error {
+	var p env.ParseError
+	if errors.As(err, &p) { // which has no Unwrap
+		err = p.Err
+	}
 	var v valueError
 	var n *strconv.NumError
 	switch {

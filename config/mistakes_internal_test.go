@@ -149,6 +149,8 @@ func TestMalformed(t *testing.T) {
 			}
 		case err == nil || !strings.Contains(err.Error(), name):
 			t.Errorf("%s: got %v, want an error that names it", name, err)
+		case strings.Contains(err.Error(), "malformed"):
+			t.Errorf("%s: %v does not say what it takes", name, err)
 		case !reflect.DeepEqual(c, Config{}):
 			t.Errorf("%s: got a Config beside an error", name)
 		default:

@@ -148,3 +148,23 @@ func TestTags(t *testing.T) {
 		}
 	}
 }
+
+// The errors in docs/configuration.md are those that an operator gets.
+func TestTableErrors(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range [][]string{
+		{"SESSION_STROE=x", "SESSION_KEYS_FILE=absent", "SESSION_IDLE_TIMEOUT=30"},
+		{"SESSION_STORE=other://host", "SESSION_MAX_SESSIONS=3", "SESSION_COOKIE_DOMAIN=example.com"},
+	} {
+		_, err := fromEnv(set)
+		if err == nil {
+			t.Fatalf("%v: got no error", set)
+		}
+		if want := "    " + strings.ReplaceAll(err.Error(), "\n", "\n    ") + "\n"; !strings.Contains(string(page), want) {
+			t.Errorf("the page does not have\n%s", want)
+		}
+	}
+}

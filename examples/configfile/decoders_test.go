@@ -219,3 +219,23 @@ func TestEncoders(t *testing.T) {
 		}
 	}
 }
+
+// The three files in docs/configuration.md say the same.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begins := map[string]string{"json": "    {\"store\"", "yaml": "    store: ", "toml": "    store = "}
+	for name, f := range formats {
+		_, text, _ := strings.Cut(string(page), "\n"+begins[f.kind])
+		text, _, _ = strings.Cut(text, "\n\n")
+		text = strings.ReplaceAll(begins[f.kind]+text, "\n    ", "\n")[len("    "):]
+		c, err := config.FromFile(file(t, text), f.decode)
+		want := config.Config{Store: config.NewSecret("redis+sentinel://sessions@s1,s2,s3/mymaster"), IdleTimeout: config.Duration{Duration: time.Hour}}
+		want.Cookie.Name, want.Cookie.SameSite = "__Host-sid", config.SameSite{SameSite: http.SameSiteStrictMode}
+		if err != nil || !reflect.DeepEqual(c, want) {
+			t.Errorf("%s: got %+v, %v, of %s", name, c, err, text)
+		}
+	}
+}
