@@ -2,7 +2,9 @@ package config
 
 import (
 	"bytes"
+	"encoding/gob"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -59,13 +61,13 @@ var everything = map[string]string{
 
 func want() Config {
 	return Config{
-		Store: "other://user@host1:1,host2:2/x", StorePassword: password, Prefix: "shop:",
-		IdleTimeout: Duration(90 * time.Minute), AbsoluteTimeout: Duration(48 * time.Hour),
+		Store: NewSecret("other://user@host1:1,host2:2/x"), StorePassword: NewSecret(password), Prefix: "shop:",
+		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour},
 		Cookie: Cookie{
-			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite(http.SameSiteStrictMode),
-			MaxAge: Duration(720 * time.Hour), Partitioned: true, Secure: yes(), HTTPOnly: yes(),
+			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite{http.SameSiteStrictMode},
+			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
 		},
-		RotateGrace: Duration(10 * time.Second), RefreshInterval: Duration(time.Minute), RenewAfter: Duration(15 * time.Minute),
+		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
 		MaxUserSessions: 3, EndOldest: true,
 	}
 }
@@ -86,14 +88,16 @@ func TestFromEnv(t *testing.T) {
 	if !reflect.DeepEqual(c, want()) {
 		t.Errorf("got %+v, want %+v", c, want())
 	}
+	for _, pair := range os.Environ() { // the developer's
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, prefix) {
+			t.Setenv(name, value) // which restores it
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	for name, value := range everything {
 		t.Setenv(name, value)
-	}
-	t.Setenv("SESSION_MAX_SESSIONS", "")
-	for _, name := range os.Environ() {
-		if name, _, _ := strings.Cut(name, "="); strings.HasPrefix(name, prefix) && everything[name] == "" {
-			t.Setenv(name, "")
-		}
 	}
 	if c, err = FromEnv(); err != nil || !reflect.DeepEqual(c, want()) {
 		t.Errorf("of the process: got %+v, %v", c, err)
@@ -129,7 +133,7 @@ func TestStores(t *testing.T) {
 	} else if p, ok := m.Propagator.(*cookie.Propagator); !ok || p.Insecure {
 		t.Error("the zero Config has no safe cookie")
 	}
-	c := Config{Store: "memory:", MaxSessions: 7, IdleTimeout: Duration(time.Minute), AbsoluteTimeout: Duration(time.Hour)}
+	c := Config{Store: NewSecret("memory:"), MaxSessions: 7, IdleTimeout: Duration{Duration: time.Minute}, AbsoluteTimeout: Duration{Duration: time.Hour}}
 	m, _, err := c.Manager()
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +141,7 @@ func TestStores(t *testing.T) {
 	if st, ok := m.Store.(*memory.Store); !ok || st.MaxSessions != 7 || st.IdleTimeout != time.Minute || st.AbsoluteTimeout != time.Hour {
 		t.Error("memory: is another store")
 	}
-	c = Config{Store: "sealed:", Keys: key1 + "," + key2, IdleTimeout: Duration(time.Minute)}
+	c = Config{Store: NewSecret("sealed:"), Keys: NewSecret(key1 + "," + key2), IdleTimeout: Duration{Duration: time.Minute}}
 	if m, _, err = c.Manager(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,14 +152,14 @@ func TestStores(t *testing.T) {
 
 // The password goes where the URL has room for it, whatever is in it.
 func TestStorePassword(t *testing.T) {
-	for store, want := range map[Secret]string{
+	for store, want := range map[string]string{
 		"other://host":                 "other://:p%40%2F@host",
 		"other://ada@host/0?x=a@b":     "other://ada:p%40%2F@host/0?x=a@b",
 		"other://host1:1,host2:2/x@y":  "other://:p%40%2F@host1:1,host2:2/x@y",
 		"other://ada@[::1]:6379#a:b@c": "other://ada:p%40%2F@[::1]:6379#a:b@c",
 	} {
 		opened = nil
-		if _, _, err := (Config{Store: store, StorePassword: "p@/"}).Manager(); err != nil {
+		if _, _, err := (Config{Store: NewSecret(store), StorePassword: NewSecret("p@/")}).Manager(); err != nil {
 			t.Error(err)
 		} else if opened[0].URL != want {
 			t.Errorf("got %s, want %s", opened[0].URL, want)
@@ -169,35 +173,66 @@ func TestSecretsInFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := fromEnv([]string{"SESSION_STORE=sealed:", "SESSION_KEYS_FILE=" + path})
-	if err != nil || c.Keys != key1+",\n"+key2 {
+	if err != nil || c.Keys.reveal() != key1+",\n"+key2 {
 		t.Errorf("got other keys, %v", err)
 	}
 }
 
-// Nothing that prints a Config prints a secret.
+// Nothing that prints a Config prints a secret, also where the Config is hidden in a struct.
 func TestPrinting(t *testing.T) {
 	c := want()
-	c.Store, c.Keys = "other://ada:"+password+"@host", key1
+	c.Store, c.Keys = NewSecret("other://ada:"+password+"@host"), NewSecret(key1)
+	hidden := struct {
+		config  Config
+		pointer *Config
+		secret  Secret
+		secrets []Secret
+	}{c, &c, c.Keys, []Secret{c.Store}}
 	var log bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
-		slog.New(h).Info("configured", "config", c, "pointer", &c, "store", c.Store)
+		slog.New(h).Info("configured", "config", c, "pointer", &c, "secret", c.Store, "hidden", hidden, "map", map[string]any{"keys": c.Keys})
 	}
-	texts := []string{log.String()}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		texts = append(texts, fmt.Sprintf(verb, c), fmt.Sprintf(verb, &c), fmt.Sprintf(verb, c.Store))
+	withoutSecrets(t, log.String())
+	if !strings.Contains(log.String(), placeholder) {
+		t.Errorf("got %s, want the placeholder", &log)
 	}
-	encoded, err := json.Marshal(c)
-	texts = append(texts, string(encoded))
-	for _, text := range texts {
-		if strings.Contains(text, password) || strings.Contains(text, key1[:8]) || strings.Contains(text, fmt.Sprintf("%x", password)) {
-			t.Errorf("a secret is in a text of %d bytes", len(text))
+	for verb := 'A'; verb <= 'z'; verb++ {
+		for _, flags := range []string{"", "+", "#", " ", "-40", "040.3"} {
+			for _, v := range []any{c, &c, c.Store, &c.Store, hidden, []any{c}, map[string]Config{"a": c}} {
+				withoutSecrets(t, fmt.Sprintf("%"+flags+string(verb), v))
+			}
 		}
 	}
+	if got := fmt.Sprintf("%s|%q|%v|%x", c.Keys, c.Keys, c.Keys, Secret{}); got != "[secret]|[secret]|[secret]|" {
+		t.Errorf("got %s", got)
+	}
+	encoded, err := json.Marshal(c)
+	withoutSecrets(t, string(encoded))
 	if err != nil || !strings.Contains(string(encoded), `"idle-timeout":"1h30m0s"`) || !strings.Contains(string(encoded), `"same-site":"strict"`) {
 		t.Errorf("got %s, %v", encoded, err)
 	}
+	marshaled, err := xml.Marshal(c)
+	withoutSecrets(t, string(marshaled))
+	var stream bytes.Buffer
+	_ = gob.NewEncoder(&stream).Encode(c)
+	withoutSecrets(t, stream.String())
+	if err != nil {
+		t.Error(err)
+	}
 	if err := json.Unmarshal(encoded, &c); err == nil {
-		t.Error("a printed secret is taken for the secret")
+		t.Error("the placeholder is read as a secret")
+	}
+}
+
+// What a zero Config is written as, is read as the same.
+func TestRoundTrip(t *testing.T) {
+	encoded, err := json.Marshal(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := FromFile(fileOf(t, string(encoded)), nil)
+	if err != nil || behavior(t, c) != behavior(t, Config{}) {
+		t.Errorf("got %+v, %v, of %s", c, err, encoded)
 	}
 }
 
@@ -223,8 +258,10 @@ func TestDependencies(t *testing.T) {
 	// database/sql/driver alone is no client; the type of an id implements one of its interfaces.
 	deps := strings.Fields(string(out))
 	for _, path := range deps {
-		if strings.Contains(path, "redis") || path == "database/sql" {
-			t.Errorf("brings in %s", path)
+		for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite"} {
+			if strings.Contains(path, client) || path == "database/sql" {
+				t.Errorf("brings in %s", path)
+			}
 		}
 	}
 	if !slices.Contains(deps, "github.com/mist-contrib/session/config") {

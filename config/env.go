@@ -1,138 +1,125 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
 	"os"
-	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
 )
 
-// prefix is what all variables begin with.
-const prefix = "SESSION_"
+const (
+	// prefix begins the name of every variable.
+	prefix = "SESSION_"
 
-// foreign begins with the prefix and is not ours: desktops with X11 set it for every
-// program.
-const foreign = "SESSION_MANAGER"
+	// fileSuffix ends the name of the variable that holds the path of a secret's file.
+	fileSuffix = "_FILE"
 
-// fileSuffix makes of a variable the one that names a file with the value.
-const fileSuffix = "_FILE"
+	// foreign is a variable of the X session manager: desktops set it for all programs.
+	foreign = "SESSION_MANAGER"
+)
 
-// FromEnv reads the variables whose names begin with SESSION_; docs/configuration.md has
-// them all. A variable that is set to nothing is as one that is not set. The secrets
-// (SESSION_STORE, SESSION_STORE_PASSWORD, SESSION_KEYS) may be in files instead, as
-// containers get them: SESSION_KEYS_FILE=/run/secrets/keys.
+// FromEnv reads the environment variables whose names begin with SESSION_. A variable that
+// is set to the empty text counts as unset. SESSION_STORE, SESSION_STORE_PASSWORD and
+// SESSION_KEYS can instead be in files, as containers hand out secrets:
+// SESSION_KEYS_FILE=/run/secrets/keys. Line breaks at the end of such a file are ignored.
 //
-// An unknown variable is an error, and so is what [Config.Check] finds. Each error names
-// the variable.
+// Errors name the variable and contain no value: an unknown variable (SESSION_MANAGER of
+// the X session manager is ignored), a malformed value, a file that cannot be read or is
+// empty, a secret that is set in both ways, and everything that [Config.Check] finds.
 func FromEnv() (Config, error) { return fromEnv(os.Environ()) }
 
 func fromEnv(environ []string) (Config, error) {
-	known := variables(reflect.TypeFor[Config](), prefix)
-	set, errs := make(map[string]string), []error(nil)
+	var c Config
+	secrets := make(map[string]bool)
+	var known []string
+	for _, f := range fields(&c) {
+		known = append(known, inEnv(f.path))
+		if f.secret() {
+			known = append(known, inEnv(f.path)+fileSuffix)
+			secrets[inEnv(f.path)] = true
+		}
+	}
+	set := make(map[string]string)
+	var errs []error
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, prefix) || name == foreign || value == "" {
+		switch {
+		case !strings.HasPrefix(name, prefix) || name == foreign:
+		case !slices.Contains(known, name):
+			errs = append(errs, fmt.Errorf("config: %s is unknown%s", name, meant(name, known)))
+		case value != "":
+			set[name] = value
+		}
+	}
+	for _, name := range known {
+		value, ok := set[name]
+		if !ok {
 			continue
 		}
-		set[name] = value
-		if of, file := strings.CutSuffix(name, fileSuffix); known[name] == nil && (!file || known[of] == nil || !secret(known[of])) {
-			errs = append(errs, fmt.Errorf("config: %s is no variable of this module; the nearest is %s", name, nearest(name, known)))
-		}
-	}
-	for name, field := range known {
-		if path := set[name+fileSuffix]; path != "" && secret(field) {
-			value, err := os.ReadFile(path) //nolint:gosec // the operator says which
-			text := strings.TrimRight(string(value), "\r\n")
-			switch {
-			case set[name] != "":
-				err = errors.New("only one of the two can be right")
-			case err == nil && text == "":
-				err = errors.New("the file is empty")
+		into := name
+		if of, isFile := strings.CutSuffix(name, fileSuffix); isFile && secrets[of] {
+			if set[of] != "" {
+				errs = append(errs, fmt.Errorf("config: %s and %s are both set", of, name))
+				continue
 			}
+			text, err := secretFile(value)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("config: %s and %s%s: %w", name, name, fileSuffix, err))
+				errs = append(errs, fmt.Errorf("config: %s: %w", name, err))
+				continue
 			}
-			set[name] = text
+			into, value = of, text
 		}
-	}
-	var c Config
-	err := env.ParseWithOptions(&c, env.Options{Environment: set, Prefix: prefix})
-	if all, ok := errors.AsType[env.AggregateError](err); ok {
-		for _, one := range all.Errors {
-			errs = append(errs, named(one, known))
+		// One variable at a time, because the library's errors do not name it.
+		err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{into: value}, Prefix: prefix})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("config: %s: %w", name, reason(err)))
 		}
-	} else if err != nil {
-		errs = append(errs, errors.New("config: the variables cannot be read"))
 	}
 	if errs == nil {
-		errs = append(errs, c.Check())
+		errs = append(errs, c.check(inEnv))
 	}
-	return c, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
 }
 
-// variables returns the fields of a struct by the names of their variables.
-func variables(t reflect.Type, prefix string) map[string]*reflect.StructField {
-	all := make(map[string]*reflect.StructField)
-	for f := range t.Fields() {
-		if inner, ok := f.Tag.Lookup("envPrefix"); ok {
-			maps.Copy(all, variables(f.Type, prefix+inner))
-		} else {
-			all[prefix+f.Tag.Get("env")] = &f
-		}
+var errEmpty = errors.New("the file is empty")
+
+// secretFile reads a secret from a file. No error contains the path: an operator may have
+// put the secret there.
+func secretFile(path string) (string, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return "", p.Err
 	}
-	return all
+	text := strings.TrimRight(string(data), "\r\n")
+	if err == nil && text == "" {
+		err = errEmpty
+	}
+	return text, err
 }
 
-func secret(f *reflect.StructField) bool { return f.Type == reflect.TypeFor[Secret]() }
-
-// named is an error about a field, with the name of its variable. What the library says
-// would name the field, and might quote a secret.
-func named(err error, known map[string]*reflect.StructField) error {
-	parse, ok := errors.AsType[env.ParseError](err)
-	if !ok {
-		return errors.New("config: the variables cannot be read")
+// reason is what an error of the library says, without the value that it may quote.
+func reason(err error) error {
+	var p env.ParseError
+	if errors.As(err, &p) { // which has no Unwrap
+		err = p.Err
 	}
-	for name, field := range known {
-		if field.Name == parse.Name {
-			return fmt.Errorf("config: %s: %w", name, parse.Err)
-		}
+	var v valueError
+	var n *strconv.NumError
+	switch {
+	case errors.As(err, &v):
+		return v
+	case errors.As(err, &n) && n.Func == "ParseBool":
+		return errBool
+	case errors.As(err, &n):
+		return errInt
 	}
-	return fmt.Errorf("config: %s cannot be read", parse.Name)
-}
-
-// nearest is the known name that takes the fewest changes.
-func nearest(name string, known map[string]*reflect.StructField) string {
-	var names []string
-	for k := range known {
-		names = append(names, k)
-	}
-	slices.Sort(names)
-	return slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(name, a), distance(name, b)) })
-}
-
-// distance is how many characters have to be added, taken out or replaced (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return errors.New("malformed")
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,86 +9,122 @@ import (
 	"time"
 )
 
-// A Duration is a time span as people write it: "30m", "12h", "1h30m". A number without a
-// unit is an error, and so is a negative one.
-type Duration time.Duration
+// A valueError says what a field takes. It is the only reason that an error about a value gives:
+// the value itself may be a secret that stands in the wrong place.
+type valueError string
 
-// UnmarshalText reads what [time.ParseDuration] reads.
+func (w valueError) Error() string { return "want " + string(w) }
+
+const (
+	errDuration = valueError("a time with its unit that is not negative, such as 90s, 30m or 12h")
+	errSameSite = valueError("lax, strict or none")
+	errSecret   = valueError("the secret, not the text that is printed in its place")
+	errText     = valueError("text")
+	errBool     = valueError("true or false")
+	errInt      = valueError("a whole number")
+	errFields   = valueError("fields of its own")
+)
+
+// A Duration is a time as people write it: "90s", "30m", "1h30m". A number without a unit
+// is an error, because nobody knows its unit, and so is a negative time.
+//
+// It is a struct because one decoder of TOML stores a number in any type of the kind without
+// asking UnmarshalText. So is a [SameSite].
+type Duration struct{ time.Duration }
+
+// UnmarshalText reads what [time.ParseDuration] reads. No error contains the text.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%.40q is no time span; write 90s, 30m or 12h", text)
-	case parsed < 0:
-		return fmt.Errorf("%v is negative", parsed)
+	if err != nil || parsed < 0 || strings.Trim(string(text), "+-0") == "" { // it reads 0 without a unit
+		return errDuration
 	}
-	*d = Duration(parsed)
+	d.Duration = parsed
 	return nil
 }
 
 // MarshalText writes what UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-func (d Duration) String() string { return time.Duration(d).String() }
+// A SameSite is "lax", "strict" or "none", see [cookie.Propagator]. Zero: lax.
+type SameSite struct{ http.SameSite }
 
-// A SameSite is "lax", "strict" or "none". Zero: the default of the cookie, lax.
-type SameSite http.SameSite
-
-//nolint:gochecknoglobals // never changes
-var sameSites = map[string]http.SameSite{
-	"lax": http.SameSiteLaxMode, "strict": http.SameSiteStrictMode, "none": http.SameSiteNoneMode,
-}
-
-// UnmarshalText reads one of the three names, in any case.
+// UnmarshalText reads one of the three words, in upper or lower case. No error contains
+// the text.
 func (s *SameSite) UnmarshalText(text []byte) error {
-	mode, ok := sameSites[strings.ToLower(string(text))]
-	if !ok {
-		return fmt.Errorf("%.40q is none of lax, strict and none", text)
+	switch strings.ToLower(string(text)) {
+	case "lax":
+		s.SameSite = http.SameSiteLaxMode
+	case "strict":
+		s.SameSite = http.SameSiteStrictMode
+	case "none":
+		s.SameSite = http.SameSiteNoneMode
+	default:
+		return errSameSite
 	}
-	*s = SameSite(mode)
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads; nothing for zero.
+// MarshalText writes what UnmarshalText reads.
 func (s SameSite) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s SameSite) String() string {
-	for name, mode := range sameSites {
-		if http.SameSite(s) == mode {
-			return name
-		}
+	switch s.SameSite {
+	case http.SameSiteStrictMode:
+		return "strict"
+	case http.SameSiteNoneMode:
+		return "none"
+	case 0, http.SameSiteLaxMode:
+		return "lax"
 	}
-	return ""
+	return "invalid"
 }
 
-// A Secret is text that nothing prints: not fmt, not slog, no encoder.
-type Secret string
+// A Secret is text that is never printed: fmt, log/slog and encoders write a placeholder.
+// That also holds where the Secret is in an unexported field of another struct. The zero
+// value is the empty text.
+type Secret struct {
+	text *string // behind a pointer, because fmt prints unexported fields without asking their methods
+}
 
-const hidden = "[secret]"
+const placeholder = "[secret]"
 
-var errHidden = errors.New("is a secret that something has printed, and not the secret")
-
-// UnmarshalText reads the secret.
-func (s *Secret) UnmarshalText(text []byte) error {
-	if string(text) == hidden {
-		return errHidden
+// NewSecret makes a Secret of a text.
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
 	}
-	*s = Secret(text)
-	return nil
+	return Secret{&text}
+}
+
+func (s Secret) reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
 }
 
 func (s Secret) shown() string {
-	if s == "" {
+	if s.text == nil {
 		return ""
 	}
-	return hidden
+	return placeholder
 }
 
-// MarshalText hides the secret.
+// UnmarshalText reads the secret. It fails for the placeholder that MarshalText writes,
+// because that is the secret of nobody.
+func (s *Secret) UnmarshalText(text []byte) error {
+	if string(text) == placeholder {
+		return errSecret
+	}
+	*s = NewSecret(string(text))
+	return nil
+}
+
+// MarshalText writes a placeholder, or nothing for an empty Secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown()), nil }
 
-// Format hides the secret, whatever the verb.
+// Format prints a placeholder, whatever the verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.shown()) }
 
-// LogValue hides the secret.
+// LogValue returns a placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.shown()) }

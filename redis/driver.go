@@ -7,18 +7,17 @@ import (
 	"github.com/mist-contrib/session/internal/driver"
 )
 
-//nolint:gochecknoinits // whoever imports this package can name it in a configuration, as with database/sql
+//nolint:gochecknoinits // a program that imports this package can name it in a configuration, as with database/sql
 func init() {
 	driver.Register(open, "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix")
 }
 
-// open opens a store for package config; it asks the server nothing.
+// open makes a store for package config. It connects to nothing.
 func open(o driver.Options) (session.Store, io.Closer, error) {
 	client, err := NewClient(o.URL)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Store{
-		Client: client, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout,
-	}, client, nil
+	st := &Store{Client: client, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}
+	return st, client, nil
 }

@@ -1,10 +1,9 @@
-// Package driver knows the stores that a program has imported, by the scheme of their
-// URL, as database/sql knows drivers. A store registers itself here, so that neither
-// config nor the store needs the other.
+// Package driver holds the stores that a program has imported, by the scheme of their
+// URL. A store registers itself, as a driver of database/sql does, so config imports no
+// client of a database.
 package driver
 
 import (
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -12,47 +11,52 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Options are what an operator says of a store.
+// Options are what an operator says about a store.
 type Options struct {
-	// URL is where it is, with the user and the password. It is a secret.
+	// URL says where the store is, with user and password. It is a secret.
 	URL string
 
-	// Prefix is what its keys begin with; empty: the store's own.
+	// Prefix is what the store's keys begin with. Empty: the store's default.
 	Prefix string
 
-	// IdleTimeout and AbsoluteTimeout are the store's fields of these names.
+	// IdleTimeout and AbsoluteTimeout are how long a session lives. Zero: the defaults
+	// of [session.Store] implementations, 30 minutes and 12 hours.
 	IdleTimeout, AbsoluteTimeout time.Duration
 }
 
-// An Open opens a store. closer is what has to be closed with it; nil: nothing. No error
-// holds the URL.
+// An Open makes a store. It connects to nothing. The caller closes closer after the last
+// use of the store; nil means that nothing needs to be closed. No error may contain
+// Options.URL or a part of it.
 type Open func(o Options) (store session.Store, closer io.Closer, err error)
 
-//nolint:gochecknoglobals // what a program has imported is a fact about the program
-var registry struct {
-	sync.RWMutex
-	opens map[string]Open
-}
+// The registry is a fact about the program: which packages it imports.
+//
+//nolint:gochecknoglobals // the one exception to "no package-level mutable state", as in database/sql
+var (
+	mu    sync.RWMutex
+	opens = make(map[string]Open)
+)
 
-// Register makes a store known under schemes. It panics if one of them is taken.
+// Register makes a store known under schemes, in lower case. It panics if open is nil or
+// if a scheme is taken. It is safe for concurrent use.
 func Register(open Open, schemes ...string) {
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.opens == nil {
-		registry.opens = make(map[string]Open)
+	mu.Lock()
+	defer mu.Unlock()
+	if open == nil {
+		panic("session: Register of a nil function")
 	}
 	for _, scheme := range schemes {
-		if _, taken := registry.opens[scheme]; taken || open == nil {
-			panic(fmt.Sprintf("session: store for %q: registered twice, or nil", scheme))
+		if opens[scheme] != nil {
+			panic("session: Register called twice for the scheme " + scheme)
 		}
-		registry.opens[scheme] = open
+		opens[scheme] = open
 	}
 }
 
-// Of returns what opens the stores of a scheme.
-func Of(scheme string) (open Open, ok bool) {
-	registry.RLock()
-	defer registry.RUnlock()
-	open, ok = registry.opens[scheme]
-	return open, ok
+// Lookup returns the function that opens stores of a scheme. Unknown scheme: nil. It is
+// safe for concurrent use.
+func Lookup(scheme string) Open {
+	mu.RLock()
+	defer mu.RUnlock()
+	return opens[scheme]
 }
