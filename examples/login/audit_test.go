@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sealed"
 	"github.com/mist-contrib/session/sessionaudit"
 )
 
@@ -18,7 +19,7 @@ func TestAudit(t *testing.T) {
 		}
 		return sessionaudit.Form(path, fields...)
 	}
-	sessionaudit.Run(t, newHandler(managerOf(&memory.Store{}, true)), sessionaudit.App{
+	app := sessionaudit.App{
 		Login: func(b *sessionaudit.Browser, user int) *http.Request {
 			return form(b, "/login", "/login", "user", names[user], "password", passwords[user])
 		},
@@ -27,5 +28,10 @@ func TestAudit(t *testing.T) {
 		Marker:  func(user int) string { return `<span id="user">` + names[user] },
 		Routes:  []string{"/login", "/devices", "/password", "/confirm"},
 		Strict:  true,
+	}
+	t.Run("memory", func(t *testing.T) { sessionaudit.Run(t, newHandler(managerOf(&memory.Store{}, true)), app) })
+	t.Run("sealed", func(t *testing.T) {
+		store := revocable(&sealed.Store{Keys: [][]byte{sealed.NewKey()}})
+		sessionaudit.Run(t, newHandler(managerOf(store, true)), app)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -66,10 +67,17 @@ func (o *output) String() string {
 // run starts the program. The end of the test kills it.
 func run(t *testing.T, bin string, args ...string) *process {
 	t.Helper()
+	return runWith(t, bin, nil, args...)
+}
+
+// runWith is run, with more in the environment.
+func runWith(t *testing.T, bin string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{out: &output{}, ended: make(chan struct{})}
 	// Not the context of the test, which ends before its cleanups.
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.cmd.Env = append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +95,13 @@ func run(t *testing.T, bin string, args ...string) *process {
 // start starts the program at an address and returns when it serves.
 func start(t *testing.T, bin, addr string, args ...string) *process {
 	t.Helper()
-	p := run(t, bin, append([]string{"-addr", addr}, args...)...)
+	return startWith(t, bin, nil, addr, args...)
+}
+
+// startWith is start, with more in the environment.
+func startWith(t *testing.T, bin string, env []string, addr string, args ...string) *process {
+	t.Helper()
+	p := runWith(t, bin, env, append([]string{"-addr", addr}, args...)...)
 	serving := regexp.MustCompile(`(?m)^Serving (http://(.+))$`)
 	await(t, "it serves", func() bool {
 		select {
