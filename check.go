@@ -41,6 +41,9 @@ func (m *Manager) Check() error {
 	if m.MaxUserSessions < 0 {
 		return errors.New("session: Manager.MaxUserSessions is negative")
 	}
+	if _, client := unwrap[ClientStore](m.Store); client && m.MaxUserSessions > 0 {
+		return unsupported("Manager.MaxUserSessions, with a store that cannot count sessions")
+	}
 	if c, ok := unwrap[checker](m.Store); ok {
 		if err := c.Check(); err != nil {
 			return err

@@ -11,8 +11,8 @@ import (
 // A ClientStore is a [TokenStore] that keeps nothing: each session is in the token that
 // its client carries, whole. The token changes with the session, so the client has to be
 // given another one in each response that comes after a write. How it gets there, the
-// store finds in the context of its calls, see [CarriageOf]. Get and Refresh know only
-// the session of that request.
+// store finds in the context of its calls, see [CarriageOf], so a wrapper of such a store
+// passes on the values of contexts. Get and Refresh know only the session of that request.
 type ClientStore interface {
 	TokenStore
 
@@ -84,26 +84,50 @@ type Measured interface {
 
 const unmeasuredRoom = 3072 // a cookie of 4096 bytes, less a long name and attributes
 
-// A response is where the session of a [ClientStore] goes.
+// A response is where the sessions of a [ClientStore] go. Managers that answer one
+// request by one cookie, or header, share it.
 type response struct {
-	carriage Carriage
+	carriage   Carriage
+	store      Store
+	propagator Propagator // chosen once, because its name is in the token
 
-	request  *http.Request       // as a flow of the Manager saw it last
-	writer   http.ResponseWriter // of that flow; nil: none
-	pending  Session             // what the client has to be given before the header goes out
-	finished bool                // the Middleware has returned
+	mu      sync.Mutex
+	owner   *entry              // of the first of the Managers; nil: its Middleware has returned
+	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
+	pending Session             // what the client has to be given before the header goes out
 }
 
 // newResponse returns where sessions of the request go; nil: the store keeps them.
-func (e *entry) newResponse(req *http.Request) *response {
-	if _, ok := unwrap[ClientStore](e.manager.Store); !ok {
+func (e *entry) newResponse(ctx *mist.Context) *response {
+	m := e.manager
+	if _, ok := unwrap[ClientStore](m.Store); !ok {
 		return nil
 	}
-	r := &response{carriage: Carriage{Room: unmeasuredRoom, Carry: e.carry}, request: req}
-	if p, ok := unwrap[Measured](choose(e.manager.Propagator, req)); ok {
+	r := &response{store: m.Store, propagator: choose(m.Propagator, ctx.Request), owner: e}
+	r.carriage.Room, r.carriage.Carry = unmeasuredRoom, r.carry
+	if p, ok := unwrap[Measured](r.propagator); ok {
 		r.carriage.Name, r.carriage.Room = p.Measure()
 	}
+	requests := []*request{e.request}
+	if w, ok := unwrap[*writer](ctx.ResponseWriter); ok {
+		requests = append(requests, w.request) // of a server around this one
+	}
+	for _, request := range requests {
+		for other := &request.first; other != nil; other = other.after() {
+			if o := other.response; o != nil && o.carriage.Name == r.carriage.Name && same(o.store, r.store) {
+				return o
+			}
+		}
+	}
 	return r
+}
+
+// through returns the propagator of the request.
+func (e *entry) through(req *http.Request) Propagator {
+	if e.response != nil {
+		return e.response.propagator
+	}
+	return choose(e.manager.Propagator, req)
 }
 
 // context returns the context for the calls of the store in a flow of the request.
@@ -113,76 +137,90 @@ func (m *Manager) context(ctx *mist.Context) context.Context {
 
 // context returns ctx with what a [ClientStore] needs; mctx may be nil.
 func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context {
-	if e.response == nil {
+	r := e.response
+	if r == nil {
 		return ctx
 	}
 	if mctx != nil {
-		e.request.mu.Lock()
-		e.response.request, e.response.writer = mctx.Request, mctx.ResponseWriter
-		e.request.mu.Unlock()
+		r.mu.Lock()
+		if r.owner != nil {
+			r.writer = mctx.ResponseWriter
+		}
+		r.mu.Unlock()
 	}
-	return WithCarriage(ctx, &e.response.carriage)
+	return WithCarriage(ctx, &r.carriage)
 }
 
 // carry gives the client the session of a [ClientStore]: at once, or where the
 // Middleware is around the request just before the header goes out, once for all writes.
-func (e *entry) carry(s Session) error {
-	e.request.mu.Lock()
-	r := e.response
-	if e.writer == nil {
-		req, w := r.request, r.writer
-		e.request.mu.Unlock()
-		return e.give(s, req, w)
+func (r *response) carry(s Session) error {
+	r.mu.Lock()
+	e, w := r.owner, r.writer
+	if e == nil || e.writer != nil {
+		defer r.mu.Unlock()
+		if e == nil || e.writer.wrote.Load() {
+			return ErrHeaderWritten
+		}
+		r.pending = s
+		return nil
 	}
-	defer e.request.mu.Unlock()
-	if r.finished || e.writer.wrote.Load() {
+	r.mu.Unlock()
+	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() {
 		return ErrHeaderWritten
 	}
-	r.pending = s
-	return nil
+	return e.give(s, w)
 }
 
-// give gives the client a session at once.
-func (e *entry) give(s Session, req *http.Request, w http.ResponseWriter) error {
+// give gives the client a session.
+func (e *entry) give(s Session, w http.ResponseWriter) error {
 	if w == nil {
 		return errNoWriter
-	}
-	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() || req.Context().Err() != nil {
-		return ErrHeaderWritten // the server ends the context when the request is over
 	}
 	carried, err := e.manager.carried(s)
 	if err != nil {
 		return err
 	}
-	return e.manager.injectInto(w, req, s, carried)
+	return e.inject(w, e.response.propagator, s, carried)
+}
+
+// forget forgets what is pending, because the session has ended or another one has
+// taken its place.
+func (r *response) forget() {
+	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pending = nil
+	}
 }
 
 // deliver gives the client what is pending. The header goes out next, or the
 // Middleware returns: then finished.
 func (e *entry) deliver(finished bool) {
-	if e.response == nil || e.writer == nil {
+	r := e.response
+	if r == nil {
 		return
 	}
-	e.request.mu.Lock()
-	s, req := e.response.pending, e.response.request
-	e.response.pending, e.response.finished = nil, e.response.finished || finished
-	e.request.mu.Unlock()
+	r.mu.Lock()
+	s := r.pending
+	r.pending = nil
+	if finished && r.owner == e {
+		r.owner, r.writer = nil, nil // whoever keeps the session does not keep the request
+	}
+	r.mu.Unlock()
 	if s == nil {
 		return
 	}
-	carried, err := e.manager.carried(s)
-	if err == nil {
-		err = e.manager.injectInto(e.writer, req, s, carried)
-	}
-	if err != nil { // only a propagator of somebody else's can refuse what has room
-		e.manager.emit(req.Context(), Event{Kind: EventFailed, Session: e.manager.handle(s), Cause: err})
+	if err := e.give(s, e.writer); err != nil { // only a propagator of somebody else's refuses what has room
+		e.manager.emit(e.origin.Context(), Event{Kind: EventFailed, Session: e.manager.handle(s), Cause: err})
 	}
 }
 
-// deliver gives the client what is pending of all managers.
-func (r *request) deliver() {
+// deliver gives the client what is pending of all Managers that know of w.
+func (r *request) deliver(w *writer) {
 	for e := &r.first; e != nil; e = e.after() {
-		e.deliver(false)
+		if e.writer == w {
+			e.deliver(false)
+		}
 	}
 }
 

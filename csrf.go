@@ -171,7 +171,7 @@ func (m *Manager) checkCSRF(ctx *mist.Context, cross *http.CrossOriginProtection
 // explicit reports whether the client sent the identifier of the request's session
 // by an [Explicit] propagator.
 func (m *Manager) explicit(ctx *mist.Context) bool {
-	e, ok := unwrap[Explicit](choose(m.Propagator, ctx.Request))
+	e, ok := unwrap[Explicit](m.entry(ctx).through(ctx.Request))
 	return ok && e.Explicit() && m.entry(ctx).sent() != ""
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/mist-contrib/session/internal/token"
@@ -225,7 +226,11 @@ func (m *Manager) failed(ctx context.Context, err error) error {
 	if m.OnEvent == nil {
 		return err
 	}
-	for _, other := range []error{ErrNotFound, ErrInvalidUser, ErrUserLimit, ErrValue, ErrTooLarge, errors.ErrUnsupported, context.Canceled} {
+	var system syscall.Errno // some of them are errors.ErrUnsupported
+	if errors.Is(err, errors.ErrUnsupported) && !errors.As(err, &system) {
+		return err
+	}
+	for _, other := range []error{ErrNotFound, ErrInvalidUser, ErrUserLimit, ErrValue, ErrTooLarge, ErrHeaderWritten, context.Canceled} {
 		if errors.Is(err, other) {
 			return err
 		}

@@ -1,8 +1,9 @@
 module github.com/mist-contrib/session
 
-go 1.25.0
+go 1.26.0
 
 require (
+	github.com/caarlos0/env/v11 v11.4.2
 	github.com/dormoron/mist v0.1.27
 	github.com/fxamacker/cbor/v2 v2.9.6
 	github.com/google/uuid v1.6.0

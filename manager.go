@@ -185,7 +185,7 @@ func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
 // once, also when several goroutines of one handler ask at the same time, and
 // then gives the same Session to all of them. An error of the store, too, is the
 // answer for the rest of the request. It neither prolongs the session nor touches
-// the response.
+// the response, but for a [ClientStore] that replaces a token of an old key.
 //
 // [ErrNotFound]: nobody is logged in. Any other error: it could not be found
 // out, and the visitor must not be treated as logged out. A request without an
@@ -216,8 +216,12 @@ func (m *Manager) open(ctx context.Context, carried string) (s Session, err erro
 
 // extract returns the identifier that a request carries, its shape checked, so
 // that nothing else ever reaches a store (ASVS 5.0, 2.2.1).
-func (m *Manager) extract(req *http.Request) (string, error) {
-	carried, err := m.Propagator.Extract(req)
+func (e *entry) extract(req *http.Request) (string, error) {
+	m, p := e.manager, e.manager.Propagator
+	if e.response != nil {
+		p = e.response.propagator
+	}
+	carried, err := p.Extract(req)
 	if err != nil {
 		return "", err
 	}
@@ -257,7 +261,7 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return choose(m.Propagator, ctx.Request).Remove(ctx.ResponseWriter)
+	return m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter)
 }
 
 // carried returns what the client of s carries. Where the store issues tokens it
@@ -281,11 +285,11 @@ func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return m.injectInto(ctx.ResponseWriter, ctx.Request, s, carried)
+	e := m.entry(ctx)
+	return e.inject(ctx.ResponseWriter, e.through(ctx.Request), s, carried)
 }
 
-func (m *Manager) injectInto(w http.ResponseWriter, req *http.Request, s Session, carried string) error {
-	p := choose(m.Propagator, req)
+func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried string) error {
 	info, err := Describe(s)
 	if err != nil || !info.Persistent {
 		return p.Inject(carried, w)
@@ -297,6 +301,9 @@ func (m *Manager) injectInto(w http.ResponseWriter, req *http.Request, s Session
 	// What is left is the difference of two times of the store; it just wrote the
 	// later of these.
 	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
+	if e.response != nil { // there it may have been long ago
+		left = time.Until(info.AbsoluteDeadline)
+	}
 	return k.InjectFor(carried, max(left, time.Second), w)
 }
 

@@ -9,14 +9,17 @@ import (
 )
 
 // Middleware returns a middleware that is not needed for anything above, and
-// adds three things:
+// adds four things:
 //
 //   - it drops what an earlier request left in the pooled mist context under
 //     CtxSessionKey, on the way in and on the way out, also when a handler
 //     panics, and also what the application put there by hand;
 //   - it notices when the response header is out, so that a login that comes
 //     too late is [ErrHeaderWritten] instead of a cookie that gets lost;
-//   - [FromContext] works.
+//   - [FromContext] works;
+//   - sessions of a [ClientStore] are given to the client once for all writes of a
+//     request, just before the header goes out or when the Middleware returns. After
+//     that a write to them is [ErrHeaderWritten].
 //
 // The response writer it puts in place has Unwrap, Flush, Hijack and ReadFrom. The
 // temporary files of a form that a handler parses are removed when the Middleware
@@ -51,12 +54,12 @@ func (m *Manager) Middleware() mist.Middleware {
 			w := track(ctx, e.request)
 			e.writer = w
 			defer func() {
-				e.deliver(true)
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
 					ctx.RespData = nil // mist would write it to a connection that is not its any more
 				}
 			}()
+			defer e.deliver(true)
 			next(ctx)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 //
 // Errors as for GetSession; [ErrNotFound] also when the session ended since it
 // was loaded, where the store is asked; [ErrHeaderWritten]: the session is prolonged,
-// but the identifier on the client could not be.
+// but the identifier on the client could not be; that of a [ClientStore] is not prolonged.
 func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	s, err := m.GetSession(ctx)
 	if err != nil {
@@ -30,9 +30,10 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if err := m.Store.Refresh(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	l, ok := unwrap[Lasting](choose(m.Propagator, ctx.Request))
-	lasting := ok && l.Lifetime() > 0
-	sent := m.entry(ctx).sent()
+	e := m.entry(ctx)
+	l, ok := unwrap[Lasting](e.through(ctx.Request))
+	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
+	sent := e.sent()
 	if sent == "" || !lasting && !m.renews(ctx, s) {
 		return nil // or put there by the application: this client does not carry it
 	}

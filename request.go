@@ -76,17 +76,29 @@ func (m *Manager) entry(ctx *mist.Context) *entry {
 	if r.first.manager == m {
 		return &r.first
 	}
+	made := &entry{request: r, manager: m}
+	if e := r.find(made, false); e != nil {
+		return e
+	}
+	made.response = made.newResponse(ctx)
+	return r.find(made, true)
+}
+
+// find returns the entry of the Manager of made, or adds made where there is none.
+func (r *request) find(made *entry, add bool) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := &r.first
-	for last.next != nil {
-		if last = last.next; last.manager == m {
-			return last
+	for ; last.next != nil; last = last.next {
+		if last.next.manager == made.manager {
+			return last.next
 		}
 	}
-	last.next = &entry{request: r, manager: m}
-	last.next.response = last.next.newResponse(ctx.Request)
-	return last.next
+	if !add {
+		return nil
+	}
+	last.next = made
+	return made
 }
 
 func requestOf(ctx *mist.Context) *request {
@@ -98,17 +110,17 @@ func requestOf(ctx *mist.Context) *request {
 // create makes the state of a request, m its first manager, unless another
 // goroutine just did.
 func (m *Manager) create(ctx *mist.Context) *request {
+	made := &request{began: time.Now()}
+	made.first.request, made.first.manager = made, m // never changes again
+	made.first.response = made.first.newResponse(ctx)
 	lock := &creation[(reflect.ValueOf(ctx).Pointer()>>8)%uintptr(len(creation))]
 	lock.Lock()
 	defer lock.Unlock()
-	r := requestOf(ctx)
-	if r == nil {
-		r = &request{began: time.Now()}
-		r.first.request, r.first.manager = r, m // never changes again
-		r.first.response = r.first.newResponse(ctx.Request)
-		ctx.Set(requestKey, r)
+	if r := requestOf(ctx); r != nil {
+		return r
 	}
-	return r
+	ctx.Set(requestKey, made)
+	return made
 }
 
 // cached returns the session that this request has already, or nil: ours, or
@@ -136,7 +148,7 @@ func (e *entry) cached(ctx *mist.Context) Session {
 	return e.slot.Session
 }
 
-func same(a, b Session) bool {
+func same[T comparable](a, b T) bool {
 	return reflect.TypeOf(a).Comparable() && a == b
 }
 
@@ -149,12 +161,8 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 
 // hand makes s the session of the request, and what the client has been given.
 func (e *entry) hand(ctx *mist.Context, s Session, carried string) {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	if e.response != nil {
-		e.response.pending = nil // of the session before
-	}
-	e.set(ctx, s, carried)
+	e.response.forget() // the session before
+	e.put(ctx, s, carried)
 }
 
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {
@@ -198,19 +206,17 @@ func (e *entry) ambiguous() bool {
 
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
+	e.response.forget()
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.slot, e.carried, e.removed = nil, "", true
-	if e.response != nil {
-		e.response.pending = nil
-	}
 	delete(ctx.UserValues, e.manager.ctxSessionKey())
 }
 
 // load loads the session that req names, once for all who ask together. In
 // mctx it is published; it may be nil.
 func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
-	carried, err := e.manager.extract(req)
+	carried, err := e.extract(req)
 	if err != nil {
 		if errors.Is(err, ErrMultiple) {
 			e.request.mu.Lock()

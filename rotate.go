@@ -48,8 +48,10 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.inject(ctx, s, next); err != nil {
-		return err
+	if e.response == nil { // else the rotation itself has given it to the client
+		if err := m.inject(ctx, s, next); err != nil {
+			return err
+		}
 	}
 	// The client has not shown the new token yet: what it sent stays what the
 	// next rotation starts from, or a second one in this request would let the

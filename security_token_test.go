@@ -138,8 +138,8 @@ func dump(v reflect.Value, seen map[uintptr]bool, found func(string)) {
 	case reflect.Interface:
 		dump(v.Elem(), seen, found)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			dump(v.Field(i), seen, found)
+		for _, field := range v.Fields() {
+			dump(field, seen, found)
 		}
 	case reflect.Map:
 		for entries := v.MapRange(); entries.Next(); {

@@ -23,7 +23,7 @@ type writer struct {
 
 // track puts a writer in place, or finds the one that is.
 func track(ctx *mist.Context, r *request) *writer {
-	if w, ok := ctx.ResponseWriter.(*writer); ok {
+	if w, ok := ctx.ResponseWriter.(*writer); ok && w.request == r {
 		return w
 	}
 	w := &writer{ResponseWriter: ctx.ResponseWriter, request: r}
@@ -48,7 +48,10 @@ func (w *writer) out() (before bool) {
 	if w.wrote.Load() || w.wrote.Swap(true) {
 		return true
 	}
-	w.request.deliver()
+	delivered := false
+	defer func() { w.wrote.Store(delivered) }() // a propagator that panics has sent nothing
+	w.request.deliver(w)
+	delivered = true
 	return false
 }
 

@@ -160,7 +160,7 @@ func TestAllocations(t *testing.T) {
 		call func()
 	}{
 		{"shape", 0, func() { st.ValidToken(seal) }},
-		{"open", 10, func() { openOnce(t, st, seal) }},
+		{"open", 11, func() { openOnce(t, st, seal) }},
 		{"set and seal", 8, func() { visits++; setOnce(t, s, visits) }},
 		{"request", 45, func() { server.ServeHTTP(w, r) }},
 	} {

@@ -103,7 +103,7 @@ func TestConformance(t *testing.T) {
 	t.Run("without Revoke", func(t *testing.T) { sessiontest.TestStore(t, h) })
 
 	h.New = func(*testing.T) session.Store {
-		st, _ := revocable()
+		st := revocable()
 		st.IdleTimeout, st.AbsoluteTimeout = idle, absolute
 		return sessiontest.Clients(st)
 	}

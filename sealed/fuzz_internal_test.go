@@ -17,10 +17,10 @@ import (
 func FuzzPlain(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
-		f.Add(randomFacts(r).bytes())
+		f.Add(stated(randomFacts(r)).plain)
 	}
 	now := time.Now().UnixNano()
-	f.Add((&facts{id: "id", created: now, rotated: now, seen: now, idle: int64(lifetime.Max), absolute: int64(lifetime.Max)}).append(nil))
+	f.Add(stated(facts{id: "id", created: now, rotated: now, seen: now, idle: int64(lifetime.Max), absolute: int64(lifetime.Max)}).plain)
 	f.Add([]byte{})
 	st := ready(f, 1)
 	f.Fuzz(func(t *testing.T, plain []byte) {
@@ -64,9 +64,6 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
-
-// bytes returns the facts as they are sealed.
-func (f facts) bytes() []byte { return f.append(nil) }
 
 // FuzzOpen: nothing but the seal that the store made opens, and nothing makes it panic.
 func FuzzOpen(f *testing.F) {

@@ -3,14 +3,15 @@ package sealed
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/token"
 	"github.com/mist-contrib/session/internal/values"
 )
 
@@ -19,8 +20,7 @@ import (
 // [errors.ErrUnsupported]. A session that was somebody's before it is dead only where
 // there is Revoke; an anonymous one is good until its deadline.
 func (st *Store) Login(ctx context.Context, seal string, l session.Login) (session.Session, error) {
-	now, err := st.begin(ctx)
-	if err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.Check(); err != nil {
@@ -41,16 +41,15 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		return nil, err
 	}
 
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v, now, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.end()
 	var before *record
 	if seal != "" {
 		if before, err = v.open(ctx, seal); err != nil {
-			if errors.Is(err, session.ErrNotFound) {
-				err = session.ErrNotFound // why is for Open to tell
-			}
-			return nil, err
+			return nil, plain(err)
 		}
 	}
 	next := facts{
@@ -74,16 +73,16 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 	next.rotated = max(now, next.rotated+1)
 	next.authenticated, next.seen = next.rotated, next.rotated
 	s := stated(next)
-	if err := v.fits(s); err != nil {
+	if err := v.fits(s, s.spare()); err != nil {
 		return nil, err
 	}
 	if before != nil {
 		if err := st.replace(ctx, &before.state.facts, &next); err != nil {
 			return nil, err
 		}
-		v.leave(before)
+		v.ended(before.state.id)
 	}
-	return v.object(v.add(s)), nil
+	return v.enter(s), nil
 }
 
 // inherit takes over what a login leaves of the session before.
@@ -134,7 +133,7 @@ func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	}
 	_, absolute := next.deadlines()
 	_, previous := before.deadlines()
-	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous))})
+	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous)).Add(maxSkew)})
 }
 
 // UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
@@ -145,9 +144,9 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return nil, unsupported("UserSessions")
 }
 
-// RemoveUserSessions ends all sessions of a user but those of the ids in except, by
-// Revoke, see [session.UserStore]. It calls Revoke twice. How many there were nobody knows: it returns 0. A
-// session that a server made whose clock is ahead of this one's may be missed; see
+// RemoveUserSessions ends all sessions of a user but those of the ids in except, by two
+// calls of Revoke, see [session.UserStore]. How many there were nobody knows: it returns
+// 0. A session that a server made whose clock is ahead of this one's may be missed; see
 // docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	if err := st.user(ctx, user); err != nil {
@@ -156,10 +155,12 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if st.Revoke == nil {
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
+	// Revoked is asked about logins by an empty id, which must not be spared.
+	except = slices.DeleteFunc(slices.Clone(except), func(id string) bool { return !token.ValidID(id) })
 	// The second time ends the logins that Revoked let in while Revoke ran.
 	for range 2 {
 		now := tick()
-		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max)}); err != nil {
+		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max + maxSkew)}); err != nil {
 			return 0, err
 		}
 	}
@@ -180,7 +181,7 @@ func tick() time.Time {
 
 // user is the start of every call about a user.
 func (st *Store) user(ctx context.Context, user string) error {
-	if _, err := st.begin(ctx); err != nil {
+	if err := st.begin(ctx); err != nil {
 		return err
 	}
 	return (&session.Login{User: user}).Check()

@@ -38,7 +38,7 @@ func printed(t *testing.T, v any) map[string]string {
 // secrets checks that none of the texts holds one of these bytes, in any notation.
 func secrets(t *testing.T, texts map[string]string, secret []byte) {
 	t.Helper()
-	numbers := strings.Trim(fmt.Sprint(secret[:6]), "[]")
+	numbers := strings.Trim(fmt.Sprintf("%d", secret[:6]), "[]")
 	for how, text := range texts {
 		for _, notation := range []string{
 			string(secret[:6]), numbers, strings.ReplaceAll(numbers, " ", ","), strings.ReplaceAll(numbers, " ", ", "),
@@ -54,7 +54,7 @@ func secrets(t *testing.T, texts map[string]string, secret []byte) {
 
 // TestPrintStore: no key comes out, before the first call or after it.
 func TestPrintStore(t *testing.T) {
-	st, _ := revocable()
+	st := revocable()
 	st.Keys = append(st.Keys, namedKey("b"))
 	st.Purpose = "shop"
 	for _, when := range []string{"before the first call", "after it"} {

@@ -8,6 +8,8 @@ import (
 )
 
 // A Revocation ends sessions of users before their time: that of an id, or all of a user.
+// Who keeps one of them for an id or a user, and not all, keeps what all of them end, and
+// the latest Until.
 type Revocation struct {
 	// ID is the session that ends. Empty: User says which.
 	ID string

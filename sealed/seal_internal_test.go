@@ -18,14 +18,14 @@ import (
 )
 
 // ready returns a store that has keys made of numbers.
-func ready(t testing.TB, numbers ...uint64) *Store {
-	t.Helper()
+func ready(tb testing.TB, numbers ...uint64) *Store {
+	tb.Helper()
 	st := new(Store)
 	for _, n := range numbers {
 		st.Keys = append(st.Keys, numbered(n))
 	}
 	if err := st.Check(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return st
 }

@@ -2,7 +2,6 @@ package sealed
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -19,7 +18,7 @@ type object struct {
 	visit  *visit
 	record *record
 	loaded *state
-	view   values.Block // as loaded, plus own writes; the lock of the visit guards it
+	view   values.Block // as loaded, plus own writes
 }
 
 var (
@@ -122,11 +121,10 @@ func (o *object) Update(ctx context.Context, key string, f func(old any) (any, e
 
 // Stored returns the values that the session has now, for [values.Update].
 func (o *object) Stored(ctx context.Context) (values.Block, error) {
-	if err := ended(ctx); err != nil {
+	if err := o.begin(ctx); err != nil {
 		return "", err
 	}
-	o.visit.mu.Lock()
-	defer o.visit.mu.Unlock()
+	defer o.visit.end()
 	if err := o.alive(ctx); err != nil {
 		return "", err
 	}
@@ -135,11 +133,10 @@ func (o *object) Stored(ctx context.Context) (values.Block, error) {
 
 // Write applies a change to the session, and to what this object shows.
 func (o *object) Write(ctx context.Context, c *values.Change) error {
-	if err := ended(ctx); err != nil {
+	if err := o.begin(ctx); err != nil {
 		return err
 	}
-	o.visit.mu.Lock()
-	defer o.visit.mu.Unlock()
+	defer o.visit.end()
 	if err := o.alive(ctx); err != nil {
 		return err
 	}
@@ -147,30 +144,40 @@ func (o *object) Write(ctx context.Context, c *values.Change) error {
 	if c.Only != nil && !c.Only(before) {
 		return values.ErrChanged
 	}
-	after, err := before.Changed(c, "")
+	changed, err := before.Changed(c, "")
 	if err != nil {
 		return err
 	}
-	if values.Block(after) != before { // else the client has it already
+	after := values.Block(changed)
+	if after != before { // else the client has it already
 		next := o.record.state.facts
-		next.values = values.Block(after)
-		if err := o.visit.commit(o.record, stated(next)); err != nil {
+		next.values = after
+		spare := 0
+		if len(after) > len(before) {
+			spare = next.spare()
+		}
+		if err := o.visit.commit(o.record, stated(next), spare); err != nil {
 			return err
 		}
 	}
+	o.visit.mu.Lock()
+	defer o.visit.mu.Unlock()
 	if o.view == before {
-		o.view = values.Block(after)
+		o.view = after
 	} else {
 		o.view = values.Block(o.view.With(c, ""))
 	}
 	return nil
 }
 
+func (o *object) begin(ctx context.Context) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	return o.visit.begin(ctx)
+}
+
 // alive returns nil while the session can be written.
 func (o *object) alive(ctx context.Context) error {
-	err := o.visit.alive(ctx, o.record)
-	if errors.Is(err, session.ErrNotFound) {
-		err = session.ErrNotFound // why is for Open to tell
-	}
-	return err
+	return plain(o.visit.alive(ctx, o.record))
 }

@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -71,6 +72,21 @@ func (f *facts) info() session.Info {
 		info.AuthenticatedAt = at(f.authenticated)
 	}
 	return info
+}
+
+// spare is how many bytes a write of values leaves free, so that a session which just
+// fits can be refreshed and rotated, and its visitor can log in, as a user of 64 bytes.
+func (f *facts) spare() int {
+	const longest = binary.MaxVarintLen64 - 1 // of 200 years
+	n := 2*longest - varintLen(f.rotated-f.created) - varintLen(f.seen-f.rotated)
+	if f.user == "" {
+		return n + 64 + 2 + longest + 4 // the user, its length and level, when it was, other timeouts
+	}
+	return n + longest - varintLen(f.authenticated-f.rotated)
+}
+
+func varintLen(n int64) int {
+	return (bits.Len64(uint64(n)<<1^uint64(n>>63)|1) + 6) / 7 //nolint:gosec // as encoding/binary does
 }
 
 // at is a time for the world outside.

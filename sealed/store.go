@@ -39,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,8 @@ import (
 )
 
 // A Store seals sessions and opens them; it holds none. Keys is required. A Store is safe
-// for concurrent use; its fields must not change after the first call.
+// for concurrent use; its fields must not change after the first call. Keep a pointer to
+// it: printed as a value inside of another struct it would show its keys.
 //
 // It is a [session.ClientStore] and a [session.UserStore], and its sessions are all that
 // package session describes; see the package for what none of them can promise. Without a
@@ -149,11 +151,19 @@ func (st *Store) init() (err error) {
 func (st *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sealed.Store") }
 
 // begin is the start of every call.
-func (st *Store) begin(ctx context.Context) (now int64, err error) {
+func (st *Store) begin(ctx context.Context) error {
 	if err := st.Check(); err != nil {
-		return 0, err
+		return err
 	}
-	return time.Now().UnixNano(), ended(ctx)
+	return ended(ctx)
+}
+
+// turn waits for the turn of a call in its request, and tells when that is. The caller
+// gives it back.
+func (st *Store) turn(ctx context.Context) (v *visit, now int64, err error) {
+	v = st.visit(ctx)
+	err = v.begin(ctx)
+	return v, time.Now().UnixNano(), err
 }
 
 func ended(ctx context.Context) error {
@@ -163,6 +173,14 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// plain takes from an error why there is no session, which is for Open to tell.
+func plain(err error) error {
+	if errors.Is(err, session.ErrNotFound) {
+		return session.ErrNotFound
+	}
+	return err
+}
+
 func unsupported(call string) error {
 	return fmt.Errorf("sealed: %s: %w", call, errors.ErrUnsupported)
 }
@@ -170,28 +188,38 @@ func unsupported(call string) error {
 // Generate makes an empty session, see [session.Store]. An id is 1 to 128 characters of
 // A-Z, a-z, 0-9, '-' and '_'. Nothing tells whether a session has the id already.
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
-	now, err := st.begin(ctx)
-	if err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
 	if !token.ValidID(id) {
 		return nil, session.ErrInvalidID
 	}
-	return st.visit(ctx).enter(facts{
+	v, now, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.end()
+	s := stated(facts{
 		id: id, created: now, rotated: now, seen: now, idle: int64(st.idle), absolute: int64(st.absolute),
 	})
+	if err := v.fits(s, s.spare()); err != nil {
+		return nil, err
+	}
+	return v.enter(s), nil
 }
 
 // Open loads the session that a seal holds, see [session.TokenStore]. It tells why a seal
 // opens nothing where it was good once: [session.ErrExpiredIdle],
 // [session.ErrExpiredAbsolute].
 func (st *Store) Open(ctx context.Context, seal string) (session.Session, error) {
-	if _, err := st.begin(ctx); err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v, _, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.end()
 	r, err := v.open(ctx, seal)
 	if err != nil {
 		return nil, err
@@ -202,26 +230,27 @@ func (st *Store) Open(ctx context.Context, seal string) (session.Session, error)
 // Rotate seals the session again, see [session.TokenStore]. The old seal is good until its
 // deadline, whatever grace is, because nothing remembers it.
 func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (session.Session, error) {
-	now, err := st.begin(ctx)
-	if err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
 	if grace < 0 {
 		return nil, errGrace
 	}
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	r, err := v.open(ctx, seal)
+	v, now, err := st.turn(ctx)
 	if err != nil {
-		if errors.Is(err, session.ErrNotFound) {
-			err = session.ErrNotFound // why is for Open to tell
-		}
 		return nil, err
+	}
+	defer v.end()
+	r, err := v.open(ctx, seal)
+	if err == nil && r != v.current {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return nil, plain(err)
 	}
 	next := r.state.facts
 	next.rotated = max(now, next.rotated+1)
-	if err := v.commit(r, stated(next)); err != nil {
+	if err := v.commit(r, stated(next), 0); err != nil {
 		return nil, err
 	}
 	return v.object(r), nil
@@ -231,26 +260,27 @@ func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (
 // [session.ErrNotFound]; without a Manager it is [errors.ErrUnsupported], because the
 // client would not learn of it.
 func (st *Store) Refresh(ctx context.Context, id string) error {
-	now, err := st.begin(ctx)
+	if err := st.begin(ctx); err != nil {
+		return err
+	}
+	v, now, err := st.turn(ctx)
 	if err != nil {
 		return err
 	}
-	v := st.visit(ctx)
+	defer v.end()
 	if v.carriage == nil && token.ValidID(id) {
 		return unsupported("Refresh of an id")
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	r := v.current
 	if r == nil || r.state.id != id {
 		return session.ErrNotFound
 	}
 	if err := v.alive(ctx, r); err != nil {
-		return err
+		return plain(err)
 	}
 	next := r.state.facts
 	next.seen = max(now, next.seen)
-	return v.commit(r, stated(next))
+	return v.commit(r, stated(next), 0)
 }
 
 // Remove ends a session, see [session.Store]. Where it is a user's and there is Revoke, no
@@ -259,47 +289,54 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 // id that is not the request's nothing is known: Revoke notes it for 400 days; without
 // Revoke it is [errors.ErrUnsupported].
 func (st *Store) Remove(ctx context.Context, id string) error {
-	now, err := st.begin(ctx)
-	if err != nil || !token.ValidID(id) {
+	if err := st.begin(ctx); err != nil || !token.ValidID(id) {
 		return err
 	}
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v, now, err := st.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.end()
 	r := v.record(id)
 	switch {
+	case slices.Contains(v.left, id):
+		return nil
 	case r == nil && st.Revoke == nil:
 		return unsupported("Remove of an id")
 	case r == nil:
 		return st.Revoke(ctx, Revocation{ID: id, Until: at(now).Add(lifetime.Max)})
 	case r.state.user != "" && st.Revoke != nil:
+		// A reauthentication at this moment begins the absolute timeout anew.
 		_, absolute := r.state.deadlines()
-		if err := st.Revoke(ctx, Revocation{ID: id, Until: at(absolute)}); err != nil {
+		until := at(max(absolute, now+r.state.absolute)).Add(maxSkew)
+		if err := st.Revoke(ctx, Revocation{ID: id, Until: until}); err != nil {
 			return err
 		}
 	}
-	v.leave(r)
+	v.ended(id)
 	return nil
 }
 
 // Get returns the session of the request, see [session.Store]. Any other is
 // [errors.ErrUnsupported], because only the clients have them.
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
-	if _, err := st.begin(ctx); err != nil {
+	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
 	if !token.ValidID(id) {
 		return nil, session.ErrNotFound
 	}
-	v := st.visit(ctx)
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v, _, err := st.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.end()
 	r := v.current
 	if r == nil || r.state.id != id {
 		return nil, unsupported("Get of an id")
 	}
 	if err := v.alive(ctx, r); err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	return v.object(r), nil
 }

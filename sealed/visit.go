@@ -15,12 +15,16 @@ type visit struct {
 	store    *Store
 	carriage *session.Carriage // nil: no client waits for an answer
 
-	mu      sync.Mutex
-	records []*record // one for each id
-	current *record   // the one that goes to the client; nil: none does
+	// turn is held by whoever changes a session, also while Revoked or Revoke answers.
+	turn chan struct{}
+
+	mu      sync.Mutex // guards the rest, the state of records and what objects show
+	records []*record  // one for each id
+	current *record    // the one that goes to the client; nil: none does
+	left    []string   // ids of those that ended in this request
 }
 
-// A record is a session of the request. The lock of the visit guards it.
+// A record is a session of the request.
 type record struct {
 	state *state
 }
@@ -29,10 +33,23 @@ type record struct {
 func (st *Store) visit(ctx context.Context) *visit {
 	c := session.CarriageOf(ctx)
 	if c == nil {
-		return &visit{store: st}
+		return &visit{store: st, turn: make(chan struct{}, 1)}
 	}
-	return c.State(st, func() any { return &visit{store: st, carriage: c} }).(*visit) //nolint:forcetypeassert // it is ours
+	made := func() any { return &visit{store: st, carriage: c, turn: make(chan struct{}, 1)} }
+	return c.State(st, made).(*visit) //nolint:forcetypeassert // it is ours
 }
+
+// begin waits for the turn of a call; end gives it back.
+func (v *visit) begin(ctx context.Context) error {
+	select {
+	case v.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (v *visit) end() { <-v.turn }
 
 // name is under what the client carries the seal.
 func (v *visit) name() string {
@@ -42,39 +59,48 @@ func (v *visit) name() string {
 	return v.carriage.Name
 }
 
-// fits returns an error if the client cannot carry the state.
-func (v *visit) fits(next *state) error {
+// fits returns an error if the client cannot carry the state, and spare bytes more.
+func (v *visit) fits(next *state, spare int) error {
 	room := maxSeal
 	if v.carriage != nil {
 		room = min(room, v.carriage.Room)
 	}
-	if sealLen(len(next.plain)) > room {
+	if sealLen(len(next.plain)+spare) > room {
 		return errRoom
 	}
 	return nil
 }
 
 // enter makes a session the current one. Whoever asked for it gives it to the client.
-func (v *visit) enter(f facts) (session.Session, error) {
-	s := stated(f)
-	if err := v.fits(s); err != nil {
-		return nil, err
-	}
+func (v *visit) enter(s *state) *object {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.object(v.add(s)), nil
-}
-
-func (v *visit) add(s *state) *record {
-	if before := v.record(s.id); before != nil {
-		v.leave(before)
-	}
+	v.leave(s.id)
+	v.left = slices.DeleteFunc(v.left, func(id string) bool { return id == s.id })
 	r := &record{s}
 	v.records, v.current = append(v.records, r), r
-	return r
+	return v.object(r)
 }
 
-// record returns the session of the request that has the id; nil: none has.
+// leave takes out the session of an id.
+func (v *visit) leave(id string) {
+	if r := v.record(id); r != nil {
+		v.records = slices.DeleteFunc(v.records, func(other *record) bool { return other == r })
+		if v.current == r {
+			v.current = nil
+		}
+	}
+}
+
+// ended notes that the session of an id has ended: no seal of it opens in this request.
+func (v *visit) ended(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.leave(id)
+	v.left = append(v.left, id)
+}
+
+// record is the session of an id; nil: the request has none.
 func (v *visit) record(id string) *record {
 	for _, r := range v.records {
 		if r.state.id == id {
@@ -84,16 +110,9 @@ func (v *visit) record(id string) *record {
 	return nil
 }
 
-// leave ends a session for the request.
-func (v *visit) leave(r *record) {
-	v.records = slices.DeleteFunc(v.records, func(other *record) bool { return other == r })
-	if v.current == r {
-		v.current = nil
-	}
-}
-
 // open returns the session in a seal. Where the request has that session already, it is
-// the request's, with all that was written to it.
+// the request's, with all that was written to it. Only the first session becomes the
+// current one: a seal that is opened late takes the place of no other.
 func (v *visit) open(ctx context.Context, seal string) (*record, error) {
 	st := v.store
 	plain, renew, ok := st.open(seal, v.name())
@@ -101,21 +120,28 @@ func (v *visit) open(ctx context.Context, seal string) (*record, error) {
 		return nil, session.ErrNotFound
 	}
 	f, ok := readFacts(plain)
-	if !ok {
+	if !ok || slices.Contains(v.left, f.id) {
 		return nil, session.ErrNotFound
 	}
-	if r := v.current; r != nil && r.state.id == f.id {
-		return r, v.alive(ctx, r)
+	if r := v.record(f.id); r != nil {
+		return r, st.alive(ctx, r.state)
 	}
 	s := &state{facts: f, plain: plain}
 	if err := st.alive(ctx, s); err != nil {
 		return nil, err
 	}
-	r := v.add(s)
-	if renew {
-		_ = v.carry(s) // if it cannot be now, then with the next write or request
-	} else {
+	r := &record{s}
+	v.mu.Lock()
+	first := v.current == nil
+	if v.records = append(v.records, r); first {
+		v.current = r
+	}
+	v.mu.Unlock()
+	switch {
+	case !renew:
 		s.once.Do(func() { s.seal = seal })
+	case first:
+		_ = v.carry(s) // if it cannot be now, then with the next write or request
 	}
 	return r, nil
 }
@@ -150,13 +176,15 @@ func (st *Store) alive(ctx context.Context, s *state) error {
 }
 
 // commit makes next the state of a session, and tells the client.
-func (v *visit) commit(r *record, next *state) error {
-	if err := v.fits(next); err != nil {
+func (v *visit) commit(r *record, next *state, spare int) error {
+	if err := v.fits(next, spare); err != nil {
 		return err
 	}
 	if err := v.carry(next); err != nil {
 		return err
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	r.state = next
 	return nil
 }

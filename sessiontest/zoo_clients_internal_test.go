@@ -24,6 +24,7 @@ type cheat struct {
 	remove func(ctx context.Context, id string) error
 	login  func(ctx context.Context, token string, l session.Login) (session.Session, error)
 	set    func(ctx context.Context, s session.Session, key string, value any) error
+	get    func(ctx context.Context, s session.Session, key string) (any, error)
 }
 
 // newCheat returns one that is not broken.
@@ -63,7 +64,7 @@ func (c *cheat) Login(ctx context.Context, token string, l session.Login) (sessi
 }
 
 func (c *cheat) hand(s session.Session, err error) (session.Session, error) {
-	if err != nil || c.set == nil {
+	if err != nil || c.set == nil && c.get == nil {
 		return s, err
 	}
 	return &cheatSession{s, c}, nil
@@ -77,7 +78,17 @@ type cheatSession struct {
 func (s *cheatSession) Unwrap() session.Session { return s.Session }
 
 func (s *cheatSession) Set(ctx context.Context, key string, value any) error {
+	if s.store.set == nil {
+		return s.Session.Set(ctx, key, value)
+	}
 	return s.store.set(ctx, s.Session, key, value)
+}
+
+func (s *cheatSession) Get(ctx context.Context, key string) (any, error) {
+	if s.store.get == nil {
+		return s.Session.Get(ctx, key)
+	}
+	return s.store.get(ctx, s.Session, key)
 }
 
 // A fraud is what the Explorer has to find of sessions that clients keep.
@@ -89,11 +100,26 @@ type fraud struct {
 }
 
 func frauds() map[string]fraud {
-	shared := func(c *cheat) {
-		all := new(session.Carriage)
-		c.open = func(ctx context.Context, token string) (session.Session, error) {
-			all.Name, all.Room, all.Carry = cookieName, 3000, session.CarriageOf(ctx).Carry
-			return c.Store.Open(session.WithCarriage(ctx, all), token)
+	// The requests of so many sessions, one after the other, share what they know.
+	shared := func(sessions int) func(c *cheat) {
+		return func(c *cheat) {
+			of := make(map[string]*session.Carriage)
+			var last *session.Carriage
+			c.open = func(ctx context.Context, token string) (session.Session, error) {
+				alone, err := c.Store.Open(ctx, token)
+				if err != nil {
+					return nil, err
+				}
+				shared := of[alone.ID()]
+				if shared == nil {
+					if len(of)%sessions == 0 {
+						last = new(session.Carriage)
+					}
+					shared, of[alone.ID()] = last, last
+				}
+				shared.Name, shared.Room, shared.Carry = cookieName, 3000, session.CarriageOf(ctx).Carry
+				return c.Store.Open(session.WithCarriage(ctx, shared), token)
+			}
 		}
 	}
 	return map[string]fraud{
@@ -118,8 +144,8 @@ func frauds() map[string]fraud {
 			}
 		}},
 		"a request finds nothing":                      {burst: "write write", finds: "Open found no session, but nothing had ended it", store: forgetsEveryOther},
-		"requests share what they know of a session":   {burst: "write write", finds: "what its request did not see", store: shared},
-		"requests share what they know of all":         {burst: "write write2", finds: "found no session, but nothing had ended it", store: shared},
+		"requests share what they know of a session":   {burst: "write write", finds: "what its request did not see", store: shared(1)},
+		"requests share what they know of all":         {burst: "write write2", finds: "found no session, but nothing had ended it", store: shared(2)},
 		"the last visitor's session":                   {burst: "write write2", finds: "browser was given shows", store: opensTheLast},
 		"the session of the last request":              {burst: "login write", finds: "a session that the request does not have", store: opensTheLast},
 		"Revoked is ignored after a logout":            {burst: "in: logout", finds: "a cookie opens a session that had ended by a logout", store: neverRevoked},
@@ -226,6 +252,34 @@ func frauds() map[string]fraud {
 				return c.Store.Login(ctx, token, l)
 			}
 		}},
+		"a login takes a token of another user": {burst: "in: login-other", finds: "a login took over the session of another user", store: func(c *cheat) {
+			c.login = func(ctx context.Context, _ string, l session.Login) (session.Session, error) {
+				return c.Store.Login(ctx, "", l)
+			}
+		}, flows: map[string]flow{
+			kindOther: func(v *visit, ctx *mist.Context) error {
+				us, _ := capability[session.UserStore](v.manager.Store)
+				_, err := us.Login(ctx.Request.Context(), v.sent, session.Login{User: v.user("bob")})
+				return err
+			},
+		}},
+		"a value cannot be read": {burst: "write", finds: "Get of a value: sessiontest: fault", store: func(c *cheat) {
+			c.get = func(ctx context.Context, s session.Session, key string) (any, error) {
+				if key == marker {
+					return s.Get(ctx, key)
+				}
+				return nil, ErrFault
+			}
+		}},
+		"a cookie opens once": {burst: "write", finds: "a cookie: sessiontest: fault", store: func(c *cheat) {
+			c.open = func(ctx context.Context, token string) (session.Session, error) {
+				if v, _ := ctx.Value(visitKey{}).(*visit); v == nil {
+					return nil, ErrFault
+				}
+				return c.Store.Open(ctx, token)
+			}
+		}},
+		"a cookie opens another session": {burst: "login write", finds: "a cookie opens the session of somebody else", store: opensTheLast},
 		"a panic": {burst: "write", finds: "panic: ouch", flows: map[string]flow{
 			"write": func(*visit, *mist.Context) error { panic("ouch") },
 		}},

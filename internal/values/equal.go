@@ -56,7 +56,7 @@ func (w *walk) bounded(v reflect.Value, level int) error {
 func (w *walk) boundedParts(v reflect.Value, level int) error {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
+		for i := range v.NumField() { //nolint:modernize // Fields allocates, for each of perhaps a million structs
 			if err := w.bounded(v.Field(i), level); err != nil {
 				return err
 			}

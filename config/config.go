@@ -1,0 +1,133 @@
+// Package config makes a [session.Manager] from environment variables or from a file, so
+// that an operator changes store, cookie and lifetimes without a new build:
+//
+//	c, err := config.FromEnv()
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	m, closer, err := c.Manager()
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer closer.Close()
+//
+// The page docs/configuration.md of this module has a table of all variables and fields.
+//
+// A program chooses its stores by import, as with database/sql. The stores memory: and
+// sealed: come with this package. For redis://host the program imports
+// _ "github.com/mist-contrib/session/redis". This package alone imports no client of any
+// database.
+//
+// Every error names the variable or the field that is wrong, and the name it is near to. No
+// error contains a value, because any value may be a secret in the wrong place. A
+// [Secret] is not printed either.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+)
+
+// A Config is what an operator decides. The zero value is a store in memory and the safest
+// cookie. Its tags are for decoders of JSON, YAML and TOML, also where it is a field of a
+// larger struct; call Check after decoding. The methods may be called concurrently.
+type Config struct {
+	// Store is the URL of the store: memory:, sealed:, or one of a package that the
+	// program imports. Empty: memory:.
+	Store Secret `json:"store" yaml:"store" toml:"store" env:"STORE"`
+
+	// StorePassword is the password for Store, where the URL has none.
+	StorePassword Secret `json:"store-password" yaml:"store-password" toml:"store-password" env:"STORE_PASSWORD"`
+
+	// Keys are the keys of sealed:, in the form that [sealed.ParseKeys] reads.
+	Keys Secret `json:"keys" yaml:"keys" toml:"keys" env:"KEYS"`
+
+	// Prefix is what the store's keys begin with. Empty: the store's default.
+	Prefix string `json:"prefix" yaml:"prefix" toml:"prefix" env:"PREFIX"`
+
+	// IdleTimeout is how long after its last refresh a session ends. Zero: 30 minutes, or
+	// AbsoluteTimeout if that is shorter.
+	IdleTimeout Duration `json:"idle-timeout" yaml:"idle-timeout" toml:"idle-timeout" env:"IDLE_TIMEOUT"`
+
+	// AbsoluteTimeout is how long after its last login a session ends. Zero: 12 hours.
+	AbsoluteTimeout Duration `json:"absolute-timeout" yaml:"absolute-timeout" toml:"absolute-timeout" env:"ABSOLUTE_TIMEOUT"`
+
+	// MaxSessions is how many sessions memory: holds, see [memory.Store]. Zero: no limit.
+	MaxSessions int `json:"max-sessions" yaml:"max-sessions" toml:"max-sessions" env:"MAX_SESSIONS"`
+
+	Cookie Cookie `json:"cookie" yaml:"cookie" toml:"cookie" envPrefix:"COOKIE_"`
+
+	// The fields of [session.Manager] of the same names.
+	RotateGrace     Duration `json:"rotate-grace" yaml:"rotate-grace" toml:"rotate-grace" env:"ROTATE_GRACE"`
+	RefreshInterval Duration `json:"refresh-interval" yaml:"refresh-interval" toml:"refresh-interval" env:"REFRESH_INTERVAL"`
+	RenewAfter      Duration `json:"renew-after" yaml:"renew-after" toml:"renew-after" env:"RENEW_AFTER"`
+	MaxUserSessions int      `json:"max-user-sessions" yaml:"max-user-sessions" toml:"max-user-sessions" env:"MAX_USER_SESSIONS"`
+	EndOldest       bool     `json:"end-oldest" yaml:"end-oldest" toml:"end-oldest" env:"END_OLDEST"`
+}
+
+// A Cookie is what an operator decides about the cookie. The fields are those of
+// [cookie.Propagator] but for two.
+type Cookie struct {
+	Name        string   `json:"name" yaml:"name" toml:"name" env:"NAME"`
+	Path        string   `json:"path" yaml:"path" toml:"path" env:"PATH"`
+	Domain      string   `json:"domain" yaml:"domain" toml:"domain" env:"DOMAIN"`
+	SameSite    SameSite `json:"same-site" yaml:"same-site" toml:"same-site" env:"SAME_SITE"`
+	MaxAge      Duration `json:"max-age" yaml:"max-age" toml:"max-age" env:"MAX_AGE"`
+	Partitioned bool     `json:"partitioned" yaml:"partitioned" toml:"partitioned" env:"PARTITIONED"`
+
+	// Secure is false where the site is plain http, in development. Nil: true.
+	Secure *bool `json:"secure" yaml:"secure" toml:"secure" env:"SECURE"`
+
+	// HTTPOnly must not be false: a script on a page could then read the cookie. The field
+	// exists because operators look for it. Nil: true.
+	HTTPOnly *bool `json:"http-only" yaml:"http-only" toml:"http-only" env:"HTTP_ONLY"`
+}
+
+// Manager makes a Manager that has passed [session.Manager.Check], and what the caller
+// closes after its last use, which is nil only beside an error. Errors are those of Check
+// and those of the store about its URL. Manager connects to nothing: a store that is down
+// shows with the first request. The caller may set further fields of the Manager before
+// its first use.
+func (c Config) Manager() (*session.Manager, io.Closer, error) {
+	if err := c.check(inBoth); err != nil {
+		return nil, nil, err
+	}
+	store, closer, err := c.open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("config: %s: %w", inBoth("store"), err)
+	}
+	if closer == nil {
+		closer = io.NopCloser(nil)
+	}
+	m := c.manager(store)
+	if err := m.Check(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("config: %w", err), closer.Close())
+	}
+	return m, closer, nil
+}
+
+func (c Config) manager(store session.Store) *session.Manager {
+	return &session.Manager{
+		Store: store,
+		Propagator: &cookie.Propagator{
+			Name:        c.Cookie.Name,
+			Path:        c.Cookie.Path,
+			Domain:      c.Cookie.Domain,
+			SameSite:    c.Cookie.SameSite.SameSite,
+			MaxAge:      c.Cookie.MaxAge.Duration,
+			Partitioned: c.Cookie.Partitioned,
+			Insecure:    isFalse(c.Cookie.Secure),
+		},
+		RotateGrace:     c.RotateGrace.Duration,
+		RefreshInterval: c.RefreshInterval.Duration,
+		RenewAfter:      c.RenewAfter.Duration,
+		MaxUserSessions: c.MaxUserSessions,
+		EndOldest:       c.EndOldest,
+	}
+}
+
+func isFalse(b *bool) bool { return b != nil && !*b }

@@ -1,0 +1,65 @@
+package config
+
+import "reflect"
+
+// A field is a value that an operator sets.
+type field struct {
+	path   string // its name in a file, cookie.max-age
+	goName string
+	value  reflect.Value
+}
+
+// fields returns all fields of a Config, in order.
+func fields(c *Config) []field { return fieldsOf(reflect.ValueOf(c).Elem(), "") }
+
+func fieldsOf(v reflect.Value, above string) (all []field) {
+	for f, value := range v.Fields() {
+		path := above + f.Tag.Get("json")
+		if f.Type == reflect.TypeFor[Cookie]() {
+			all = append(all, fieldsOf(value, path+".")...)
+		} else {
+			all = append(all, field{path, f.Name, value})
+		}
+	}
+	return all
+}
+
+func (f field) secret() bool { return f.value.Type() == reflect.TypeFor[Secret]() }
+
+// meant says which known name is the nearest to an unknown one, if one is near.
+func meant(name string, known []string) string {
+	best, least := "", 1+len(name)/4 // mistakes that a typo makes
+	for _, k := range known {
+		if d := distance(name, k); d <= least {
+			best, least = k, d-1
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; is it " + best + "?"
+}
+
+// distance is how many characters have to be added, removed or replaced, or swapped with
+// their neighbor, to make one text of the other (Damerau and Levenshtein).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, last, row = last, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := last[j]
+			if a[i] != b[j] {
+				replaced++
+			}
+			row[j+1] = min(replaced, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/driver"
+	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sealed"
+)
+
+const (
+	memoryScheme = "memory"
+	sealedScheme = "sealed"
+)
+
+// Options are what an operator says about a store, for a function given to [Register].
+type Options = driver.Options
+
+// Register makes a store known by the schemes of its URLs, in lower case. Authors of
+// stores call it in init. open makes a store and connects to nothing; the Manager's user
+// closes the closer, which may be nil. No error of open may contain [Options].URL or a part
+// of it. Register panics if open is nil or if a scheme is taken. It is safe for concurrent
+// use.
+func Register(open func(o Options) (session.Store, io.Closer, error), schemes ...string) {
+	driver.Register(open, schemes...)
+}
+
+//nolint:gochecknoinits // the stores that come with this package, registered as any other
+func init() {
+	Register(func(o Options) (session.Store, io.Closer, error) {
+		return &memory.Store{IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}, nil, nil
+	}, memoryScheme)
+	Register(func(o Options) (session.Store, io.Closer, error) {
+		return &sealed.Store{IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}, nil, nil
+	}, sealedScheme)
+}
+
+// open makes the store. The Config has passed check.
+func (c Config) open() (session.Store, io.Closer, error) {
+	u := c.url()
+	store, closer, err := driver.Lookup(u.scheme)(Options{
+		URL:             u.with(c.StorePassword.reveal()),
+		Prefix:          c.Prefix,
+		IdleTimeout:     c.IdleTimeout.Duration,
+		AbsoluteTimeout: c.AbsoluteTimeout.Duration,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	switch st := store.(type) {
+	case *memory.Store:
+		st.MaxSessions = c.MaxSessions
+	case *sealed.Store:
+		st.Keys, err = sealed.ParseKeys(c.Keys.reveal())
+	}
+	return store, closer, err
+}
+
+// A storeURL is the URL of a store, taken apart. [url.Parse] does not read those that name
+// many hosts.
+type storeURL struct {
+	scheme         string // empty: the text is no URL
+	slashes        bool
+	user, password string // as the URL has them, percent-encoded
+	rest           string // of what is behind them
+}
+
+func (c Config) url() (u storeURL) {
+	text := c.Store.reveal()
+	if text == "" {
+		text = memoryScheme + ":"
+	}
+	scheme, rest, ok := strings.Cut(text, ":")
+	scheme = strings.ToLower(scheme)
+	if !ok || !isScheme(scheme) {
+		return storeURL{}
+	}
+	if u.rest, u.slashes = strings.CutPrefix(rest, "//"); !u.slashes {
+		if strings.Contains(rest, "@") {
+			return storeURL{} // user:password@host, and the user is no scheme to print
+		}
+		return storeURL{scheme: scheme, rest: rest}
+	}
+	u.scheme = scheme
+	end := len(u.rest)
+	if i := strings.IndexAny(u.rest, "/?#"); i >= 0 {
+		end = i
+	}
+	if at := strings.LastIndexByte(u.rest[:end], '@'); at >= 0 {
+		u.user, u.password, _ = strings.Cut(u.rest[:at], ":")
+		u.rest = u.rest[at+1:]
+	}
+	return u
+}
+
+// with returns the URL as text, with the password that it lacks.
+func (u storeURL) with(password string) string {
+	text := u.scheme + ":"
+	if u.slashes {
+		text += "//"
+	}
+	if password != "" {
+		u.password = strings.TrimPrefix(url.UserPassword("", password).String(), ":")
+	}
+	if u.password != "" {
+		return text + u.user + ":" + u.password + "@" + u.rest
+	}
+	if u.user != "" {
+		return text + u.user + "@" + u.rest
+	}
+	return text + u.rest
+}
+
+// isScheme reports whether a text is a scheme (RFC 3986, 3.1) in lower case. Errors print
+// it, so it is short.
+func isScheme(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	return s != "" && len(s) <= 32 && strings.IndexByte(letters, s[0]) >= 0 && strings.Trim(s, letters+"0123456789+-.") == ""
+}

@@ -1,0 +1,23 @@
+package redis
+
+import (
+	"io"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/driver"
+)
+
+//nolint:gochecknoinits // a program that imports this package can name it in a configuration, as with database/sql
+func init() {
+	driver.Register(open, "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix")
+}
+
+// open makes a store for package config. It connects to nothing.
+func open(o driver.Options) (session.Store, io.Closer, error) {
+	client, err := NewClient(o.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	st := &Store{Client: client, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}
+	return st, client, nil
+}
