@@ -42,7 +42,7 @@ func (c Config) check(name func(path string) string) error {
 	known := driver.Lookup(u.scheme) != nil
 
 	wrongIf(u.scheme == "", "%s: want a URL, such as memory: or redis://host:6379", "store")
-	wrongIf(u.scheme != "" && !known, "%s: no store has the scheme "+u.scheme+packages(u.scheme), "store")
+	wrongIf(u.scheme != "" && !known, "%s: no store has the scheme \""+u.scheme+"\""+packages(u.scheme), "store")
 	wrongIf((inMemory || isSealed) && u.with("") != u.scheme+":", "%s: nothing may follow "+u.scheme+":", "store")
 	if c.StorePassword.reveal() != "" && known {
 		wrongIf(!u.slashes, "%s: the URL of %s has no place for a password", "store-password", "store")

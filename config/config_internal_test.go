@@ -155,6 +155,7 @@ func TestStorePassword(t *testing.T) {
 	for store, want := range map[string]string{
 		"other://host":                 "other://:p%40%2F@host",
 		"other://ada@host/0?x=a@b":     "other://ada:p%40%2F@host/0?x=a@b",
+		"other://ada@a@host":           "other://ada@a:p%40%2F@host",
 		"other://host1:1,host2:2/x@y":  "other://:p%40%2F@host1:1,host2:2/x@y",
 		"other://ada@[::1]:6379#a:b@c": "other://ada:p%40%2F@[::1]:6379#a:b@c",
 	} {

@@ -107,8 +107,7 @@ func secretFile(path string) (string, error) {
 
 // reason is what an error of the library says, without the value that it may quote.
 func reason(err error) error {
-	var p env.ParseError
-	if errors.As(err, &p) { // which has no Unwrap
+	if p, ok := errors.AsType[env.ParseError](err); ok { // which has no Unwrap
 		err = p.Err
 	}
 	var v valueError

@@ -54,6 +54,7 @@ func TestMistakes(t *testing.T) {
 		{set("STORE", "sealed:", "KEYS", key1, "STORE_PASSWORD", password), []string{"STORE_PASSWORD", "STORE"}},
 		{set("KEYS_FILE", key1), []string{"KEYS_FILE"}},
 		{set("STORE", "[secret]"), []string{"STORE"}},
+		{set("STORE", password+":x@host"), []string{"STORE"}},
 		{set("STORE", address, "STORE_PASSWORD", password), []string{"STORE", "STORE_PASSWORD"}},
 		{set("STORE_PASSWORD", password), []string{"STORE", "STORE_PASSWORD"}},
 		{set("STORE", address, "STORE_FILE", file("url", address)), []string{"STORE", "STORE_FILE"}},
@@ -189,6 +190,24 @@ func TestNearest(t *testing.T) {
 		}
 		if _, got, _ := strings.Cut(err.Error(), "is it "); got != strings.TrimLeft(want+"?", "?") {
 			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// An error about a store that is not imported names its scheme, and what to import.
+func TestHint(t *testing.T) {
+	for store, hints := range map[string][]string{
+		"redis://host":                 {`"redis"`, `_ "github.com/mist-contrib/session/redis"`},
+		"rediss+sentinel://s1,s2/main": {`"rediss+sentinel"`, `_ "github.com/mist-contrib/session/redis"`},
+		"unix:///run/redis.sock":       {`"unix"`, `_ "github.com/mist-contrib/session/redis"`},
+		"sqlite:file.db":               {`"sqlite"`},
+		"reddis://host":                {`"reddis"`},
+	} {
+		_, err := fromEnv([]string{"SESSION_STORE=" + store})
+		for _, hint := range hints {
+			if err == nil || !strings.Contains(err.Error(), hint) {
+				t.Errorf("%s: got %v, want an error with %s", store, err, hint)
+			}
 		}
 	}
 }

@@ -40,15 +40,15 @@ func meant(name string, known []string) string {
 	return "; is it " + best + "?"
 }
 
-// distance is how many characters have to be added, removed or replaced, or swapped with
-// their neighbor, to make one text of the other (Damerau and Levenshtein).
+// distance is how many characters have to be added, removed or replaced to make one text
+// of the other (Levenshtein).
 func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	last, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		before, last, row = last, row, before
+		last, row = row, last
 		row[0] = i + 1
 		for j := range len(b) {
 			replaced := last[j]
@@ -56,9 +56,6 @@ func distance(a, b string) int {
 				replaced++
 			}
 			row[j+1] = min(replaced, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
 		}
 	}
 	return row[len(b)]

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// A valueError says what a field takes. It is the only reason that an error about a value gives:
-// the value itself may be a secret that stands in the wrong place.
+// A valueError says what a field takes. An error about a value says no more, because the
+// value may be a secret in the wrong place.
 type valueError string
 
-func (w valueError) Error() string { return "want " + string(w) }
+func (e valueError) Error() string { return "want " + string(e) }
 
 const (
-	errDuration = valueError("a time with its unit that is not negative, such as 90s, 30m or 12h")
+	errDuration = valueError("a time with its unit, such as 90s, 30m or 12h")
 	errSameSite = valueError("lax, strict or none")
 	errSecret   = valueError("the secret, not the text that is printed in its place")
 	errText     = valueError("text")
@@ -26,7 +26,7 @@ const (
 )
 
 // A Duration is a time as people write it: "90s", "30m", "1h30m". A number without a unit
-// is an error, because nobody knows its unit, and so is a negative time.
+// is an error, because nobody knows its unit.
 //
 // It is a struct because one decoder of TOML stores a number in any type of the kind without
 // asking UnmarshalText. So is a [SameSite].
@@ -35,7 +35,7 @@ type Duration struct{ time.Duration }
 // UnmarshalText reads what [time.ParseDuration] reads. No error contains the text.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	if err != nil || parsed < 0 || strings.Trim(string(text), "+-0") == "" { // it reads 0 without a unit
+	if err != nil || strings.Trim(string(text), "+-0") == "" { // it reads 0 without a unit
 		return errDuration
 	}
 	d.Duration = parsed

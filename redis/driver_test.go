@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -75,8 +76,8 @@ func TestDriver(t *testing.T) {
 		if err := closer.Close(); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
-		if err := st.Client.Process(t.Context(), goredis.NewStatusCmd(t.Context(), "ping")); err == nil {
-			t.Errorf("%s: the client works after it was closed", url)
+		if err := st.Client.Process(t.Context(), goredis.NewStatusCmd(t.Context(), "ping")); !errors.Is(err, goredis.ErrClosed) {
+			t.Errorf("%s: got %v, want a client that was closed", url, err)
 		}
 	}
 }

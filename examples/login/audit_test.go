@@ -18,7 +18,7 @@ func TestAudit(t *testing.T) {
 		}
 		return sessionaudit.Form(path, fields...)
 	}
-	sessionaudit.Run(t, newHandler(newManager(&memory.Store{}, true)), sessionaudit.App{
+	sessionaudit.Run(t, newHandler(managerOf(&memory.Store{}, true)), sessionaudit.App{
 		Login: func(b *sessionaudit.Browser, user int) *http.Request {
 			return form(b, "/login", "/login", "user", names[user], "password", passwords[user])
 		},

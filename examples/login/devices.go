@@ -15,7 +15,8 @@ import (
 // devicesPage is what the template "devices" shows.
 type devicesPage struct {
 	frame
-	Devices []session.Info
+	Devices  []session.Info
+	Unlisted bool // nobody knows of the other devices
 }
 
 // devices shows people where they are logged in.
@@ -25,10 +26,16 @@ func (s site) devices(ctx *mist.Context, sess session.Session) error {
 		return err
 	}
 	all, err := s.sessions.UserSessions(ctx, f.User)
+	unlisted := errors.Is(err, errors.ErrUnsupported) // their sessions are in their browsers alone
+	if unlisted {
+		all = make([]session.Info, 1)
+		all[0], err = session.Describe(sess)
+		all[0].UserAgent, all[0].Current = ctx.Request.UserAgent(), true
+	}
 	if err != nil {
 		return err
 	}
-	show(ctx, http.StatusOK, "devices", devicesPage{f, all})
+	show(ctx, http.StatusOK, "devices", devicesPage{f, all, unlisted})
 	return nil
 }
 
@@ -56,7 +63,7 @@ func (s site) signOut(ctx *mist.Context, sess session.Session) error {
 func signedOut(n int) string {
 	switch n {
 	case 0:
-		return "No other device was signed in."
+		return "No other device is signed in any more."
 	case 1:
 		return "One other device is signed out."
 	}

@@ -119,7 +119,7 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	v.login("ada", "engine")
 	grace.login("grace", "compiler")
 	for n, want := range []string{
-		"No other device was signed in.", "One other device is signed out.", "2 other devices are signed out.",
+		"No other device is signed in any more.", "One other device is signed out.", "2 other devices are signed out.",
 	} {
 		others := make([]*visitor, n)
 		for i := range others {
@@ -155,7 +155,7 @@ func (r *reader) Read(b []byte) (int, error) {
 
 // Who signs out everywhere else also stops a login that is under way.
 func TestSignOutDuringLogin(t *testing.T) {
-	handler := newHandler(newManager(&memory.Store{}, false))
+	handler := newHandler(managerOf(&memory.Store{}, false))
 	site := httptest.NewServer(handler)
 	t.Cleanup(site.Close)
 	v := visit(t, site)

@@ -8,9 +8,14 @@
 //	curl -c jar -d user=ada -d password=engine http://localhost:8080/login
 //	curl -b jar http://localhost:8080/
 //
-// With -cert and -key it serves https, and its cookie is as safe as a cookie can
-// be. With -redis redis://localhost:6379 sessions live in Redis: they survive a
-// restart, and many processes are one site. (The demo users do not: a password
+// With -cert and -key it serves https, and its cookie is as safe as a cookie can be.
+// Everything else about sessions the environment says, see docs/configuration.md:
+//
+//	SESSION_STORE=redis://localhost:6379 go run ./examples/login
+//	SESSION_STORE=sealed: SESSION_KEYS=$(openssl rand -base64 32) go run ./examples/login
+//
+// In Redis sessions survive a restart, and many processes are one site; sealed they
+// are in the browsers, and need no server. (The demo users survive nothing: a password
 // that was changed is so in one process, and until it ends.)
 //
 // This file says what the site is made of. login.go, devices.go and password.go
@@ -19,6 +24,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"log"
@@ -28,7 +34,6 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/cookie"
 )
 
 // fresh is for how long after a password was typed its owner may do what hurts.
@@ -38,27 +43,24 @@ func main() {
 	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
 	cert := flag.String("cert", "", "certificate `file`, for https")
 	key := flag.String("key", "", "`file` of its private key")
-	redisURL := flag.String("redis", "", "`URL` of the Redis for sessions; empty: they live in this process")
+	redisURL := flag.String("redis", "", "short for SESSION_STORE=`URL`")
 	flag.DurationVar(&fresh, "fresh", fresh, "how `long` a login is fresh enough to change the password")
 	flag.Parse()
 	https := *cert != "" || *key != ""
-	store, release, err := newStore(*redisURL)
+	m, closer, err := newManager(*redisURL, https)
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = serve(newHandler(newManager(store, https)), *addr, https, *cert, *key)
-	if err := errors.Join(err, release()); err != nil {
+	err = serve(newHandler(equip(m)), *addr, https, *cert, *key)
+	if err := errors.Join(err, closer.Close()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func newManager(store session.Store, https bool) *session.Manager {
-	m := &session.Manager{
-		Store:      store,
-		Propagator: &cookie.Propagator{Insecure: !https}, // Insecure is for localhost
-		RenewAfter: 15 * time.Minute,                     // a stolen cookie is of use for no longer
-		OnEvent:    session.LogEvents(nil),               // who logs in and out, and what was refused and why
-	}
+// equip adds to a Manager what is the program's business and not the operator's.
+func equip(m *session.Manager) *session.Manager {
+	m.RenewAfter = cmp.Or(m.RenewAfter, 15*time.Minute)   // a stolen cookie is of use for no longer
+	m.OnEvent = session.LogEvents(nil)                    // who logs in and out, and what was refused and why
 	m.ErrorHandler = func(ctx *mist.Context, err error) { // answers the requests that the guards below refuse
 		if errors.Is(err, session.ErrForged) {
 			refused(m, ctx)

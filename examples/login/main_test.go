@@ -187,7 +187,7 @@ func TestLogout(t *testing.T) {
 
 // The default propagator over https, as -cert and -key choose it.
 func TestHTTPS(t *testing.T) {
-	site := httptest.NewTLSServer(newHandler(newManager(&memory.Store{}, true)))
+	site := httptest.NewTLSServer(newHandler(managerOf(&memory.Store{}, true)))
 	t.Cleanup(site.Close)
 	v := visit(t, site)
 	v.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -341,14 +341,16 @@ func warns(t *testing.T, bin string) {
 }
 
 func TestReleaseClosesTheClient(t *testing.T) {
-	store, release, err := newStore("redis://" + redistest.Start(t).Addr)
+	t.Setenv("SESSION_STORE", "redis://"+redistest.Start(t).Addr)
+	m, closer, err := newManager("", false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := m.Store
 	if err := store.Remove(t.Context(), "id"); err != nil {
 		t.Error(err)
 	}
-	if err := release(); err != nil {
+	if err := closer.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := store.Remove(t.Context(), "id"); !errors.Is(err, goredis.ErrClosed) {

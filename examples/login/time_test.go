@@ -24,7 +24,7 @@ type traveller struct {
 // built outside of it, and asked without a network.
 func travel(t *testing.T, f func(*testing.T, *traveller)) {
 	t.Helper()
-	handler := newHandler(newManager(&memory.Store{}, false))
+	handler := newHandler(managerOf(&memory.Store{}, false))
 	synctest.Test(t, func(t *testing.T) { f(t, &traveller{visitor: visitor{t: t}, handler: handler}) })
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
 )
 
 // A visitor is a browser without a window: it keeps cookies and follows
@@ -31,10 +32,15 @@ type response struct {
 	body   string
 }
 
+// managerOf is the Manager of the shop with a store of the test's own.
+func managerOf(store session.Store, https bool) *session.Manager {
+	return equip(&session.Manager{Store: store, Propagator: &cookie.Propagator{Insecure: !https}})
+}
+
 // open opens the shop over plain http.
 func open(t *testing.T, store session.Store) *httptest.Server {
 	t.Helper()
-	site := httptest.NewServer(newHandler(newManager(store, false)))
+	site := httptest.NewServer(newHandler(managerOf(store, false)))
 	t.Cleanup(site.Close)
 	return site
 }
