@@ -10,20 +10,21 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Clients returns a store for [TestStore] that is a [session.ClientStore] together with
-// the clients of its sessions. Each session has one client, which carries what the last
-// response gave it. Each call is one request of that client: Get, Refresh and Remove send
-// what the client of the id carries, Open, Rotate and Login what became of the token. A
-// write to a session is the response to the request that loaded it.
+// Clients returns store as [TestStore] needs it: together with the clients that carry its
+// sessions. Each session has one client, and each call is one request of that client. The
+// client sends what the last response gave it. Get, Refresh and Remove find the client by
+// the id; Open, Rotate and Login find it by any token that a response gave. A write to a
+// session is one more response to the request that loaded the session. The store that
+// Clients returns is safe for concurrent use.
 //
-// Clients hides no loss. Two requests load a session and both write: the client carries
-// what the later response gave, and the other write is lost. A session that was rotated,
-// logged in or removed leaves a copy of its token behind, as a thief might have one, and
-// the copy opens what the store lets it open. One thing has no place in the suite: the
-// tokens that a session had before a write. A store on the server changes no token by a
-// write, so to the suite all of them are one token, that of the latest write.
+// Clients hides no loss. If two requests load a session and both write, the client carries
+// what the later response gave, and the other write is lost. After a rotation, a login or
+// a logout the old token remains as a copy, such as a thief might have, and Open sends the
+// copy to the store. A write leaves no copy: it replaces the token of its request, because
+// a store on the server keeps the token when a session is written. So the suite does not
+// see that a token from before a write brings back the values of then.
 //
-// What a store of this kind cannot promise is declared away by [Harness].Without.
+// [Harness].Without declares away the rules that no such store can keep.
 func Clients(store session.ClientStore) session.Store {
 	c := &crowd{store: store, tokens: make(map[string]place), ids: make(map[string]*client)}
 	if users, ok := capability[session.UserStore](store); ok {
@@ -40,9 +41,9 @@ type crowd struct {
 	ids    map[string]*client // by the id of a session: whoever was given it last
 }
 
-// A client was given tokens by responses. Generate, Rotate and Login give one more; a
-// write gives another in its place, and in that of all that came later: the client
-// carries one, and the last response wins. Those that came before are copies.
+// A client has the tokens that responses gave it. Generate, Rotate and Login add one. A
+// write replaces the token of its request and all that came later, because a client
+// carries one token and the last response wins. Those that came before are copies.
 type client struct{ tokens []given }
 
 type given struct{ id, token string }
@@ -71,8 +72,8 @@ func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *e
 	}
 	c.mu.Unlock()
 	v := &exchange{p, !known}
-	// Others that began at the same time may come first. What they do to each other then
-	// hardly depends on chance.
+	// Requests that begin at the same time all send before one is answered, so that what
+	// they do to each other hardly depends on chance.
 	runtime.Gosched()
 	return session.WithCarriage(ctx, &session.Carriage{
 		Name: "session", Room: 3072, Carry: func(after session.Session) error {
@@ -130,8 +131,7 @@ func (c *crowd) exchangeOf(ctx context.Context, id string) (_ context.Context, k
 	return ctx, true, err
 }
 
-// nobody is the answer to a call about an id, where a store cannot know whether any
-// client has the session: none has.
+// nobody answers a call about an id that no client has, if the store cannot know that.
 func nobody(known bool, err, none error) error {
 	if !known && errors.Is(err, errors.ErrUnsupported) {
 		return none

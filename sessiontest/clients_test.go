@@ -94,8 +94,10 @@ func TestClientsKeepCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	opens(t, st, third, "third")
-	if got := must(st.Get(t.Context(), "a"))(t); got.ID() != "a" {
-		t.Error("Get: another session")
+	for _, id := range []string{"a", third.ID()} {
+		if got := must(st.Get(t.Context(), id))(t); got.ID() != id {
+			t.Error("Get: another session")
+		}
 	}
 }
 

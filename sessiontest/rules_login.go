@@ -226,6 +226,9 @@ func loginEndsAnonymous(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
+		if err := e.gone(ctx, s); err != nil {
+			return err
+		}
 		if err := e.staysDead(ctx, s, loaded, name, write); err != nil {
 			return err
 		}

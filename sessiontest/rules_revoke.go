@@ -75,11 +75,12 @@ func revokesAll(ctx context.Context, e *env) error {
 	return errors.Join(e.gone(ctx, mine[1]), e.alive(ctx, other), e.alive(ctx, anonymous))
 }
 
-// revoke ends the sessions of a user; there are so many.
-func (e *env) revoke(ctx context.Context, user string, many int, except ...string) error {
+// revoke ends the sessions of a user. It reports an error unless there were want of them,
+// as far as the store counts them.
+func (e *env) revoke(ctx context.Context, user string, want int, except ...string) error {
 	n, err := e.users.RemoveUserSessions(ctx, user, except...)
-	if err != nil || n != many && e.lists() {
-		return fmt.Errorf("RemoveUserSessions: got %d, %v, want %d", n, err, many)
+	if err != nil || n != want && e.lists() {
+		return fmt.Errorf("RemoveUserSessions: got %d, %v, want %d", n, err, want)
 	}
 	return nil
 }

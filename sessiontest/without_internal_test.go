@@ -59,7 +59,6 @@ func TestDeclaredAway(t *testing.T) {
 	all := declared()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			only := "^TestDeclaredAway$/^values_are_copies$/^" + strings.ReplaceAll(declaredRule, " ", "_") + "$"
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run="+only)
 			cmd.Env = append(os.Environ(), declaredCase+"="+name)
