@@ -1,6 +1,6 @@
 module github.com/mist-contrib/session/bench
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/dormoron/mist v0.1.27
