@@ -10,7 +10,6 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/sealed"
 )
 
 // A fraud is what the Explorer has to find of sessions that clients keep.
