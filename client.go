@@ -183,14 +183,16 @@ func (e *entry) give(s Session, w http.ResponseWriter) error {
 	return e.inject(w, e.response.propagator, s, carried)
 }
 
-// forget forgets what is pending, because the session has ended or another one has
-// taken its place.
-func (r *response) forget() {
-	if r != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.pending = nil
+// exchange replaces what is pending, because the session has ended or another one takes
+// its place.
+func (r *response) exchange(next Session) (before Session) {
+	if r == nil {
+		return nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, r.pending = r.pending, next
+	return before
 }
 
 // deliver gives the client what is pending. The header goes out next, or the

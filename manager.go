@@ -163,14 +163,17 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 // and to the request. One that cannot be given is ended, because no client will
 // ever name it.
 func (m *Manager) hand(ctx *mist.Context, s Session) error {
+	e := m.entry(ctx)
+	before := e.response.exchange(nil) // this one takes its place
 	carried, err := m.carried(s)
 	if err == nil {
 		err = m.inject(ctx, s, carried)
 	}
 	if err != nil {
+		e.response.exchange(before)
 		return m.abandon(m.context(ctx), s, err)
 	}
-	m.entry(ctx).hand(ctx, s, carried)
+	e.put(ctx, s, carried)
 	return nil
 }
 

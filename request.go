@@ -76,26 +76,24 @@ func (m *Manager) entry(ctx *mist.Context) *entry {
 	if r.first.manager == m {
 		return &r.first
 	}
-	made := &entry{request: r, manager: m}
-	if e := r.find(made, false); e != nil {
+	if e := r.find(m, nil); e != nil {
 		return e
 	}
+	made := &entry{request: r, manager: m}
 	made.response = made.newResponse(ctx)
-	return r.find(made, true)
+	return r.find(m, made)
 }
 
-// find returns the entry of the Manager of made, or adds made where there is none.
-func (r *request) find(made *entry, add bool) *entry {
+// find returns the entry of another Manager than the first, or adds made where there is
+// none; it may be nil.
+func (r *request) find(m *Manager, made *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := &r.first
 	for ; last.next != nil; last = last.next {
-		if last.next.manager == made.manager {
+		if last.next.manager == m {
 			return last.next
 		}
-	}
-	if !add {
-		return nil
 	}
 	last.next = made
 	return made
@@ -159,12 +157,6 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 	e.set(ctx, s, carried)
 }
 
-// hand makes s the session of the request, and what the client has been given.
-func (e *entry) hand(ctx *mist.Context, s Session, carried string) {
-	e.response.forget() // the session before
-	e.put(ctx, s, carried)
-}
-
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {
 	e.carried, e.removed, e.failure = carried, false, nil
 	if e.own.Session == nil {
@@ -206,7 +198,7 @@ func (e *entry) ambiguous() bool {
 
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
-	e.response.forget()
+	e.response.exchange(nil)
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.slot, e.carried, e.removed = nil, "", true
