@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -97,7 +96,7 @@ func TestSeedFinishedOnce(t *testing.T) {
 				m.Middleware()(func(ctx *mist.Context) {
 					s := sound(t)(m.GetSession(ctx))
 					for i := range 10 {
-						check(t, "Set", s.Set(context.Background(), "k", i), error(nil), nil)
+						check(t, "Set", s.Set(t.Context(), "k", i), error(nil), nil)
 					}
 					end(ctx)
 				})(ctx)

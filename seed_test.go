@@ -215,7 +215,7 @@ func (idStore) Generate(_ context.Context, id string) (session.Session, error) {
 type idSession string
 
 func (s idSession) ID() string                             { return string(s) }
-func (idSession) Get(context.Context, string) (any, error) { return nil, nil } //nolint:nilnil // empty
+func (idSession) Get(context.Context, string) (any, error) { return nil, nil }
 func (idSession) Set(context.Context, string, any) error   { return nil }
 
 // The id and the CSRF token change from nobody to somebody. The id does not change when
@@ -251,7 +251,7 @@ func TestSeedLogins(t *testing.T) {
 // A store refuses nonsense: ids, users, values and durations that cannot be.
 func TestSeedNonsense(t *testing.T) {
 	for name, store := range seedStores() {
-		us := store.(session.UserStore) //nolint:forcetypeassert // both are
+		us := store.(session.UserStore)
 		s := sound(t)(store.Generate(t.Context(), "id"))
 		_, empty := store.Generate(t.Context(), "")
 		_, dots := store.Generate(t.Context(), "../../etc")
@@ -291,7 +291,7 @@ func ended() context.Context {
 func TestSeedLazyExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, store := range seedStores() {
-			ts := store.(session.TokenStore) //nolint:forcetypeassert // both are
+			ts := store.(session.TokenStore)
 			before := runtime.NumGoroutine()
 			token := session.Token(sound(t)(store.Generate(t.Context(), "id")))
 			time.Sleep(time.Minute - time.Millisecond)
