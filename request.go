@@ -42,7 +42,8 @@ type entry struct {
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
-	response *response // where the session goes, if the store keeps none
+	response   *response  // where the session goes, if the store keeps none
+	propagator Propagator // by which it goes there
 
 	wrapped bool          // the Middleware is around the request
 	origin  *http.Request // as the Middleware got it, for FromContext
@@ -93,6 +94,13 @@ func (r *request) find(m *Manager, made *entry) *entry {
 	for ; last.next != nil; last = last.next {
 		if last.next.manager == m {
 			return last.next
+		}
+	}
+	if made != nil {
+		for other := &r.first; other != nil; other = other.next {
+			if made.response.same(other.response) {
+				made.response = other.response
+			}
 		}
 	}
 	last.next = made
@@ -147,7 +155,7 @@ func (e *entry) cached(ctx *mist.Context) Session {
 }
 
 func same[T comparable](a, b T) bool {
-	return reflect.TypeOf(a).Comparable() && a == b
+	return reflect.ValueOf(a).Comparable() && a == b
 }
 
 // put makes s the session of the request.
@@ -198,7 +206,7 @@ func (e *entry) ambiguous() bool {
 
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
-	e.response.exchange(nil)
+	e.response.forget()
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.slot, e.carried, e.removed = nil, "", true
