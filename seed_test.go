@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -33,23 +34,30 @@ func seedStores() map[string]session.Store {
 // A seedVisit is one visitor of a site of one page, which does what the test says.
 type seedVisit struct {
 	m    *session.Manager
+	bare bool // the site has no Middleware
 	site *site
 	c    *http.Client
 	page atomic.Pointer[func(ctx *mist.Context)]
 }
 
-// seeded runs a test with each store. outside and inside are middlewares around the
-// Middleware, and between it and the page.
+// seeded runs a test with each store, with the Middleware and without. inside are
+// middlewares between the Middleware and the page.
 func seeded(t *testing.T, test func(t *testing.T, v *seedVisit), inside ...mist.Middleware) {
 	t.Helper()
-	for name, store := range seedStores() {
-		t.Run(name, func(t *testing.T) {
-			v := &seedVisit{m: &session.Manager{Store: store, Propagator: &cookie.Propagator{Insecure: true}}}
-			v.site = serve(t, false, append([]mist.Middleware{v.m.Middleware()}, inside...)...)
-			v.site.mist.GET("/", func(ctx *mist.Context) { (*v.page.Load())(ctx) })
-			v.c = v.site.client(t)
-			test(t, v)
-		})
+	for name := range seedStores() {
+		for _, bare := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/bare=%t", name, bare), func(t *testing.T) {
+				m := &session.Manager{Store: seedStores()[name], Propagator: &cookie.Propagator{Insecure: true}}
+				around := inside
+				if !bare {
+					around = append([]mist.Middleware{m.Middleware()}, inside...)
+				}
+				v := &seedVisit{m: m, bare: bare, site: serve(t, false, around...)}
+				v.site.mist.GET("/", func(ctx *mist.Context) { (*v.page.Load())(ctx) })
+				v.c = v.site.client(t)
+				test(t, v)
+			})
+		}
 	}
 }
 
@@ -83,7 +91,8 @@ func check(t *testing.T, what string, got, want any, err error) {
 type seedKey struct{}
 
 // Put, Get and Del work by the context.Context of the request, also after a middleware,
-// and then the handler, replaced the request by Request.WithContext.
+// and then the handler, replaced the request by Request.WithContext. It takes the Middleware:
+// without it a context belongs to no session.
 func TestSeedContext(t *testing.T) {
 	replace := func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
@@ -93,6 +102,15 @@ func TestSeedContext(t *testing.T) {
 	}
 	seeded(t, func(t *testing.T, v *seedVisit) {
 		v.visit(t, func(ctx *mist.Context) { sound(t)(v.m.InitSession(ctx)) })
+		if v.bare {
+			v.visit(t, func(ctx *mist.Context) {
+				sound(t)(v.m.GetSession(ctx))
+				if _, err := session.FromContext(ctx.Request.Context()); !errors.Is(err, session.ErrNotFound) {
+					t.Errorf("got %v, want ErrNotFound", err)
+				}
+			})
+			return
+		}
 		value := func(ctx context.Context) any {
 			got, err := sound(t)(session.FromContext(ctx)).Get(ctx, "k")
 			check(t, "Get", err, error(nil), nil)
@@ -144,7 +162,9 @@ func TestSeedValues(t *testing.T) {
 			v.visit(t, func(ctx *mist.Context) {
 				s, c := sound(t)(v.m.GetSession(ctx)), ctx.Request.Context()
 				check(t, "the id", s.ID(), id, nil)
-				check(t, "FromContext", sound(t)(session.FromContext(c)), s, nil)
+				if !v.bare {
+					check(t, "FromContext", sound(t)(session.FromContext(c)), s, nil)
+				}
 				for _, key := range []string{"a", "b", "c"} {
 					got, err := s.Get(c, key)
 					check(t, key, got, want[key], err)
