@@ -51,11 +51,9 @@ func TestSeedFinishedOnceOnTheWire(t *testing.T) {
 		for _, behind := range []bool{true, false} {
 			for _, end := range seedEnds {
 				t.Run(fmt.Sprintf("%s/middleware=%t/%s", name, behind, end.name), func(t *testing.T) {
-					p := &countedPropagator{Propagator: &cookie.Propagator{Insecure: true}}
-					m := &session.Manager{Store: seedStores()[name], Propagator: p}
-					lines, injects, after := 0, 0, 2
+					injects, lines, after := int32(0), 0, 2
 					if name == "sealed" {
-						lines, injects = 1, 3
+						injects, lines = 3, 1
 						if behind {
 							injects = 1
 						}
@@ -63,47 +61,23 @@ func TestSeedFinishedOnceOnTheWire(t *testing.T) {
 							after = 100
 						}
 					}
+					p := &countedPropagator{Propagator: &cookie.Propagator{Insecure: true}}
+					m := &session.Manager{Store: seedStores()[name], Propagator: p}
 					finished := make(chan struct{})
-					around := []mist.Middleware{func(next mist.HandleFunc) mist.HandleFunc {
-						return func(ctx *mist.Context) {
-							if ctx.Request.URL.Path != "/end" {
-								next(ctx)
-								return
-							}
-							defer close(finished)
-							defer func() {
-								if left := ctx.UserValues["session"]; left != nil && behind {
-									t.Errorf("a %T is left for the next request", left)
-								}
-							}()
-							next(ctx)
+					around := []mist.Middleware{afterwards("/end", func(ctx *mist.Context) {
+						defer close(finished)
+						check(t, "given to the client when the Middleware returns", p.given.Load(), injects, nil)
+						if left := ctx.UserValues["session"]; left != nil && behind {
+							t.Errorf("a %T is left for the next request", left)
 						}
-					}}
+					})}
 					if behind {
 						around = append(around, m.Middleware())
 					}
 					s := serve(t, false, around...)
 					reqctx, leave := context.WithCancel(t.Context())
 					defer leave()
-					s.mist.GET("/start", func(ctx *mist.Context) {
-						err := sound(t)(m.InitSession(ctx)).Set(ctx.Request.Context(), "k", 100)
-						check(t, "Set", err, error(nil), nil)
-					})
-					s.mist.POST("/end", func(ctx *mist.Context) {
-						found := sound(t)(m.GetSession(ctx))
-						for i := range 3 {
-							check(t, "Set", found.Set(ctx.Request.Context(), "k", i), error(nil), nil)
-						}
-						end.do(ctx, leave)
-					})
-					s.mist.GET("/k", func(ctx *mist.Context) {
-						found, err := m.GetSession(ctx)
-						var v any
-						if err == nil {
-							v, err = found.Get(ctx.Request.Context(), "k")
-						}
-						answer(ctx, fmt.Sprint(v), err)
-					})
+					countingPages(t, s, m, func(ctx *mist.Context) { end.do(ctx, leave) })
 					client, visitor := s.client(t), s.client(t)
 					s.fetch(t, client, "/start")
 					p.given.Store(0)
@@ -121,13 +95,14 @@ func TestSeedFinishedOnceOnTheWire(t *testing.T) {
 						check(t, "Set-Cookie lines", len(resp.Header["Set-Cookie"]), lines, resp.Body.Close())
 					}
 					<-finished
-					check(t, "given to the client", p.given.Load(), int32(injects), nil)
 					for range 5 { // mist hands its contexts on
-						_, who := s.fetch(t, visitor, "/k")
-						check(t, "a visitor after that", who, anonymous, nil)
+						_, k := s.fetch(t, visitor, "/k")
+						check(t, "of a visitor after that", k, anonymous, nil)
 					}
 					_, k := s.fetch(t, client, "/k")
 					check(t, "in the next request", k, fmt.Sprint(after), nil)
+					s.Close() // waits for what mist does after the Middleware
+					check(t, "given to the client", p.given.Load(), injects, nil)
 					if !behind {
 						s.complaints() // only the Middleware keeps mist from a second header
 					}
@@ -135,4 +110,41 @@ func TestSeedFinishedOnceOnTheWire(t *testing.T) {
 			}
 		}
 	}
+}
+
+// afterwards is a middleware that calls f when a request of path is over, however it ends.
+func afterwards(path string, f func(ctx *mist.Context)) mist.Middleware {
+	return func(next mist.HandleFunc) mist.HandleFunc {
+		return func(ctx *mist.Context) {
+			if ctx.Request.URL.Path == path {
+				defer f(ctx)
+			}
+			next(ctx)
+		}
+	}
+}
+
+// countingPages gives a site three pages: /start makes a session with a number, /end writes
+// to it three times and goes on with end, /k shows it.
+func countingPages(t *testing.T, s *site, m *session.Manager, end func(ctx *mist.Context)) {
+	t.Helper()
+	set := func(ctx *mist.Context, found session.Session, k int) {
+		check(t, "Set", found.Set(ctx.Request.Context(), "k", k), error(nil), nil)
+	}
+	s.mist.GET("/start", func(ctx *mist.Context) { set(ctx, sound(t)(m.InitSession(ctx)), 100) })
+	s.mist.POST("/end", func(ctx *mist.Context) {
+		found := sound(t)(m.GetSession(ctx))
+		for k := range 3 {
+			set(ctx, found, k)
+		}
+		end(ctx)
+	})
+	s.mist.GET("/k", func(ctx *mist.Context) {
+		found, err := m.GetSession(ctx)
+		var k any
+		if err == nil {
+			k, err = found.Get(ctx.Request.Context(), "k")
+		}
+		answer(ctx, fmt.Sprint(k), err)
+	})
 }
