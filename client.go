@@ -220,9 +220,7 @@ func (r *response) begin(s Session) error {
 	r.mu.Unlock()
 	err := e.give(s, w)
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.pending = before
+		r.exchange(before)
 	}
 	return err
 }
@@ -242,13 +240,15 @@ func (e *entry) give(s Session, w http.ResponseWriter) error {
 	return e.inject(w, e.propagator, s, carried)
 }
 
-// forget forgets what is pending, because the session has ended.
-func (r *response) forget() {
-	if r != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.pending = nil
+// exchange replaces what is pending.
+func (r *response) exchange(next Session) (before Session) {
+	if r == nil {
+		return nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, r.pending = r.pending, next
+	return before
 }
 
 // enter notes that a Middleware is around the request. From here on the outermost one
@@ -265,28 +265,21 @@ func (r *response) enter(e *entry) {
 }
 
 // leave gives the client what is pending when a Middleware returns. After the outermost
-// nothing of the request is kept for those who keep its session.
+// a write fails, and nothing of the request is kept for those who keep its session.
 func (e *entry) leave() {
-	e.deliver()
 	if r := e.response; r != nil {
 		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.around--; r.around == 0 {
+		s := r.pending
+		if r.pending, r.around = nil, r.around-1; r.around == 0 {
 			r.owner, r.writer = nil, nil
 		}
+		r.mu.Unlock()
+		e.deliver(s)
 	}
 }
 
-// deliver gives the client what is pending, because the header goes out next.
-func (e *entry) deliver() {
-	r := e.response
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	s := r.pending
-	r.pending = nil
-	r.mu.Unlock()
+// deliver gives the client what was pending; it may be nothing.
+func (e *entry) deliver(s Session) {
 	if s == nil {
 		return
 	}
@@ -299,7 +292,7 @@ func (e *entry) deliver() {
 func (r *request) deliver(w *writer) {
 	for e := &r.first; e != nil; e = e.after() {
 		if e.writer == w {
-			e.deliver()
+			e.deliver(e.response.exchange(nil))
 		}
 	}
 }

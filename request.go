@@ -206,7 +206,7 @@ func (e *entry) ambiguous() bool {
 
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
-	e.response.forget()
+	e.response.exchange(nil) // it has ended
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.slot, e.carried, e.removed = nil, "", true
