@@ -264,29 +264,40 @@ func (r *response) enter(e *entry) {
 	}
 }
 
-// leave gives the client what is pending when a Middleware returns. After the outermost
-// nothing of the request is kept for those who keep its session.
+// leave gives the client what is pending when a Middleware returns. From the return of the
+// outermost on no write is taken any more, and nothing of the request is kept for those
+// who keep its session.
 func (e *entry) leave() {
-	e.deliver()
 	if r := e.response; r != nil {
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		s := r.take()
 		if r.around--; r.around == 0 {
 			r.owner, r.writer = nil, nil
 		}
+		r.mu.Unlock()
+		e.send(s)
 	}
 }
 
 // deliver gives the client what is pending, because the header goes out next.
 func (e *entry) deliver() {
-	r := e.response
-	if r == nil {
-		return
+	if r := e.response; r != nil {
+		r.mu.Lock()
+		s := r.take()
+		r.mu.Unlock()
+		e.send(s)
 	}
-	r.mu.Lock()
+}
+
+// take returns what is pending, nil for nothing, and forgets it. The caller holds mu.
+func (r *response) take() Session {
 	s := r.pending
 	r.pending = nil
-	r.mu.Unlock()
+	return s
+}
+
+// send gives the client what was pending.
+func (e *entry) send(s Session) {
 	if s == nil {
 		return
 	}
