@@ -1,0 +1,101 @@
+package session_test
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
+)
+
+// A held response is what a middleware keeps back: a header of its own, and the body.
+type held struct {
+	http.ResponseWriter
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *held) Header() http.Header         { return w.header }
+func (w *held) WriteHeader(code int)        { w.status = code }
+func (w *held) Write(p []byte) (int, error) { return w.body.Write(p) }
+
+// holding serves with a response that goes on to w in the end.
+func holding(inner http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &held{ResponseWriter: w, header: make(http.Header), status: http.StatusOK}
+		inner.ServeHTTP(h, r)
+		maps.Copy(w.Header(), h.header)
+		w.WriteHeader(h.status)
+		_, _ = w.Write(h.body.Bytes())
+	})
+}
+
+// What a server does inside of a handler of another one reaches the client, whatever
+// stands between the two.
+func TestSeamNested(t *testing.T) {
+	plain := func(h http.Handler) http.Handler { return h }
+	for name, between := range map[string]func(http.Handler) http.Handler{
+		"nothing": plain, "http.TimeoutHandler": func(h http.Handler) http.Handler { return http.TimeoutHandler(h, time.Hour, "") },
+		"a held response": holding,
+	} {
+		for _, tt := range []struct {
+			name         string
+			outer, inner func(m *session.Manager) seamFlow
+			want         string
+		}{
+			{"a write", reading, newValue, "anonymous with new"},
+			{"a login", refreshing, asAlice, "alice"},
+			{"a write and a login", newValue, asAlice, "alice with new"},
+		} {
+			for store, st := range seedStores() {
+				t.Run(name+"/"+tt.name+"/"+store, func(t *testing.T) {
+					m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
+					b := &browser{}
+					b.visit(t, succeeds(t, beginning(m)))
+					inner := mist.InitHTTPServer()
+					inner.Use(m.Middleware())
+					inner.GET("/", func(ctx *mist.Context) {
+						succeeds(t, tt.inner(m))(ctx)
+						_, _ = io.WriteString(ctx.ResponseWriter, "page")
+					})
+					b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+						succeeds(t, tt.outer(m))(ctx)
+						between(inner).ServeHTTP(ctx.ResponseWriter, ctx.Request)
+					}))
+					check(t, "the next request", b.seen(t, m), tt.want, nil)
+				})
+			}
+		}
+	}
+}
+
+func newValue(m *session.Manager) seamFlow { return storing(m, "k", "new") }
+func asAlice(m *session.Manager) seamFlow  { return as(m, "alice") }
+
+// The same for two Managers of two cookies, where the inner Middleware sees the header
+// of a held response go out, and not the one of the request.
+func TestSeamHeldBetweenManagers(t *testing.T) {
+	m := &session.Manager{Store: sealedStore(), Propagator: &cookie.Propagator{}, CtxSessionKey: "a"}
+	other := &session.Manager{Store: sealedStore(), Propagator: &cookie.Propagator{Name: "__Host-other"}, CtxSessionKey: "b"}
+	b := &browser{}
+	b.visit(t, succeeds(t, beginning(m)))
+	b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+		outer := ctx.ResponseWriter
+		holding(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			ctx.ResponseWriter = w
+			other.Middleware()(func(ctx *mist.Context) {
+				succeeds(t, inOrder(newValue(m), beginning(other)))(ctx)
+				_, _ = io.WriteString(ctx.ResponseWriter, "page")
+			})(ctx)
+		})).ServeHTTP(outer, ctx.Request)
+	}))
+	check(t, "the next request", b.seen(t, m), "anonymous with new", nil)
+	check(t, "the other session", b.seen(t, other), "anonymous", nil)
+}
