@@ -94,6 +94,7 @@ type response struct {
 	mu      sync.Mutex
 	owner   *entry              // of the first of the Managers; nil: its Middleware has returned
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
+	ended   func() error        // tells whether the request of that flow has ended
 	pending Session             // what the client has to be given before the header goes out
 }
 
@@ -144,7 +145,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	if mctx != nil {
 		r.mu.Lock()
 		if r.owner != nil {
-			r.writer = mctx.ResponseWriter
+			r.writer, r.ended = mctx.ResponseWriter, ctx.Err
 		}
 		r.mu.Unlock()
 	}
@@ -155,7 +156,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 // Middleware is around the request just before the header goes out, once for all writes.
 func (r *response) carry(s Session) error {
 	r.mu.Lock()
-	e, w := r.owner, r.writer
+	e, w, ended := r.owner, r.writer, r.ended
 	if e == nil || e.writer != nil {
 		defer r.mu.Unlock()
 		if e == nil || e.writer.wrote.Load() {
@@ -167,6 +168,11 @@ func (r *response) carry(s Session) error {
 	r.mu.Unlock()
 	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() {
 		return ErrHeaderWritten
+	}
+	if ended != nil {
+		if err := ended(); err != nil { // nobody sends what the writer holds
+			return err
+		}
 	}
 	return e.give(s, w)
 }
@@ -204,7 +210,7 @@ func (e *entry) deliver(finished bool) {
 	s := r.pending
 	r.pending = nil
 	if finished && r.owner == e {
-		r.owner, r.writer = nil, nil // whoever keeps the session does not keep the request
+		r.owner, r.writer, r.ended = nil, nil, nil // whoever keeps the session does not keep the request
 	}
 	r.mu.Unlock()
 	if s == nil {
