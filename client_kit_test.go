@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strconv"
@@ -128,7 +129,9 @@ func (s *clientSite) do(t *testing.T, c *http.Client, handler func(ctx *mist.Con
 	t.Helper()
 	s.mu.Lock()
 	n := len(s.handlers)
+	done := make(chan struct{}) // a response may be all there before its handler ends
 	s.handlers = append(s.handlers, func(ctx *mist.Context) {
+		defer close(done)
 		if err := handler(ctx); err != nil {
 			t.Error(err)
 		}
@@ -145,7 +148,9 @@ func (s *clientSite) do(t *testing.T, c *http.Client, handler func(ctx *mist.Con
 	if err != nil {
 		t.Fatal("the request failed") // its error may show the header
 	}
+	_, _ = io.Copy(io.Discard, resp.Body) // a client that leaves ends the context
 	_ = resp.Body.Close()
+	<-done
 	return resp
 }
 
