@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"github.com/dormoron/mist"
@@ -92,7 +93,7 @@ type response struct {
 	propagator Propagator // chosen once, because its name is in the token
 
 	mu      sync.Mutex
-	owner   *entry              // of the first of the Managers; nil: its Middleware has returned
+	owner   *entry              // of the first of the Managers, or of their Middleware; nil: that has returned
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
 	ended   func() error        // tells whether the request of that flow has ended
 	pending Session             // what the client has to be given before the header goes out
@@ -115,12 +116,27 @@ func (e *entry) newResponse(ctx *mist.Context) *response {
 	}
 	for _, request := range requests {
 		for other := &request.first; other != nil; other = other.after() {
-			if o := other.response; o != nil && o.carriage.Name == r.carriage.Name && same(o.store, r.store) {
+			if o := other.response; o != nil && same(o.store, r.store) && carryAlike(o.propagator, r.propagator) {
 				return o
 			}
 		}
 	}
 	return r
+}
+
+// carryAlike reports whether two propagators carry a token in the same cookie or header.
+func carryAlike(a, b Propagator) bool {
+	if same(a, b) {
+		return true
+	}
+	x, _ := unwrap[Measured](a)
+	y, _ := unwrap[Measured](b)
+	if x == nil || y == nil || reflect.TypeOf(x) != reflect.TypeOf(y) { // a cookie is no header of its name
+		return false
+	}
+	name, _ := x.Measure()
+	other, _ := y.Measure()
+	return name != "" && name == other
 }
 
 // through returns the propagator of the request.
@@ -187,6 +203,18 @@ func (e *entry) give(s Session, w http.ResponseWriter) error {
 		return err
 	}
 	return e.inject(w, e.response.propagator, s, carried)
+}
+
+// lead lets the Middleware of e give the client what is pending, unless that of another
+// Manager does. A Manager without one may have seen the request first.
+func (r *response) lead(e *entry) {
+	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.owner != nil && r.owner.writer == nil {
+			r.owner = e
+		}
+	}
 }
 
 // forget forgets what is pending, because the session has ended or another one has

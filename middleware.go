@@ -53,6 +53,7 @@ func (m *Manager) Middleware() mist.Middleware {
 			e := m.entry(ctx)
 			w := track(ctx, e.request)
 			e.writer = w
+			e.response.lead(e)
 			defer func() {
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
