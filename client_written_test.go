@@ -34,7 +34,7 @@ func TestClientWrittenOnce(t *testing.T) {
 	for _, middleware := range []bool{false, true} {
 		s, rec := spiedClients(t, middleware)
 		c := s.visitor(t)
-		s.start(t, c, map[string]any{"n": -1})
+		s.start(t, c, map[string]any{"n": 99})
 		rec.take()
 		for name, test := range map[string]struct {
 			write func(c context.Context, v session.Session) error
