@@ -176,9 +176,9 @@ func set(m *session.Manager, key string, value any) func(ctx *mist.Context) erro
 }
 
 // start begins a session with values.
-func (s *clientSite) start(t *testing.T, c *http.Client, values map[string]any) *http.Response {
+func (s *clientSite) start(t *testing.T, c *http.Client, values map[string]any) {
 	t.Helper()
-	return s.do(t, c, func(ctx *mist.Context) error {
+	s.do(t, c, func(ctx *mist.Context) error {
 		made, err := s.m.InitSession(ctx)
 		if err != nil {
 			return err

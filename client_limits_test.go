@@ -75,11 +75,11 @@ func TestClientInjectFails(t *testing.T) {
 		down := &outage{}
 		rec.fail(fault{"inject", false, down})
 		resp := s.do(t, c, with(s.m, func(c context.Context, v session.Session) error {
-			if err := v.Set(c, "a", 2); middleware {
+			err := v.Set(c, "a", 2)
+			if middleware {
 				return err
-			} else {
-				return errors.Join(is("Set", err, down), shows(c, "refused", v, map[string]any{"a": 1}))
 			}
+			return errors.Join(is("Set", err, down), shows(c, "refused", v, map[string]any{"a": 1}))
 		}))
 		told := len(events) == 1 && events[0].Kind == session.EventFailed && errors.Is(events[0].Cause, down)
 		if given(resp) != 0 || told != middleware || !middleware && len(events) != 0 {

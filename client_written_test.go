@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,7 +88,7 @@ func TestClientHeaderWritten(t *testing.T) {
 		_, _ = io.WriteString(conn, "\r\n")
 		_ = conn.Close()
 	}
-	for _, write := range append(writes[:len(writes):len(writes)], struct {
+	for _, write := range append(slices.Clip(writes), struct {
 		name string
 		out  bool
 		do   func(ctx *mist.Context)
@@ -258,7 +259,7 @@ func TestClientSessionKept(t *testing.T) {
 		if !s.middleware {
 			want = context.Canceled
 		}
-		ctx := context.Background()
+		ctx := t.Context()
 		var late sync.WaitGroup
 		late.Go(func() {
 			for i := range 100 {
