@@ -117,7 +117,9 @@ func TestClientFull(t *testing.T) {
 		{}, {MaxAge: time.Hour}, {Name: strings.Repeat("n", 300), Path: "/" + strings.Repeat("p", 200), Domain: strings.Repeat("d", 60) + ".example.com"},
 	} {
 		for _, persistent := range []bool{false, true} {
-			m := &session.Manager{Store: clientStore("a"), Propagator: p}
+			st := clientStore("a")
+			st.IdleTimeout, st.AbsoluteTimeout = 400*day, 400*day // the longest Max-Age
+			m := &session.Manager{Store: st, Propagator: p}
 			b := &browser{}
 			visit := func(handler func(ctx *mist.Context) error) error {
 				var err error

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dormoron/mist"
 
@@ -71,6 +73,46 @@ func TestClientWrittenOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A rotation and a refresh are one cookie each, also one with a Max-Age. That of a persistent
+// session says what is left of its time, however long ago the login was.
+func TestClientRenewedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, middleware := range []bool{false, true} {
+			rec := &recorder{}
+			m := &session.Manager{Store: clientStore("a"), Propagator: &spyPropagator{&cookie.Propagator{MaxAge: time.Hour}, rec}}
+			around := func(h mist.HandleFunc) mist.HandleFunc { return h }
+			if middleware {
+				around = m.Middleware()
+			}
+			b := &browser{}
+			b.begin(t, m)
+			for _, renew := range []func(ctx *mist.Context) error{m.RotateSession, m.RefreshSession} {
+				rec.take()
+				b.visit(t, around(func(ctx *mist.Context) {
+					if err := renew(ctx); err != nil {
+						t.Error(err)
+					}
+				}))
+				if n := injected(rec); n != 1 {
+					t.Errorf("middleware %t: a renewal injected %d times, want once", middleware, n)
+				}
+			}
+			b.enter(t, m, session.Login{User: "ada", IdleTimeout: 30 * day, AbsoluteTimeout: 30 * day, Persistent: true})
+			time.Sleep(10 * day)
+			header := b.visit(t, around(func(ctx *mist.Context) {
+				if err := set(m, "a", 1)(ctx); err != nil {
+					t.Error(err)
+				}
+			}))
+			for _, c := range (&http.Response{Header: header}).Cookies() {
+				if got := time.Duration(c.MaxAge) * time.Second; got < 20*day || got > 20*day+time.Second {
+					t.Errorf("middleware %t: got Max-Age %v, want 20 days", middleware, got)
+				}
+			}
+		}
+	})
 }
 
 // A write after the header is ErrHeaderWritten and changes nothing; one before it is in the
