@@ -95,7 +95,7 @@ type response struct {
 	mu      sync.Mutex
 	owner   *entry              // of the first of the Managers, or of their Middleware; nil: that has returned
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
-	ended   func() error        // tells whether the request of that flow has ended
+	request context.Context     //nolint:containedctx // of that flow: it tells whether that has ended
 	pending Session             // what the client has to be given before the header goes out
 }
 
@@ -161,7 +161,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	if mctx != nil {
 		r.mu.Lock()
 		if r.owner != nil {
-			r.writer, r.ended = mctx.ResponseWriter, ctx.Err
+			r.writer, r.request = mctx.ResponseWriter, ctx
 		}
 		r.mu.Unlock()
 	}
@@ -172,7 +172,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 // Middleware is around the request just before the header goes out, once for all writes.
 func (r *response) carry(s Session) error {
 	r.mu.Lock()
-	e, w, ended := r.owner, r.writer, r.ended
+	e, w, request := r.owner, r.writer, r.request
 	if e == nil || e.writer != nil {
 		defer r.mu.Unlock()
 		if e == nil || e.writer.wrote.Load() {
@@ -185,8 +185,8 @@ func (r *response) carry(s Session) error {
 	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() {
 		return ErrHeaderWritten
 	}
-	if ended != nil {
-		if err := ended(); err != nil { // nobody sends what the writer holds
+	if request != nil {
+		if err := request.Err(); err != nil { // nobody sends what the writer holds
 			return err
 		}
 	}
@@ -238,7 +238,7 @@ func (e *entry) deliver(finished bool) {
 	s := r.pending
 	r.pending = nil
 	if finished && r.owner == e {
-		r.owner, r.writer, r.ended = nil, nil, nil // whoever keeps the session does not keep the request
+		r.owner, r.writer, r.request = nil, nil, nil // whoever keeps the session does not keep the request
 	}
 	r.mu.Unlock()
 	if s == nil {
