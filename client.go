@@ -39,6 +39,10 @@ type Carriage struct {
 	// the response is out.
 	Carry func(after Session) error
 
+	// Begin is called before a session of Generate or Login counts, which takes the
+	// place of the one before. Errors as for Carry. Nil: whoever called gives it away.
+	Begin func(first Session) error
+
 	mu     sync.Mutex
 	states []owned
 }
@@ -52,7 +56,7 @@ func (c *Carriage) State(owner any, first func() any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range c.states {
-		if o.owner == owner {
+		if same(o.owner, owner) {
 			return o.state
 		}
 	}
@@ -88,12 +92,12 @@ const unmeasuredRoom = 3072 // a cookie of 4096 bytes, less a long name and attr
 // A response is where the sessions of a [ClientStore] go. Managers that answer one
 // request by one cookie, or header, share it.
 type response struct {
-	carriage   Carriage
-	store      Store
-	propagator Propagator // chosen once, because its name is in the token
+	carriage Carriage
+	store    ClientStore
 
 	mu      sync.Mutex
-	owner   *entry              // of the first of the Managers, or of their Middleware; nil: that has returned
+	owner   *entry              // what the Middleware knows, if it is around the request; nil: it has returned
+	around  int                 // how many Middlewares are around the request
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
 	request context.Context     //nolint:containedctx // of that flow: it tells whether that has ended
 	pending Session             // what the client has to be given before the header goes out
@@ -102,47 +106,66 @@ type response struct {
 // newResponse returns where sessions of the request go; nil: the store keeps them.
 func (e *entry) newResponse(ctx *mist.Context) *response {
 	m := e.manager
-	if _, ok := unwrap[ClientStore](m.Store); !ok {
+	store, ok := unwrap[ClientStore](m.Store)
+	if !ok {
 		return nil
 	}
-	r := &response{store: m.Store, propagator: choose(m.Propagator, ctx.Request), owner: e}
-	r.carriage.Room, r.carriage.Carry = unmeasuredRoom, r.carry
-	if p, ok := unwrap[Measured](r.propagator); ok {
+	e.propagator = choose(m.Propagator, ctx.Request)
+	r := &response{store: store, owner: e}
+	r.carriage.Room, r.carriage.Carry, r.carriage.Begin = unmeasuredRoom, r.carry, r.begin
+	if p, ok := unwrap[Measured](e.propagator); ok {
 		r.carriage.Name, r.carriage.Room = p.Measure()
 	}
-	requests := []*request{e.request}
-	if w, ok := unwrap[*writer](ctx.ResponseWriter); ok {
-		requests = append(requests, w.request) // of a server around this one
-	}
-	for _, request := range requests {
-		for other := &request.first; other != nil; other = other.after() {
-			if o := other.response; o != nil && same(o.store, r.store) && carryAlike(o.propagator, r.propagator) {
-				return o
-			}
-		}
+	if outer := r.outer(ctx, e.propagator); outer != nil {
+		return outer
 	}
 	return r
 }
 
-// carryAlike reports whether two propagators carry a token in the same cookie or header.
-func carryAlike(a, b Propagator) bool {
-	if same(a, b) {
-		return true
+// outer returns the response of a server around this one that hands its request, and the
+// identifier in it, on; nil: there is none.
+func (r *response) outer(ctx *mist.Context, p Propagator) *response {
+	around, ok := ctx.Request.Context().Value(contextKey{}).(*entry)
+	if !ok {
+		return nil
 	}
-	x, _ := unwrap[Measured](a)
-	y, _ := unwrap[Measured](b)
-	if x == nil || y == nil || reflect.TypeOf(x) != reflect.TypeOf(y) { // a cookie is no header of its name
-		return false
+	here, _ := p.Extract(ctx.Request)
+	for other := &around.request.first; other != nil; other = other.after() {
+		if other.origin == nil || !r.same(other.response) {
+			continue
+		}
+		if there, _ := p.Extract(other.origin); there == here {
+			return other.response
+		}
 	}
-	name, _ := x.Measure()
-	other, _ := y.Measure()
-	return name != "" && name == other
+	return nil
 }
 
-// through returns the propagator of the request.
+// same reports whether sessions go to the same place, from the same store.
+func (r *response) same(other *response) bool {
+	if r == nil || other == nil || r.carriage.Name == "" || r.carriage.Name != other.carriage.Name {
+		return false
+	}
+	kind := reflect.TypeOf(r.measured())
+	return kind == reflect.TypeOf(other.measured()) && same(r.store, other.store)
+}
+
+// measured returns the propagator that writes the token.
+func (r *response) measured() Measured {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.owner == nil {
+		return nil
+	}
+	p, _ := unwrap[Measured](r.owner.propagator)
+	return p
+}
+
+// through returns the propagator of the request. For a [ClientStore] it is chosen once,
+// because its name is in the token.
 func (e *entry) through(req *http.Request) Propagator {
 	if e.response != nil {
-		return e.response.propagator
+		return e.propagator
 	}
 	return choose(e.manager.Propagator, req)
 }
@@ -182,15 +205,30 @@ func (r *response) carry(s Session) error {
 		return nil
 	}
 	r.mu.Unlock()
-	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() {
-		return ErrHeaderWritten
-	}
-	if request != nil {
-		if err := request.Err(); err != nil { // nobody sends what the writer holds
-			return err
-		}
+	if request != nil && request.Err() != nil { // nobody sends what the writer holds
+		return request.Err()
 	}
 	return e.give(s, w)
+}
+
+// begin gives the client a session that begins, at once. It takes the place of what is
+// pending.
+func (r *response) begin(s Session) error {
+	r.mu.Lock()
+	e, w, before := r.owner, r.writer, r.pending
+	if e == nil || e.writer != nil && e.writer.wrote.Load() {
+		r.mu.Unlock()
+		return ErrHeaderWritten
+	}
+	r.pending = nil
+	r.mu.Unlock()
+	err := e.give(s, w)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pending = before
+	}
+	return err
 }
 
 // give gives the client a session.
@@ -198,27 +236,17 @@ func (e *entry) give(s Session, w http.ResponseWriter) error {
 	if w == nil {
 		return errNoWriter
 	}
+	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() && t != e.writer {
+		return ErrHeaderWritten
+	}
 	carried, err := e.manager.carried(s)
 	if err != nil {
 		return err
 	}
-	return e.inject(w, e.response.propagator, s, carried)
+	return e.inject(w, e.propagator, s, carried)
 }
 
-// lead lets the Middleware of e give the client what is pending, unless that of another
-// Manager does. A Manager without one may have seen the request first.
-func (r *response) lead(e *entry) {
-	if r != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.owner != nil && r.owner.writer == nil {
-			r.owner = e
-		}
-	}
-}
-
-// forget forgets what is pending, because the session has ended or another one has
-// taken its place.
+// forget forgets what is pending, because the session has ended.
 func (r *response) forget() {
 	if r != nil {
 		r.mu.Lock()
@@ -227,9 +255,34 @@ func (r *response) forget() {
 	}
 }
 
-// deliver gives the client what is pending. The header goes out next, or the
-// Middleware returns: then finished.
-func (e *entry) deliver(finished bool) {
+// enter notes that a Middleware is around the request. From here on the outermost one
+// writes the header.
+func (r *response) enter(e *entry) {
+	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.around++
+		if r.owner == nil || r.owner.writer == nil || r.around == 1 {
+			r.owner = e
+		}
+	}
+}
+
+// leave gives the client what is pending when a Middleware returns. After the outermost
+// nothing of the request is kept for those who keep its session.
+func (e *entry) leave() {
+	e.deliver()
+	if r := e.response; r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.around--; r.around == 0 {
+			r.owner, r.writer, r.request = nil, nil, nil
+		}
+	}
+}
+
+// deliver gives the client what is pending, because the header goes out next.
+func (e *entry) deliver() {
 	r := e.response
 	if r == nil {
 		return
@@ -237,9 +290,6 @@ func (e *entry) deliver(finished bool) {
 	r.mu.Lock()
 	s := r.pending
 	r.pending = nil
-	if finished && r.owner == e {
-		r.owner, r.writer, r.request = nil, nil, nil // whoever keeps the session does not keep the request
-	}
 	r.mu.Unlock()
 	if s == nil {
 		return
@@ -253,7 +303,7 @@ func (e *entry) deliver(finished bool) {
 func (r *request) deliver(w *writer) {
 	for e := &r.first; e != nil; e = e.after() {
 		if e.writer == w {
-			e.deliver(false)
+			e.deliver()
 		}
 	}
 }

@@ -89,6 +89,10 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	}
 	reqctx := m.context(ctx)
 	s, before, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
+	if s != nil && err != nil && m.entry(ctx).response != nil { // it was given to the client, and then ended
+		m.entry(ctx).drop(ctx)
+		err = errors.Join(err, m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter))
+	}
 	if err != nil {
 		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {
 			m.emit(reqctx, Event{Kind: EventLoginRefused, User: l.User, Actor: l.Actor, Cause: err})
@@ -131,7 +135,7 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 
 // bind logs l.User in. The login starts from old, the client's session, if that is
 // anonymous or l.User's; a session of another user ends. before is the anonymous session
-// that ended, or the one that goes on.
+// that ended, or the one that goes on. With an error s is a session that has ended again.
 func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
 		ended := l.Ended
@@ -165,7 +169,7 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 	}
 	if others.ID != "" {
 		if err = m.Store.Remove(ctx, others.ID); err != nil {
-			return nil, Info{}, m.abandon(ctx, s, err)
+			return s, Info{}, m.abandon(ctx, s, err)
 		}
 		m.emit(ctx, Event{Kind: EventRemoved, Session: others.ID, User: others.User})
 	}

@@ -128,7 +128,8 @@ var (
 // client. [Manager.Login] is what logs a user in; with a store that knows no users
 // this is, and a value says who it is. It always makes a new one, also when the
 // request has one already, so an identifier that somebody planted stays worthless
-// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id.
+// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id, but for
+// that of a [ClientStore].
 //
 // The Set-Cookie is in the response header when it returns, so it comes before
 // anything that writes the response; behind the Middleware it is
@@ -163,14 +164,15 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 // and to the request. One that cannot be given is ended, because no client will
 // ever name it.
 func (m *Manager) hand(ctx *mist.Context, s Session) error {
+	e := m.entry(ctx)
 	carried, err := m.carried(s)
-	if err == nil {
+	if err == nil && e.response == nil { // else it was given to the client when it began
 		err = m.inject(ctx, s, carried)
 	}
 	if err != nil {
 		return m.abandon(m.context(ctx), s, err)
 	}
-	m.entry(ctx).hand(ctx, s, carried)
+	e.put(ctx, s, carried)
 	return nil
 }
 
@@ -219,7 +221,7 @@ func (m *Manager) open(ctx context.Context, carried string) (s Session, err erro
 func (e *entry) extract(req *http.Request) (string, error) {
 	m, p := e.manager, e.manager.Propagator
 	if e.response != nil {
-		p = e.response.propagator
+		p = e.propagator
 	}
 	carried, err := p.Extract(req)
 	if err != nil {
@@ -244,7 +246,8 @@ func (e *entry) extract(req *http.Request) (string, error) {
 // Errors as for GetSession, and then nothing has happened; those of the store,
 // and then the client is left alone, because the session may be alive. After
 // [ErrHeaderWritten] or another error of the propagator the session is dead,
-// but the client still carries its identifier.
+// but the client still carries its identifier. Whether a session of a [ClientStore] is dead
+// for those who carry a copy, the store says.
 func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if err := m.usable(ctx, true); err != nil {
 		return err

@@ -53,14 +53,14 @@ func (m *Manager) Middleware() mist.Middleware {
 			e := m.entry(ctx)
 			w := track(ctx, e.request)
 			e.writer = w
-			e.response.lead(e)
+			e.response.enter(e)
 			defer func() {
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
 					ctx.RespData = nil // mist would write it to a connection that is not its any more
 				}
 			}()
-			defer e.deliver(true)
+			defer e.leave()
 			next(ctx)
 		}
 	}

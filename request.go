@@ -42,7 +42,8 @@ type entry struct {
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
-	response *response // where the session goes, if the store keeps none
+	response   *response  // where the session goes, if the store keeps none
+	propagator Propagator // by which it goes there
 
 	wrapped bool          // the Middleware is around the request
 	origin  *http.Request // as the Middleware got it, for FromContext
@@ -76,26 +77,31 @@ func (m *Manager) entry(ctx *mist.Context) *entry {
 	if r.first.manager == m {
 		return &r.first
 	}
-	made := &entry{request: r, manager: m}
-	if e := r.find(made, false); e != nil {
+	if e := r.find(m, nil); e != nil {
 		return e
 	}
+	made := &entry{request: r, manager: m}
 	made.response = made.newResponse(ctx)
-	return r.find(made, true)
+	return r.find(m, made)
 }
 
-// find returns the entry of the Manager of made, or adds made where there is none.
-func (r *request) find(made *entry, add bool) *entry {
+// find returns the entry of another Manager than the first, or adds made where there is
+// none; it may be nil.
+func (r *request) find(m *Manager, made *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := &r.first
 	for ; last.next != nil; last = last.next {
-		if last.next.manager == made.manager {
+		if last.next.manager == m {
 			return last.next
 		}
 	}
-	if !add {
-		return nil
+	if made != nil {
+		for other := &r.first; other != nil; other = other.next {
+			if made.response.same(other.response) {
+				made.response = other.response
+			}
+		}
 	}
 	last.next = made
 	return made
@@ -149,7 +155,7 @@ func (e *entry) cached(ctx *mist.Context) Session {
 }
 
 func same[T comparable](a, b T) bool {
-	return reflect.TypeOf(a).Comparable() && a == b
+	return reflect.ValueOf(a).Comparable() && a == b
 }
 
 // put makes s the session of the request.
@@ -157,12 +163,6 @@ func (e *entry) put(ctx *mist.Context, s Session, carried string) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	e.set(ctx, s, carried)
-}
-
-// hand makes s the session of the request, and what the client has been given.
-func (e *entry) hand(ctx *mist.Context, s Session, carried string) {
-	e.response.forget() // the session before
-	e.put(ctx, s, carried)
 }
 
 func (e *entry) set(ctx *mist.Context, s Session, carried string) {

@@ -105,7 +105,7 @@ func (c Config) Manager() (*session.Manager, io.Closer, error) {
 	}
 	m := c.manager(store)
 	if err := m.Check(); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("config: %w", err), closer.Close())
+		return nil, nil, errors.Join(errors.New("config: "+renamed(detail(err), inBoth)), closer.Close())
 	}
 	return m, closer, nil
 }

@@ -39,6 +39,9 @@ func FromFile(path string, decode func(data []byte, into any) error) (Config, er
 	}
 	var c Config
 	err = errors.Join(assign(reflect.ValueOf(&c).Elem(), all, "")...)
+	if err == nil && reflect.ValueOf(c).IsZero() {
+		err = errEmpty
+	}
 	if err == nil {
 		err = c.Check()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"testing"
 	"time"
 
@@ -29,10 +28,9 @@ func (r revocations) Revoke(ctx context.Context, ended sealed.Revocation) error 
 		key = "ended:id:" + ended.ID
 	}
 	_, err = r.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
-		p.ZAdd(ctx, key, goredis.Z{Score: float64(ended.Until.UnixMilli()), Member: text})
-		p.ZRemRangeByScore(ctx, key, "-inf", "("+strconv.FormatInt(time.Now().UnixMilli(), 10))
+		p.SAdd(ctx, key, text)
 		p.ExpireNX(ctx, key, time.Until(ended.Until)) // the first time,
-		p.ExpireGT(ctx, key, time.Until(ended.Until)) // and never sooner than before
+		p.ExpireGT(ctx, key, time.Until(ended.Until)) // and never sooner than before: all are kept for the latest
 		return nil
 	})
 	return err
@@ -41,8 +39,8 @@ func (r revocations) Revoke(ctx context.Context, ended sealed.Revocation) error 
 // Revoked reports whether any revocation ends the session.
 func (r revocations) Revoked(ctx context.Context, info session.Info) (bool, error) {
 	answers, err := r.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		p.ZRange(ctx, "ended:user:"+info.User, 0, -1)
-		p.ZRange(ctx, "ended:id:"+info.ID, 0, -1)
+		p.SMembers(ctx, "ended:user:"+info.User)
+		p.SMembers(ctx, "ended:id:"+info.ID)
 		return nil
 	})
 	if err != nil {

@@ -110,6 +110,45 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
+// TestUpdateAgain: where another object of the request writes while f runs, f is asked
+// again, and its first answer is forgotten.
+func TestUpdateAgain(t *testing.T) {
+	st := keyed("a")
+	ctx := new(client).request(t.Context())
+	first, err := st.Generate(ctx, "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := st.Open(ctx, session.Token(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Set(ctx, "count", 1); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, "another object, as it was loaded", second, map[string]any{})
+	asked := 0
+	err = session.Update(ctx, second, "count", func(old any) (any, error) {
+		if asked++; asked == 1 {
+			if err := session.SetAll(ctx, first, map[string]any{"count": 10, "other": true}); err != nil {
+				t.Error(err)
+			}
+		}
+		return old.(int) + 1, nil
+	})
+	if err != nil || asked != 2 {
+		t.Errorf("got %v, asked %d times, want 2", err, asked)
+	}
+	// Each object shows what it was loaded with and wrote; the session has all.
+	shows(t, "the one", first, map[string]any{"count": 10, "other": true})
+	shows(t, "the other", second, map[string]any{"count": 11})
+	back, err := st.Open(new(client).request(t.Context()), session.Token(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(t, "the session", back, map[string]any{"count": 11, "other": true})
+}
+
 // TestLogoutAtOnce: what is written before a logout may be lost, and what comes after it
 // is refused; nothing that the client was given opens once the logout has returned.
 func TestLogoutAtOnce(t *testing.T) {

@@ -51,7 +51,10 @@ func ParseKeys(text string) ([][]byte, error) {
 		}
 		keys = append(keys, key)
 	}
-	return keys, checkKeys(keys)
+	if err := checkKeys(keys); err != nil {
+		return nil, err
+	}
+	return keys, nil
 }
 
 func checkKeys(keys [][]byte) error {

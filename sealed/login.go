@@ -80,6 +80,11 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		if err := st.replace(ctx, &before.state.facts, &next); err != nil {
 			return nil, err
 		}
+	}
+	if err := v.give(s); err != nil {
+		return nil, err
+	}
+	if before != nil {
 		v.ended(before.state.id)
 	}
 	return v.enter(s), nil

@@ -46,6 +46,9 @@ func TestRevocationsBounded(t *testing.T) {
 		if got := len(ended.ids) + len(ended.users); got < many {
 			t.Errorf("%d are left of %d that live", got, many)
 		}
+		if ended.sweep < many {
+			t.Errorf("it looks again when there are %d, and would find nothing each time", ended.sweep)
+		}
 		time.Sleep(time.Hour + 1)
 		for i := range 2 * many {
 			revoke(many+i, time.Now().Add(-1))

@@ -8,8 +8,8 @@ import (
 )
 
 // A Revocation ends sessions of users before their time: that of an id, or all of a user.
-// Who keeps one of them for an id or a user, and not all, keeps what all of them end, and
-// the latest Until.
+// Whoever keeps them keeps all of one id, or user, until the latest Until of these: a session
+// that one of them ended may have been prolonged by the login that told of another.
 type Revocation struct {
 	// ID is the session that ends. Empty: User says which.
 	ID string

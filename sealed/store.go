@@ -82,7 +82,8 @@ type Store struct {
 	// Revoked reports whether the session of a user has been ended before its time. It is
 	// asked when such a session is opened, and before each of its writes. Its error is
 	// the error of that call, and nobody is logged out by it. For a login it is asked
-	// whether User was signed out since AuthenticatedAt, and ID is empty. Nil: none has.
+	// whether User was signed out since AuthenticatedAt, and ID is empty. It must not use the
+	// session of the request, which waits for its answer; nor must Revoke. Nil: none has.
 	// [Revocations] does this in memory.
 	Revoked func(ctx context.Context, info session.Info) (bool, error) `json:"-"`
 
@@ -203,6 +204,9 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		id: id, created: now, rotated: now, seen: now, idle: int64(st.idle), absolute: int64(st.absolute),
 	})
 	if err := v.fits(s, s.spare()); err != nil {
+		return nil, err
+	}
+	if err := v.give(s); err != nil {
 		return nil, err
 	}
 	return v.enter(s), nil

@@ -71,7 +71,15 @@ func (v *visit) fits(next *state, spare int) error {
 	return nil
 }
 
-// enter makes a session the current one. Whoever asked for it gives it to the client.
+// give gives the client a session that begins.
+func (v *visit) give(s *state) error {
+	if v.carriage == nil || v.carriage.Begin == nil {
+		return nil
+	}
+	return v.carriage.Begin(v.alone(s))
+}
+
+// enter makes a session the current one.
 func (v *visit) enter(s *state) *object {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -194,8 +202,13 @@ func (v *visit) carry(s *state) error {
 	if v.carriage == nil {
 		return nil
 	}
+	return v.carriage.Carry(v.alone(s))
+}
+
+// alone is a session of that state, and no other.
+func (v *visit) alone(s *state) *object {
 	alone := &visit{store: v.store, carriage: v.carriage}
-	return v.carriage.Carry(alone.object(&record{s}))
+	return alone.object(&record{s})
 }
 
 // object returns a session as the request sees it now.
