@@ -99,6 +99,7 @@ type response struct {
 	owner   *entry              // what the Middleware knows, if it is around the request; nil: it has returned
 	around  int                 // how many Middlewares are around the request
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
+	request context.Context     //nolint:containedctx // of that flow: it tells whether that has ended
 	pending Session             // what the client has to be given before the header goes out
 }
 
@@ -183,7 +184,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	if mctx != nil {
 		r.mu.Lock()
 		if r.owner != nil {
-			r.writer = mctx.ResponseWriter
+			r.writer, r.request = mctx.ResponseWriter, ctx
 		}
 		r.mu.Unlock()
 	}
@@ -194,7 +195,7 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 // Middleware is around the request just before the header goes out, once for all writes.
 func (r *response) carry(s Session) error {
 	r.mu.Lock()
-	e, w := r.owner, r.writer
+	e, w, request := r.owner, r.writer, r.request
 	if e == nil || e.writer != nil {
 		defer r.mu.Unlock()
 		if e == nil || e.writer.wrote.Load() {
@@ -204,6 +205,9 @@ func (r *response) carry(s Session) error {
 		return nil
 	}
 	r.mu.Unlock()
+	if request != nil && request.Err() != nil { // nobody sends what the writer holds
+		return request.Err()
+	}
 	return e.give(s, w)
 }
 
@@ -271,7 +275,7 @@ func (e *entry) leave() {
 		r.mu.Lock()
 		s := r.pending
 		if r.pending, r.around = nil, r.around-1; r.around == 0 {
-			r.owner, r.writer = nil, nil
+			r.owner, r.writer, r.request = nil, nil, nil
 		}
 		r.mu.Unlock()
 		e.deliver(s)
