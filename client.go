@@ -99,7 +99,7 @@ type response struct {
 	owner   *entry              // what the Middleware knows, if it is around the request; nil: it has returned
 	around  int                 // how many Middlewares are around the request
 	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
-	request context.Context     //nolint:containedctx // of that flow: it tells whether that has ended
+	request context.Context     //nolint:containedctx // of the first flow: it tells whether the request has ended
 	pending Session             // what the client has to be given before the header goes out
 }
 
@@ -184,7 +184,9 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	if mctx != nil {
 		r.mu.Lock()
 		if r.owner != nil {
-			r.writer, r.request = mctx.ResponseWriter, ctx
+			if r.writer = mctx.ResponseWriter; r.request == nil {
+				r.request = ctx
+			}
 		}
 		r.mu.Unlock()
 	}
