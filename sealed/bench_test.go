@@ -162,7 +162,7 @@ func TestAllocations(t *testing.T) {
 		{"shape", 0, func() { st.ValidToken(seal) }},
 		{"open", 11, func() { openOnce(t, st, seal) }},
 		{"set and seal", 8, func() { visits++; setOnce(t, s, visits) }},
-		{"request", 45, func() { server.ServeHTTP(w, r) }},
+		{"request", 48, func() { server.ServeHTTP(w, r) }},
 	} {
 		if got := testing.AllocsPerRun(200, tt.call); got > tt.most {
 			t.Errorf("%s: got %v allocations, want at most %v", tt.name, got, tt.most)
