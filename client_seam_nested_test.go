@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -98,4 +99,36 @@ func TestSeamHeldBetweenManagers(t *testing.T) {
 	}))
 	check(t, "the next request", b.seen(t, m), "anonymous with new", nil)
 	check(t, "the other session", b.seen(t, other), "anonymous", nil)
+}
+
+// What an inner server answers may be thrown away: the outer handler still writes.
+func TestSeamNestedDiscarded(t *testing.T) {
+	m := &session.Manager{Store: sealedStore(), Propagator: &cookie.Propagator{}}
+	b := &browser{}
+	b.visit(t, succeeds(t, beginning(m)))
+	b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+		succeeds(t, reading(m))(ctx)
+		inner := &mist.Context{Request: ctx.Request, ResponseWriter: &held{ResponseWriter: ctx.ResponseWriter, header: make(http.Header)}}
+		m.Middleware()(func(ctx *mist.Context) { _, _ = io.WriteString(ctx.ResponseWriter, "page") })(inner)
+		succeeds(t, newValue(m))(ctx)
+	}))
+	check(t, "the next request", b.seen(t, m), "anonymous with new", nil)
+}
+
+// An inner request with a cookie of its own has a session of its own.
+func TestSeamNestedOtherCookie(t *testing.T) {
+	m := &session.Manager{Store: sealedStore(), Propagator: &cookie.Propagator{}}
+	outer, inner := &browser{}, &browser{}
+	outer.visit(t, succeeds(t, beginning(m)))
+	inner.visit(t, succeeds(t, as(m, "alice")))
+	outer.visit(t, m.Middleware()(func(ctx *mist.Context) {
+		succeeds(t, reading(m))(ctx)
+		w := httptest.NewRecorder()
+		m.Middleware()(succeeds(t, newValue(m)))(&mist.Context{Request: inner.request(ctx.Request.Context()), ResponseWriter: w})
+		for _, c := range w.Result().Cookies() {
+			inner.cookies[c.Name] = c.Value
+		}
+	}))
+	check(t, "the outer session", outer.seen(t, m), "anonymous", nil)
+	check(t, "the inner session", inner.seen(t, m), "alice with new", nil)
 }

@@ -21,6 +21,7 @@ func TestSeamOvertaken(t *testing.T) {
 		name   string
 		user   string // before; empty: anonymous
 		oldKey bool   // the seal that comes is of an old key
+		plain  bool   // only without the Middleware: with it the client is given nothing before the end
 		revoke bool   // the store has Revoke
 		own    func(m *session.Manager) seamFlow
 		call   string // where the other goroutine comes in
@@ -49,6 +50,9 @@ func TestSeamOvertaken(t *testing.T) {
 			other: func(m *session.Manager) seamFlow { return as(m, "alice") }, err: session.ErrNotFound, want: "alice with old",
 		},
 		{
+			name: "a rotation by a logout, at its cookie", user: "alice", plain: true, own: rotating, call: "inject", other: removing, want: "nobody",
+		},
+		{
 			name: "a reauthentication by a logout", user: "alice", own: again, call: "inject", other: removing, want: "nobody",
 		},
 		{
@@ -64,6 +68,9 @@ func TestSeamOvertaken(t *testing.T) {
 		},
 	} {
 		for way, wrapped := range map[string]bool{"Middleware": true, "without": false} {
+			if wrapped && tt.plain {
+				continue
+			}
 			t.Run(tt.name+"/"+way, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					st := sealedStore()
@@ -137,5 +144,29 @@ func TestSeamPendingAndLogout(t *testing.T) {
 		if len(b.cookies) != 0 {
 			t.Errorf("%q: the client has a cookie after the logout", user)
 		}
+	}
+}
+
+// A write that comes while the client is given the session, because the header goes out or
+// the Middleware returns, is too late.
+func TestSeamWriteAtTheEnd(t *testing.T) {
+	for what, end := range map[string]mist.HandleFunc{
+		"the header goes out":    func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(http.StatusOK) },
+		"the Middleware returns": func(*mist.Context) {},
+	} {
+		m, h := newSeam(sealedStore())
+		b := &browser{}
+		b.visit(t, succeeds(t, beginning(m)))
+		b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+			succeeds(t, storing(m, "k", "new"))(ctx)
+			s := loaded(t, m, ctx)
+			h.stop("inject", func() {
+				if err := s.Set(t.Context(), "k", "late"); !errors.Is(err, session.ErrHeaderWritten) {
+					t.Errorf("%s: got %v, want ErrHeaderWritten", what, err)
+				}
+			})
+			end(ctx)
+		}))
+		check(t, what, b.seen(t, m), "anonymous with new", nil)
 	}
 }

@@ -272,26 +272,36 @@ func TestSeamEventFailed(t *testing.T) {
 func TestSeamChoice(t *testing.T) {
 	st := sealedStore()
 	m := &session.Manager{Store: st, Propagator: session.Chain{&cookie.Propagator{}, &header.Propagator{}}}
-	for _, wrapped := range []bool{true, false} {
-		w := httptest.NewRecorder()
+	request := func() *http.Request {
+		w, req := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
 		api := &session.Manager{Store: st, Propagator: &header.Propagator{}}
-		succeeds(t, beginning(api))(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: w})
-		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		succeeds(t, beginning(api))(&mist.Context{Request: req, ResponseWriter: w})
 		req.Header["Authorization"] = w.Header()["Authorization"]
-		flow := func(ctx *mist.Context) error {
-			s, err := m.GetSession(ctx)
-			ctx.Request.Header.Del("Authorization")
-			return errors.Join(err, reading(m)(ctx), s.Set(t.Context(), "k", "new"))
-		}
-		if wrapped {
-			flow = behind(m, flow)
-		}
-		w = httptest.NewRecorder()
-		succeeds(t, flow)(&mist.Context{Request: req, ResponseWriter: w})
+		return req
+	}
+	forgetting := func(ctx *mist.Context) error {
+		ctx.Request.Header.Del("Authorization")
+		return nil
+	}
+	for name, flow := range map[string]seamFlow{
+		"a write":                         inOrder(reading(m), forgetting, newValue(m)),
+		"a write behind the Middleware":   behind(m, reading(m), forgetting, newValue(m)),
+		"a logout":                        inOrder(reading(m), forgetting, m.RemoveSession),
+		"a logout behind the Middleware":  behind(m, reading(m), forgetting, m.RemoveSession),
+		"a login that forgot before that": behind(m, forgetting, as(m, "alice")),
+	} {
+		w := httptest.NewRecorder()
+		succeeds(t, flow)(&mist.Context{Request: request(), ResponseWriter: w})
 		if w.Header()["Authorization"] == nil || w.Header()["Set-Cookie"] != nil {
-			t.Errorf("Middleware %t: got the headers %q, want Authorization and no cookie", wrapped, fields(w.Header()))
+			t.Errorf("%s: got the headers %q, want Authorization and no cookie", name, fields(w.Header()))
 		}
 	}
+	// Nor does a header count that the handler adds itself.
+	late := request().Header["Authorization"]
+	succeeds(t, behind(m, func(ctx *mist.Context) error {
+		ctx.Request.Header["Authorization"] = late
+		return failing(session.ErrNotFound, reading(m))(ctx)
+	}))(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: httptest.NewRecorder()})
 }
 
 // A choosing propagator looks at the request before it chooses.

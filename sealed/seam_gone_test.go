@@ -175,3 +175,38 @@ func TestSeamOtherUser(t *testing.T) {
 		}
 	}
 }
+
+// TestSeamSameID: of two sessions of one id the request has the last one alone, and a seal
+// of another session is no way around that.
+func TestSeamSameID(t *testing.T) {
+	st, c := keyed("a"), &client{name: "session"}
+	stranger, err := st.Generate(c.request(t.Context()), "stranger")
+	c.take(t, stranger, err)
+	other := c.seal
+	ctx := c.request(t.Context())
+	first, err := st.Generate(ctx, "id")
+	if c.take(t, first, err).Set(ctx, "k", "first") != nil {
+		t.Fatal("the first session cannot be written")
+	}
+	second, err := st.Generate(ctx, "id")
+	c.take(t, second, err)
+	back, err := st.Open(ctx, c.seal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shows(t, "what opens", back, nil)
+	if err := back.Set(ctx, "k", "second"); err != nil {
+		t.Errorf("a write to what opens: %v", err)
+	}
+	unexplained(t, "a write to the first", first.Set(ctx, "k", "lost"))
+
+	mine := c.seal
+	if _, err := st.Open(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	_, err = st.Rotate(ctx, other, 0)
+	unexplained(t, "Rotate of a session that is not the request's", err)
+	if c.seal != mine {
+		t.Error("the client was given another session")
+	}
+}
