@@ -40,7 +40,8 @@ type Carriage struct {
 	Carry func(after Session) error
 
 	// Begin is called before a session of Generate or Login counts, which takes the
-	// place of the one before. Errors as for Carry. Nil: whoever called gives it away.
+	// place of the one before. Errors as for Carry. Nil: the caller of the store gives
+	// the session to the client.
 	Begin func(first Session) error
 
 	mu     sync.Mutex
@@ -74,7 +75,7 @@ func WithCarriage(ctx context.Context, c *Carriage) context.Context {
 }
 
 // CarriageOf returns how the sessions of a request reach its client, for a [ClientStore].
-// Nil: ctx is that of no request, and nothing does.
+// Nil: ctx belongs to no request, so sessions reach no client.
 func CarriageOf(ctx context.Context) *Carriage {
 	c, _ := ctx.Value(carriageKey{}).(*Carriage)
 	return c

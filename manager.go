@@ -128,8 +128,8 @@ var (
 // client. [Manager.Login] is what logs a user in; with a store that knows no users
 // this is, and a value says who it is. It always makes a new one, also when the
 // request has one already, so an identifier that somebody planted stays worthless
-// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id, but for
-// that of a [ClientStore].
+// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id. A
+// [ClientStore] cannot do that.
 //
 // The Set-Cookie is in the response header when it returns, so it comes before
 // anything that writes the response; behind the Middleware it is

@@ -18,7 +18,8 @@ import (
 //
 // Errors as for GetSession; [ErrNotFound] also when the session ended since it
 // was loaded, where the store is asked; [ErrHeaderWritten]: the session is prolonged,
-// but the identifier on the client could not be; that of a [ClientStore] is not prolonged.
+// but the identifier on the client could not be; a session of a [ClientStore] is not
+// prolonged then.
 func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	s, err := m.GetSession(ctx)
 	if err != nil {
