@@ -197,7 +197,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	}
 	a.inherit(r.login)
 	a.next.account, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
-	r.data, r.secret, r.old = data, token.Hash(a.fresh), nil
+	r.data, r.secrets = data, token.Secrets{Newest: token.Hash(a.fresh)}
 	r.login, r.seen = a.next, now
 	u.enter(r)
 	at.shard.calendar.add(r, st.slotOf(r, now))
@@ -209,8 +209,7 @@ func (a *attempt) may(r *record, now int64) bool {
 	if r.login == nil && a.Reauthentication || r.login != nil && r.login.account.user != a.User {
 		return false
 	}
-	_, ok := r.accept(a.secret, now)
-	return ok
+	return r.secrets.Accepts(a.secret, now)
 }
 
 // data returns the data of the session's record after the login. r is the record of

@@ -85,26 +85,11 @@ func (s *object) Get(ctx context.Context, key string) (any, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	view := s.view()
-	encoded, ok := view.Get(key)
-	if !ok {
-		return nil, nil //nolint:nilnil // the contract of an absent key
-	}
-	return view.Decode(encoded)
+	return s.view().Value(key)
 }
 
 func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) {
-		view := s.view()
-		for key, encoded := range view.All() {
-			if ended(ctx) != nil {
-				return
-			}
-			if v, err := view.Decode(encoded); err == nil && !yield(strings.Clone(key), v) {
-				return
-			}
-		}
-	}
+	return func(yield func(string, any) bool) { s.view().Values(ctx, yield) }
 }
 
 func (s *object) Set(ctx context.Context, key string, value any) error {

@@ -130,7 +130,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		return nil, session.ErrInvalidID
 	}
 	secret := token.NewSecret()
-	r := &record{data: strings.Clone(id), idLen: uint8(len(id)), created: now, seen: now, secret: token.Hash(secret)} //nolint:gosec // at most token.MaxID
+	r := &record{data: strings.Clone(id), idLen: uint8(len(id)), created: now, seen: now, secrets: token.Secrets{Newest: token.Hash(secret)}} //nolint:gosec // at most token.MaxID
 	sh, hash := st.shard(id)
 	made := sh.load(r, token.Join(r.id(), secret))
 	err = st.insert(sh, hash, r, now)
@@ -188,7 +188,7 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		if newest != presented {
 			return newest // somebody else was first
 		}
-		return r.rotate(newest, int64(min(grace, lifetime.Max)), now)
+		return r.secrets.Rotate(newest, int64(min(grace, lifetime.Max)), now)
 	})
 	if errors.Is(err, session.ErrNotFound) {
 		err = session.ErrNotFound // why is for Open to tell
@@ -215,7 +215,7 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	if r == nil {
 		return nil, session.ErrNotFound
 	}
-	newest, ok := r.match(secret, now)
+	newest, _, ok := r.secrets.Match(secret, now)
 	expired := st.expired(r, now)
 	if expired != nil {
 		st.drop(sh, r)
@@ -223,7 +223,7 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	switch {
 	case ok && expired != nil:
 		return nil, expired
-	case expired == nil && !ok && r.reused(secret):
+	case expired == nil && !ok && r.secrets.Reused(secret):
 		return nil, session.ErrReused
 	case !ok:
 		return nil, session.ErrNotFound
@@ -371,5 +371,6 @@ func (st *Store) drop(sh *shard, r *record) {
 func (st *Store) unlink(sh *shard, r *record) {
 	sh.table.remove(st.hash(r.id()), r)
 	sh.calendar.remove(r)
-	r.dead, r.old = true, nil
+	r.dead = true
+	r.secrets.Forget()
 }

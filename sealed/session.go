@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/mist-contrib/session"
@@ -63,26 +62,11 @@ func (o *object) Get(ctx context.Context, key string) (any, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
-	view := o.shown()
-	encoded, ok := view.Get(key)
-	if !ok {
-		return nil, nil //nolint:nilnil // the contract of an absent key
-	}
-	return view.Decode(encoded)
+	return o.shown().Value(key)
 }
 
 func (o *object) All(ctx context.Context) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) {
-		view := o.shown()
-		for key, encoded := range view.All() {
-			if ended(ctx) != nil {
-				return
-			}
-			if v, err := view.Decode(encoded); err == nil && !yield(strings.Clone(key), v) {
-				return
-			}
-		}
-	}
+	return func(yield func(string, any) bool) { o.shown().Values(ctx, yield) }
 }
 
 func (o *object) Set(ctx context.Context, key string, value any) error {

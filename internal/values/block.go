@@ -1,6 +1,7 @@
 package values
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"iter"
@@ -77,6 +78,28 @@ func (b Block) All() iter.Seq2[string, string] {
 				return
 			}
 			b = rest
+		}
+	}
+}
+
+// Value returns the value of key; an absent key gives nil, nil.
+func (b Block) Value(key string) (any, error) {
+	encoded, ok := b.Get(key)
+	if !ok {
+		return nil, nil //nolint:nilnil // the contract of an absent key
+	}
+	return b.Decode(encoded)
+}
+
+// Values yields keys and values until the context ends, and leaves out what it cannot
+// decode.
+func (b Block) Values(ctx context.Context, yield func(key string, value any) bool) {
+	for key, encoded := range b.All() {
+		if ctx == nil || ctx.Err() != nil {
+			return
+		}
+		if v, err := b.Decode(encoded); err == nil && !yield(strings.Clone(key), v) {
+			return
 		}
 	}
 }
