@@ -24,11 +24,11 @@ func TestRedis(t *testing.T) {
 	bin := build(t)
 	t.Run("two processes are one site", func(t *testing.T) {
 		t.Parallel()
-		twoProcesses(t, bin)
+		twoProcesses(t, bin, "redis://"+redistest.Start(t).Addr)
 	})
 	t.Run("who is signed out at one process is so at the other", func(t *testing.T) {
 		t.Parallel()
-		signOutElsewhere(t, bin)
+		signOutElsewhere(t, bin, "redis://"+redistest.Start(t).Addr)
 	})
 	t.Run("a rolling restart logs nobody out", func(t *testing.T) {
 		t.Parallel()
@@ -54,10 +54,9 @@ func TestRedis(t *testing.T) {
 	})
 }
 
-func twoProcesses(t *testing.T, bin string) {
+func twoProcesses(t *testing.T, bin, store string) {
 	t.Helper()
-	redisURL := "redis://" + redistest.Start(t).Addr
-	a, b := start(t, bin, "127.0.0.1:0", "-redis", redisURL), start(t, bin, "127.0.0.1:0", "-redis", redisURL)
+	a, b := start(t, bin, "127.0.0.1:0", "-store", store), start(t, bin, "127.0.0.1:0", "-store", store)
 	v := visit(t, a.site()) // its jar does not tell ports apart
 	id := v.login("ada", "engine").element("session")
 	at := func(p *process) *visitor {
@@ -97,10 +96,9 @@ func twoProcesses(t *testing.T, bin string) {
 	b.terminate(t)
 }
 
-func signOutElsewhere(t *testing.T, bin string) {
+func signOutElsewhere(t *testing.T, bin, store string) {
 	t.Helper()
-	redisURL := "redis://" + redistest.Start(t).Addr
-	a, b := start(t, bin, "127.0.0.1:0", "-redis", redisURL), start(t, bin, "127.0.0.1:0", "-redis", redisURL)
+	a, b := start(t, bin, "127.0.0.1:0", "-store", store), start(t, bin, "127.0.0.1:0", "-store", store)
 	v, other, third, grace := visit(t, a.site()), visit(t, b.site()), visit(t, b.site()), visit(t, b.site())
 	other.header.Set("User-Agent", phone)
 	login := func() {

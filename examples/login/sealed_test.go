@@ -96,12 +96,12 @@ func TestConfiguration(t *testing.T) {
 		"SESSION_STROE":         {"SESSION_STROE=memory:"},
 		"SESSION_KEYS":          {"SESSION_STORE=sealed:"},
 		"SESSION_IDLE_TIMEOUT":  {"SESSION_IDLE_TIMEOUT=30"},
-		"-redis":                {"SESSION_STORE=memory:"},
+		"-store":                {"SESSION_STORE=memory:"},
 		"SESSION_COOKIE_SECURE": {"SESSION_COOKIE_SECURE=off"},
 	} {
 		var args []string
-		if want == "-redis" {
-			args = []string{"-redis", "redis://:hunter2@localhost"}
+		if want == "-store" {
+			args = []string{want, "redis://:hunter2@localhost"}
 		}
 		p := runWith(t, bin, env, slices.Concat([]string{"-addr", "127.0.0.1:0"}, args)...)
 		<-p.ended

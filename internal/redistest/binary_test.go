@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 // script writes an executable.
@@ -49,12 +50,12 @@ func TestBinaries(t *testing.T) {
 
 // Whoever has no Redis is told what to do, by a failure.
 func TestMissing(t *testing.T) {
-	if isChild() {
+	if servertest.IsChild() {
 		redistest.Start(t)
 		return
 	}
 	t.Parallel()
-	cmd := child(t, "PATH=", "REDIS_SERVER=")
+	cmd := servertest.Child(t, "PATH=", "REDIS_SERVER=")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--- FAIL: TestMissing") {
 		t.Errorf("the child did not fail: %v\n%s", err, out)

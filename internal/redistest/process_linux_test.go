@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 // status returns the state of a process and its group; gone or a zombie: 0.
@@ -28,11 +29,6 @@ func status(pid int) (state byte, group int) {
 	return state, group
 }
 
-func gone(pid int) bool {
-	state, _ := status(pid)
-	return state == 0
-}
-
 // processes returns those of a group.
 func processes(group int) []int {
 	var all []int
@@ -46,32 +42,20 @@ func processes(group int) []int {
 	return all
 }
 
-// killAtEnd is for a package that fails the test: nothing must be left then.
-func killAtEnd(t *testing.T, pids ...int) {
-	t.Helper()
-	t.Cleanup(func() {
-		for _, pid := range pids {
-			if !gone(pid) {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-		}
-	})
-}
-
 func TestServersDieWithTheTestBinary(t *testing.T) {
-	if isChild() {
+	if servertest.IsChild() {
 		runs, paused := redistest.Start(t), redistest.Start(t)
 		paused.Pause()
-		tell("%d %d", runs.PID(), paused.PID())
+		servertest.Tell("%d %d", runs.PID(), paused.PID())
 		select {}
 	}
 	t.Parallel()
-	cmd := child(t)
+	cmd := servertest.Child(t)
 	var pids [2]int
-	expect(t, output(t, cmd), "%d %d", &pids[0], &pids[1])
-	killAtEnd(t, pids[:]...)
+	servertest.Expect(t, servertest.Output(t, cmd), "%d %d", &pids[0], &pids[1])
+	servertest.KillAtEnd(t, pids[:]...)
 	for _, pid := range pids {
-		if gone(pid) {
+		if servertest.Gone(pid) {
 			t.Fatal("the server does not run")
 		}
 	}
@@ -80,7 +64,7 @@ func TestServersDieWithTheTestBinary(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	for _, pid := range pids {
-		until(t, "the server has gone", func() bool { return gone(pid) })
+		servertest.Until(t, "the server has gone", func() bool { return servertest.Gone(pid) })
 	}
 }
 
@@ -101,7 +85,7 @@ func TestServersOutliveThreads(t *testing.T) {
 	if tid == os.Getpid() { // but the first thread of a process does not, it only becomes unusable
 		tid = start()
 	}
-	until(t, "the thread has gone", func() bool {
+	servertest.Until(t, "the thread has gone", func() bool {
 		_, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tid))
 		return err != nil
 	})
@@ -130,34 +114,34 @@ func TestKillTakesTheSavingChild(t *testing.T) {
 	s.MustDo(t, "BGSAVE")
 	pid := s.PID()
 	children := processes(pid)
-	killAtEnd(t, children...)
+	servertest.KillAtEnd(t, children...)
 	if len(children) != 2 {
 		t.Fatalf("%v are in the group of the server, want it and its child", children)
 	}
 	s.Kill()
-	until(t, "the child has gone", func() bool { return len(processes(pid)) == 0 })
+	servertest.Until(t, "the child has gone", func() bool { return len(processes(pid)) == 0 })
 }
 
 func TestShared(t *testing.T) {
-	if isChild() {
+	if servertest.IsChild() {
 		s := redistest.Start(redistest.Shared())
 		dir := s.MustDo(t, "CONFIG", "GET", "dir").([]any)[1]
 		t.Run("a test", func(t *testing.T) { s.MustDo(t, "PING") })
-		tell("%d %s", s.PID(), dir)
+		servertest.Tell("%d %s", s.PID(), dir)
 		return
 	}
 	t.Parallel()
-	cmd := child(t)
-	out := output(t, cmd)
+	cmd := servertest.Child(t)
+	out := servertest.Output(t, cmd)
 	var (
 		pid int
 		dir string
 	)
-	expect(t, out, "%d %s", &pid, &dir)
+	servertest.Expect(t, out, "%d %s", &pid, &dir)
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if !gone(pid) {
+	if !servertest.Gone(pid) {
 		t.Error("the server has outlived the tests")
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -1,207 +1,110 @@
 package redistest
 
 import (
-	"errors"
-	"net"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// A Proxy is a TCP proxy before a server, for faults of the network. It begins
-// without any. Its methods are safe for concurrent use, and mean connections
-// that are there as well as new ones.
-type Proxy struct {
-	Addr string // where clients connect to
-
-	target   string
-	listener *net.TCPListener
-	tasks    sync.WaitGroup
-
-	mu     sync.Mutex
-	links  map[*link]struct{}
-	closed bool
-	delay  time.Duration
-	refuse bool
-	open   chan struct{} // closed while data may pass
-	match  func([]byte) bool
-	lose   int
-	cut    int // bytes of the next reply; none: -1
-}
+// A Proxy is a TCP proxy before a server, for faults of the network. Its Match
+// gets one request at a time, in RESP, also of a pipeline. See [Named].
+type Proxy = servertest.Proxy
 
 // NewProxy starts a proxy before the server at target. It ends with the test.
 func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Helper()
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		tb.Fatalf("redistest: %v", err)
-	}
-	p := &Proxy{
-		Addr:     l.Addr().String(),
-		target:   target,
-		listener: l,
-		links:    make(map[*link]struct{}),
-		open:     make(chan struct{}),
-		cut:      -1,
-	}
-	close(p.open)
-	p.tasks.Go(p.accept)
-	tb.Cleanup(p.close)
-	return p
+	return servertest.NewProxy(tb, target, func(p *Proxy) (func([]byte), func([]byte) (int, bool)) {
+		c := &conversation{p: p}
+		return c.requests(), c.replies()
+	})
 }
 
-func (p *Proxy) accept() {
-	for {
-		client, err := p.listener.AcceptTCP()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil { // too many open files, perhaps
-			time.Sleep(time.Millisecond)
-			continue
-		}
-		p.mu.Lock()
-		if p.refuse || p.closed {
-			reset(client)
-		} else {
-			l := newLink(p, client)
-			p.links[l] = struct{}{}
-			p.tasks.Go(l.run)
-		}
-		p.mu.Unlock()
-	}
+// A conversation is what passes through one connection of a proxy.
+type conversation struct {
+	p *Proxy
+
+	mu      sync.Mutex
+	pending []bool // requests without a reply yet, whether they match
 }
 
-func (p *Proxy) close() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	_ = p.listener.Close()
-	p.Cut()
-	p.tasks.Wait()
-}
-
-// SetDelay delays what comes from now on, each way, by d. The order stays.
-func (p *Proxy) SetDelay(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.delay = d
-}
-
-// Cut resets all connections, now.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	links := p.links
-	p.links = make(map[*link]struct{})
-	p.mu.Unlock()
-	for l := range links {
-		l.close(true)
-	}
-}
-
-// Refuse says whether new connections are closed at once.
-func (p *Proxy) Refuse(yes bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.refuse = yes
-}
-
-// Stall says whether nothing passes. Connections stay open, new ones are
-// accepted, and what was held passes afterwards.
-func (p *Proxy) Stall(yes bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-p.open:
-		if yes {
-			p.open = make(chan struct{})
-		}
-	default:
-		if !yes {
-			close(p.open)
+// requests returns a function that notes for each request whether it matches.
+func (c *conversation) requests() func([]byte) {
+	var (
+		scan    scanner
+		request []byte
+		opaque  bool // replies do not follow requests any more
+	)
+	return func(b []byte) {
+		for len(b) > 0 && !opaque {
+			n, done, err := scan.next(b)
+			request = append(request, b[:n]...)
+			b = b[n:]
+			if opaque = err != nil; done {
+				opaque = c.note(request)
+				request = request[:0]
+			}
 		}
 	}
 }
 
-// LoseReply swallows the next n replies and resets their connections: the
-// server has done what it was asked, and the client never hears of it. Replies
-// to requests before it in a pipeline still pass.
-func (p *Proxy) LoseReply(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lose = n
+// note notes a request, unless it makes the connection a stream, after which
+// replies do not follow requests.
+func (c *conversation) note(request []byte) (stream bool) {
+	switch commandName(request) {
+	case "": // an empty request has no reply
+		return false
+	case "subscribe", "psubscribe", "ssubscribe", "monitor", "sync", "psync":
+		return true
+	}
+	matches := c.p.Matches(request)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending, matches)
+	return false
 }
 
-// CutReply lets the next reply pass only up to so many bytes, and then resets
-// the connection. LoseReply goes first; a negative number revokes it.
-func (p *Proxy) CutReply(after int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = max(after, -1)
-}
-
-// Match limits LoseReply and CutReply to replies to those requests for which f
-// is true, so that a handshake can pass; nil: to all. f gets one request at a
-// time, in RESP, also of a pipeline; it must not keep it. See [Named].
-func (p *Proxy) Match(f func(request []byte) bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.match = f
-}
-
-// Connections returns how many connections of clients are open.
-func (p *Proxy) Connections() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for l := range p.links {
-		if !l.clientGone {
-			n++
+// replies returns a function that finds the replies that must not pass, or not
+// as a whole.
+func (c *conversation) replies() func([]byte) (int, bool) {
+	var (
+		scan    scanner
+		opaque  bool // what comes are no replies
+		between = true
+		allowed = -1 // of the present reply
+	)
+	return func(b []byte) (pass int, cut bool) {
+		for pass < len(b) && !opaque {
+			if between {
+				allowed = c.allow(b[pass])
+			}
+			n, done, err := scan.next(b[pass:])
+			if opaque = err != nil; opaque {
+				break
+			}
+			if between = done; allowed >= 0 {
+				if n >= allowed || done {
+					return pass + min(n, allowed), true
+				}
+				allowed -= n
+			}
+			pass += n
 		}
+		return len(b), false
 	}
-	return n
 }
 
-func (p *Proxy) matches(request []byte) bool {
-	p.mu.Lock()
-	f := p.match
-	p.mu.Unlock()
-	return f == nil || f(request)
-}
-
-// allow returns how much of a reply to a matching request may pass: so many
-// bytes, or all if negative.
-func (p *Proxy) allow() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.lose > 0 {
-		p.lose--
-		return 0
+// allow returns how much of a reply may pass, by its first byte and the request
+// that it belongs to.
+func (c *conversation) allow(first byte) int {
+	c.mu.Lock()
+	matches := false
+	if first != '>' && len(c.pending) > 0 { // what a server pushes is no reply
+		matches, c.pending = c.pending[0], c.pending[1:]
 	}
-	n := p.cut
-	p.cut = -1
-	return n
-}
-
-func (p *Proxy) due() time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Now().Add(p.delay)
-}
-
-func (p *Proxy) gate() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open
-}
-
-// leave notes that the client of a link has gone. Without a server, too, the
-// link is forgotten.
-func (p *Proxy) leave(l *link, all bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.clientGone = true
-	if all {
-		delete(p.links, l)
+	c.mu.Unlock()
+	if !matches {
+		return -1
 	}
+	return c.p.Allow()
 }

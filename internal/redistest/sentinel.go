@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 const (
@@ -50,7 +52,7 @@ func (b Binary) StartSentinel(tb testing.TB, downAfter time.Duration, config ...
 	eventually(tb, set.Master.replicated)
 	for attempt := 1; set.Sentinels == nil; attempt++ {
 		err := set.startSentinels(tb, b, downAfter)
-		if err != nil && (!errors.Is(err, errPortTaken) || attempt == startAttempts) {
+		if err != nil && (!errors.Is(err, servertest.ErrPortTaken) || attempt == startAttempts) {
 			tb.Fatal(err)
 		}
 	}
@@ -83,7 +85,7 @@ func (s *SentinelSet) startSentinels(tb testing.TB, b Binary, downAfter time.Dur
 		started  []*Server
 	)
 	for i := range sentinels {
-		port, release, err := takePort()
+		port, release, err := servertest.TakePort()
 		if err != nil {
 			return err
 		}

@@ -1,51 +1,38 @@
 package redistest
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 const (
-	startPatience = 30 * time.Second // of a machine under load; a start takes 15 ms
-	stopPatience  = 15 * time.Second // Redis waits 10 s for replicas that lag
 	probeTimeout  = 500 * time.Millisecond
 	callTimeout   = 5 * time.Second
 	startAttempts = 10
 )
 
 // A Server is one redis-server process. Its methods are safe for concurrent
-// use.
+// use. After Stop it has saved what it is configured to save, and after Restart
+// it has what it has persisted: by default nothing.
 type Server struct {
-	Addr string // host:port, the same after Restart
+	*servertest.Server
 
-	tb       testing.TB
-	binary   Binary
-	port     int
-	dir      string
-	args     []string
-	env      []string
 	password string
-
-	mu   sync.Mutex
-	proc *process
 }
 
 // A plan is what to start.
 type plan struct {
-	args []string // after those that every server gets
-	env  []string
-	conf string // the configuration file
+	args  []string // after those that every server gets
+	conf  string   // the configuration file
+	clock bool     // whether the clock can be set
 }
 
 // Start starts a server that is alone. The config are further arguments of
@@ -80,53 +67,55 @@ func (b Binary) mustStart(tb testing.TB, p plan) *Server {
 	return s
 }
 
-// start starts a server on some port; somebody may take that port before the
-// server has it, then on another.
+// start starts a server on some port.
 func (b Binary) start(tb testing.TB, p plan) (*Server, error) {
 	tb.Helper()
-	for attempt := 1; ; attempt++ {
-		port, release, err := takePort()
-		if err != nil {
-			return nil, err
-		}
-		s, err := b.startOn(tb, port, p)
-		if err == nil {
-			tb.Cleanup(func() {
-				s.Kill()
-				release()
-			})
-			return s, nil
-		}
-		release()
-		if !errors.Is(err, errPortTaken) || attempt == startAttempts {
-			return nil, err
-		}
-	}
+	s := new(Server)
+	base, err := servertest.Start(tb, nil, func(base *servertest.Server) (servertest.Plan, error) {
+		s.Server = base
+		return b.plan(s, p)
+	})
+	s.Server = base
+	return s, err
 }
 
+// startOn starts a server on a port that the caller has taken.
 func (b Binary) startOn(tb testing.TB, port int, p plan) (*Server, error) {
 	tb.Helper()
-	s := &Server{Addr: address(port), tb: tb, binary: b, port: port, dir: tb.TempDir(), env: p.env}
+	s := new(Server)
+	_, err := servertest.StartOn(tb, port, nil, func(base *servertest.Server) (servertest.Plan, error) {
+		s.Server = base
+		return b.plan(s, p)
+	})
+	return s, err
+}
+
+func (b Binary) plan(s *Server, p plan) (servertest.Plan, error) {
 	// A file, even an empty one, is what CONFIG REWRITE and sentinels need.
-	file := filepath.Join(s.dir, "redis.conf")
+	file := filepath.Join(s.Dir, "redis.conf")
 	if err := os.WriteFile(file, []byte(p.conf), 0o600); err != nil {
-		return nil, err
+		return servertest.Plan{}, err
 	}
-	own := []string{
+	args := []string{
 		file,
-		"--port", strconv.Itoa(port),
+		"--port", strconv.Itoa(s.Port),
 		"--bind", "127.0.0.1",
-		"--dir", s.dir,
-		"--logfile", s.logPath(),
+		"--dir", s.Dir,
 	}
 	if !slices.Contains(p.args, "--sentinel") {
-		own = append(own, b.defaults()...)
+		args = append(args, b.defaults()...)
 	}
-	s.args = append(own, p.args...)
 	if i := slices.Index(p.args, "--requirepass"); i >= 0 && i+1 < len(p.args) {
 		s.password = p.args[i+1]
 	}
-	return s, s.launch()
+	return servertest.Plan{
+		Name:  "redistest: " + b.Name,
+		Path:  b.Path,
+		Args:  append(args, p.args...),
+		Clock: p.clock,
+		Ready: s.ready,
+		Taken: []string{"Address already in use", "Failed listening"},
+	}, nil
 }
 
 // defaults are the arguments of every server that is not a sentinel.
@@ -142,61 +131,6 @@ func (b Binary) defaults() []string {
 		args = append(args, "--enable-debug-command", "local")
 	}
 	return args
-}
-
-var errPortTaken = errors.New("the port was taken")
-
-// launch runs the server and waits until it answers.
-func (s *Server) launch() error {
-	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()
-	before, err := log.Seek(0, 2)
-	if err != nil {
-		return err
-	}
-	// Not the context of the test: that ends before its cleanups, which may use the server.
-	cmd := exec.CommandContext(context.Background(), s.binary.Path, s.args...) //nolint:gosec // the developer's own
-	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), s.env...)
-	cmd.Stdout, cmd.Stderr = log, log // a bad argument is reported there
-	p, err := startProcess(cmd)
-	if err != nil {
-		return fmt.Errorf("redistest: %w", err)
-	}
-	s.mu.Lock()
-	s.proc = p
-	s.mu.Unlock()
-	if err := s.awaitReady(p); err != nil {
-		p.kill()
-		tail := s.logTail(before)
-		if strings.Contains(tail, "Address already in use") || strings.Contains(tail, "Failed listening") {
-			err = errPortTaken
-		}
-		return fmt.Errorf("redistest: %s did not start: %w\n%s", s.binary.Name, err, tail)
-	}
-	return nil
-}
-
-// awaitReady waits until the process answers PING. Another server may answer on
-// the port, if this one came too late for it.
-func (s *Server) awaitReady(p *process) error {
-	deadline := time.Now().Add(startPatience)
-	for {
-		err := s.ready(p.cmd.Process.Pid)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("it ended: %v", p.cmd.ProcessState)
-		case <-time.After(time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not ready after %v: %w", startPatience, err)
-		}
-	}
 }
 
 func (s *Server) ready(pid int) error {
@@ -216,18 +150,6 @@ func (s *Server) ready(pid int) error {
 		return errors.New("another process answers")
 	}
 	return nil
-}
-
-func (s *Server) logPath() string { return filepath.Join(s.dir, "log") }
-
-// logTail returns the end of what was logged after an offset.
-func (s *Server) logTail(offset int64) string {
-	b, err := os.ReadFile(s.logPath())
-	if err != nil {
-		return err.Error()
-	}
-	b = b[min(int(offset), len(b)):]
-	return string(b[max(0, len(b)-2000):])
 }
 
 // Do sends one command over a connection of its own and returns the reply: a
@@ -254,68 +176,6 @@ func (s *Server) MustDo(tb testing.TB, args ...any) any {
 		tb.Fatalf("redistest: %v: %v", args[0], err)
 	}
 	return reply
-}
-
-// PID returns the process, 0 while none runs.
-func (s *Server) PID() int {
-	if p := s.process(); p.running() {
-		return p.cmd.Process.Pid
-	}
-	return 0
-}
-
-func (s *Server) process() *process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proc
-}
-
-// Pause stops the process (SIGSTOP). It still has its connections, and the
-// kernel accepts new ones for it, but it does nothing until Resume.
-func (s *Server) Pause() {
-	s.tb.Helper()
-	if err := s.process().pause(); err != nil {
-		s.tb.Errorf("redistest: pause: %v", err)
-	}
-}
-
-// Resume lets a paused process go on (SIGCONT).
-func (s *Server) Resume() {
-	s.tb.Helper()
-	if err := s.process().resume(); err != nil {
-		s.tb.Errorf("redistest: resume: %v", err)
-	}
-}
-
-// Kill ends the process as a power failure would (SIGKILL) and waits until it
-// is gone. Nothing happens when it is gone already.
-func (s *Server) Kill() { s.process().kill() }
-
-// Stop ends the process as an operator would (SIGTERM) and waits until it is
-// gone. It saves what it is configured to save, which is nothing by default.
-func (s *Server) Stop() {
-	s.tb.Helper()
-	if err := s.process().end(stopPatience); err != nil {
-		s.tb.Errorf("redistest: stop: %v", err)
-	}
-}
-
-// Restart starts the server again, on the same port and with what it has
-// persisted: nothing by default. A server that still runs is killed before.
-func (s *Server) Restart(tb testing.TB) {
-	tb.Helper()
-	s.Kill()
-	// A child that was saving has the port, too, until it is gone.
-	for attempt := 1; ; attempt++ {
-		err := s.launch()
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, errPortTaken) || attempt == startAttempts {
-			tb.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // Host and port apart, as some commands want them.

@@ -2,8 +2,12 @@ package redistest
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 func TestBadConfigShowsTheLog(t *testing.T) {
@@ -22,19 +26,19 @@ func TestBadConfigShowsTheLog(t *testing.T) {
 // Whatever holds the port, be it a server that answers, is not taken for ours.
 func TestTakenPort(t *testing.T) {
 	t.Parallel()
-	port, release, err := takePort()
+	port, release, err := servertest.TakePort()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
-	l, err := listen(port)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	for _, port := range []int{port, Start(t).port} {
+	for _, port := range []int{port, Start(t).Port} {
 		s, err := theBinary(t).startOn(t, port, plan{})
-		if !errors.Is(err, errPortTaken) {
+		if !errors.Is(err, servertest.ErrPortTaken) {
 			t.Errorf("on a port that is taken: %v", err)
 		}
 		if s.PID() != 0 {
@@ -46,17 +50,17 @@ func TestTakenPort(t *testing.T) {
 // A killed server must find its port free when it is restarted.
 func TestPortStaysWithTheServer(t *testing.T) {
 	t.Parallel()
-	port, release, err := takePort()
+	port, release, err := servertest.TakePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !portFree(port) || portFree(port+lockOffset) {
+	if !servertest.PortFree(port) || servertest.PortFree(port+servertest.LockOffset) {
 		t.Error("another test may take a port that was taken")
 	}
 	release()
 	s := Start(t)
 	s.Kill()
-	if portFree(s.port + lockOffset) {
+	if servertest.PortFree(s.Port + servertest.LockOffset) {
 		t.Error("another test may take the port of a killed server")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 func TestCluster(t *testing.T) {
@@ -34,12 +35,12 @@ func TestCluster(t *testing.T) {
 	if heir != c.Nodes[(at+3)%6] {
 		t.Errorf("node %d took over from %d", slices.Index(c.Nodes, heir), at)
 	}
-	until(t, "the new master accepts writes", func() bool {
+	servertest.Until(t, "the new master accepts writes", func() bool {
 		_, err := heir.Do("SET", "key", 1)
 		return err == nil
 	})
 	old.Restart(t)
-	until(t, "the old master is a replica", func() bool { return old.Info(t, "replication")["role"] == "slave" })
+	servertest.Until(t, "the old master is a replica", func() bool { return old.Info(t, "replication")["role"] == "slave" })
 	if got := c.MasterOf(t, "key"); got != heir {
 		t.Errorf("node %d is the master now", slices.Index(c.Nodes, got))
 	}
@@ -103,10 +104,10 @@ func TestSentinel(t *testing.T) {
 		t.Errorf("restarted, the replica is a %s", got)
 	}
 	set.Master.MustDo(t, "SET", "k", 1)
-	until(t, "the replica has the write", func() bool { return set.Replica.MustDo(t, "GET", "k") == "1" })
+	servertest.Until(t, "the replica has the write", func() bool { return set.Replica.MustDo(t, "GET", "k") == "1" })
 	set.Master.Kill()
 	for _, s := range set.Sentinels {
-		until(t, "the replica is the master", func() bool { return master(s) == set.Replica.Addr })
+		servertest.Until(t, "the replica is the master", func() bool { return master(s) == set.Replica.Addr })
 	}
 	if got := set.Replica.MustDo(t, "GET", "k"); got != "1" {
 		t.Errorf("k is %v", got)

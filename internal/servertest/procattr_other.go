@@ -1,6 +1,6 @@
 //go:build !linux
 
-package redistest
+package servertest
 
 import "syscall"
 
@@ -10,5 +10,7 @@ func procAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
-// stopped cannot be told here: the signal was sent.
-func stopped(int) bool { return true }
+// None of these can be told here without Linux's /proc.
+func stopped(int) bool      { return true }
+func gone(int) bool         { return true }
+func descendants(int) []int { return nil }

@@ -1,4 +1,4 @@
-package redistest
+package servertest
 
 import (
 	"bytes"
@@ -19,9 +19,8 @@ type link struct {
 	done       chan struct{} // closed with the link
 	once       sync.Once
 
-	mu      sync.Mutex
-	server  *net.TCPConn // nil: not yet
-	pending []bool       // requests without a reply yet, whether they match
+	mu     sync.Mutex
+	server *net.TCPConn // nil: not yet
 }
 
 // A parcel is data on its way. It is delivered when it is due, in order.
@@ -76,8 +75,12 @@ func (l *link) run() {
 	up, down := make(chan parcel, 1024), make(chan parcel, 1024)
 	l.p.tasks.Go(func() { l.deliver(up, l.server, l.noMoreRequests) })
 	l.p.tasks.Go(func() { l.deliver(down, l.client, func() { l.close(false) }) })
-	l.p.tasks.Go(func() { l.read(l.server, down, l.replies()) })
-	l.read(l.client, up, l.requests())
+	requests, replies := l.p.inspect(l.p)
+	l.p.tasks.Go(func() { l.read(l.server, down, replies) })
+	l.read(l.client, up, func(b []byte) (int, bool) {
+		requests(b)
+		return len(b), false
+	})
 }
 
 func (l *link) dial() bool {
@@ -116,14 +119,16 @@ func (l *link) noMoreRequests() {
 
 // read sends what comes from a connection on its way. The function inspect says
 // how much of it.
-func (l *link) read(from *net.TCPConn, to chan<- parcel, inspect func([]byte) (pass int, end ending)) {
+func (l *link) read(from *net.TCPConn, to chan<- parcel, inspect func([]byte) (pass int, cut bool)) {
 	buf := make([]byte, 32<<10)
 	for end := goesOn; end == goesOn; {
 		n, err := from.Read(buf)
 		due := l.p.due()
-		n, end = inspect(buf[:n])
+		n, cut := inspect(buf[:n])
 		switch {
-		case end != goesOn || err == nil:
+		case cut:
+			end = resets
+		case err == nil:
 		case errors.Is(err, io.EOF):
 			end = sourceIn
 		default:
@@ -173,88 +178,4 @@ func (l *link) deliver(parcels <-chan parcel, to *net.TCPConn, closed func()) {
 			return
 		}
 	}
-}
-
-// requests returns a function that notes for each request whether it matches.
-// All requests pass.
-func (l *link) requests() func([]byte) (int, ending) {
-	var (
-		scan    scanner
-		request []byte
-		opaque  bool // replies do not follow requests any more
-	)
-	return func(b []byte) (int, ending) {
-		all := len(b)
-		for len(b) > 0 && !opaque {
-			n, done, err := scan.next(b)
-			request = append(request, b[:n]...)
-			b = b[n:]
-			if opaque = err != nil; done {
-				opaque = l.note(request)
-				request = request[:0]
-			}
-		}
-		return all, goesOn
-	}
-}
-
-// note notes a request, unless it makes the connection a stream, after which
-// replies do not follow requests.
-func (l *link) note(request []byte) (stream bool) {
-	switch commandName(request) {
-	case "": // an empty request has no reply
-		return false
-	case "subscribe", "psubscribe", "ssubscribe", "monitor", "sync", "psync":
-		return true
-	}
-	matches := l.p.matches(request)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pending = append(l.pending, matches)
-	return false
-}
-
-// replies returns a function that finds the replies that must not pass, or not
-// as a whole.
-func (l *link) replies() func([]byte) (int, ending) {
-	var (
-		scan    scanner
-		opaque  bool // what comes are no replies
-		between = true
-		allowed = -1 // of the present reply
-	)
-	return func(b []byte) (pass int, end ending) {
-		for pass < len(b) && !opaque {
-			if between {
-				allowed = l.allow(b[pass])
-			}
-			n, done, err := scan.next(b[pass:])
-			if opaque = err != nil; opaque {
-				break
-			}
-			if between = done; allowed >= 0 {
-				if n >= allowed || done {
-					return pass + min(n, allowed), resets
-				}
-				allowed -= n
-			}
-			pass += n
-		}
-		return len(b), goesOn
-	}
-}
-
-// allow returns how much of a reply may pass, by its first byte and the request
-// that it belongs to.
-func (l *link) allow(first byte) int {
-	l.mu.Lock()
-	matches := false
-	if first != '>' && len(l.pending) > 0 { // what a server pushes is no reply
-		matches, l.pending = l.pending[0], l.pending[1:]
-	}
-	l.mu.Unlock()
-	if !matches {
-		return -1
-	}
-	return l.p.allow()
 }

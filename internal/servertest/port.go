@@ -1,4 +1,4 @@
-package redistest
+package servertest
 
 import (
 	"context"
@@ -10,36 +10,37 @@ import (
 )
 
 // Of each port p of a server, p+busOffset is for the bus of a cluster, and
-// p+lockOffset is held by the test binary as long as the server may come back
+// p+LockOffset is held by the test binary as long as the server may come back
 // to p. All are below the ports that systems give to outgoing connections.
 const (
 	firstPort  = 10000
 	ports      = 6000
 	busOffset  = 10000
-	lockOffset = 16000
+	LockOffset = 16000
 )
 
-// takePort finds a port that is nobody's and keeps it from other test binaries
+// TakePort finds a port that is nobody's and keeps it from other test binaries
 // until it is released.
-func takePort() (port int, release func(), err error) {
+func TakePort() (port int, release func(), err error) {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
 	first := int(binary.BigEndian.Uint32(b[:]) % ports)
 	for i := range ports {
 		port := firstPort + (first+i)%ports
-		lock, err := listen(port + lockOffset)
+		lock, err := listen(port + LockOffset)
 		if err != nil {
 			continue
 		}
-		if portFree(port) && portFree(port+busOffset) {
+		if PortFree(port) && PortFree(port+busOffset) {
 			return port, func() { _ = lock.Close() }, nil
 		}
 		_ = lock.Close()
 	}
-	return 0, nil, errors.New("redistest: no port is free")
+	return 0, nil, errors.New("servertest: no port is free")
 }
 
-func portFree(port int) bool {
+// PortFree reports whether nothing listens on a port.
+func PortFree(port int) bool {
 	l, err := listen(port)
 	if err != nil {
 		return false
