@@ -11,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
@@ -305,7 +306,7 @@ var costs = []struct {
 	{"reading", "", nil, func(ctx context.Context, v *visit) func() error {
 		return func() error {
 			_, described := session.Describe(v.s)
-			return errors.Join(described, errorOf(v.s.Get(ctx, "a")), errorOf(shownBy(ctx, v.s)))
+			return errors.Join(described, errorOf(v.s.Get(ctx, "a")), errorOf(program.Shown(ctx, v.s)))
 		}
 	}},
 }

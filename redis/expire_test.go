@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/redis"
 )
 
@@ -18,27 +19,20 @@ import (
 func TestEveryRecordExpires(t *testing.T) {
 	t.Parallel()
 	ctx, d := t.Context(), newDuel(t)
-	const idle, absolute = time.Hour, 90 * time.Minute
 	capped, alive, listed := 0, 0, 0
-	login := 0
-	for operations[login].name != "Login" {
-		login++
-	}
 	for seed := range uint64(10) {
-		store := &redis.Store{Client: d.client, Prefix: fmt.Sprintf("%d:", seed), OpTimeout: time.Minute, IdleTimeout: idle, AbsoluteTimeout: absolute}
-		sd := &rival{store: store}
-		for n, st := range stepsOf(randomProgram(2000+seed, 200)) {
+		store := timed(d.client, fmt.Sprintf("%d:", seed))
+		sd := &program.Rival{Store: store}
+		for n, st := range program.Steps(program.Random(2000+seed, 200)) {
 			if n%4 == 0 { // more logins than usual
-				st.op, st.ctx = byte(login), st.ctx%224
+				st.Op, st.Ctx = program.Op("Login"), st.Ctx%224
 			}
-			op := operations[int(st.op)%len(operations)]
-			stepCtx, _ := st.context(ctx)
-			op.do(stepCtx, sd, st)
-			ids := slices.Concat(goodIDs, sd.ids)
+			op := sd.Do(ctx, st)
+			ids := slices.Concat(program.IDs, sd.IDs)
 			for _, id := range ids {
 				ends, byAbsolute, ok := expiry(t, d.client, keyOf(store, id))
 				if !ok {
-					t.Fatalf("seed %d, step %d, %s: a record ends at another time than its times say, or never", 2000+seed, n, op.name)
+					t.Fatalf("seed %d, step %d, %s: a record ends at another time than its times say, or never", 2000+seed, n, op)
 				}
 				if ends {
 					alive++
@@ -47,19 +41,19 @@ func TestEveryRecordExpires(t *testing.T) {
 					capped++
 				}
 			}
-			for _, user := range programUsers[1:] {
-				theirs, wrong := listedExactly(t, store, user, sd.ids)
+			for _, user := range program.Users[1:] {
+				theirs, wrong := listedExactly(t, store, user, sd.IDs)
 				if listed += theirs; wrong != "" {
-					t.Fatalf("seed %d, step %d, %s: %s", 2000+seed, n, op.name, wrong)
+					t.Fatalf("seed %d, step %d, %s: %s", 2000+seed, n, op, wrong)
 				}
 			}
-			if st.variant < 64 { // time passes
-				id := ids[int(st.value)%len(ids)]
+			if st.Variant < 64 { // time passes
+				id := ids[int(st.Value)%len(ids)]
 				keys, name := []string{keyOf(store, id)}, ""
 				if len(id) > 16 && id[16] == '_' {
 					keys, name = append(keys, strings.TrimSuffix(keyOf(store, id[:17]), "_")+":"), id[16:]
 				}
-				if err := d.client.Eval(ctx, older, keys, int(st.variant+1)*60_000, name).Err(); err != nil {
+				if err := d.client.Eval(ctx, older, keys, int(st.Variant+1)*60_000, name).Err(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/internal/values"
 	"github.com/mist-contrib/session/memory"
@@ -44,7 +45,7 @@ func wantStored(t *testing.T, store session.Store, id, after string, want map[st
 
 func wantShown(t *testing.T, s session.Session, after string, want map[string]any) {
 	t.Helper()
-	if got, err := shownBy(t.Context(), s); err != nil || !equalValues(got, want) {
+	if got, err := program.Shown(t.Context(), s); err != nil || !program.Equal(got, want) {
 		t.Errorf("%s: got %d values, %v, want %d others", after, len(got), err, len(want))
 	}
 }
@@ -239,6 +240,8 @@ func TestOldTokenLimit(t *testing.T) {
 	})
 }
 
+type label string
+
 // TestSizeLimits stores what is exactly as large as it may be, and one byte more.
 func TestSizeLimits(t *testing.T) {
 	t.Parallel()
@@ -294,14 +297,14 @@ func TestSizeLimits(t *testing.T) {
 					t.Errorf("%s: Update with what is there: %v", what, err)
 				}
 				for _, of := range []session.Session{s, again} {
-					if got, err := of.Get(ctx, longest); err != nil || !equalValues(got, ofSize(1<<20)) {
+					if got, err := of.Get(ctx, longest); err != nil || !program.Equal(got, ofSize(1<<20)) {
 						t.Errorf("%s: got a %T, %v", what, got, err)
 					}
 					if got, err := of.Get(ctx, tooLong); got != nil || err != nil {
 						t.Errorf("%s: Get of 257 bytes: got a %T, %v", what, got, err)
 					}
 				}
-				if got, err := session.Pop(ctx, again, longest); err != nil || !equalValues(got, ofSize(1<<20)) {
+				if got, err := session.Pop(ctx, again, longest); err != nil || !program.Equal(got, ofSize(1<<20)) {
 					t.Errorf("%s: Pop: got a %T, %v", what, got, err)
 				}
 				if got, err := session.Pop(ctx, s, tooLong); got != nil || err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/internal/values"
 )
@@ -86,6 +87,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
+type couple struct{ A, B int }
+
 // TestHostileValues stores bytes that are no value: that is an error of their
 // key only, and what a program can do away with.
 func TestHostileValues(t *testing.T) {
@@ -124,7 +127,7 @@ func TestHostileValues(t *testing.T) {
 			if a, err := s.Get(ctx, "a"); a != 1 || err != nil {
 				t.Errorf("%s: Get of another key: got %v, %v", name, a, err)
 			}
-			if all, err := shownBy(ctx, s); len(all) != 2 || err != nil {
+			if all, err := program.Shown(ctx, s); len(all) != 2 || err != nil {
 				t.Errorf("%s: All: got %d values, %v, want the 2 that can be read", name, len(all), err)
 			}
 			called := false
@@ -152,7 +155,7 @@ func TestHostileValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all, err := shownBy(ctx, again); err != nil || !maps.Equal(all, map[string]any{"a": 1, "b": "x", "bad": "good"}) {
+		if all, err := program.Shown(ctx, again); err != nil || !maps.Equal(all, map[string]any{"a": 1, "b": "x", "bad": "good"}) {
 			t.Errorf("%s: after Set and Delete got %d values, %v", name, len(all), err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
@@ -23,10 +24,8 @@ import (
 func TestForgottenScripts(t *testing.T) {
 	t.Parallel()
 	d := newDuel(t)
-	d.before = func() { d.client.ScriptFlush(t.Context()) }
-	for seed := range uint64(5) {
-		d.play(t, fmt.Sprintf("seed %d", 1000+seed), randomProgram(1000+seed, 150))
-	}
+	d.Before = func() { d.client.ScriptFlush(t.Context()) }
+	d.playSeeds(t, 1000, 5)
 }
 
 // scriptsOf are the scripts of a store by their hashes, as it sends them.
@@ -185,10 +184,9 @@ func TestScriptKeys(t *testing.T) {
 			t.Error(err)
 		}
 		for seed := range uint64(10) {
-			sd := &rival{store: &redis.Store{Client: st.Client, Prefix: fmt.Sprint(seed, "{:"), OpTimeout: time.Minute}}
-			for _, step := range stepsOf(randomProgram(6000+seed, 150)) {
-				stepCtx, _ := step.context(t.Context())
-				operations[int(step.op)%len(operations)].do(stepCtx, sd, step)
+			sd := &program.Rival{Store: &redis.Store{Client: st.Client, Prefix: fmt.Sprint(seed, "{:"), OpTimeout: time.Minute}}
+			for _, step := range program.Steps(program.Random(6000+seed, 150)) {
+				sd.Do(t.Context(), step)
 			}
 		}
 		if _, err := server.Do("ECHO", "the end"); err != nil {

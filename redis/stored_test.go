@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/program"
 	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
@@ -29,18 +30,17 @@ func TestNothingSecretIsStored(t *testing.T) {
 	secrets, all, indexes := make(map[string]bool), make(map[string]*redis.Store), make(map[string][]string)
 	for seed := range uint64(10) {
 		store := &redis.Store{Client: client, Prefix: fmt.Sprintf("%d:", seed), OpTimeout: time.Minute}
-		sd := &rival{store: store}
-		for _, st := range stepsOf(randomProgram(3000+seed, 200)) {
-			stepCtx, _ := st.context(ctx)
-			operations[int(st.op)%len(operations)].do(stepCtx, sd, st)
+		sd := &program.Rival{Store: store}
+		for _, st := range program.Steps(program.Random(3000+seed, 200)) {
+			sd.Do(ctx, st)
 		}
-		for _, carried := range sd.tokens {
+		for _, carried := range sd.Tokens {
 			id, secret, _ := strings.Cut(carried, ".")
 			secrets[secret], all[keyOf(store, id)] = true, store
 		}
-		for _, user := range programUsers[1:] {
+		for _, user := range program.Users[1:] {
 			all[indexOf(store, user)], all[revokedOf(store, user)] = store, store
-			for _, id := range sd.ids {
+			for _, id := range sd.IDs {
 				if strings.HasPrefix(id, homeOf(user)) {
 					indexes[indexOf(store, user)] = append(indexes[indexOf(store, user)], id)
 				}
@@ -79,7 +79,7 @@ func TestNothingSecretIsStored(t *testing.T) {
 			_, id, _ := strings.Cut(key, ":")
 			ids = []string{strings.NewReplacer("{", "", "}", "").Replace(id)}
 		}
-		for _, user := range programUsers[2:] {
+		for _, user := range program.Users[2:] {
 			if strings.Contains(key, user) || indexes[key] != nil && slices.Contains(words, user) {
 				t.Errorf("the name of a user is in the key %q", key)
 			}

@@ -1,0 +1,300 @@
+package program
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/memory"
+)
+
+// Idle and Absolute are the timeouts of both stores.
+const (
+	Idle     = time.Hour
+	Absolute = 90 * time.Minute
+)
+
+// A Duel runs programs on a memory.Store and on the store under test.
+type Duel struct {
+	// New makes the store under test, without a session.
+	New func(ctx context.Context) session.UserStore
+
+	// Before is called before each step. Nil: nothing is.
+	Before func()
+
+	// Pass moves the clocks of both stores forward. Nothing else moves them. Nil:
+	// both have the machine's clock, and no program takes so long that it matters.
+	Pass func(d time.Duration)
+
+	// Skew is how far the clock of the other store is ahead. Late is how much later than
+	// it should it may take note of a time, or of an end.
+	Skew, Late time.Duration
+
+	// Unit is what the store under test measures time in. Zero: a microsecond.
+	Unit time.Duration
+
+	// Ended counts how often an operation ended how on both: its name, a space, the errors.
+	Ended map[string]int
+}
+
+// A match is a program in progress.
+type match struct {
+	*Duel
+	ours, its Rival
+	log       strings.Builder
+	marks     []time.Time // of the last steps
+}
+
+// Run runs a program and reports its steps up to the one that tells the stores apart;
+// nothing where there is none.
+func (d *Duel) Run(ctx context.Context, program []byte) (report string) {
+	m := &match{Duel: d, ours: Rival{Store: &memory.Store{IdleTimeout: Idle, AbsoluteTimeout: Absolute}}, its: Rival{Store: d.New(ctx)}}
+	if d.Pass != nil {
+		m.ours.Epoch = time.Now()
+		m.its.Epoch, m.its.late = m.ours.Epoch.Add(d.Skew), d.Late
+		m.ours.late = d.Late
+	}
+	for n, st := range Steps(program) {
+		if d.Before != nil {
+			d.Before()
+		}
+		if d.Pass != nil {
+			m.tick(ctx)
+			m.marks = append(m.marks, time.Now())
+		}
+		if !m.step(ctx, n, st) {
+			return m.log.String()
+		}
+	}
+	if !m.look(ctx, "at the end") || !m.open(ctx, "at the end", len(m.ours.Tokens)) {
+		return m.log.String()
+	}
+	return ""
+}
+
+func (m *match) step(ctx context.Context, n int, st Step) bool {
+	op := st.operation()
+	stepCtx, wrong := st.Context(ctx)
+	if op.name == pass && m.Pass != nil {
+		return m.time(ctx, n, st)
+	}
+	return m.same(ctx, fmt.Sprintf("%s: step %d of %+v %s", op.name, n, st, wrong), func(r *Rival) outcome { return op.do(stepCtx, r, st) })
+}
+
+// time lets time pass, often until something has just not ended, ends, or has just
+// ended. Then it looks at what there is.
+func (m *match) time(ctx context.Context, n int, st Step) bool {
+	id := m.alive(ctx, st)
+	at, ok := m.deadline(ctx, id, st)
+	if !ok {
+		at = time.Now().Add(pick(st.Key, []time.Duration{m.unit(), 1234 * m.unit(), time.Second, 40 * time.Second, 10 * time.Minute}, nil))
+	}
+	if !time.Now().Before(at) {
+		return true
+	}
+	fmt.Fprintf(&m.log, "Pass: step %d of %+v: %v\n", n, st, time.Until(at))
+	object := make(map[*Rival]session.Session)
+	for _, r := range []*Rival{&m.ours, &m.its} {
+		object[r], _ = r.Store.Get(ctx, r.ids()[id])
+	}
+	if !m.pass(ctx, time.Until(at), st.Variant >= 64) {
+		return false
+	}
+	// A lookup by an id makes the memory store forget why a session has ended.
+	if st.Key%2 == 0 && !m.open(ctx, "after a time", 4) || !m.look(ctx, "after a time") {
+		return false
+	}
+	switch st.Key / 2 % 4 {
+	case 0:
+		return m.same(ctx, "in time Set", func(r *Rival) outcome {
+			if object[r] == nil {
+				return skipped
+			}
+			return failedWith(object[r].Set(ctx, "a", 1))
+		})
+	case 1:
+		return m.same(ctx, "in time Refresh", func(r *Rival) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[id])) })
+	case 2:
+		return m.same(ctx, "in time RemoveUserSessions", func(r *Rival) outcome {
+			st.Value |= 128
+			return revokesUser(ctx, r, st)
+		})
+	}
+	return true
+}
+
+// alive is the number of an id, of a session that lives if there is one.
+func (m *match) alive(ctx context.Context, st Step) int {
+	ids := m.ours.ids()
+	for i := range ids {
+		if _, err := m.ours.Store.Get(ctx, ids[(i+int(st.On))%len(ids)]); err == nil {
+			return (i + int(st.On)) % len(ids)
+		}
+	}
+	return 0
+}
+
+// deadline is when a session ends, or what began with one of the last steps.
+func (m *match) deadline(ctx context.Context, id int, st Step) (at time.Time, ok bool) {
+	off := around(m.unit(), m.Late)[st.Variant%3]
+	if s, err := m.ours.Store.Get(ctx, m.ours.ids()[id]); err == nil && st.Value < 128 {
+		info, err := session.Describe(s)
+		return []time.Time{info.IdleDeadline, info.AbsoluteDeadline}[st.Value%2].Add(off), err == nil
+	}
+	ends := slices.Concat(graces[1:2], idles[1:], absolutes[1:], []time.Duration{Idle, Absolute, session.BeganLimit, 2 * session.BeganLimit})
+	began := m.marks[max(0, len(m.marks)-1-int(st.On)%16)]
+	return began.Add(ends[int(st.Key)%len(ends)] + off), st.Value < 192
+}
+
+// around is just before a time, that time, and just after it.
+func around(unit, late time.Duration) []time.Duration {
+	return []time.Duration{-unit, late, late + unit}
+}
+
+func (d *Duel) unit() time.Duration { return cmp.Or(d.Unit, time.Microsecond) }
+
+// pass lets time pass. Sessions that are kept awake end only by their absolute deadline.
+func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
+	const often = Idle * 3 / 4
+	end := time.Now().Add(d)
+	for awake && d < 3*Absolute && time.Until(end) > often {
+		m.wait(ctx, often-time.Minute)
+		for i := range m.ours.ids() {
+			m.tick(ctx)
+			if !m.same(ctx, "kept awake Refresh", func(r *Rival) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[i])) }) {
+				return false
+			}
+		}
+	}
+	m.wait(ctx, time.Until(end))
+	return true
+}
+
+// tick lets the least time pass, because who was first is left open where two things
+// happened at the same time.
+func (m *match) tick(ctx context.Context) { m.wait(ctx, m.unit()+5*m.Late) }
+
+// wait lets time pass, and a little more if a session would have ended by then that the
+// store under test may show still.
+func (m *match) wait(ctx context.Context, d time.Duration) {
+	for again := m.Late > 0; again; {
+		again = false
+		for _, id := range m.ours.ids() {
+			s, err := m.ours.Store.Get(ctx, id)
+			if err != nil {
+				continue
+			}
+			info, err := session.Describe(s)
+			if left := time.Until(info.IdleDeadline) - d; err == nil && left <= 0 && left > -m.Late {
+				d += m.Late
+				again = true
+			}
+		}
+	}
+	m.Pass(d)
+}
+
+// same makes one call on both.
+func (m *match) same(ctx context.Context, name string, call func(r *Rival) outcome) bool {
+	compare := func(name string, call func(r *Rival) outcome) (got outcome, ok bool) {
+		want, got := call(&m.ours), call(&m.its)
+		want.id, got.id = m.ours.named(want.id), m.its.named(got.id)
+		if !got.equal(want, m.Late) {
+			fmt.Fprintf(&m.log, "%s\n\tmemory: %v\n\tother:  %v\n", name, want, got)
+			return got, false
+		}
+		if want.expired == "" {
+			got.expired = ""
+		}
+		return got, true
+	}
+	got, ok := compare(name, call)
+	if !ok {
+		return false
+	}
+	fmt.Fprintf(&m.log, "%s: %v\n", name, got)
+	for i := range m.ours.objects {
+		if _, ok := compare(fmt.Sprintf("then object %d shows", i), func(r *Rival) outcome { return r.shows(ctx, i) }); !ok {
+			return false
+		}
+	}
+	op, _, _ := strings.Cut(name, ":")
+	m.Ended[op+" "+strings.Join(got.errors, " ")]++
+	if got.expired != "" {
+		m.Ended[op+" "+got.expired]++
+	}
+	return true
+}
+
+// look looks at every session, by its id and by its user.
+func (m *match) look(ctx context.Context, when string) bool {
+	for i := range m.ours.ids() {
+		if !m.same(ctx, when+" Get", func(r *Rival) outcome {
+			s, err := r.Store.Get(ctx, r.ids()[i])
+			if err != nil {
+				return failedWith(err)
+			}
+			info, err := session.Describe(s)
+			values, err2 := Shown(ctx, s)
+			o := failedWith(errors.Join(err, err2))
+			text, times := r.describe(info)
+			o.value, o.times = map[string]any{"values": values, "described": text}, times
+			return o
+		}) {
+			return false
+		}
+	}
+	for _, user := range Users[1:] {
+		if !m.same(ctx, when+" UserSessions", func(r *Rival) outcome {
+			infos, err := r.Store.UserSessions(ctx, user)
+			o := failedWith(err)
+			o.value, o.times = r.describe(infos...)
+			return o
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// open opens the last n tokens.
+func (m *match) open(ctx context.Context, when string, n int) bool {
+	for i := max(0, len(m.ours.Tokens)-n); i < len(m.ours.Tokens); i++ {
+		if !m.same(ctx, fmt.Sprintf("%s Open: token %d", when, i), func(r *Rival) outcome {
+			s, err := r.Store.Open(ctx, r.Tokens[i])
+			return r.opened(s, err, Step{})
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// Complain fails a test whose programs had not all that they should: each operation with
+// success, each error that it has, and more.
+func (d *Duel) Complain(t *testing.T, more ...string) {
+	t.Helper()
+	for _, op := range operations() {
+		if op.name != pass {
+			more = append(more, op.name+" ")
+		}
+	}
+	for _, way := range append(more,
+		"Generate ErrExists", "Generate ErrInvalidID", "Open ErrNotFound", "Get ErrNotFound", "Refresh ErrNotFound", "Rotate ErrNotFound", "Rotate another",
+		"Set ErrValue", "Set ErrTooLarge", "Set ErrNotFound", "SetAll ErrValue", "SetAll ErrTooLarge", "SetAll ErrNotFound", "Delete ErrNotFound",
+		"Clear ErrNotFound", "Pop ErrNotFound", "Update ErrNotFound", "Update ErrValue", "Update ErrTooLarge", "Update the function's",
+		"Update ErrNotFound the function's", "Update Canceled", "Set Canceled", "Open DeadlineExceeded", "Session.Get another",
+		"at the end Open ", "at the end Open ErrNotFound", "Open ErrNotFound ErrReused", "Login ErrNotFound", "Login ErrNotFound ErrRevoked", "Login ErrUserLimit",
+		"Login ErrInvalidUser", "Login another", "Login ErrExists", "Login ErrValue", "Login ErrTooLarge", "UserSessions ErrInvalidUser", "RemoveUserSessions ErrInvalidUser",
+	) {
+		if d.Ended[way] == 0 {
+			t.Errorf("no program had: %s", way)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+// Package program runs random programs of calls on two stores that must not be told
+// apart: a memory.Store and the one under test. Every answer of the one is held
+// against the answer of the other.
+package program
+
+import (
+	"context"
+	"math/rand/v2" //nolint:depguard // a program comes again from a printed seed
+	"slices"
+	"testing"
+	"time"
+)
+
+// A Step is one call, the same on both stores: which it is, on what, and with what. A
+// program is steps, one behind the other.
+type Step struct{ Op, On, Key, Value, Ctx, Variant byte }
+
+const stepSize = 6
+
+// Steps reads a program, which may be any bytes.
+func Steps(program []byte) []Step {
+	var all []Step
+	for b := range slices.Chunk(program, stepSize) {
+		b = append(slices.Clone(b), make([]byte, stepSize-len(b))...)
+		all = append(all, Step{b[0], b[1], b[2], b[3], b[4], b[5]})
+	}
+	return all
+}
+
+// Random returns the program that a seed stands for.
+func Random(seed uint64, steps int) []byte {
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // see above
+	program := make([]byte, steps*stepSize)
+	for i := range program {
+		program[i] = byte(random.Uint32()) //nolint:gosec // the lowest bits
+	}
+	return program
+}
+
+// Head returns the first steps of a program.
+func Head(program []byte, steps int) []byte { return program[:min(len(program), steps*stepSize)] }
+
+// Play runs a program, and makes it short if it fails.
+func Play(t *testing.T, name string, program []byte, run func(program []byte) (report string)) {
+	t.Helper()
+	report := run(program)
+	if report == "" {
+		return
+	}
+	small := Shrunk(program, func(p []byte) bool { return run(p) != "" })
+	if again := run(small); again != "" {
+		report = again
+	}
+	t.Fatalf("%s, in short %q:\n%s", name, small, report)
+}
+
+// Shrunk takes steps out of a program while it still fails without them.
+func Shrunk(program []byte, fails func([]byte) bool) []byte {
+	for size := len(program) / stepSize / 2; size > 0; size /= 2 {
+		for at := 0; at+size*stepSize <= len(program); {
+			less := slices.Concat(program[:at], program[at+size*stepSize:])
+			if fails(less) {
+				program = less
+			} else {
+				at += size * stepSize
+			}
+		}
+	}
+	return program
+}
+
+// Context returns the context that a step is made with, and what is wrong with it.
+func (st Step) Context(ctx context.Context) (made context.Context, wrong string) {
+	switch {
+	case st.Ctx >= 248:
+		return nil, "nil context"
+	case st.Ctx >= 240:
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		return ctx, "canceled"
+	case st.Ctx >= 232:
+		ctx, cancel := context.WithDeadline(ctx, time.Unix(1, 0))
+		cancel()
+		return ctx, "too late"
+	}
+	return ctx, ""
+}

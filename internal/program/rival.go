@@ -1,0 +1,115 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mist-contrib/session"
+)
+
+// A Rival is one of the stores, with what a program got from it.
+type Rival struct {
+	Store  session.UserStore
+	Tokens []string  // in the order in which they were given out
+	IDs    []string  // of the sessions that logins began, likewise
+	Epoch  time.Time // when the program began, by the clock of the store; zero: times are not told
+
+	objects [6]session.Session
+	late    time.Duration
+	revoked time.Time // the last time that sessions of a user were, by the clock of the process
+}
+
+// Do makes a step. It returns the name of the operation.
+func (r *Rival) Do(ctx context.Context, st Step) string {
+	stepCtx, _ := st.Context(ctx)
+	op := st.operation()
+	op.do(stepCtx, r, st)
+	return op.name
+}
+
+// keep is the outcome of a call that returns a session.
+func (r *Rival) keep(s session.Session, err error, st Step) outcome {
+	o := failedWith(err)
+	o.made = s != nil
+	if err != nil || s == nil {
+		return o
+	}
+	o.id = s.ID()
+	if !slices.Contains(IDs, o.id) && !slices.Contains(r.IDs, o.id) {
+		r.IDs = append(r.IDs, o.id)
+	}
+	if carried := session.Token(s); carried != "" {
+		if o.token = slices.Index(r.Tokens, carried); o.token < 0 {
+			o.token = len(r.Tokens)
+			r.Tokens = append(r.Tokens, carried)
+		}
+	}
+	r.objects[int(st.Variant)%len(r.objects)] = s
+	return o
+}
+
+// carried is a token, one that was given out or what is made of one, and what
+// to call it.
+func (r *Rival) carried(st Step) (carried, name string) {
+	n := len(r.Tokens)
+	if n == 0 {
+		return "a." + strings.Repeat("A", 26), "unknown"
+	}
+	i := n - 1 - int(st.On&31)%min(n, 1+int(st.Key)) // the last ones more often
+	t := r.Tokens[i]
+	id, secret, _ := strings.Cut(t, ".")
+	_, foreign, _ := strings.Cut(r.Tokens[int(st.Key)%n], ".")
+	name = fmt.Sprintf("token %d", i)
+	if st.On >= 224 {
+		name = "malformed or foreign"
+	}
+	return pick(st.On, []string{t}, []string{
+		"", ".", id, id + ".", "." + secret, t + "A", t[:len(t)-1], strings.ToLower(t), t + "\x00", id + "." + t, secret + "." + id,
+		id + "." + strings.Repeat("B", 26), id + "." + foreign, "none." + secret, strings.Repeat("A", 1<<16),
+	}), name
+}
+
+// object is an object that is open, or nil.
+func (r *Rival) object(st Step) session.Session {
+	for i := range r.objects {
+		if s := r.objects[(int(st.On)+i)%len(r.objects)]; s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// shows is what an object shows.
+func (r *Rival) shows(ctx context.Context, i int) outcome {
+	if r.objects[i] == nil {
+		return skipped
+	}
+	all, err := Shown(ctx, r.objects[i])
+	o := failedWith(err)
+	o.value = all
+	return o
+}
+
+// idOf is an id, every other time one that a login gave.
+func (r *Rival) idOf(st Step) string {
+	if n := len(r.IDs); n > 0 && st.On < 224 && st.Key%2 == 1 {
+		return r.IDs[n-1-int(st.On)%min(n, 4)]
+	}
+	return pick(st.On, IDs, badIDs)
+}
+
+// ids are those of all sessions that were made, and of some that were not.
+func (r *Rival) ids() []string { return slices.Concat(IDs, r.IDs) }
+
+// named puts names in the place of the ids that logins gave, which differ from store to
+// store.
+func (r *Rival) named(text string) string {
+	var pairs []string
+	for i, id := range r.IDs {
+		pairs = append(pairs, id, fmt.Sprintf("login %d", i))
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
