@@ -300,6 +300,7 @@ func (r *request) deliver(w *writer) {
 	for e := &r.first; e != nil; e = e.after() {
 		if e.writer == w {
 			e.deliver(e.response.exchange(nil))
+			e.forget(w, e.origin)
 		}
 	}
 }

@@ -244,7 +244,7 @@ func TestClientHeaderRace(t *testing.T) {
 	}
 	stored, refused := 0, 0
 	for name, way := range ways {
-		for range 40 {
+		for round := range 40 {
 			s.start(t, c, nil)
 			var mu sync.Mutex
 			want := make(map[string]any)
@@ -255,10 +255,12 @@ func TestClientHeaderRace(t *testing.T) {
 					return err
 				}
 				reqctx := ctx.Request.Context()
+				returned := make(chan struct{}, 8)
 				for i := range 8 {
 					key := fmt.Sprint(i)
 					all.Go(func() {
 						err := v.Set(reqctx, key, i)
+						returned <- struct{}{}
 						mu.Lock()
 						defer mu.Unlock()
 						if err == nil {
@@ -271,6 +273,9 @@ func TestClientHeaderRace(t *testing.T) {
 							t.Errorf("%s: got %v, want ErrHeaderWritten", name, err)
 						}
 					})
+				}
+				for range round % 8 {
+					<-returned
 				}
 				way(ctx)
 				return nil

@@ -22,7 +22,8 @@ var (
 	// ErrMultiple means that a request carries two identifiers where it may
 	// carry one, which is an attack or a misconfiguration: none is used. It also
 	// matches [ErrNotFound]. Such a visitor can neither log in nor log out until the
-	// client drops one of them; docs/recipes.md in the repository says how.
+	// client drops one of them. The usual cause is a deploy that changed Path or
+	// Domain of the cookie; the field Former of cookie.Propagator expires the old one.
 	ErrMultiple error = multiple{}
 
 	// ErrExists means that [Store].Generate, or a login, was given the id of a live

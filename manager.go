@@ -187,7 +187,9 @@ func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
 // once, also when several goroutines of one handler ask at the same time, and
 // then gives the same Session to all of them. An error of the store, too, is the
 // answer for the rest of the request. It neither prolongs the session nor touches
-// the response, but for a [ClientStore] that replaces a token of an old key.
+// the response, except when a [ClientStore] replaces a token of an old key, and when
+// a request carries two identifiers and the propagator is a [Forgetter]; behind the
+// Middleware that happens when the header goes out.
 //
 // [ErrNotFound]: nobody is logged in. Any other error: it could not be found
 // out, and the visitor must not be treated as logged out. A request without an
@@ -200,7 +202,11 @@ func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if s := e.cached(ctx); s != nil {
 		return s, nil
 	}
-	return e.load(m.context(ctx), ctx.Request, ctx)
+	s, err := e.load(m.context(ctx), ctx.Request, ctx)
+	if errors.Is(err, ErrMultiple) && e.writer == nil {
+		e.forget(ctx.ResponseWriter, ctx.Request)
+	}
+	return s, err
 }
 
 // open asks the store for the session of an identifier.

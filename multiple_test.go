@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/header"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -109,5 +111,88 @@ func TestTwoCookies(t *testing.T) {
 		if got := status(path); got != http.StatusOK {
 			t.Errorf("%s, afterwards: got status %d, want 200", path, got)
 		}
+	}
+}
+
+// A deploy that changes the path of the cookie names the former one. A visitor with both
+// cookies is refused once, and then has the session of the one that stays. The response of
+// that request expires the former, whoever asks for the session and whenever.
+func TestFormerCookie(t *testing.T) {
+	for name, behind := range map[string]bool{"behind the Middleware": true, "without it": false} {
+		t.Run(name, func(t *testing.T) {
+			m := &session.Manager{
+				Store:      &memory.Store{},
+				Propagator: session.Chain{&cookie.Propagator{Insecure: true, Former: []cookie.Former{{Path: "/app"}}}, &header.Propagator{}},
+			}
+			before := &cookie.Propagator{Insecure: true, Path: "/app"}
+			get := func(ctx *mist.Context) error { _, err := m.GetSession(ctx); return err }
+			asks := map[string]func(ctx *mist.Context) error{
+				"GetSession": get,
+				"User":       func(ctx *mist.Context) error { _, err := m.User(ctx); return err },
+				"Login":      as(m, "ada"),
+				"after other headers": func(ctx *mist.Context) error {
+					ctx.ResponseWriter.Header().Set("Vary", "Accept")
+					return errors.Join(get(ctx), get(ctx))
+				},
+				"many at once": func(ctx *mist.Context) error {
+					all := make(chan error, 16)
+					for range cap(all) {
+						go func() { all <- get(ctx) }()
+					}
+					var err error
+					for range cap(all) {
+						err = errors.Join(err, <-all)
+					}
+					return err
+				},
+			}
+			if behind {
+				asks["FromContext"] = func(ctx *mist.Context) error {
+					_, err := session.FromContext(ctx.Request.Context())
+					return err
+				}
+				asks["GetSession, and then a body"] = func(ctx *mist.Context) error {
+					err := get(ctx)
+					_, _ = io.WriteString(ctx.ResponseWriter, "body")
+					return err
+				}
+			}
+			server := mist.InitHTTPServer()
+			if behind {
+				server.Use(m.Middleware())
+			}
+			var got error
+			for ask, do := range asks {
+				server.GET("/app/"+strings.ReplaceAll(ask, " ", "-"), func(ctx *mist.Context) { got = do(ctx) })
+			}
+			server.GET("/app/before", func(ctx *mist.Context) {
+				got = before.Inject("former."+strings.Repeat("A", 26), ctx.ResponseWriter)
+			})
+			server.GET("/", func(ctx *mist.Context) { got = as(m, "bob")(ctx) })
+			server.GET("/app/who", func(ctx *mist.Context) {
+				var user string
+				if user, got = m.User(ctx); user != "" && user != "bob" {
+					t.Errorf("got the session of %s", user)
+				}
+			})
+			s := listen(t, false, server)
+			for ask := range asks {
+				browser := s.client(t)
+				visit := func(path string) error {
+					s.fetch(t, browser, path)
+					return got
+				}
+				// In this order: setting the present cookie expires the former.
+				if err := errors.Join(visit("/"), visit("/app/before")); err != nil {
+					t.Fatal(err)
+				}
+				if err := visit("/app/" + strings.ReplaceAll(ask, " ", "-")); !errors.Is(err, session.ErrMultiple) {
+					t.Errorf("%s: got %v, want ErrMultiple", ask, err)
+				}
+				if err := visit("/app/who"); err != nil {
+					t.Errorf("%s: got %v for the next request, want the session", ask, err)
+				}
+			}
+		})
 	}
 }

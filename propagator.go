@@ -41,6 +41,16 @@ type Keeper interface {
 	InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error
 }
 
+// A Forgetter is a [Propagator] whose client may still hold identifiers that the
+// application gave it before its configuration changed, such as cookies with another
+// Path. A request that carries two identifiers is refused with [ErrMultiple], and the
+// [Manager] then calls Forget, so that the next request carries one.
+type Forgetter interface {
+	// Forget makes the client drop those identifiers. It does not touch the one that
+	// Inject gives. Calling it again has no further effect.
+	Forget(writer http.ResponseWriter) error
+}
+
 // An Explicit propagator may carry its identifier where no browser puts it by itself,
 // as a header that a program sets. [Manager.RequireCSRF] asks sessions that came by it
 // for no token.

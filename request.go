@@ -204,6 +204,21 @@ func (e *entry) ambiguous() bool {
 	return e.several && e.slot == nil
 }
 
+// forget makes the client drop identifiers of an earlier configuration, if the request
+// carries two.
+func (e *entry) forget(w http.ResponseWriter, req *http.Request) {
+	if w == nil || !e.ambiguous() { // first, because choosing the propagator may read the request
+		return
+	}
+	f, ok := unwrap[Forgetter](e.through(req))
+	if !ok {
+		return
+	}
+	e.request.mu.Lock() // several goroutines may ask for the session
+	defer e.request.mu.Unlock()
+	_ = f.Forget(w) // the request fails with ErrMultiple anyway
+}
+
 // drop forgets the session of the request, and that it had any.
 func (e *entry) drop(ctx *mist.Context) {
 	e.response.exchange(nil) // it has ended

@@ -187,6 +187,15 @@ func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, pl
 	return us, plain, nil
 }
 
+// User returns the user who is logged in with the session of the request.
+// [ErrNotFound]: nobody is logged in, or the session is anonymous.
+// [errors.ErrUnsupported]: the session is no [Describer]. Other errors as for
+// GetSession: it is unknown whether somebody is logged in.
+func (m *Manager) User(ctx *mist.Context) (string, error) {
+	_, info, err := m.user(ctx)
+	return info.User, err
+}
+
 // UserSessions lists the live sessions of a user, the last seen first: for a page
 // that shows people where they are logged in (ASVS 5.0, 7.5.2). Current is the
 // one that this request has loaded, if ctx is the *mist.Context of the request,

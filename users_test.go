@@ -136,6 +136,45 @@ func TestMaxUserSessions(t *testing.T) {
 	all[2].info(t, m)
 }
 
+func TestUser(t *testing.T) {
+	m, r := spied()
+	user := func(m *session.Manager, b *browser) (name string, err error) {
+		b.visit(t, func(ctx *mist.Context) { name, err = m.User(ctx) })
+		return name, err
+	}
+	begins := func(m *session.Manager) *browser {
+		b := &browser{}
+		b.visit(t, func(ctx *mist.Context) {
+			if _, err := m.InitSession(ctx); err != nil {
+				t.Fatal(err)
+			}
+		})
+		return b
+	}
+	ada := &browser{}
+	ada.enter(t, m, session.Login{User: "ada"})
+	if name, err := user(m, ada); name != "ada" || err != nil {
+		t.Errorf("got %q, %v, want ada", name, err)
+	}
+	for what, b := range map[string]*browser{"nobody": {}, "an anonymous session": begins(m)} {
+		if name, err := user(m, b); name != "" || !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s: got %q, %v, want ErrNotFound", what, name, err)
+		}
+	}
+	plain, _ := spiedPlain()
+	if name, err := user(plain, begins(plain)); name != "" || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a plain store: got %q, %v, want ErrUnsupported", name, err)
+	}
+	down := errors.New("down")
+	r.fail(fault{op: "Open", err: down})
+	if name, err := user(m, ada); name != "" || !errors.Is(err, down) {
+		t.Errorf("a store that fails: got %q, %v, want its error", name, err)
+	}
+	if _, err := m.User(nil); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Errorf("no context: got %v, want an error of its own", err)
+	}
+}
+
 func TestUserSessions(t *testing.T) {
 	m, _ := spied()
 	mine, phone, bob := &browser{}, &browser{}, &browser{}

@@ -3,6 +3,7 @@
 package cookie
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,8 +30,8 @@ import (
 //
 // A request whose cookie is quoted, empty or malformed carries none for it
 // ([session.ErrNotFound]), and one with two cookies of the name is refused
-// ([session.ErrMultiple]): one of them was put there by somebody else, and
-// nothing tells which.
+// ([session.ErrMultiple]): one of them was put there by somebody else, or by an
+// earlier deploy (see Former), and nothing tells which.
 //
 // Not protected: a script on the page can use the session while the page is
 // open, though it cannot read the cookie; a sibling host can overwrite a cookie
@@ -69,10 +70,25 @@ type Propagator struct {
 	// a prefix, SameSite=None and Partitioned are errors.
 	Insecure bool
 
+	// Former are the attributes that the cookie of this Name had before a deploy
+	// changed Path or Domain. Without it, every visitor of before has two cookies
+	// then, and is refused ([session.ErrMultiple]). The cookies with these attributes
+	// are expired whenever the cookie is set or removed, and, with a [session.Manager],
+	// when a request carries two. Keep an entry for as long as browsers may keep
+	// such a cookie.
+	Former []Former
+
 	once    sync.Once
 	invalid error
 	cookie  http.Cookie // all but the value
+	former  []string    // Set-Cookie lines that expire cookies of before
 	room    int         // for the value
+}
+
+// Former are attributes that a cookie had before.
+type Former struct {
+	Path   string // empty: "/"
+	Domain string // empty: the host that set it and no other
 }
 
 const (
@@ -89,6 +105,7 @@ var (
 	_ session.Lasting    = (*Propagator)(nil)
 	_ session.Keeper     = (*Propagator)(nil)
 	_ session.Measured   = (*Propagator)(nil)
+	_ session.Forgetter  = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("cookie: Propagator is nil")
 	errNoRequest    = errors.New("cookie: request is nil")
@@ -162,9 +179,35 @@ func (p *Propagator) init() error {
 	if err := c.Valid(); err != nil {
 		return fmt.Errorf("cookie: Name, Path or Domain: %w", err)
 	}
+	if host && len(p.Former) > 0 {
+		return errors.New("cookie: Former with a Name whose prefix __Host- allows no other Path or Domain")
+	}
+	for _, f := range p.Former {
+		if err := p.expire(f); err != nil {
+			return err
+		}
+	}
 	longest := *c
 	longest.MaxAge = int(maxAge / time.Second)
 	p.room = maxSize - len(longest.String())
+	return nil
+}
+
+// expire prepares the line that expires a cookie of before.
+func (p *Propagator) expire(f Former) error {
+	c := p.cookie
+	c.Path, c.Domain, c.MaxAge = cmp.Or(f.Path, "/"), f.Domain, -1
+	domain := func(s string) string { return strings.ToLower(strings.TrimPrefix(s, ".")) }
+	switch {
+	case c.Path == p.cookie.Path && domain(c.Domain) == domain(p.cookie.Domain):
+		return errors.New("cookie: Former has the Path and Domain of the cookie itself")
+	case c.Path[0] != '/' || len(c.Path) > maxAttribute || len(c.Domain) > maxAttribute:
+		return fmt.Errorf("cookie: Former has a Path that does not begin with /, or one of over %d bytes, or such a Domain", maxAttribute)
+	}
+	if err := c.Valid(); err != nil {
+		return fmt.Errorf("cookie: Former: %w", err)
+	}
+	p.former = append(p.former, c.String())
 	return nil
 }
 
@@ -242,10 +285,32 @@ func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value strin
 	})
 	before := len(c.Name) + len("=") // net/http would look for what no value has, byte by byte
 	line := c.String()
-	h["Set-Cookie"] = append(others, line[:before]+value+line[before:])
+	put(h, append(append(others, p.former...), line[:before]+value+line[before:]))
+	return nil
+}
+
+// Forget expires the cookies of Former, and adds headers as Inject does. Without Former
+// it does nothing.
+func (p *Propagator) Forget(writer http.ResponseWriter) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	if writer == nil {
+		return errNoWriter
+	}
+	if len(p.former) > 0 {
+		h := writer.Header()
+		others := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return slices.Contains(p.former, line) })
+		put(h, append(others, p.former...))
+	}
+	return nil
+}
+
+// put stores the Set-Cookie lines of a response that no cache may keep.
+func put(h http.Header, lines []string) {
+	h["Set-Cookie"] = lines
 	h.Set("Cache-Control", "no-store")
 	vary.By(h, "Cookie")
-	return nil
 }
 
 // Extract returns the value of the cookie. None: an error that matches
