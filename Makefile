@@ -20,15 +20,16 @@ MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod examples/*/go.mod))
 MODULES := $(MODULES:go.mod=.)
 
 # The packages whose statement coverage is reported.
-COVERED := . ./cookie ./header ./memory ./redis ./sessionotel ./internal/...
+COVERED := . ./cookie ./header ./memory ./redis ./sql/... ./sessionotel ./internal/...
 
 LINT := bin/golangci-lint
 LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 REDIS_INSTALL   := apt-get update && apt-get install -y --no-install-recommends redis-server
+DATABASES_INSTALL := apt-get update && apt-get install -y --no-install-recommends postgresql mariadb-server pgbouncer
 BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
 
-.PHONY: check help needs format fmt tidy tidy-root vet redis test audit soak servers chaos lint cover bench fuzz browser e2e clean
+.PHONY: check help needs format fmt tidy tidy-root vet redis databases test audit soak servers chaos lint cover bench fuzz browser e2e clean
 
 check: lint test ## format, lint, vet and test: the one command before a commit (the default)
 
@@ -72,13 +73,29 @@ redis: ## install redis-server where it is missing (Debian, as root)
 	fi; \
 	export DEBIAN_FRONTEND=noninteractive; $(REDIS_INSTALL)
 
+# $$POSTGRES and $$MARIADBD are servers elsewhere. The policy keeps the packages from starting daemons: tests start their own.
+databases: ## install PostgreSQL, MariaDB and pgbouncer where they are missing (Debian, as root)
+	@has() { for name; do if test -x "$$name" || PATH="$$PATH:/usr/sbin" command -v "$$name" >/dev/null; then return 0; fi; done; return 1; }; \
+	if (test -n "$${POSTGRES:-}" || has postgres /usr/lib/postgresql/*/bin/postgres) && \
+		(test -n "$${MARIADBD:-}" || has mariadbd mysqld) && has pgbouncer; then exit 0; fi; \
+	if test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null; then \
+		echo "make: the tests need PostgreSQL, MariaDB and pgbouncer: $(DATABASES_INSTALL)" >&2; exit 1; \
+	fi; \
+	policy=/usr/sbin/policy-rc.d; \
+	if ! test -e $$policy; then \
+		trap 'rm -f '$$policy EXIT; printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; $(DATABASES_INSTALL)
+
+# The databases come after Redis, because tests of both wait for real servers, some of them for milliseconds.
 # Twice: the race detector slows everything down, and so hides some orders of events. Tests that wait for real servers
 # learn nothing from that, nor does the audit, which asks one thing after the other.
-test: format tidy-root vet redis ## all tests, with the race detector and without, but for the browser's (e2e)
-	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m ./...
+test: format tidy-root vet redis databases ## all tests, with the race detector and without, but for the browser's (e2e)
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/sql$$' -e '/sqltest$$')
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=6m ./sql ./internal/sqltest
 	$(GO) test -C examples/store -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -C examples/configfile -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
-	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/redistest$$' -e '/sessionaudit$$')
+	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$' -e '/sessionaudit$$')
 
 audit: needs redis ## the tests of the security requirements, and their table with the results (three minutes)
 	@GO="$(GO)" bash tools/audit.sh

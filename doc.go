@@ -59,6 +59,13 @@
 // store or session that has an Unwrap method keeps the capabilities of what it
 // wraps.
 //
+// # Stores
+//
+// Package memory keeps sessions in the process, package redis on a Redis server,
+// package sql in PostgreSQL, MySQL, MariaDB or SQLite, and package sealed in the
+// client's cookie, encrypted. docs/stores.md in the repository says when to choose
+// which.
+//
 // # Middleware
 //
 // [Manager.Middleware] is optional. It keeps the pooled contexts of mist clean,

@@ -25,6 +25,7 @@ var (
 	memoryStore *memory.Store
 	keys       [][]byte
 	client     goredis.UniversalClient
+	db         *stdsql.DB
 	server     *mist.HTTPServer
 	staff      *session.Manager
 	customers  *session.Manager
@@ -51,11 +52,13 @@ var docsImports = map[string]string{
 	"context": "context", "errors": "errors", "http": "net/http", "log": "log", "maps": "maps", "slices": "slices", "os": "os", "slog": "log/slog",
 	"time": "time",
 
-	"goredis": "github.com/redis/go-redis/v9", "mist": "github.com/dormoron/mist", "uuid": "github.com/google/uuid",
+	"stdsql": "database/sql", "goredis": "github.com/redis/go-redis/v9", "mist": "github.com/dormoron/mist", "uuid": "github.com/google/uuid",
 
 	"session": "github.com/mist-contrib/session", "cookie": "github.com/mist-contrib/session/cookie",
 	"header": "github.com/mist-contrib/session/header", "memory": "github.com/mist-contrib/session/memory",
 	"redis": "github.com/mist-contrib/session/redis", "sealed": "github.com/mist-contrib/session/sealed",
+	"sql": "github.com/mist-contrib/session/sql", "postgres": "github.com/mist-contrib/session/sql/postgres",
+	"mysql": "github.com/mist-contrib/session/sql/mysql", "sqlite": "github.com/mist-contrib/session/sql/sqlite",
 	"config": "github.com/mist-contrib/session/config", "sessiontest": "github.com/mist-contrib/session/sessiontest",
 }
 
@@ -120,7 +123,7 @@ func inFunction(page string, s snippet) (string, error) {
 // exists for it alone.
 func TestDocsCompile(t *testing.T) {
 	for name, least := range map[string]struct{ blocks, spans int }{
-		"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}, "configuration.md": {2, -1},
+		"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}, "configuration.md": {2, -1}, "sql.md": {3, -1},
 	} {
 		t.Run(name, func(t *testing.T) { docsCompile(t, name, least.blocks, least.spans) })
 	}

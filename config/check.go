@@ -77,6 +77,12 @@ func packages(scheme string) string {
 	switch first, _, _ := strings.Cut(scheme, "+"); first {
 	case "redis", "rediss", "unix":
 		return `; the program has to import _ "github.com/mist-contrib/session/redis"`
+	case "postgres", "postgresql":
+		return `; the program has to import _ "github.com/mist-contrib/session/sql/postgres"`
+	case "mysql", "mariadb":
+		return `; the program has to import _ "github.com/mist-contrib/session/sql/mysql"`
+	case "sqlite":
+		return `; the program has to import _ "github.com/mist-contrib/session/sql/sqlite"`
 	}
 	return "; the program has to import the package of its store"
 }

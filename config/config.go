@@ -46,7 +46,7 @@ type Config struct {
 	// Keys are the keys of sealed:, in the form that [sealed.ParseKeys] reads.
 	Keys Secret `json:"keys" yaml:"keys" toml:"keys" env:"KEYS"`
 
-	// Prefix is what the store's keys begin with. Empty: the store's default.
+	// Prefix is what the names of the store's keys or tables begin with. Empty: the store's default.
 	Prefix string `json:"prefix" yaml:"prefix" toml:"prefix" env:"PREFIX"`
 
 	// IdleTimeout is how long after its last refresh a session ends. Zero: 30 minutes, or

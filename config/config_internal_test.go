@@ -150,6 +150,15 @@ func TestStores(t *testing.T) {
 	}
 }
 
+// A path may have an @, where the scheme is known: the text before it is no user then.
+func TestStorePath(t *testing.T) {
+	opened = nil
+	const file = "other:/var/lib/app@home/sessions.db"
+	if _, _, err := (Config{Store: NewSecret(file)}).Manager(); err != nil || opened[0].URL != file {
+		t.Errorf("got %v and %v", opened, err)
+	}
+}
+
 // The password goes where the URL has room for it, whatever is in it.
 func TestStorePassword(t *testing.T) {
 	for store, want := range map[string]string{
@@ -250,22 +259,39 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// A program with memory and config has no client of a database in it.
+// A program has no client of a database in it but those whose packages it imports.
 func TestDependencies(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".", "../memory", "../sealed", "../cookie").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// database/sql/driver alone is no client; the type of an id implements one of its interfaces.
-	deps := strings.Fields(string(out))
-	for _, path := range deps {
-		for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite"} {
-			if strings.Contains(path, client) || path == "database/sql" {
-				t.Errorf("brings in %s", path)
+	for _, program := range []struct {
+		packages []string
+		allowed  []string // among the clients
+	}{
+		// database/sql/driver alone is no client; the type of an id implements one of its interfaces.
+		{[]string{".", "../memory", "../sealed", "../cookie"}, nil},
+		{[]string{".", "../redis"}, []string{"redis"}},
+		{[]string{".", "../sql"}, []string{"database/sql"}},
+		{[]string{"../sql/postgres"}, []string{"database/sql", "pgx"}},
+		{[]string{"../sql/mysql"}, []string{"database/sql", "mysql"}},
+		{[]string{"../sql/sqlite"}, []string{"database/sql", "sqlite"}},
+	} {
+		list := append([]string{"list", "-deps"}, program.packages...)
+		out, err := exec.CommandContext(t.Context(), "go", list...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps := strings.Fields(string(out))
+		for _, path := range deps {
+			for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite", "database/sql"} {
+				found := strings.Contains(path, client)
+				if client == "database/sql" {
+					found = path == client
+				}
+				if found && !slices.Contains(program.allowed, client) {
+					t.Errorf("%v brings in %s", program.packages, path)
+				}
 			}
 		}
-	}
-	if !slices.Contains(deps, "github.com/mist-contrib/session/config") {
-		t.Error("go list has not listed this package")
+		if slices.Contains(program.packages, ".") && !slices.Contains(deps, "github.com/mist-contrib/session/config") {
+			t.Error("go list has not listed this package")
+		}
 	}
 }

@@ -200,7 +200,11 @@ func TestHint(t *testing.T) {
 		"redis://host":                 {`"redis"`, `_ "github.com/mist-contrib/session/redis"`},
 		"rediss+sentinel://s1,s2/main": {`"rediss+sentinel"`, `_ "github.com/mist-contrib/session/redis"`},
 		"unix:///run/redis.sock":       {`"unix"`, `_ "github.com/mist-contrib/session/redis"`},
-		"sqlite:file.db":               {`"sqlite"`},
+		"postgres://host/app":          {`"postgres"`, `_ "github.com/mist-contrib/session/sql/postgres"`},
+		"postgresql://host/app":        {`"postgresql"`, `_ "github.com/mist-contrib/session/sql/postgres"`},
+		"mysql://host/app":             {`"mysql"`, `_ "github.com/mist-contrib/session/sql/mysql"`},
+		"mariadb://host/app":           {`"mariadb"`, `_ "github.com/mist-contrib/session/sql/mysql"`},
+		"sqlite:file.db":               {`"sqlite"`, `_ "github.com/mist-contrib/session/sql/sqlite"`},
 		"reddis://host":                {`"reddis"`},
 	} {
 		_, err := fromEnv([]string{"SESSION_STORE=" + store})

@@ -79,7 +79,7 @@ func (c Config) url() (u storeURL) {
 		return storeURL{}
 	}
 	if u.rest, u.slashes = strings.CutPrefix(rest, "//"); !u.slashes {
-		if strings.Contains(rest, "@") {
+		if strings.Contains(rest, "@") && driver.Lookup(scheme) == nil {
 			return storeURL{} // user:password@host, and the user is no scheme to print
 		}
 		return storeURL{scheme: scheme, rest: rest}

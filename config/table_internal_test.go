@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -166,5 +167,33 @@ func TestTableErrors(t *testing.T) {
 		if want := "    " + strings.ReplaceAll(err.Error(), "\n", "\n    ") + "\n"; !strings.Contains(string(page), want) {
 			t.Errorf("the page does not have\n%s", want)
 		}
+	}
+}
+
+// TestStoresTable holds the table of stores and what an error says about their packages
+// together. examples/login tests that the packages know the schemes.
+func TestStoresTable(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n## Stores\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := 0
+	for row := range strings.Lines(table) {
+		_, imports, ok := strings.Cut(row, "| `_ ")
+		if !ok {
+			continue
+		}
+		rows++
+		imports = strings.TrimSuffix(imports, "` |\n")
+		for _, scheme := range regexp.MustCompile("`([a-z+]+):").FindAllStringSubmatch(row, -1) {
+			if says := packages(scheme[1]); !strings.HasSuffix(says, imports) {
+				t.Errorf("%s: the table says %s, the error%s", scheme[1], imports, says)
+			}
+		}
+	}
+	if rows != 4 {
+		t.Errorf("got %d rows with packages, want 4", rows)
 	}
 }

@@ -30,12 +30,8 @@ func site() http.Handler {
 		respond(ctx, "logged in", err)
 	})
 	server.GET("/", func(ctx *mist.Context) {
-		var info session.Info
-		s, err := m.GetSession(ctx)
-		if err == nil {
-			info, err = session.Describe(s)
-		}
-		respond(ctx, "hello "+info.User, err)
+		user, err := m.User(ctx)
+		respond(ctx, "hello "+user, err)
 	})
 	server.POST("/logout", func(ctx *mist.Context) { respond(ctx, "logged out", m.RemoveSession(ctx)) })
 	return server

@@ -11,11 +11,13 @@
 // With -cert and -key it serves https, and its cookie is as safe as a cookie can be.
 // Everything else about sessions the environment says, see docs/configuration.md:
 //
+//	go run ./examples/login -store sqlite:sessions.db
+//	SESSION_STORE=postgres://localhost/shop go run ./examples/login
 //	SESSION_STORE=redis://localhost:6379 go run ./examples/login
 //	SESSION_STORE=sealed: SESSION_KEYS=$(openssl rand -base64 32) go run ./examples/login
 //
-// In Redis sessions survive a restart, and many processes are one site; sealed they
-// are in the browsers, and need no server. (The demo users survive nothing: a password
+// In a file sessions survive a restart. In a database and in Redis they do, too, and many
+// processes are one site. Sealed they are in the browsers, and need no server. (The demo users survive nothing: a password
 // that was changed is so in one process, and until it ends.)
 //
 // This file says what the site is made of. login.go, devices.go and password.go
@@ -43,11 +45,12 @@ func main() {
 	addr := flag.String("addr", "localhost:8080", "`address` to listen on")
 	cert := flag.String("cert", "", "certificate `file`, for https")
 	key := flag.String("key", "", "`file` of its private key")
-	redisURL := flag.String("redis", "", "short for SESSION_STORE=`URL`")
+	store := flag.String("store", "", "short for SESSION_STORE=`URL`")
+	flag.StringVar(store, "redis", "", "the same as -store")
 	flag.DurationVar(&fresh, "fresh", fresh, "how `long` a login is fresh enough to change the password")
 	flag.Parse()
 	https := *cert != "" || *key != ""
-	m, closer, err := newManager(*redisURL, https)
+	m, closer, err := newManager(*store, https)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,16 +14,21 @@ import (
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/redis"
 	"github.com/mist-contrib/session/sealed"
+
+	// Databases that a configuration can name; a program of yours imports the one it uses.
+	_ "github.com/mist-contrib/session/sql/mysql"
+	_ "github.com/mist-contrib/session/sql/postgres"
+	_ "github.com/mist-contrib/session/sql/sqlite"
 )
 
 // newManager makes the Manager that the environment describes. Who closes closer at the
 // end has nothing left open.
-func newManager(redisURL string, https bool) (m *session.Manager, closer io.Closer, err error) {
-	if redisURL != "" {
+func newManager(store string, https bool) (m *session.Manager, closer io.Closer, err error) {
+	if store != "" {
 		if os.Getenv("SESSION_STORE") != "" {
-			return nil, nil, errors.New("-redis and SESSION_STORE: only one of them can be right")
+			return nil, nil, errors.New("-store and SESSION_STORE: only one of them can be right")
 		}
-		if err := os.Setenv("SESSION_STORE", redisURL); err != nil {
+		if err := os.Setenv("SESSION_STORE", store); err != nil {
 			return nil, nil, err
 		}
 	}

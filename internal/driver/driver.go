@@ -16,7 +16,7 @@ type Options struct {
 	// URL says where the store is, with user and password. It is a secret.
 	URL string
 
-	// Prefix is what the store's keys begin with. Empty: the store's default.
+	// Prefix is what the names of the store's keys or tables begin with. Empty: the store's default.
 	Prefix string
 
 	// IdleTimeout and AbsoluteTimeout are how long a session lives. Zero: the defaults

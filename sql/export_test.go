@@ -1,0 +1,22 @@
+package sql
+
+// Statements returns the statements that the store sends.
+func (st *Store) Statements() (sent []string, err error) {
+	err = st.Check()
+	for o := range opCount {
+		text := st.statements[o].text
+		if o == opSweepPicked || o == opSweepPickedUsers {
+			text += ")"
+			if !st.dialect.picks {
+				text = ""
+			}
+		}
+		if text != "" {
+			sent = append(sent, text)
+		}
+	}
+	return sent, err
+}
+
+// Skip makes the store believe that it has made n sessions more.
+func (st *Store) Skip(n uint32) { st.calls.Add(n) }

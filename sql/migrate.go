@@ -1,0 +1,51 @@
+package sql
+
+import (
+	"context"
+	"strings"
+)
+
+// Migrate makes the tables and indexes of the store where they are missing. Running it
+// again does no harm, and several machines may run it at once. It needs the right to
+// create tables; [Schema] prints the statements for those who run them themselves. A
+// store whose tables are missing calls it once.
+func (st *Store) Migrate(ctx context.Context) error {
+	ctx, cancel, err := st.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	return st.alone(ctx, opMigrate, func() error { return st.migrateAlone(ctx) })
+}
+
+// migrateAlone lets one call at a time make the tables. The caller is the writer, where
+// there is only one.
+func (st *Store) migrateAlone(ctx context.Context) error {
+	select {
+	case st.migrating <- struct{}{}:
+		defer func() { <-st.migrating }()
+	case <-ctx.Done():
+		return st.failed(ctx, opMigrate, ctx.Err())
+	}
+	return st.migrate(ctx)
+}
+
+func (st *Store) migrate(ctx context.Context) error {
+	schema, err := Schema(st.dialect.id, st.Prefix)
+	if err != nil {
+		return err
+	}
+	for text := range strings.SplitSeq(schema, ";\n") {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		_, err := st.DB.ExecContext(ctx, text)
+		if st.duplicate(err) { // another machine makes the same table
+			_, err = st.DB.ExecContext(ctx, text)
+		}
+		if err != nil {
+			return st.failed(ctx, opMigrate, err)
+		}
+	}
+	return nil
+}

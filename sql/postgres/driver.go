@@ -1,0 +1,9 @@
+package postgres
+
+import (
+	"github.com/mist-contrib/session/sql"
+	"github.com/mist-contrib/session/sql/internal/pool"
+)
+
+//nolint:gochecknoinits // a program that imports this package can name it in a configuration, as with database/sql
+func init() { pool.Register(Open, sql.Postgres, "postgres", "postgresql") }
