@@ -35,8 +35,8 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	l, ok := unwrap[Lasting](e.through(ctx.Request))
 	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
 	sent := e.sent()
-	if sent == "" || !lasting && !m.renews(ctx, s) {
-		return nil // or put there by the application: this client does not carry it
+	if info, err := Describe(s); sent == "" || !lasting && !m.renews(ctx, s) || err == nil && info.Bound {
+		return nil // put there by the application, so this client does not carry it, or renewed by a proof only
 	}
 	if ctx.ResponseWriter == nil {
 		return errNoWriter

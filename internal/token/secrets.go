@@ -12,14 +12,15 @@ import (
 type Secrets struct {
 	Newest Sum
 
-	old *generation // newest first
+	old  *generation // newest first
+	bond *bond       // nil: bound to no device
 }
 
-// A generation is a secret that a rotation has replaced. It is good until its
-// successor was seen, and then for its grace.
+// A generation is a secret that another has replaced. It is good until its
+// successor was seen, and then for its grace; a bound one until its own end.
 type generation struct {
 	secret   Sum
-	salt     Salt  // leads from this secret to its successor
+	salt     Salt  // leads from this secret to its successor; zero: nothing does
 	replaced int64 // when the successor was made
 	grace    int64
 	until    int64 // the end of the grace; forever until the successor was seen
@@ -47,7 +48,7 @@ func (g *generation) good(now int64) bool {
 func (s *Secrets) accept(secret string, now int64) (g *generation, ok bool) {
 	sum := Hash(secret)
 	if Equal(sum, s.Newest) {
-		return nil, true
+		return nil, s.bond == nil || now < s.bond.ends
 	}
 	for g := s.old; g != nil; g = g.older {
 		if g.good(now) && Equal(sum, g.secret) {
@@ -63,29 +64,38 @@ func (s *Secrets) Accepts(secret string, now int64) bool {
 	return ok
 }
 
-// Match authenticates secret: it returns the newest secret of the session,
-// which is secret itself or one that follows from it. It notes that the client
-// has shown secret, which starts the grace of the ones before; changed reports
-// whether there was something to note.
-func (s *Secrets) Match(secret string, now int64) (newest string, changed, ok bool) {
+// A Match is what a good secret stands for.
+type Match struct {
+	Newest  string // what the client carries from now on: the secret itself, or one that follows from it
+	Ends    int64  // when Newest ends; zero: with the session
+	Changed bool   // there was something to note
+}
+
+// Match authenticates secret. It notes that the client has shown it, which starts the
+// grace of the ones before.
+func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 	g, ok := s.accept(secret, now)
 	switch {
 	case !ok:
-		return "", false, false
+		return Match{}, false
 	case g == nil:
-		return secret, s.old.acknowledge(now), true
+		return Match{secret, s.Ends(), s.old.acknowledge(now)}, true
 	}
-	changed = g.older.acknowledge(now)
-	return s.follow(secret, g), changed, true
+	m.Changed = g.older.acknowledge(now)
+	m.Newest, m.Ends = s.follow(secret, g)
+	return m, true
 }
 
 // Reused reports whether secret, which is not accepted, was the session's once
 // since its last login.
 func (s *Secrets) Reused(secret string) bool {
+	sum := Hash(secret)
+	if Equal(sum, s.Newest) {
+		return true
+	}
 	if s.old == nil {
 		return false
 	}
-	sum := Hash(secret)
 	for g := s.old; g != nil; g = g.older {
 		if Equal(sum, g.secret) {
 			return true
@@ -108,8 +118,8 @@ func (s *Secrets) Replaced() (at int64, ok bool) {
 	return s.old.replaced, true
 }
 
-// Forget forgets all secrets before the newest.
-func (s *Secrets) Forget() { s.old = nil }
+// Forget forgets all but the newest secret.
+func (s *Secrets) Forget() { s.old, s.bond = nil, nil }
 
 // acknowledge notes that the successor of g, and so of all before it, was seen.
 func (g *generation) acknowledge(now int64) (changed bool) {
@@ -119,25 +129,47 @@ func (g *generation) acknowledge(now int64) (changed bool) {
 	return changed
 }
 
-// follow walks from the secret of generation g to the newest one.
-func (s *Secrets) follow(secret string, g *generation) string {
+// follow walks from the secret of generation g to the newest that follows from it, and
+// returns when that ends.
+func (s *Secrets) follow(secret string, g *generation) (newest string, ends int64) {
 	// The list leads from new to old, the salts from old to new.
-	var salts []Salt
+	var way []*generation
 	for n := s.old; ; n = n.older {
-		salts = append(salts, n.salt)
+		way = append(way, n)
 		if n == g {
 			break
 		}
 	}
-	for _, salt := range slices.Backward(salts) {
-		secret = Next(secret, salt)
+	for _, n := range slices.Backward(way) {
+		if n.salt == (Salt{}) {
+			if Bound(secret) {
+				ends = n.until
+			}
+			return secret, ends
+		}
+		secret = Next(secret, n.salt)
 	}
-	return secret
+	return secret, s.Ends()
 }
 
-// Rotate makes the secret that follows newest, the present one, and returns it;
-// the present one where too many old ones are good still.
+// Rotate makes the secret that follows newest, the present one, and returns it. It
+// returns the present one where too many old ones are good still, or the session is
+// bound to a device.
 func (s *Secrets) Rotate(newest string, grace, now int64) string {
+	if s.bond != nil {
+		return newest
+	}
+	salt := NewSalt()
+	next := Next(newest, salt)
+	if !s.replace(next, generation{salt: salt, grace: grace, until: forever}, now) {
+		return newest
+	}
+	return next
+}
+
+// replace makes next the newest secret, and g what is known of the one before. It
+// returns false, and does neither, where too many old ones are good still.
+func (s *Secrets) replace(next string, g generation, now int64) bool {
 	n, last := 0, &s.old // how many are kept, and what follows them
 	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
 		if g.good(now) {
@@ -147,14 +179,11 @@ func (s *Secrets) Rotate(newest string, grace, now int64) string {
 	dead := s.bury(last)
 	if n >= MaxGenerations {
 		s.old.dead = dead
-		return newest
+		return false
 	}
-	g := &generation{
-		secret: s.Newest, salt: NewSalt(), replaced: now, grace: grace, until: forever, older: s.old, dead: dead,
-	}
-	next := Next(newest, g.salt)
-	s.old, s.Newest = g, Hash(next)
-	return next
+	g.secret, g.replaced, g.older, g.dead = s.Newest, now, s.old, dead
+	s.old, s.Newest = &g, Hash(next)
+	return true
 }
 
 // bury takes out the generations from last on, and returns what is remembered of
@@ -172,13 +201,14 @@ func (s *Secrets) bury(last **generation) string {
 	return string(dead[:min(len(dead), maxDead*deadSize)])
 }
 
-// Old returns the secrets before the newest as bytes, for [Secrets.SetOld]; nil:
-// there are none.
+// Old returns all but the newest secret as bytes, for [Secrets.SetOld]; nil: there is
+// nothing else.
 func (s *Secrets) Old() []byte {
+	out := s.bond.append(nil)
 	if s.old == nil {
-		return nil
+		return out
 	}
-	out := append([]byte{byte(len(s.old.dead) / deadSize)}, s.old.dead...) //nolint:gosec // at most maxDead
+	out = append(append(out, byte(len(s.old.dead)/deadSize)), s.old.dead...) //nolint:gosec // at most maxDead
 	for g := s.old; g != nil; g = g.older {
 		out = append(append(out, g.secret[:]...), g.salt[:]...)
 		for _, n := range [...]int64{g.replaced, g.grace, g.until} {
@@ -190,11 +220,15 @@ func (s *Secrets) Old() []byte {
 
 const generationSize = len(Sum{}) + len(Salt{}) + 3*8
 
-// SetOld makes the secrets before the newest those of [Secrets.Old]. ok is false
-// for any other bytes, and nothing is changed then.
+// SetOld makes all but the newest secret those of [Secrets.Old]. ok is false for any
+// other bytes, and nothing is changed then.
 func (s *Secrets) SetOld(old []byte) (ok bool) {
+	b, old, ok := readBond(old)
+	if !ok {
+		return false
+	}
 	if len(old) == 0 {
-		s.old = nil
+		s.old, s.bond = nil, b
 		return true
 	}
 	dead, rest := int(old[0]), old[1:]
@@ -211,6 +245,6 @@ func (s *Secrets) SetOld(old []byte) (ok bool) {
 		*last, last = g, &g.older
 	}
 	first.dead = string(rest[:dead*deadSize])
-	s.old = first
+	s.old, s.bond = first, b
 	return true
 }

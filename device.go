@@ -1,0 +1,358 @@
+package session
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/dormoron/mist"
+
+	"github.com/mist-contrib/session/internal/token"
+)
+
+// A DeviceStore is a [UserStore] that binds sessions to devices. From then on the token
+// of a session ends after minutes, and only who holds the device's private key is given
+// another one. So a token that was stolen is worth minutes. The stores know nothing of
+// keys and signatures; see [Manager.BindDevice] for who does.
+type DeviceStore interface {
+	UserStore
+
+	// Bind binds the session of a token to p.Device and returns it with a new token,
+	// which ends after p.Lifetime. The old token stays good until the new one is first
+	// opened, and then for p.Grace. That is done once in the life of a login: the next
+	// login of the session ends the binding. [ErrNotFound] as for Open. [ErrBound]:
+	// the session is bound already, to whatever device. [ErrFull]: too many old
+	// tokens are good still. After these nothing has changed.
+	Bind(ctx context.Context, token string, p Proof) (Session, error)
+
+	// Prove returns the session of an id with a new token, which ends after
+	// p.Lifetime. Its deadlines stay. A token of before is good until its own end, so
+	// of several proofs at once each gets a token, and all are good. [ErrNotFound]: the
+	// session has ended. [ErrUnbound]: it is not bound to p.Device. [ErrReplayed]:
+	// p.Challenge was answered before. [ErrFull]: too many tokens are good still. After
+	// these nothing has changed.
+	//
+	// The store takes a bound session's token for no other purpose after its end: that
+	// is [ErrUnproved] from Open. Rotate returns the token of a bound session as it
+	// is.
+	Prove(ctx context.Context, id string, p Proof) (Session, error)
+}
+
+// A Proof is what a device has proved, for a [DeviceStore]. Whoever makes one has checked
+// the signature.
+type Proof struct {
+	// Device stands for the device: its public key, and what else its verifier needs.
+	// A store keeps it as it is, 1 to 1024 bytes.
+	Device string
+
+	// Challenge is what the device signed. A store takes each once. Bind needs none.
+	Challenge string
+
+	// Remember is for how long from now Challenge could be answered again, so the
+	// store refuses it for that long.
+	Remember time.Duration
+
+	// Lifetime is how long the new token is good, at least a millisecond.
+	Lifetime time.Duration
+
+	// Grace is for Bind; zero or more.
+	Grace time.Duration
+}
+
+const maxProof = 24 * time.Hour
+
+// Check reports what is wrong with the fields; a [DeviceStore] calls it.
+func (p *Proof) Check() error {
+	switch {
+	case p.Device == "" || len(p.Device) > token.MaxDevice:
+		return errDevice
+	case p.Lifetime < time.Millisecond || p.Lifetime > maxProof:
+		return errLifetime
+	case p.Grace < 0 || p.Grace > maxRotateGrace || p.Remember < 0 || p.Remember > maxProof:
+		return errProofTimes
+	}
+	return nil
+}
+
+// A Bound is a [Session] that may be bound to a device.
+type Bound interface {
+	// Device returns what Bind stored; empty: it is bound to no device.
+	Device() string
+}
+
+// DeviceOf returns the device that s is bound to, as it was when this request loaded it;
+// empty: none. [errors.ErrUnsupported]: s is not [Bound].
+func DeviceOf(s Session) (string, error) {
+	if b, ok := unwrap[Bound](s); ok {
+		return b.Device(), nil
+	}
+	return "", unsupported("DeviceOf")
+}
+
+var (
+	errDevice     = errors.New("session: Proof: Device is empty or over 1024 bytes")
+	errLifetime   = errors.New("session: Proof: Lifetime is under a millisecond or over a day")
+	errProofTimes = errors.New("session: Proof: Grace or Remember is negative or over a day")
+)
+
+// ChallengeLife is how long the challenge of [Manager.ProveDevice] may be answered.
+const ChallengeLife = 5 * time.Minute
+
+const (
+	defaultDevicePath = "/dbsc"
+	maxDevicePath     = 256
+
+	// bindTime is how long after the login a session can be bound. Browsers do it in the
+	// first second.
+	bindTime = 2 * time.Minute
+)
+
+// devicePath is where the browser finds what answers it.
+func (m *Manager) devicePath() string {
+	if m.DevicePath == "" {
+		return defaultDevicePath
+	}
+	return m.DevicePath
+}
+
+// DevicePaths returns the paths at which browsers register their device and prove
+// that they hold it.
+func (m *Manager) DevicePaths() (register, refresh string) {
+	return m.devicePath() + "/register", m.devicePath() + "/refresh"
+}
+
+// checkDevices reports what is wrong with DeviceBound and what it needs.
+func (m *Manager) checkDevices() error {
+	if m.DeviceBound == 0 {
+		return nil
+	}
+	if m.DeviceBound < time.Second || m.DeviceBound > maxProof {
+		return errors.New("session: Manager.DeviceBound is not between a second and a day")
+	}
+	if _, ok := unwrap[DeviceStore](m.Store); !ok {
+		return unsupported("Manager.DeviceBound")
+	}
+	path := m.devicePath()
+	if path[0] != '/' || path[len(path)-1] == '/' || len(path) > maxDevicePath || !token.CookieValue(path) {
+		return errors.New("session: Manager.DevicePath does not begin with /, or ends with one, or has characters that no path has as they are")
+	}
+	p := bindable(m.Propagator)
+	if p == nil {
+		return unsupported("Manager.DeviceBound, without a cookie")
+	}
+	return p.Bindable()
+}
+
+// bindable returns the first propagator whose cookie browsers may bind; nil: there is
+// none.
+func bindable(p Propagator) Bindable {
+	if c, ok := unwrap[Chain](p); ok {
+		for _, one := range c {
+			if b := bindable(one); b != nil {
+				return b
+			}
+		}
+		return nil
+	}
+	b, _ := unwrap[Bindable](choose(p, nil))
+	return b
+}
+
+// offer asks the browser to bind the session of a login to its device.
+func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
+	if m.DeviceBound == 0 {
+		return
+	}
+	if info, err := Describe(s); err != nil || info.User == "" {
+		return
+	}
+	if _, ok := unwrap[Bindable](m.entry(ctx).through(ctx.Request)); !ok {
+		return
+	}
+	register, _ := m.DevicePaths()
+	ctx.ResponseWriter.Header().Set("Secure-Session-Registration",
+		`(ES256 RS256);path="`+register+`";challenge="`+bindChallenge(carried)+`"`)
+}
+
+// bindChallenge is what a device signs to be bound to the session of a token. Nobody
+// without the token knows it, and nothing has to remember it.
+func bindChallenge(carried string) string {
+	mac := hmac.New(sha256.New, []byte(carried))
+	_, _ = mac.Write([]byte("mist-contrib/session device registration"))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// keptBound is how long the browser keeps a token that is good for that long: a little
+// less, so that a request that is under way when the browser drops it arrives in time.
+func keptBound(good time.Duration) time.Duration {
+	return max(time.Second, (good - min(good/10, defaultRotateGrace)).Truncate(time.Second))
+}
+
+// devices is the start of every call about a device.
+func (m *Manager) devices(ctx *mist.Context) (DeviceStore, error) {
+	if err := m.usable(ctx, true); err != nil {
+		return nil, err
+	}
+	ds, ok := unwrap[DeviceStore](m.Store)
+	if !ok || m.DeviceBound == 0 {
+		return nil, unsupported("a device, without Manager.DeviceBound")
+	}
+	if m.headerWritten(ctx) {
+		return nil, ErrHeaderWritten
+	}
+	return ds, nil
+}
+
+// BindDevice binds the session of the request to a device: from now on its token is good
+// for [Manager].DeviceBound, and the response gives the client the first such
+// token. Package dbsc calls it when a browser registers. verify gets the challenge
+// that the login offered to the client and checks that the device signed it. What it
+// returns stands for the device, see [Proof].
+//
+// [ErrNotFound]: nobody is logged in. [ErrReauthenticate]: the login is over two minutes
+// ago. [ErrBound]: the session has a device. [errors.ErrUnsupported]: the identifier
+// came in no [Bindable] cookie. What verify returned. After these nothing has changed,
+// and the session goes on as it was. Other errors are the store's and the propagator's.
+func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (device string, err error)) (Session, error) {
+	ds, err := m.devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, info, err := m.user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, reqctx := m.entry(ctx), ctx.Request.Context()
+	carried := e.sent()
+	if _, ok := unwrap[Bindable](e.through(ctx.Request)); !ok || carried == "" {
+		return nil, unsupported("BindDevice of a session that came in no cookie")
+	}
+	now, err := Now(reqctx, s)
+	if err != nil {
+		return nil, m.failed(reqctx, err)
+	}
+	refuse := func(err error) (Session, error) {
+		m.emit(reqctx, Event{Kind: EventProofRefused, Session: info.ID, User: info.User, Cause: err})
+		return nil, err
+	}
+	if age := now.Sub(info.AuthenticatedAt); age > bindTime || age < -bindTime {
+		return refuse(ErrReauthenticate)
+	}
+	device, err := verify(bindChallenge(carried))
+	if err != nil {
+		return refuse(err)
+	}
+	bound, err := ds.Bind(m.context(ctx), carried, Proof{Device: device, Lifetime: m.DeviceBound, Grace: m.rotateGrace()})
+	switch {
+	case errors.Is(err, ErrBound):
+		return refuse(err)
+	case err != nil:
+		return nil, m.failed(reqctx, err)
+	}
+	next, err := m.carried(bound)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.inject(ctx, bound, next); err != nil {
+		return nil, err
+	}
+	e.put(ctx, bound, carried) // what the client has shown
+	m.emit(reqctx, m.about(EventBound, bound))
+	return bound, nil
+}
+
+// ProveDevice gives the client another token for the session of an id, once its device
+// has proved itself. The request carries no token, as that has ended. Package dbsc calls it
+// when a browser refreshes. verify gets the device that the session is bound to, and
+// the time of the store. It checks that the device signed a challenge of this session
+// that is not older than [ChallengeLife], and returns the challenge. That is good once.
+// Neither deadline of the session is moved.
+//
+// [ErrNotFound]: the session has ended. [ErrUnbound]: it has no device. [ErrReplayed]: the
+// challenge was answered before. [ErrFull]: too many tokens of the session are good.
+// What verify returned. After these nothing has changed. Other errors are the store's
+// and the propagator's.
+func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device string, now time.Time) (challenge string, err error)) (Session, error) {
+	ds, err := m.devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !token.ValidID(id) {
+		return nil, ErrNotFound
+	}
+	reqctx := ctx.Request.Context()
+	user := ""
+	refuse := func(err error) (Session, error) {
+		m.emit(reqctx, Event{Kind: EventProofRefused, Session: id, User: user, Cause: err})
+		return nil, err
+	}
+	s, device, err := m.deviceOf(reqctx, id)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnbound):
+		return refuse(err)
+	case err != nil:
+		return nil, m.failed(reqctx, err)
+	}
+	user = m.described("", s).User
+	now, err := Now(reqctx, s)
+	if err != nil {
+		return nil, m.failed(reqctx, err)
+	}
+	challenge, err := verify(device, now)
+	if err != nil {
+		return refuse(err)
+	}
+	s, err = ds.Prove(reqctx, id, Proof{Device: device, Challenge: challenge, Remember: ChallengeLife, Lifetime: m.DeviceBound})
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnbound), errors.Is(err, ErrReplayed), errors.Is(err, ErrFull):
+		return refuse(err)
+	case err != nil:
+		return nil, m.failed(reqctx, err)
+	}
+	carried, err := m.carried(s)
+	if err != nil {
+		return nil, err
+	}
+	e := m.entry(ctx)
+	if err := e.inject(ctx.ResponseWriter, bindable(m.Propagator), s, carried); err != nil {
+		return nil, err
+	}
+	e.put(ctx, s, carried)
+	m.emit(reqctx, m.about(EventProved, s))
+	return s, nil
+}
+
+// deviceOf returns the session of an id, and its device.
+func (m *Manager) deviceOf(ctx context.Context, id string) (Session, string, error) {
+	s, err := m.Store.Get(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	device, err := DeviceOf(s)
+	if err == nil && device == "" {
+		err = ErrUnbound
+	}
+	return s, device, err
+}
+
+// RequireBound returns a middleware for applications that want bound sessions only: it
+// lets a request through when its token is one of a session that is bound to a
+// device, or its login is less than within ago, so that the browser has time to bind
+// it. Otherwise 403, its error is [ErrUnbound]; nobody is logged out. Browsers that
+// cannot bind sessions get no further. Nobody logged in: 401. Otherwise as
+// [Manager.RequireFresh]. It panics when within is not positive.
+func (m *Manager) RequireBound(within time.Duration) mist.Middleware {
+	if within <= 0 {
+		panic("session: RequireBound: duration is not positive")
+	}
+	return m.guard(func(ctx *mist.Context) error {
+		_, info, err := m.user(ctx)
+		if err != nil || !info.ProvedUntil.IsZero() {
+			return err
+		}
+		return m.fresh(ctx, within, ErrUnbound)
+	})
+}
