@@ -36,12 +36,12 @@ const oddPassword = `p@s:s/w?o#r%d, "ö"&=+`
 // finds it.
 func reach(t *testing.T, rawURL string) error {
 	t.Helper()
-	st := &redis.Store{Client: newClient(t, rawURL), OpTimeout: 10 * time.Second}
+	st := &redis.Store{Client: newClient(t, rawURL), OpTimeout: time.Minute}
 	s, err := st.Generate(t.Context(), uuid.NewString())
 	if err != nil {
 		return err
 	}
-	again := &redis.Store{Client: newClient(t, rawURL), OpTimeout: 10 * time.Second}
+	again := &redis.Store{Client: newClient(t, rawURL), OpTimeout: time.Minute}
 	_, err = again.Open(t.Context(), session.Token(s))
 	return err
 }
@@ -149,7 +149,7 @@ func TestNewClientDefaultPorts(t *testing.T) {
 		"redis+sentinel://[::1]:9,127.9.9.9/shop":          {"127.9.9.9:26379", "[::1]:9"},
 		"redis+cluster://127.9.9.9":                        {"127.9.9.9:6379"},
 	} {
-		st := &redis.Store{Client: newClient(t, rawURL), OpTimeout: 10 * time.Second}
+		st := &redis.Store{Client: newClient(t, rawURL), OpTimeout: time.Minute}
 		_, err := st.Get(t.Context(), "id")
 		if got := dialed(err); !slices.Equal(got, want) {
 			t.Errorf("%s: got connections to %v, want %v (%v)", rawURL, got, want, err)
@@ -233,18 +233,18 @@ func TestNewClientTLS(t *testing.T) {
 	t.Parallel()
 	port, root := startTLS(t)
 	addr := "127.0.0.1:" + port
-	if err := reach(t, "rediss://"+addr+"?skip_verify=true"); err != nil {
+	if err := reach(t, "rediss://"+addr+"?skip_verify=true&dial_timeout=30s&read_timeout=30s"); err != nil {
 		t.Errorf("skip_verify: %v", err)
 	}
 	var unknown x509.UnknownAuthorityError
-	if err := reach(t, "rediss://"+addr); !errors.As(err, &unknown) {
+	if err := reach(t, "rediss://"+addr+"?max_retries=-1&dial_timeout=30s"); !errors.As(err, &unknown) {
 		t.Errorf("unknown certificate: got %v, want a %T", err, unknown)
 	}
 	if err := reach(t, "redis://"+addr+"?max_retries=-1"); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("no TLS: got %v, want a failure", err)
 	}
 	// A process reads the roots that it trusts once.
-	for rawURL, want := range map[string]bool{"rediss://" + addr: true, "rediss://localhost:" + port: false} {
+	for rawURL, want := range map[string]bool{"rediss://" + addr + "?dial_timeout=30s&read_timeout=30s": true, "rediss://localhost:" + port + "?dial_timeout=30s": false} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestNewClientTLS$")
