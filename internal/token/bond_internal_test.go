@@ -267,6 +267,10 @@ func TestFull(t *testing.T) {
 	// A binding beside 64 old secrets.
 	s = Secrets{Newest: Hash(firstSecret)}
 	newest := firstSecret
+	for range 3 { // which are remembered only
+		newest = s.Rotate(newest, 0, 0)
+		s.Match(newest, 0)
+	}
 	for now := range int64(MaxGenerations) {
 		newest = s.Rotate(newest, 1<<40, now)
 	}
