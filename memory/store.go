@@ -232,6 +232,7 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 		return nil, session.ErrNotFound
 	}
 	if err := with(r, &m, now); err != nil {
+		m.Undo()
 		return nil, err
 	}
 	if m.Newest != secret {

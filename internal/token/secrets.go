@@ -20,7 +20,7 @@ type Secrets struct {
 // successor was seen, and then for its grace; a bound one until its own end.
 type generation struct {
 	secret   Sum
-	salt     Salt  // leads from this secret to its successor; zero: nothing does
+	salt     Salt  // leads from this secret to its successor; zero where that is a device's
 	replaced int64 // when the successor was made
 	grace    int64
 	until    int64 // the end of the grace; forever until the successor was seen
@@ -69,21 +69,39 @@ type Match struct {
 	Newest  string // what the client carries from now on: the secret itself, or one that follows from it
 	Ends    int64  // when Newest ends; zero: with the session
 	Changed bool   // there was something to note
+
+	before *generation // that secret
+	noted  int         // so many of them
 }
 
 // Match authenticates secret. It notes that the client has shown it, which starts the
 // grace of the ones before.
 func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 	g, ok := s.accept(secret, now)
+	m.Newest = secret
 	switch {
 	case !ok:
 		return Match{}, false
 	case g == nil:
-		return Match{secret, s.Ends(), s.old.acknowledge(now)}, true
+		m.Ends, m.before = s.Ends(), s.old
+	case s.bond == nil:
+		m.Newest, m.before = s.follow(secret, g), g.older
+	default: // no secret leads to one of a device
+		if m.before = g.older; Bound(secret) {
+			m.Ends = g.until
+		}
 	}
-	m.Changed = g.older.acknowledge(now)
-	m.Newest, m.Ends = s.follow(secret, g)
+	m.noted = m.before.acknowledge(now)
+	m.Changed = m.noted > 0
 	return m, true
+}
+
+// Undo makes the secrets what they were before Match, for a call that has failed.
+func (m *Match) Undo() {
+	for g := m.before; m.noted > 0; g = g.older {
+		g.until = forever
+		m.noted--
+	}
 }
 
 // Reused reports whether secret, which is not accepted, was the session's once
@@ -121,35 +139,30 @@ func (s *Secrets) Replaced() (at int64, ok bool) {
 // Forget forgets all but the newest secret.
 func (s *Secrets) Forget() { s.old, s.bond = nil, nil }
 
-// acknowledge notes that the successor of g, and so of all before it, was seen.
-func (g *generation) acknowledge(now int64) (changed bool) {
+// acknowledge notes that the successor of g, and so of all before it, was seen. It
+// returns of how many it was not known.
+func (g *generation) acknowledge(now int64) (n int) {
 	for ; g != nil && g.until == forever; g = g.older {
-		g.until, changed = now+g.grace, true
+		g.until = now + g.grace
+		n++
 	}
-	return changed
+	return n
 }
 
-// follow walks from the secret of generation g to the newest that follows from it, and
-// returns when that ends.
-func (s *Secrets) follow(secret string, g *generation) (newest string, ends int64) {
+// follow walks from the secret of generation g to the newest.
+func (s *Secrets) follow(secret string, g *generation) string {
 	// The list leads from new to old, the salts from old to new.
-	var way []*generation
+	var salts []Salt
 	for n := s.old; ; n = n.older {
-		way = append(way, n)
+		salts = append(salts, n.salt)
 		if n == g {
 			break
 		}
 	}
-	for _, n := range slices.Backward(way) {
-		if n.salt == (Salt{}) {
-			if Bound(secret) {
-				ends = n.until
-			}
-			return secret, ends
-		}
-		secret = Next(secret, n.salt)
+	for _, salt := range slices.Backward(salts) {
+		secret = Next(secret, salt)
 	}
-	return secret, s.Ends()
+	return secret
 }
 
 // Rotate makes the secret that follows newest, the present one, and returns it. It
@@ -170,13 +183,7 @@ func (s *Secrets) Rotate(newest string, grace, now int64) string {
 // replace makes next the newest secret, and g what is known of the one before. It
 // returns false, and does neither, where too many old ones are good still.
 func (s *Secrets) replace(next string, g generation, now int64) bool {
-	n, last := 0, &s.old // how many are kept, and what follows them
-	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
-		if g.good(now) {
-			n, last = i, &g.older
-		}
-	}
-	dead := s.bury(last)
+	n, dead := s.bury(now)
 	if n >= MaxGenerations {
 		s.old.dead = dead
 		return false
@@ -186,19 +193,29 @@ func (s *Secrets) replace(next string, g generation, now int64) bool {
 	return true
 }
 
-// bury takes out the generations from last on, and returns what is remembered of
-// them and of those before them.
-func (s *Secrets) bury(last **generation) string {
+// bury takes out the generations that are not good, and returns how many are left, and
+// what is remembered of those that are not. One that leads a good one to the newest
+// stays; to the secrets of a device nothing leads.
+func (s *Secrets) bury(now int64) (left int, remembered string) {
+	oldest := 0 // of those that stay
+	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
+		if g.good(now) {
+			oldest = i
+		}
+	}
 	var dead []byte
-	for g := *last; g != nil; g = g.older {
-		dead = append(dead, g.secret[:deadSize]...)
-	}
 	if s.old != nil {
-		dead = append(dead, s.old.dead...)
-		s.old.dead = ""
+		remembered, s.old.dead = s.old.dead, ""
 	}
-	*last = nil
-	return string(dead[:min(len(dead), maxDead*deadSize)])
+	for i, at := 1, &s.old; *at != nil; i++ {
+		if g := *at; g.good(now) || i < oldest && s.bond == nil {
+			left, at = left+1, &g.older
+		} else {
+			dead, *at = append(dead, g.secret[:deadSize]...), g.older
+		}
+	}
+	dead = append(dead, remembered...)
+	return left, string(dead[:min(len(dead), maxDead*deadSize)])
 }
 
 // Old returns all but the newest secret as bytes, for [Secrets.SetOld]; nil: there is
