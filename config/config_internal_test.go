@@ -54,9 +54,9 @@ var everything = map[string]string{
 	"SESSION_IDLE_TIMEOUT": "1h30m", "SESSION_ABSOLUTE_TIMEOUT": "48h",
 	"SESSION_COOKIE_NAME": "__Secure-sid", "SESSION_COOKIE_PATH": "/app", "SESSION_COOKIE_DOMAIN": "example.com",
 	"SESSION_COOKIE_SECURE": "true", "SESSION_COOKIE_HTTP_ONLY": "true", "SESSION_COOKIE_SAME_SITE": "Strict",
-	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "true",
+	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "false",
 	"SESSION_ROTATE_GRACE": "10s", "SESSION_REFRESH_INTERVAL": "1m", "SESSION_RENEW_AFTER": "15m",
-	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true",
+	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true", "SESSION_DEVICE_BOUND": "10m", "SESSION_DEVICE_PATH": "/app/device",
 }
 
 func want() Config {
@@ -65,10 +65,10 @@ func want() Config {
 		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour},
 		Cookie: Cookie{
 			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite{http.SameSiteStrictMode},
-			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
+			MaxAge: Duration{Duration: 720 * time.Hour}, Secure: yes(), HTTPOnly: yes(),
 		},
 		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
-		MaxUserSessions: 3, EndOldest: true,
+		MaxUserSessions: 3, EndOldest: true, DeviceBound: Duration{Duration: 10 * time.Minute}, DevicePath: "/app/device",
 	}
 }
 
@@ -265,13 +265,15 @@ func TestDependencies(t *testing.T) {
 		packages []string
 		allowed  []string // among the clients
 	}{
-		// database/sql/driver alone is no client; the type of an id implements one of its interfaces.
+		// database/sql/driver alone is no client; the type of an id implements one of its interfaces. Package dbsc alone
+		// reads proofs.
 		{[]string{".", "../memory", "../sealed", "../cookie"}, nil},
 		{[]string{".", "../redis"}, []string{"redis"}},
 		{[]string{".", "../sql"}, []string{"database/sql"}},
 		{[]string{"../sql/postgres"}, []string{"database/sql", "pgx"}},
 		{[]string{"../sql/mysql"}, []string{"database/sql", "mysql"}},
 		{[]string{"../sql/sqlite"}, []string{"database/sql", "sqlite"}},
+		{[]string{"../dbsc"}, []string{"jose"}},
 	} {
 		list := append([]string{"list", "-deps"}, program.packages...)
 		out, err := exec.CommandContext(t.Context(), "go", list...).Output()
@@ -280,7 +282,7 @@ func TestDependencies(t *testing.T) {
 		}
 		deps := strings.Fields(string(out))
 		for _, path := range deps {
-			for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite", "database/sql"} {
+			for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite", "database/sql", "jose"} {
 				found := strings.Contains(path, client)
 				if client == "database/sql" {
 					found = path == client
