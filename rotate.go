@@ -49,7 +49,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	bound := isBound(s) // then the client has this token already, or a newer one
+	bound := isBound(s)              // then the client has this token already, or a newer one
 	if e.response == nil && !bound { // else the rotation itself has given it to the client
 		if err := m.inject(ctx, s, next); err != nil {
 			return err

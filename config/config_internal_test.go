@@ -48,15 +48,16 @@ func init() {
 
 func yes() *bool { v := true; return &v }
 
-// everything sets each variable, and want is what that means.
+// everything sets each variable but that of bound sessions, which are not partitioned, and
+// want is what that means.
 var everything = map[string]string{
 	"SESSION_STORE": "other://user@host1:1,host2:2/x", "SESSION_STORE_PASSWORD": password, "SESSION_PREFIX": "shop:",
 	"SESSION_IDLE_TIMEOUT": "1h30m", "SESSION_ABSOLUTE_TIMEOUT": "48h",
 	"SESSION_COOKIE_NAME": "__Secure-sid", "SESSION_COOKIE_PATH": "/app", "SESSION_COOKIE_DOMAIN": "example.com",
 	"SESSION_COOKIE_SECURE": "true", "SESSION_COOKIE_HTTP_ONLY": "true", "SESSION_COOKIE_SAME_SITE": "Strict",
-	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "false",
+	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "true",
 	"SESSION_ROTATE_GRACE": "10s", "SESSION_REFRESH_INTERVAL": "1m", "SESSION_RENEW_AFTER": "15m",
-	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true", "SESSION_DEVICE_BOUND": "10m", "SESSION_DEVICE_PATH": "/app/device",
+	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true", "SESSION_DEVICE_PATH": "/app/device",
 }
 
 func want() Config {
@@ -65,10 +66,10 @@ func want() Config {
 		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour},
 		Cookie: Cookie{
 			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite{http.SameSiteStrictMode},
-			MaxAge: Duration{Duration: 720 * time.Hour}, Secure: yes(), HTTPOnly: yes(),
+			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
 		},
 		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
-		MaxUserSessions: 3, EndOldest: true, DeviceBound: Duration{Duration: 10 * time.Minute}, DevicePath: "/app/device",
+		MaxUserSessions: 3, EndOldest: true, DevicePath: "/app/device",
 	}
 }
 
@@ -115,14 +116,21 @@ func TestManager(t *testing.T) {
 		t.Error(err)
 	}
 	p := m.Propagator.(*cookie.Propagator)
-	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest}
-	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true}
+	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest, m.DevicePath}
+	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true, "/app/device"}
 	if !reflect.DeepEqual(got, wanted) {
 		t.Errorf("got %v, want %v", got, wanted)
 	}
 	o := Options{URL: "other://user:" + password + "@host1:1,host2:2/x", Prefix: "shop:", IdleTimeout: 90 * time.Minute, AbsoluteTimeout: 48 * time.Hour}
 	if len(opened) != 1 || opened[0] != o {
 		t.Error("the store was opened with other options")
+	}
+	c, err := fromEnv([]string{"SESSION_DEVICE_BOUND=10m", "SESSION_COOKIE_NAME=__Host-session"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err = c.Manager(); err != nil || m.DeviceBound != 10*time.Minute {
+		t.Errorf("got %v, want sessions that are bound for 10 minutes", err)
 	}
 }
 
