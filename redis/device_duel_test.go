@@ -93,9 +93,9 @@ func TestDevicesAsInMemory(t *testing.T) {
 				for i, w := range twins {
 					out[i] = w.outcome(call(w))
 				}
-				call, _, _ := strings.Cut(what, " ")
+				name, _, _ := strings.Cut(what, " ")
 				reason, _, _ := strings.Cut(out[0], ",")
-				ended[call+" "+reason]++
+				ended[strings.TrimSpace(name+" "+reason)]++
 				if out[0] != out[1] {
 					t.Fatalf("seed %d: %s:\nmemory %s\nredis  %s", seed, what, out[0], out[1])
 				}
