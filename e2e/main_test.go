@@ -81,8 +81,9 @@ func build(binary string) error {
 }
 
 // startBrowser starts the browser of all tests, in which each has a browser
-// context of its own, as a private window is; and those of tests that end one.
-func startBrowser(profile string) (ctx context.Context, stop func(), err error) {
+// context of its own, as a private window is; and those of tests that end one, or need
+// one with other flags.
+func startBrowser(profile string, more ...chromedp.ExecAllocatorOption) (ctx context.Context, stop func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium),
 		chromedp.UserDataDir(profile),
@@ -93,6 +94,7 @@ func startBrowser(profile string) (ctx context.Context, stop func(), err error) 
 		chromedp.IgnoreCertErrors, // the certificate of the https tests is their own
 		chromedp.WindowSize(800, 900),
 	)
+	options = append(options, more...)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	stop = func() {

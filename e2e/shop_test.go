@@ -6,9 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net/http"
@@ -42,6 +44,22 @@ func openShopHTTPS(t *testing.T, args ...string) shop {
 	t.Helper()
 	cert, key, roots := makeCertificate(t)
 	return shop{startLogin(t, roots, append(args, "-cert", cert, "-key", key)...), "__Host-Http-session"}
+}
+
+// pin is what makes Chromium take a certificate for a good one.
+func pin(t *testing.T, certFile string) string {
+	t.Helper()
+	data, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // startLogin returns the URL at which examples/login answers until the test has
