@@ -75,6 +75,7 @@ func TestDeviceBound(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "sessions.db")
 	t.Setenv("SESSION_STORE", "sqlite:"+database)
 	t.Setenv("SESSION_DEVICE_BOUND", boundFor.String())
+	t.Setenv("SESSION_COOKIE_NAME", "__Host-session")
 	cert, key, roots := makeCertificate(t)
 	browser, stop, err := startBrowser(filepath.Join(t.TempDir(), "profile"),
 		chromedp.Flag("enable-features", "NetworkService,NetworkServiceInProcess,"+
@@ -163,13 +164,17 @@ func TestDeviceBound(t *testing.T) {
 		theirs.wantOut()
 	})
 	during("a store that is down", func(mine, _ *tab) {
+		mine.open("/")
 		mine.expire()
 		unlock := lock(mine.t, database)
+		asked := time.Now()
 		if got := mine.open("/"); got == 200 {
 			mine.t.Errorf("while the store is down: got status %d, want another", got)
-		}
+		} else { mine.t.Log(got, time.Since(asked), names(mine.cookies())) }
 		unlock()
+		asked = time.Now()
 		mine.wait("logged in when the store is up", func() bool { return mine.open("/") == 200 })
+		mine.t.Log(time.Since(asked))
 		mine.wantText("#user", "ada")
 	})
 	during("sign out everywhere", func(mine, theirs *tab) {

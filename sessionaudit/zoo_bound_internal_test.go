@@ -9,7 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"math/big"
+	mathbig "math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -200,7 +200,7 @@ func signedBy(p jwt, key *ecdsa.PublicKey) bool {
 		return false
 	}
 	sum := sha256.Sum256([]byte(p.signed))
-	return ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(p.signature[:32]), new(big.Int).SetBytes(p.signature[32:]))
+	return ecdsa.Verify(key, sum[:], new(mathbig.Int).SetBytes(p.signature[:32]), new(mathbig.Int).SetBytes(p.signature[32:]))
 }
 
 // zooBound are applications that bind logins badly.

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDeviceBound: with a lifetime in the environment, logins offer to be bound, under a
-// name that browsers bind; without, nothing of that is there.
+// TestDeviceBound: with a lifetime in the environment, logins offer to be bound; without,
+// nothing of that is there.
 func TestDeviceBound(t *testing.T) {
 	for _, c := range []struct {
 		bound, name  string
@@ -21,6 +21,7 @@ func TestDeviceBound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("SESSION_STORE", "sqlite:"+filepath.Join(t.TempDir(), "sessions.db"))
 			t.Setenv("SESSION_DEVICE_BOUND", c.bound)
+			t.Setenv("SESSION_COOKIE_NAME", c.name)
 			m, closer, err := newManager("", true)
 			if err != nil {
 				t.Fatal(err)

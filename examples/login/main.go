@@ -19,7 +19,7 @@
 // With a name that browsers can bind, the cookie is bound to its device, see
 // docs/device-bound.md. That needs https with a certificate that the browser trusts:
 //
-//	SESSION_DEVICE_BOUND=10m go run ./examples/login -cert cert.pem -key key.pem
+//	SESSION_DEVICE_BOUND=10m SESSION_COOKIE_NAME=__Host-session go run ./examples/login -cert cert.pem -key key.pem
 //
 // In a file sessions survive a restart. In a database and in Redis they do, too, and many
 // processes are one site. Sealed they are in the browsers, and need no server. (The demo users survive nothing: a password

@@ -39,9 +39,6 @@ func newManager(store string, https bool) (m *session.Manager, closer io.Closer,
 	if c.Cookie.Secure == nil { // on localhost there is plain http
 		c.Cookie.Secure = &https
 	}
-	if c.DeviceBound.Duration != 0 && c.Cookie.Name == "" && https { // the default is one that browsers do not bind
-		c.Cookie.Name = "__Host-session"
-	}
 	if m, closer, err = c.Manager(); err != nil {
 		return nil, nil, err
 	}
