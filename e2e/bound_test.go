@@ -77,21 +77,10 @@ func TestDeviceBound(t *testing.T) {
 	t.Setenv("SESSION_STORE", "sqlite:"+database)
 	t.Setenv("SESSION_DEVICE_BOUND", boundFor.String())
 	t.Setenv("SESSION_COOKIE_NAME", "__Host-session")
-	cert, key, roots := makeCertificate(t)
-	browser, stop, err := startBrowser(filepath.Join(t.TempDir(), "profile"),
-		chromedp.Flag("enable-features", "NetworkService,NetworkServiceInProcess,"+
-			"DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"),
-		chromedp.Flag("ignore-certificate-errors", false), // it binds nothing where it ignores one
-		chromedp.Flag("ignore-certificate-errors-spki-list", pin(t, cert)),
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(stop)
 	address := "localhost:0"
 	serve := func(t *testing.T, logs *regexp.Regexp) shop {
 		t.Helper()
-		s := shop{startLoginLogging(t, logs, roots, "-addr", address, "-cert", cert, "-key", key), "__Host-session"}
+		s := shop{startLogin(t, logs, "-addr", address, "-cert", own.certFile, "-key", own.keyFile), "__Host-session"}
 		u, err := url.Parse(s.url)
 		if err != nil {
 			t.Fatal(err)
@@ -99,10 +88,7 @@ func TestDeviceBound(t *testing.T) {
 		address = u.Host // the next one is the same site
 		return s
 	}
-	newTab := func() *tab {
-		return openTabOf(t, shop{cookieName: "__Host-session"}, browser, chromedp.WithNewBrowserContext())
-	}
-	mine, theirs := newTab(), newTab()
+	mine, theirs := openTab(t, shop{}), openTab(t, shop{})
 	during := func(what string, logs *regexp.Regexp, visit func(mine, theirs *tab)) {
 		t.Run(what, func(t *testing.T) {
 			s := serve(t, logs)

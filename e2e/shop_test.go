@@ -3,20 +3,9 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/base64"
-	"encoding/pem"
-	"math/big"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -36,41 +25,18 @@ const stopLimit = 20 * time.Second
 // openShop starts examples/login over plain http on a free port.
 func openShop(t *testing.T, args ...string) shop {
 	t.Helper()
-	return shop{startLogin(t, nil, args...), "session"}
+	return shop{startLogin(t, event, args...), "session"}
 }
 
-// openShopHTTPS starts it over https, with a certificate of this test's own.
+// openShopHTTPS starts it over https.
 func openShopHTTPS(t *testing.T, args ...string) shop {
 	t.Helper()
-	cert, key, roots := makeCertificate(t)
-	return shop{startLogin(t, roots, append(args, "-cert", cert, "-key", key)...), "__Host-Http-session"}
-}
-
-// pin is what makes Chromium take a certificate for a good one.
-func pin(t *testing.T, certFile string) string {
-	t.Helper()
-	data, err := os.ReadFile(certFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode(data)
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return base64.StdEncoding.EncodeToString(sum[:])
+	return shop{startLogin(t, event, append(args, "-cert", own.certFile, "-key", own.keyFile)...), "__Host-Http-session"}
 }
 
 // startLogin returns the URL at which examples/login answers until the test has
-// ended.
-func startLogin(t *testing.T, roots *x509.CertPool, args ...string) string {
-	t.Helper()
-	return startLoginLogging(t, event, roots, args...)
-}
-
-// startLoginLogging is startLogin of one that may log more than events.
-func startLoginLogging(t *testing.T, logs *regexp.Regexp, roots *x509.CertPool, args ...string) string {
+// ended. It may log what logs matches.
+func startLogin(t *testing.T, logs *regexp.Regexp, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(loginBinary, append([]string{"-addr", "localhost:0"}, args...)...)
 	stdout, err := cmd.StdoutPipe()
@@ -93,7 +59,7 @@ func startLoginLogging(t *testing.T, logs *regexp.Regexp, roots *x509.CertPool, 
 	}
 	client := &http.Client{
 		Timeout:   startLimit,
-		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}},
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: own.roots}},
 	}
 	res, err := client.Get(url + "/login")
 	if err != nil {
@@ -134,48 +100,3 @@ var (
 	event  = regexp.MustCompile(`^\S+ \S+ (INFO|WARN) session kind=`)
 	secret = regexp.MustCompile(`[A-Z2-7]{26}`)
 )
-
-// makeCertificate writes a self-signed certificate for localhost and its key.
-func makeCertificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "localhost"},
-		DNSNames:     []string{"localhost", "*.localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA:         true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = writePEM(t, "CERTIFICATE", cert)
-	keyFile = writePEM(t, "PRIVATE KEY", private)
-	parsed, err := x509.ParseCertificate(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots = x509.NewCertPool()
-	roots.AddCert(parsed)
-	return certFile, keyFile, roots
-}
-
-func writePEM(t *testing.T, kind string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "file.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
