@@ -194,7 +194,8 @@ func (r *record) spent(sum token.Sum) bool {
 }
 
 // follow walks from a secret of the session to the newest that follows from it, and
-// returns when that ends by itself; zero: with the session.
+// returns when that ends by itself; zero: with the session. To a secret of a device none
+// leads.
 func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	sum := token.Hash(secret)
 	if token.Equal(sum, r.sum) {
@@ -204,13 +205,12 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 		if !r.generation(i).is(sum) {
 			continue
 		}
+		if r.device != "" {
+			ends, err := r.generation(i).ends(secret)
+			return secret, ends, err == nil
+		}
 		for ; i >= 0; i-- {
-			g := r.generation(i)
-			if g.salt() == (token.Salt{}) { // a device alone has its successor
-				ends, err := g.ends(secret)
-				return secret, ends, err == nil && r.device != "" && g.is(token.Hash(secret))
-			}
-			secret = token.Next(secret, g.salt())
+			secret = token.Next(secret, r.generation(i).salt())
 		}
 		return secret, r.ends, token.Equal(token.Hash(secret), r.sum)
 	}
