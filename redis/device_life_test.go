@@ -159,6 +159,14 @@ func TestBoundAnonymous(t *testing.T) {
 		t.Errorf("got the device %q, %v", device, err)
 	}
 	b.ends("Prove", errorOf(b.Prove(ctx, bound.ID(), aProof("after"))), session.ErrNotFound)
+
+	s = generate(t, b.Store)
+	if err := b.client.HSet(ctx, keyOf(b.Store, s.ID()), "b", "1795320063x85"+theDevice).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errorOf(b.Login(ctx, session.Token(s), session.Login{User: "bob"})); endingOf(err) != endsUnreadable {
+		t.Errorf("Login from what cannot be read: got %v", err)
+	}
 }
 
 // TestBoundWithoutMark: where a record says that it is bound a token has an end, whatever
