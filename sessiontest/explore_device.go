@@ -105,10 +105,10 @@ func lapse(v *visit, ctx *mist.Context) error {
 }
 
 // bound reports whether a session was bound to a device in some steps, and whether that
-// is certain. But for one call.
-func (j *judge) bound(id string, start, end int, but *call) (maybe, certain bool) {
-	for _, b := range j.calls {
-		if b.op != "Bind" || b.err != nil || b.id != id || b == but || b.start > end {
+// is certain; by those of its bindings that are asked for.
+func (j *judge) bound(id string, start, end int, asked func(b *call) bool) (maybe, certain bool) {
+	for _, b := range j.bindings(id) {
+		if b.start > end || !asked(b) {
 			continue
 		}
 		ends, over := false, false
@@ -120,6 +120,23 @@ func (j *judge) bound(id string, start, end int, but *call) (maybe, certain bool
 		certain = certain || b.end < start && !ends
 	}
 	return maybe, certain
+}
+
+// bindings are the successful ones of a session.
+func (j *judge) bindings(id string) (all []*call) {
+	for _, c := range j.calls {
+		if c.op == "Bind" && c.err == nil && c.id == id {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func whichever(*call) bool { return true }
+
+// by asks for bindings to the device of a proof, or for others than a binding.
+func by(c *call) func(b *call) bool {
+	return func(b *call) bool { return b != c && (c.op == "Bind" || b.device == c.device) }
 }
 
 // lapsed reports whether the tokens of devices may have ended between two steps.
@@ -146,7 +163,7 @@ func (j *judge) ended(token string) bool {
 }
 
 // outlived reports whether a token may have been over by a step: because it was one of a
-// device and ended, or because it was from before a binding and its grace has passed.
+// device and ended, or because another has followed it and its grace has passed.
 func (j *judge) outlived(token string, step int) bool {
 	by := j.given(token)
 	switch {
@@ -155,8 +172,9 @@ func (j *judge) outlived(token string, step int) bool {
 	case ofDevice(by):
 		return j.lapsed(by.start, step)
 	}
-	return slices.ContainsFunc(j.calls, func(b *call) bool {
-		return b.op == "Bind" && b.err == nil && b.id == by.id && b.end >= by.start && j.lapsed(b.start, step)
+	return slices.ContainsFunc(j.calls, func(c *call) bool {
+		next := c.op == "Bind" || c.op == "Rotate" && session.Token(c.s) != c.token
+		return next && c.err == nil && c.id == by.id && c.end >= by.start && j.lapsed(c.start, step)
 	})
 }
 
@@ -166,8 +184,8 @@ func (j *judge) mustHaveEnded(h *handed) bool {
 		return slices.ContainsFunc(j.calls, func(c *call) bool { return c.op == kindLapse && c.start > h.by.end })
 	}
 	// From before a binding, one of whose tokens was seen before others ended.
-	return slices.ContainsFunc(j.calls, func(b *call) bool {
-		return b.op == "Bind" && b.err == nil && b.id == h.by.id && b.start > h.by.end &&
+	return slices.ContainsFunc(j.bindings(h.by.id), func(b *call) bool {
+		return b.start > h.by.end &&
 			slices.ContainsFunc(j.calls, func(s *call) bool {
 				by := j.given(s.token)
 				shown := s.op == "Prove" || by != nil && ofDevice(by)
@@ -179,7 +197,7 @@ func (j *judge) mustHaveEnded(h *handed) bool {
 
 // refusesDevice judges the errors of bindings and proofs.
 func (j *judge) refusesDevice(c *call) bool {
-	bound, certain := j.bound(c.id, c.start, c.end, c)
+	bound, certain := j.bound(c.id, c.start, c.end, by(c))
 	switch {
 	case errors.Is(c.err, session.ErrUnproved):
 		if by := j.given(c.token); by == nil || !ofDevice(by) || !j.lapsed(by.start, c.end) {
@@ -220,7 +238,7 @@ func (j *judge) judgeDevices() {
 		if !ofDevice(c) || c.err != nil || c.visit == nil {
 			continue
 		}
-		bound, certain := j.bound(c.id, c.start, c.end, c)
+		bound, certain := j.bound(c.id, c.start, c.end, by(c))
 		if device, err := session.DeviceOf(c.s); err != nil || device != c.device {
 			j.complain("%s: %s returned a session of another device: %v", c.visit.name, c.op, err)
 		}
@@ -231,13 +249,11 @@ func (j *judge) judgeDevices() {
 			j.complain("%s: a session was bound for the second time", c.visit.name)
 		case c.op == "Bind":
 		case !bound:
-			j.complain("%s: a proof worked on a session that was not bound", c.visit.name)
-		case !slices.ContainsFunc(j.calls, func(b *call) bool { return b.op == "Bind" && b.err == nil && b.id == c.id && b.device == c.device }):
-			j.complain("%s: a proof of another device worked", c.visit.name)
+			j.complain("%s: a proof worked on a session that was not bound to its device", c.visit.name)
 		}
 		// Challenges of before a login are forgotten with the binding.
 		for _, a := range j.answers(c) {
-			if _, certain := j.bound(c.id, a.start, c.end, nil); c.op == "Prove" && certain {
+			if _, certain := j.bound(c.id, a.start, c.end, whichever); c.op == "Prove" && certain {
 				j.complain("%s: a challenge was answered twice", c.visit.name)
 			}
 		}
@@ -250,10 +266,8 @@ func (j *judge) judgeDevice(s session.Session) {
 	if j.manager.DeviceBound == 0 {
 		return
 	}
-	bound, certain := j.bound(s.ID(), never, never, nil)
-	known := device == "" || slices.ContainsFunc(j.calls, func(b *call) bool {
-		return b.op == "Bind" && b.err == nil && b.id == s.ID() && b.device == device
-	})
+	bound, certain := j.bound(s.ID(), never, never, whichever)
+	known := device == "" || slices.ContainsFunc(j.bindings(s.ID()), func(b *call) bool { return b.device == device })
 	if err != nil || !known || device == "" && certain || device != "" && !bound {
 		j.complain("afterwards: a session is bound to another device, or to none: %v", err)
 	}
@@ -261,7 +275,7 @@ func (j *judge) judgeDevice(s session.Session) {
 
 // tellsDevice reports whether the Manager told what a binding or a proof had come to.
 func (j *judge) tellsDevice(v *visit) bool {
-	_, certain := j.bound(idOf(v.sent), v.start, v.end, nil)
+	_, certain := j.bound(idOf(v.sent), v.start, v.end, whichever)
 	return v.kind.name == kindBind && errors.Is(v.err, session.ErrBound) ||
 		(v.kind.name == kindProve || v.kind.name == kindReplay) &&
 			(errors.Is(v.err, session.ErrReplayed) || errors.Is(v.err, session.ErrUnbound) && !certain)

@@ -261,7 +261,7 @@ func (j *judge) judgeRotations() {
 		if c.op != "Rotate" || c.err != nil {
 			continue
 		}
-		if bound, certain := j.bound(c.id, c.start, c.end, nil); certain || bound && session.Token(c.s) == c.token {
+		if bound, certain := j.bound(c.id, c.start, c.end, whichever); certain || bound && session.Token(c.s) == c.token {
 			if session.Token(c.s) != c.token {
 				j.complain("%s: Rotate gave a session of a device another token", c.visit.name)
 			}
@@ -367,18 +367,20 @@ func (j *judge) judgeBrowsers() {
 
 // expected is who is logged in on a browser. It is not certain where it was given two
 // sessions, and keeps the one of which it heard last: after logins of two users that were
-// in progress together, and after a login that found its anonymous session lent to
-// another one, so that it began without.
+// in progress together, after a login that found its anonymous session lent to another
+// one, so that it began without, and after a proof for the session from before a login.
 func (j *judge) expected(b *browser) (user string, certain bool) {
 	if j.burst.loggedIn {
 		user = j.user("ann")
 	}
-	loggedIn := ""
+	loggedIn, id := "", ""
 	for _, c := range j.calls {
 		switch {
 		case c.visit == nil || c.visit.browser != b:
 			continue
 		case c.err != nil && c.visit.got != nil && c.id == idOf(b.cookie()) && j.lent(c):
+			return "", false
+		case c.op == "Prove" && c.err == nil && id != "" && id != c.id:
 			return "", false
 		case c.err != nil || c.op != "Login":
 			continue
@@ -386,7 +388,7 @@ func (j *judge) expected(b *browser) (user string, certain bool) {
 		if loggedIn != "" && loggedIn != c.user {
 			return "", false
 		}
-		user, loggedIn = c.user, c.user
+		user, loggedIn, id = c.user, c.user, c.id
 	}
 	return user, true
 }
