@@ -6,6 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dormoron/mist"
@@ -96,6 +100,9 @@ var (
 	errDevice     = errors.New("session: Proof: Device is empty or over 1024 bytes")
 	errLifetime   = errors.New("session: Proof: Lifetime is under a millisecond or over a day")
 	errProofTimes = errors.New("session: Proof: Grace or Remember is negative or over a day")
+
+	errDeviceBound = errors.New("session: Manager.DeviceBound is not between a second and a day")
+	errDevicePath  = errors.New("session: Manager.DevicePath does not begin with /, ends with one, is over 256 bytes, or has . or .. or an empty part, or characters but A-Z a-z 0-9 -._~")
 )
 
 // ChallengeLife is how long the challenge of [Manager.ProveDevice] may be answered.
@@ -104,10 +111,18 @@ const ChallengeLife = 5 * time.Minute
 const (
 	defaultDevicePath = "/dbsc"
 	maxDevicePath     = 256
+	pathCharacters    = "/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+
+	headerRegistration = "Secure-Session-Registration"
 
 	// bindTime is how long after the login a session can be bound. Browsers do it in the
 	// first second.
 	bindTime = 2 * time.Minute
+
+	// settleTime is how long after the login RefreshSession leaves the cookie alone. The
+	// browser registers in the first of these seconds, and the cookie of another response
+	// could arrive after the bound one.
+	settleTime = 10 * time.Second
 )
 
 // devicePath is where the browser finds what answers it.
@@ -126,28 +141,28 @@ func (m *Manager) DevicePaths() (register, refresh string) {
 
 // checkDevices reports what is wrong with DeviceBound and what it needs.
 func (m *Manager) checkDevices() error {
+	p := m.devicePath()
+	if p[0] != '/' || p == "/" || len(p) > maxDevicePath || path.Clean(p) != p || strings.Trim(p, pathCharacters) != "" {
+		return errDevicePath
+	}
 	if m.DeviceBound == 0 {
 		return nil
 	}
 	if m.DeviceBound < time.Second || m.DeviceBound > maxProof {
-		return errors.New("session: Manager.DeviceBound is not between a second and a day")
+		return errDeviceBound
 	}
 	if _, ok := unwrap[DeviceStore](m.Store); !ok {
 		return unsupported("Manager.DeviceBound")
 	}
-	path := m.devicePath()
-	if path[0] != '/' || path[len(path)-1] == '/' || len(path) > maxDevicePath || !token.CookieValue(path) {
-		return errors.New("session: Manager.DevicePath does not begin with /, or ends with one, or has characters that no path has as they are")
-	}
-	p := bindable(m.Propagator)
-	if p == nil {
+	b := bindable(m.Propagator)
+	if b == nil {
 		return unsupported("Manager.DeviceBound, without a cookie")
 	}
-	return p.Bindable()
+	return b.Bindable(p)
 }
 
-// bindable returns the first propagator whose cookie browsers may bind; nil: there is
-// none.
+// bindable returns the propagator whose cookie is bound, the first that could be; nil:
+// there is none.
 func bindable(p Propagator) Bindable {
 	if c, ok := unwrap[Chain](p); ok {
 		for _, one := range c {
@@ -157,24 +172,30 @@ func bindable(p Propagator) Bindable {
 		}
 		return nil
 	}
-	b, _ := unwrap[Bindable](choose(p, nil))
+	b, _ := unwrap[Bindable](p)
 	return b
 }
 
-// offer asks the browser to bind the session of a login to its device.
+// binds reports whether the identifier of a request travels in the cookie that is bound.
+func (e *entry) binds(req *http.Request) bool {
+	b, ok := unwrap[Bindable](e.through(req))
+	return ok && same(b, bindable(e.manager.Propagator))
+}
+
+// offer asks the browser to bind the session of a login to its device. It takes back what
+// this Manager offered before in the same response.
 func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
-	if m.DeviceBound == 0 {
+	if m.DeviceBound == 0 || !m.entry(ctx).binds(ctx.Request) {
 		return
 	}
 	if info, err := Describe(s); err != nil || info.User == "" {
 		return
 	}
-	if _, ok := unwrap[Bindable](m.entry(ctx).through(ctx.Request)); !ok {
-		return
-	}
 	register, _ := m.DevicePaths()
-	ctx.ResponseWriter.Header().Set("Secure-Session-Registration",
-		`(ES256 RS256);path="`+register+`";challenge="`+bindChallenge(carried)+`"`)
+	to := `(ES256 RS256);path="` + register + `";challenge="`
+	h := ctx.ResponseWriter.Header()
+	others := slices.DeleteFunc(h[headerRegistration], func(line string) bool { return strings.HasPrefix(line, to) })
+	h[headerRegistration] = append(others, to+bindChallenge(carried)+`"`)
 }
 
 // bindChallenge is what a device signs to be bound to the session of a token. Nobody
@@ -213,9 +234,10 @@ func (m *Manager) devices(ctx *mist.Context) (DeviceStore, error) {
 // returns stands for the device, see [Proof].
 //
 // [ErrNotFound]: nobody is logged in. [ErrReauthenticate]: the login is over two minutes
-// ago. [ErrBound]: the session has a device. [errors.ErrUnsupported]: the identifier
-// came in no [Bindable] cookie. What verify returned. After these nothing has changed,
-// and the session goes on as it was. Other errors are the store's and the propagator's.
+// ago. [ErrBound]: the session has a device. [ErrFull]: too many old tokens of it are good.
+// [errors.ErrUnsupported]: the identifier did not come in the cookie that is bound, the
+// first [Bindable] one. What verify returned. After these nothing has changed, and the
+// session goes on as it was. Other errors are the store's and the propagator's.
 func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (device string, err error)) (Session, error) {
 	ds, err := m.devices(ctx)
 	if err != nil {
@@ -227,7 +249,7 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	}
 	e, reqctx := m.entry(ctx), ctx.Request.Context()
 	carried := e.sent()
-	if _, ok := unwrap[Bindable](e.through(ctx.Request)); !ok || carried == "" {
+	if carried == "" || !e.binds(ctx.Request) {
 		return nil, unsupported("BindDevice of a session that came in no cookie")
 	}
 	now, err := Now(reqctx, s)
@@ -247,7 +269,7 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	}
 	bound, err := ds.Bind(m.context(ctx), carried, Proof{Device: device, Lifetime: m.DeviceBound, Grace: m.rotateGrace()})
 	switch {
-	case errors.Is(err, ErrBound):
+	case errors.Is(err, ErrBound), errors.Is(err, ErrFull):
 		return refuse(err)
 	case err != nil:
 		return nil, m.failed(reqctx, err)
@@ -271,7 +293,9 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 // that is not older than [ChallengeLife], and returns the challenge. That is good once.
 // Neither deadline of the session is moved.
 //
-// [ErrNotFound]: the session has ended. [ErrUnbound]: it has no device. [ErrReplayed]: the
+// [ErrNotFound]: the session has ended. [ErrUnbound]: it has no device, or the request
+// carries the token of another session, which a late answer must not replace: somebody
+// else may have logged in with this browser since. [ErrReplayed]: the
 // challenge was answered before. [ErrFull]: too many tokens of the session are good.
 // What verify returned. After these nothing has changed. Other errors are the store's
 // and the propagator's.
@@ -297,6 +321,10 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 		return nil, m.failed(reqctx, err)
 	}
 	user = m.described("", s).User
+	e := m.entry(ctx)
+	if carried, err := e.extract(ctx.Request); err == nil && m.claimed(carried) != id {
+		return refuse(ErrUnbound)
+	}
 	now, err := Now(reqctx, s)
 	if err != nil {
 		return nil, m.failed(reqctx, err)
@@ -305,7 +333,8 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	if err != nil {
 		return refuse(err)
 	}
-	s, err = ds.Prove(reqctx, id, Proof{Device: device, Challenge: challenge, Remember: ChallengeLife, Lifetime: m.DeviceBound})
+	// Twice, because the clock of the store may have been set back since the challenge.
+	s, err = ds.Prove(reqctx, id, Proof{Device: device, Challenge: challenge, Remember: 2 * ChallengeLife, Lifetime: m.DeviceBound})
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnbound), errors.Is(err, ErrReplayed), errors.Is(err, ErrFull):
 		return refuse(err)
@@ -316,13 +345,25 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	if err != nil {
 		return nil, err
 	}
-	e := m.entry(ctx)
 	if err := e.inject(ctx.ResponseWriter, bindable(m.Propagator), s, carried); err != nil {
 		return nil, err
 	}
 	e.put(ctx, s, carried)
 	m.emit(reqctx, m.about(EventProved, s))
 	return s, nil
+}
+
+// isBound reports whether s was bound to a device when this request loaded it.
+func isBound(s Session) bool {
+	info, err := Describe(s)
+	return err == nil && info.Bound
+}
+
+// settling reports whether a refresh leaves the cookie of s alone: s is bound, or the
+// browser may be binding it now. s was loaded after it was refreshed.
+func (m *Manager) settling(s Session) bool {
+	info, err := Describe(s)
+	return err == nil && (info.Bound || m.DeviceBound > 0 && info.User != "" && info.LastSeen.Sub(info.AuthenticatedAt) < settleTime)
 }
 
 // deviceOf returns the session of an id, and its device.

@@ -67,6 +67,7 @@ type Bindable interface {
 	Propagator
 	Keeper
 
-	// Bindable returns why no browser can bind this cookie; nil: some can.
-	Bindable() error
+	// Bindable returns why no browser can bind this cookie, or sends it to no handler
+	// below path; nil: some can.
+	Bindable(path string) error
 }

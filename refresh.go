@@ -35,7 +35,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	l, ok := unwrap[Lasting](e.through(ctx.Request))
 	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
 	sent := e.sent()
-	if info, err := Describe(s); sent == "" || !lasting && !m.renews(ctx, s) || err == nil && info.Bound {
+	if sent == "" || !lasting && !m.renews(ctx, s) || isBound(s) {
 		return nil // put there by the application, so this client does not carry it, or renewed by a proof only
 	}
 	if ctx.ResponseWriter == nil {
@@ -54,6 +54,9 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		if err != nil {
 			return m.failed(ctx.Request.Context(), err)
 		}
+	}
+	if m.settling(s) {
+		return nil
 	}
 	if m.due(s) {
 		err := m.RotateSession(ctx)

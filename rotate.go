@@ -49,7 +49,8 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.response == nil && next != carried { // else the client has it
+	bound := isBound(s)              // then the client has this token already, or a newer one
+	if e.response == nil && !bound { // else the rotation itself has given it to the client
 		if err := m.inject(ctx, s, next); err != nil {
 			return err
 		}
@@ -58,7 +59,9 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	// next rotation starts from, or a second one in this request would let the
 	// token that the client has die.
 	e.put(ctx, s, carried)
-	m.emit(ctx.Request.Context(), m.about(EventRotated, s))
+	if !bound {
+		m.emit(ctx.Request.Context(), m.about(EventRotated, s))
+	}
 	return nil
 }
 

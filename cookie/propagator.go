@@ -232,8 +232,9 @@ func (p *Propagator) Measure() (name string, room int) {
 
 // Bindable returns an error where no browser binds the cookie to its device: where the
 // prefix of Name is __Host-Http- or __Http-, which Chromium takes no instructions for, or
-// where it is Partitioned. "__Host-session" is a name that works.
-func (p *Propagator) Bindable() error {
+// where it is Partitioned, or where a cookie with this Path is not sent to what is below
+// path. "__Host-session" is a name that works.
+func (p *Propagator) Bindable(path string) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -243,6 +244,8 @@ func (p *Propagator) Bindable() error {
 		return errors.New("cookie: Name with the prefix __Host-Http- or __Http-, which no browser binds to a device; take __Host-session")
 	case p.Partitioned:
 		return errors.New("cookie: Partitioned, which no browser binds to a device")
+	case !strings.HasPrefix(path+"/", strings.TrimSuffix(p.cookie.Path, "/")+"/"):
+		return errors.New("cookie: Path does not reach the handler at DevicePath")
 	}
 	return nil
 }

@@ -69,9 +69,9 @@ func (d *device) challenge(id string, now time.Time) string {
 
 // issued reports whether a challenge was made for the session, and not too long ago.
 func (d *device) issued(challenge, id string, now time.Time) bool {
-	c, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
-	if err != nil || len(c) != challengeSize {
-		return false
+	c, err := base64.RawURLEncoding.DecodeString(challenge)
+	if err != nil || len(c) != challengeSize || base64.RawURLEncoding.EncodeToString(c) != challenge {
+		return false // also another spelling of what is good: stores know challenges by their text
 	}
 	if subtle.ConstantTimeCompare(c[timeSize+randomSize:], d.code(c[:timeSize+randomSize], id)) != 1 {
 		return false

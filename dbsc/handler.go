@@ -1,7 +1,6 @@
 package dbsc
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -37,7 +36,6 @@ var (
 	errNoManager = errors.New("dbsc: Handler.Manager is nil")
 	errUnbound   = errors.New("dbsc: Manager.DeviceBound is zero")
 	errExclude   = errors.New("dbsc: Exclude has a path that does not begin with /, or with characters that are not allowed")
-	errNoCookie  = errors.New("dbsc: the Manager set no cookie")
 )
 
 // Headers of the protocol.
@@ -80,35 +78,53 @@ func (h *Handler) Mount(server interface {
 // ServeHTTP serves the two requests, whose paths are those of the Manager; anything else
 // is 404, and what is no POST is 405.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if err := h.Check(); err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
+	ctx := &mist.Context{Request: req, ResponseWriter: w, RespStatusCode: http.StatusNotFound}
+	var register, refresh string
+	if h != nil && h.Manager != nil {
+		register, refresh = h.Manager.DevicePaths()
 	}
-	ctx := &mist.Context{Request: req, ResponseWriter: w}
-	register, refresh := h.Manager.DevicePaths()
-	switch {
-	case req.URL.Path != register && req.URL.Path != refresh:
-		w.WriteHeader(http.StatusNotFound)
+	switch path := req.URL.Path; {
+	case path != register && path != refresh:
 	case req.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		w.WriteHeader(http.StatusMethodNotAllowed)
-	case req.URL.Path == register:
+		ctx.RespStatusCode = http.StatusMethodNotAllowed
+	case path == register:
 		h.Register(ctx)
 	default:
 		h.Refresh(ctx)
 	}
+	w.WriteHeader(ctx.RespStatusCode)
+	_, _ = w.Write(ctx.RespData) // the browser may have left
+}
+
+// begin is the start of both answers. It keeps them from caches and from other sites.
+func (h *Handler) begin(ctx *mist.Context) (ok bool) {
+	if ctx == nil || ctx.Request == nil || ctx.ResponseWriter == nil {
+		return false
+	}
+	header := ctx.ResponseWriter.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if h.Check() != nil {
+		ctx.RespStatusCode = http.StatusInternalServerError
+		return false
+	}
+	return true
 }
 
 // Register answers a browser that binds the session of its request. 200 and the
 // instructions: it is bound. 400: the request carries no proof. 401: nobody is logged
 // in. 403: the proof is not good, the session is bound already, or its login is over
 // two minutes ago. 503: the store failed. After all but the first the session goes on as
-// it was.
+// it was. The server of the context sends the answer.
 func (h *Handler) Register(ctx *mist.Context) {
-	quiet(ctx.ResponseWriter)
+	if !h.begin(ctx) {
+		return
+	}
 	proof, ok := field(ctx.Request.Header, headerProof)
 	if !ok {
-		ctx.ResponseWriter.WriteHeader(http.StatusBadRequest)
+		ctx.RespStatusCode = http.StatusBadRequest
 		return
 	}
 	s, err := h.Manager.BindDevice(ctx, func(challenge string) (string, error) {
@@ -118,11 +134,12 @@ func (h *Handler) Register(ctx *mist.Context) {
 	case err == nil:
 		h.instruct(ctx, s)
 	case errors.Is(err, session.ErrNotFound):
-		ctx.ResponseWriter.WriteHeader(http.StatusUnauthorized)
-	case errors.Is(err, ErrProof), errors.Is(err, session.ErrBound), errors.Is(err, session.ErrReauthenticate), errors.Is(err, errors.ErrUnsupported):
-		ctx.ResponseWriter.WriteHeader(http.StatusForbidden)
+		ctx.RespStatusCode = http.StatusUnauthorized
+	case errors.Is(err, ErrProof), errors.Is(err, session.ErrBound), errors.Is(err, session.ErrReauthenticate),
+		errors.Is(err, session.ErrFull), errors.Is(err, errors.ErrUnsupported):
+		ctx.RespStatusCode = http.StatusForbidden
 	default:
-		ctx.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
+		ctx.RespStatusCode = http.StatusServiceUnavailable
 	}
 }
 
@@ -130,19 +147,21 @@ func (h *Handler) Register(ctx *mist.Context) {
 // instructions: it has another. 403 and a challenge: it has to sign that. 200 and
 // instructions to stop: the session has ended. 400: the request names no session. 429: it
 // has been given too many tokens. 503: the store failed, and the browser tries again
-// later.
+// later. The server of the context sends the answer.
 func (h *Handler) Refresh(ctx *mist.Context) {
-	quiet(ctx.ResponseWriter)
-	id, ok := field(ctx.Request.Header, headerSession)
-	if !ok || !token.ValidID(id) {
-		ctx.ResponseWriter.WriteHeader(http.StatusBadRequest)
+	if !h.begin(ctx) {
 		return
 	}
-	proof, proves := field(ctx.Request.Header, headerProof)
-	if !proves {
+	id, ok := field(ctx.Request.Header, headerSession)
+	if !ok || !token.ValidID(id) {
+		ctx.RespStatusCode = http.StatusBadRequest
+		return
+	}
+	if len(ctx.Request.Header.Values(headerProof)) == 0 {
 		h.challenge(ctx, id)
 		return
 	}
+	proof, _ := field(ctx.Request.Header, headerProof) // empty: malformed
 	s, err := h.Manager.ProveDevice(ctx, id, func(stored string, now time.Time) (string, error) {
 		d, err := parseDevice(stored)
 		if err != nil {
@@ -163,18 +182,23 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 // challenge asks the browser for a proof.
 func (h *Handler) challenge(ctx *mist.Context, id string) {
 	s, err := h.Manager.Get(ctx.Request.Context(), id)
+	if err != nil {
+		h.failed(ctx, id, err)
+		return
+	}
+	now, err := session.Now(ctx.Request.Context(), s)
 	if err == nil {
-		err = h.offer(ctx, s)
+		err = offer(ctx, s, now)
 	}
 	if err != nil {
 		h.failed(ctx, id, err)
 		return
 	}
-	ctx.ResponseWriter.WriteHeader(http.StatusForbidden)
+	ctx.RespStatusCode = http.StatusForbidden
 }
 
 // offer puts a challenge for the device of s into the response.
-func (h *Handler) offer(ctx *mist.Context, s session.Session) error {
+func offer(ctx *mist.Context, s session.Session, now time.Time) error {
 	stored, err := session.DeviceOf(s)
 	if err != nil {
 		return err
@@ -183,10 +207,6 @@ func (h *Handler) offer(ctx *mist.Context, s session.Session) error {
 		return session.ErrUnbound
 	}
 	d, err := parseDevice(stored)
-	if err != nil {
-		return err
-	}
-	now, err := session.Now(ctx.Request.Context(), s)
 	if err != nil {
 		return err
 	}
@@ -200,92 +220,8 @@ func (h *Handler) failed(ctx *mist.Context, id string, err error) {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrUnbound):
 		answer(ctx, map[string]any{"session_identifier": id, "continue": false})
 	case errors.Is(err, session.ErrFull):
-		ctx.ResponseWriter.WriteHeader(http.StatusTooManyRequests)
+		ctx.RespStatusCode = http.StatusTooManyRequests
 	default:
-		ctx.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
+		ctx.RespStatusCode = http.StatusServiceUnavailable
 	}
-}
-
-// An instructions is what a browser is told about its session.
-type instructions struct {
-	SessionIdentifier string       `json:"session_identifier"`
-	RefreshURL        string       `json:"refresh_url"`
-	Scope             scope        `json:"scope"`
-	Credentials       []credential `json:"credentials"`
-}
-
-type scope struct {
-	IncludeSite   bool   `json:"include_site"`
-	Specification []rule `json:"scope_specification,omitempty"`
-}
-
-type rule struct {
-	Type   string `json:"type"`
-	Domain string `json:"domain"`
-	Path   string `json:"path"`
-}
-
-type credential struct {
-	Type       string `json:"type"`
-	Name       string `json:"name"`
-	Attributes string `json:"attributes"`
-}
-
-// instruct tells the browser about the session whose cookie is in the response.
-func (h *Handler) instruct(ctx *mist.Context, s session.Session) {
-	name, attributes, err := bound(ctx.ResponseWriter.Header(), session.Token(s))
-	if err == nil {
-		err = h.offer(ctx, s)
-	}
-	if err != nil {
-		ctx.ResponseWriter.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
-	_, refresh := h.Manager.DevicePaths()
-	in := instructions{
-		SessionIdentifier: s.ID(), RefreshURL: refresh,
-		Credentials: []credential{{"cookie", name, attributes}},
-	}
-	for _, path := range h.Exclude {
-		in.Scope.Specification = append(in.Scope.Specification, rule{"exclude", "*", path})
-	}
-	answer(ctx, in)
-}
-
-// bound returns the name and the attributes of the cookie that carries a token, as the
-// browser has to be told them.
-func bound(header http.Header, carried string) (name, attributes string, err error) {
-	for _, line := range header["Set-Cookie"] {
-		pair, rest, _ := strings.Cut(line, ";")
-		name, value, _ := strings.Cut(pair, "=")
-		if value != carried {
-			continue
-		}
-		var kept []string
-		for attribute := range strings.SplitSeq(rest, ";") {
-			attribute = strings.TrimSpace(attribute)
-			if key, _, _ := strings.Cut(strings.ToLower(attribute), "="); key != "max-age" && key != "expires" {
-				kept = append(kept, attribute)
-			}
-		}
-		return name, strings.Join(kept, "; "), nil
-	}
-	return "", "", errNoCookie
-}
-
-func answer(ctx *mist.Context, body any) {
-	data, err := json.Marshal(body)
-	if err != nil { // strings only
-		ctx.ResponseWriter.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	ctx.ResponseWriter.Header().Set("Content-Type", "application/json")
-	_, _ = ctx.ResponseWriter.Write(data)
-}
-
-// quiet keeps an answer from caches and from other sites.
-func quiet(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 }

@@ -5,11 +5,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/json"
+	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // which takes no key twice
 )
 
 // ErrProof means that a proof is not what it should be. Why is told by the errors that
@@ -43,8 +45,18 @@ func parse(proof string, algorithms ...jose.SignatureAlgorithm) (*jose.JSONWebSi
 	if len(proof) > maxField {
 		return nil, ErrMalformed
 	}
+	for part := range strings.SplitSeq(proof, ".") { // the library decodes, and verifies what it encodes anew
+		if raw, err := base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw) != part {
+			return nil, ErrMalformed
+		}
+	}
 	jws, err := jose.ParseSignedCompact(proof, algorithms)
-	if err != nil || len(jws.Signatures) != 1 || jws.Signatures[0].Header.ExtraHeaders[jose.HeaderType] != proofType {
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, ErrMalformed
+	}
+	// Of headers that change how a proof is to be read, there are none.
+	extra := jws.Signatures[0].Protected.ExtraHeaders
+	if _, critical := extra["crit"]; critical || extra["b64"] != nil || extra[jose.HeaderType] != proofType {
 		return nil, ErrMalformed
 	}
 	return jws, nil
