@@ -238,14 +238,14 @@ func (j *judge) judgeDevices() {
 		if !ofDevice(c) || c.err != nil || c.visit == nil {
 			continue
 		}
-		bound, certain := j.bound(c.id, c.start, c.end, by(c))
+		bound, _ := j.bound(c.id, c.start, c.end, by(c))
 		if device, err := session.DeviceOf(c.s); err != nil || device != c.device {
 			j.complain("%s: %s returned a session of another device: %v", c.visit.name, c.op, err)
 		}
 		switch {
 		case j.given(session.Token(c.s)) != c:
 			j.complain("%s: %s gave a token that was there", c.visit.name, c.op)
-		case c.op == "Bind" && certain:
+		case c.op == "Bind" && j.boundTwice(c):
 			j.complain("%s: a session was bound for the second time", c.visit.name)
 		case c.op == "Bind":
 		case !bound:
@@ -258,6 +258,16 @@ func (j *judge) judgeDevices() {
 			}
 		}
 	}
+}
+
+// boundTwice reports whether a session was bound besides, with no login that may have come
+// in between.
+func (j *judge) boundTwice(c *call) bool {
+	return slices.ContainsFunc(j.bindings(c.id), func(b *call) bool {
+		return b != c && !slices.ContainsFunc(j.logins(c.id), func(l *call) bool {
+			return l.end >= min(b.start, c.start) && l.start <= max(b.end, c.end)
+		})
+	})
 }
 
 // judgeDevice: a session is bound to the device that bound it.
