@@ -204,13 +204,12 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 		if !r.generation(i).is(sum) {
 			continue
 		}
+		if r.device != "" { // no secret leads to one of a device
+			ends, err := r.generation(i).ends(secret)
+			return secret, ends, err == nil
+		}
 		for ; i >= 0; i-- {
-			g := r.generation(i)
-			if g.salt() == (token.Salt{}) { // a device alone has its successor
-				ends, err := g.ends(secret)
-				return secret, ends, err == nil && r.device != "" && g.is(token.Hash(secret))
-			}
-			secret = token.Next(secret, g.salt())
+			secret = token.Next(secret, r.generation(i).salt())
 		}
 		return secret, r.ends, token.Equal(token.Hash(secret), r.sum)
 	}

@@ -79,15 +79,20 @@ local function sift(o, older, now)
   return secrets, good, changed
 end
 
+-- Remembers the starts of secrets that were taken out.
+local function remember(key, over)
+  if over ~= '' then
+    redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
+  end
+end
+
 -- Takes out the secrets behind the last good one, which lead nowhere.
 local function bury(key, secrets, good)
   local over = ''
   while #secrets > good do
     over = string.sub(table.remove(secrets), 1, 8) .. over
   end
-  if over ~= '' then
-    redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
-  end
+  remember(key, over)
 end
 
 -- Takes a session out of an index.
