@@ -194,8 +194,7 @@ func (r *record) spent(sum token.Sum) bool {
 }
 
 // follow walks from a secret of the session to the newest that follows from it, and
-// returns when that ends by itself; zero: with the session. To a secret of a device none
-// leads.
+// returns when that ends by itself; zero: with the session.
 func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	sum := token.Hash(secret)
 	if token.Equal(sum, r.sum) {
@@ -205,7 +204,7 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 		if !r.generation(i).is(sum) {
 			continue
 		}
-		if r.device != "" {
+		if r.device != "" { // no secret leads to one of a device
 			ends, err := r.generation(i).ends(secret)
 			return secret, ends, err == nil
 		}

@@ -61,6 +61,7 @@ func (b *beast) another(ctx context.Context, id string) (session.Session, error)
 func bindAfter(then func(ctx context.Context, b *beast, s session.Session) (session.Session, error)) breed {
 	return func(_ *testing.T, b *beast) {
 		b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+			Step(ctx)
 			s, err := b.Store.Bind(ctx, token, p)
 			if err != nil {
 				return nil, err
@@ -86,6 +87,7 @@ func ifBound(then func(ctx context.Context, b *beast, token string, p session.Pr
 func proveAfter(then func(ctx context.Context, b *beast, s session.Session) (session.Session, error)) breed {
 	return func(_ *testing.T, b *beast) {
 		b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+			Step(ctx)
 			s, err := b.Store.Prove(ctx, id, p)
 			if err != nil {
 				return nil, err
@@ -170,6 +172,7 @@ func keepsBinding(_ *testing.T, b *beast) {
 // checksOnly looks whether a challenge was answered, and only then notes that it is.
 func checksOnly(_ *testing.T, b *beast) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+		Step(ctx)
 		name := id + p.Challenge
 		if b.noted(name) != nil {
 			return nil, session.ErrReplayed

@@ -213,4 +213,3 @@ func FuzzSecrets(f *testing.F) {
 	f.Add([]byte{4, 255, 40, 1, 7, 1, 90, 3, 7, 2, 90, 0, 0, 1, 0, 9, 7, 1, 5, 5})
 	f.Fuzz(func(t *testing.T, life []byte) { lives(t, life[:min(len(life), 4000)]) })
 }
-

@@ -45,24 +45,23 @@ for i = 1, #answered, 21 do
     refused[#refused + 1] = string.sub(answered, i, i + 20)
   end
 end
--- Those that are over lead nowhere, wherever they stand.
-local good, over = {}, ''
-for i = 1, #old, 62 do
-  local secret = string.sub(old, i, i + 61)
-  if string.sub(secret, 49, 49) == 'g' or now < (tonumber(string.sub(secret, 50, 62)) or 0) then
-    good[#good + 1] = secret
+-- No secret leads to another, so those that are over go, wherever they stand.
+local kept, over = {}, ''
+for _, secret in ipairs((sift(old, #old + 1, now))) do
+  if string.sub(secret, 49, 49) == 'g' or now < tonumber(string.sub(secret, 50, 62)) then
+    kept[#kept + 1] = secret
   else
     over = over .. string.sub(secret, 1, 8)
   end
 end
-if #refused >= limit or #good >= limit then
+if #refused >= limit or #kept >= limit then
   return -10
 end
 
 redis.call('HDEL', key, '') -- see refresh.lua: a device that proves itself stays logged in
 remember(key, over)
-table.insert(good, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
-local kept = sift(table.concat(good), 1, now) -- who proves has been told of the binding
+table.insert(kept, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
+kept = sift(table.concat(kept), 1, now) -- who proves has been told of the binding
 refused[#refused + 1] = challenge .. string.format('%013.0f', now + ARGV[3])
 redis.call('HSET', key, 'h', fresh, 'r', digits(now), 'o', table.concat(kept), 'q', table.concat(refused),
   'b', string.format('%013.0f', now + ARGV[5]) .. device)

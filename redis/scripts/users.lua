@@ -79,7 +79,7 @@ local function sift(o, older, now)
   return secrets, good, changed
 end
 
--- Remembers the starts of secrets that are over, see present.lua.
+-- Remembers the starts of secrets that were taken out, see present.lua.
 local function remember(key, over)
   if over ~= '' then
     redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
