@@ -58,6 +58,7 @@ type site struct {
 	manager *session.Manager
 	faults  *sessiontest.FaultStore
 	devices *dbsc.Handler
+	serve   func(req *http.Request) *httptest.ResponseRecorder // without a network
 	send    func(req *http.Request) (*http.Response, error)
 	url     string
 
@@ -98,7 +99,7 @@ func newSite(st session.Store) *site {
 	s.devices = &dbsc.Handler{Manager: s.manager, Exclude: []string{"/static", "/favicon.ico"}}
 	pages := s.pages()
 	pages["/me"] = s.me
-	s.send = func(req *http.Request) (*http.Response, error) {
+	s.serve = func(req *http.Request) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		if page := pages[req.URL.Path]; page != nil {
 			ctx := &mist.Context{Request: req, ResponseWriter: rec, RespStatusCode: http.StatusOK}
@@ -108,8 +109,9 @@ func newSite(st session.Store) *site {
 		} else {
 			s.devices.ServeHTTP(rec, req)
 		}
-		return rec.Result(), nil
+		return rec
 	}
+	s.send = func(req *http.Request) (*http.Response, error) { return s.serve(req).Result(), nil }
 	return s
 }
 
