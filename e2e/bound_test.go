@@ -154,8 +154,8 @@ func TestDeviceBound(t *testing.T) {
 		mine.open("/")
 		mine.expire()
 		unlock := lock(mine.t, database)
-		if got := mine.open("/"); got == 200 {
-			mine.t.Errorf("while the store is down: got status %d, want another", got)
+		if got := mine.open("/"); got != 503 {
+			mine.t.Errorf("while the store is down: got status %d, want 503", got)
 		}
 		unlock()
 		mine.wait("logged in when the store is up", func() bool { return mine.open("/") == 200 })

@@ -47,6 +47,11 @@ func boundIf(check func(e *env) error) func(e *env) error {
 	}
 }
 
+// noInstructions says that a registration got nowhere.
+func noInstructions(a answer) error {
+	return fmt.Errorf("%s with the proof of a browser is answered %d, without the instructions of a session", a.to, a.status)
+}
+
 // stays says what is wrong unless the device goes on: gets a cookie, and sees the
 // private page.
 func (e *env) stays(d *device, user int) error {
@@ -67,7 +72,7 @@ func copiedEnds(e *env) error {
 	}
 	copies := map[string]string{"from before the registration": header(d.b.jar.cookies(e.private))}
 	if a, err := d.register(); err != nil || !d.instructed(a) {
-		return errors.Join(err, fmt.Errorf("%s with the proof of a browser is answered %d, without the instructions of a session", a.to, a.status))
+		return errors.Join(err, noInstructions(a))
 	}
 	copies["of the registration"] = header(d.b.jar.cookies(e.private))
 	a, err := d.b.get(e.app.Private)
@@ -157,16 +162,23 @@ func registeredByOthers(e *env) error {
 }
 
 func otherKeys(e *env) error {
-	d, err := e.bound(0)
+	d, err := e.newDevice(0)
 	if err != nil {
 		return err
+	}
+	early := e.browser() // of a thief with the cookie of the login
+	early.plant(d.b.token())
+	if a, err := d.register(); err != nil || !d.instructed(a) {
+		return errors.Join(err, noInstructions(a))
 	}
 	thief, err := newKey(d)
 	if err != nil {
 		return err
 	}
-	if a, err := thief.register(); err != nil || thief.instructed(a) {
-		return errors.Join(err, fmt.Errorf("%s registers a second device for a session", a.to))
+	for _, b := range []*Browser{early, d.b} {
+		if a, err := thief.registerFrom(b); err != nil || thief.instructed(a) {
+			return errors.Join(err, fmt.Errorf("%s registers a second device for a session", a.to))
+		}
 	}
 	for _, withKey := range []bool{false, true} {
 		asked, err := d.ask()

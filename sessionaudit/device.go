@@ -83,7 +83,7 @@ func (e *env) bound(user int) (*device, error) {
 	}
 	a, err := d.register()
 	if err == nil && !d.instructed(a) {
-		err = fmt.Errorf("%s with the proof of a browser is answered %d, without the instructions of a session", a.to, a.status)
+		err = noInstructions(a)
 	}
 	return d, err
 }

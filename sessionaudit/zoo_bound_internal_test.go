@@ -30,7 +30,8 @@ type bonds struct {
 	key [16]byte // of the challenges of registrations
 
 	mu      sync.Mutex
-	had     map[string]bool // identifiers whose session has a device
+	had     map[string]bool // identifiers of logins that have a device
+	given   map[string]bool // identifiers that devices were given
 	offered map[string]string
 	devices map[string]*bonded
 
@@ -43,7 +44,7 @@ type bonds struct {
 	// once forgets a challenge.
 	once func(d *bonded, challenge string)
 	// second reports whether a session that has a device gets another.
-	second bool
+	second func(token string) bool
 	// verify checks a signature.
 	verify func(p jwt, key *ecdsa.PublicKey) bool
 	// guard adds headers to every answer.
@@ -58,12 +59,13 @@ type bonded struct {
 }
 
 func newBonds(s *site) *bonds {
-	b := &bonds{s: s, had: map[string]bool{}, offered: map[string]string{}, devices: map[string]*bonded{}}
+	b := &bonds{s: s, had: map[string]bool{}, given: map[string]bool{}, offered: map[string]string{}, devices: map[string]*bonded{}}
 	_, _ = rand.Read(b.key[:])
 	b.end = func(token string, _ bool) { time.AfterFunc(bondLife, func() { s.drop(token) }) }
 	b.who = func(r *http.Request, _ jwt) string { return s.find(r) }
 	b.answers = func(p jwt, token string) bool { return p.claims.JTI == b.challenge(token) }
 	b.once = func(d *bonded, challenge string) { delete(d.challenges, challenge) }
+	b.second = func(string) bool { return false }
 	b.verify = signedBy
 	b.guard = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -105,7 +107,7 @@ func (b *bonds) register(w http.ResponseWriter, r *http.Request) {
 	token := b.who(r, p)
 	user, _ := b.s.lookup(token)
 	if err != nil || user == "" || p.header.JWK == nil || !b.verify(p, p.header.JWK.public()) || !b.answers(p, token) ||
-		p.claims.Authorization != "code" || b.had[token] && !b.second {
+		p.claims.Authorization != "code" || (b.had[token] || b.given[token]) && !b.second(token) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
@@ -119,7 +121,7 @@ func (b *bonds) register(w http.ResponseWriter, r *http.Request) {
 // give answers with a cookie that ends, and the instructions.
 func (b *bonds) give(w http.ResponseWriter, id string) {
 	token := b.s.begin(b.devices[id].user)
-	b.had[token] = true
+	b.given[token] = true
 	b.end(token, false)
 	b.s.set(w, token)
 	_ = json.NewEncoder(w).Encode(map[string]any{
@@ -243,10 +245,11 @@ func zooBound() []beast {
 			b.answers = func(p jwt, _ string) bool { return b.offered[p.claims.JTI] != "" }
 		}), binding},
 		{keys, "a session has many devices", "registers a second device", bad(func(b *bonds) {
-			b.second = true
-			b.answers = func(p jwt, token string) bool {
-				return b.had[token] || p.claims.JTI == b.challenge(token)
-			}
+			b.second = func(string) bool { return true }
+		}), binding},
+		{keys, "a bound cookie registers any device", "registers a second device", bad(func(b *bonds) {
+			b.second = func(token string) bool { return b.given[token] }
+			b.answers = func(p jwt, token string) bool { return b.given[token] || p.claims.JTI == b.challenge(token) }
 		}), binding},
 		{keys, "a refresh brings its key", "(in the proof: true)", bad(func(b *bonds) {
 			b.verify = func(p jwt, key *ecdsa.PublicKey) bool {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mist-contrib/session/memory"
 )
 
 // TestDeviceBound: with a lifetime in the environment, logins offer to be bound; without,
@@ -43,4 +45,17 @@ func TestDeviceBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSkipped: a browser that could not get a fresh cookie is not told that it is logged
+// out.
+func TestSkipped(t *testing.T) {
+	captureLog(t)
+	v := visit(t, open(t, &memory.Store{}))
+	wantStranger(t, v.get("/"))
+	v.header.Set("Secure-Session-Skipped", `server_error;session_identifier="x"`)
+	if got := v.get("/"); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, `id="again"`) {
+		t.Errorf("got status %d, want the 503 page", got.status)
+	}
+	v.login("ada", "engine")
 }
