@@ -69,11 +69,11 @@ func TestDeviceRefresh(t *testing.T) {
 			return len(h["Set-Cookie"])
 		}
 		b.in(t, m, session.Login{User: "alice"})
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Millisecond)
 		if n := refresh(); n != 0 {
 			t.Errorf("a registration may be under way: got %d cookies", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		if n := refresh(); n != 1 {
 			t.Errorf("no registration came: got %d cookies", n)
 		}

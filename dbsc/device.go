@@ -61,7 +61,7 @@ const (
 
 // challenge makes a challenge for the session of an id.
 func (d *device) challenge(id string, now time.Time) string {
-	c := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(now.UnixMilli())) //nolint:gosec // and back in issued
+	c := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(now.UnixMilli()))
 	c = c[:timeSize+randomSize]
 	_, _ = rand.Read(c[timeSize:]) // documented never to fail
 	return base64.RawURLEncoding.EncodeToString(append(c, d.code(c, id)...))

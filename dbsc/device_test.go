@@ -135,15 +135,15 @@ func stopped(a answer, id string) bool {
 }
 
 // registration makes the proof that brings its key.
-func registration(t testing.TB, key crypto.Signer, challenge string) string {
-	t.Helper()
-	return sign(t, key, map[string]any{"alg": algorithm(key), "typ": "dbsc+jwt", "jwk": jwk(key)}, map[string]any{"jti": challenge})
+func registration(tb testing.TB, key crypto.Signer, challenge string) string {
+	tb.Helper()
+	return sign(tb, key, map[string]any{"alg": algorithm(key), "typ": "dbsc+jwt", "jwk": jwk(key)}, map[string]any{"jti": challenge})
 }
 
 // proof makes the proof of a refresh.
-func proof(t testing.TB, key crypto.Signer, challenge string) string {
-	t.Helper()
-	return sign(t, key, map[string]any{"alg": algorithm(key), "typ": "dbsc+jwt"}, map[string]any{"jti": challenge})
+func proof(tb testing.TB, key crypto.Signer, challenge string) string {
+	tb.Helper()
+	return sign(tb, key, map[string]any{"alg": algorithm(key), "typ": "dbsc+jwt"}, map[string]any{"jti": challenge})
 }
 
 func algorithm(key crypto.Signer) string {
@@ -170,39 +170,39 @@ func jwk(key crypto.Signer) map[string]any {
 }
 
 // sign makes a JWS of a header and a payload, each text or made JSON of.
-func sign(t testing.TB, key crypto.Signer, header, payload any) string {
-	t.Helper()
-	input := b64(text(t, header)) + "." + b64(text(t, payload))
-	return input + "." + b64(signature(t, key, input))
+func sign(tb testing.TB, key crypto.Signer, header, payload any) string {
+	tb.Helper()
+	input := b64(text(tb, header)) + "." + b64(text(tb, payload))
+	return input + "." + b64(signature(tb, key, input))
 }
 
-func text(t testing.TB, v any) []byte {
-	t.Helper()
+func text(tb testing.TB, v any) []byte {
+	tb.Helper()
 	if s, is := v.(string); is {
 		return []byte(s)
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return data
 }
 
 // signature is that of ES256 (RFC 7518, 3.4), for any curve, or of RS256.
-func signature(t testing.TB, key crypto.Signer, input string) []byte {
-	t.Helper()
+func signature(tb testing.TB, key crypto.Signer, input string) []byte {
+	tb.Helper()
 	sum := sha256.Sum256([]byte(input))
 	if k, is := key.(*ecdsa.PrivateKey); is {
 		r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		size := (k.Params().BitSize + 7) / 8
 		return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
 	}
 	out, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }
@@ -218,11 +218,11 @@ var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-func key384(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
+func key384(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }

@@ -230,7 +230,7 @@ func TestQuiet(t *testing.T) {
 	if err != nil || device == "" {
 		t.Fatalf("got a device: %t, %v", device != "", err)
 	}
-	secrets = append(secrets, device[:20], device[len(device)-20:], fmt.Sprint([]byte(device[:8])))
+	secrets = append(secrets, device[:20], device[len(device)-20:], fmt.Sprintf("%d", []byte(device[:8])))
 	for _, e := range s.take() {
 		said = append(said, fmt.Sprintf("%v %+v", e, e))
 		for err := e.Cause; err != nil; err = errors.Unwrap(err) {

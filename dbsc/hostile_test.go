@@ -39,7 +39,7 @@ func newScene(t *testing.T, seed uint64) *scene {
 	t.Helper()
 	s := newSite(&memory.Store{})
 	c := &scene{
-		Rand: mathrand.New(mathrand.NewPCG(seed, seed)), t: t, site: s, //nolint:gosec // has to come again
+		Rand: mathrand.New(mathrand.NewPCG(seed, seed)), t: t, site: s,
 		ec: bound(t, s, "ada"), rs: newDevice(t, s, "grace"), fresh: newDevice(t, s, "mary"), mine: key256(t),
 		used: map[*device]string{}, signed: map[*device][]string{},
 	}
@@ -70,11 +70,11 @@ func newScene(t *testing.T, seed uint64) *scene {
 	return c
 }
 
-func key256(t testing.TB) *ecdsa.PrivateKey {
-	t.Helper()
+func key256(tb testing.TB) *ecdsa.PrivateKey {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
@@ -92,15 +92,16 @@ func (c *scene) victim() *device {
 //
 //	go test ./dbsc -run TestHostileProofs -proofs 100000
 func TestHostileProofs(t *testing.T) {
-	seed := mathrand.Uint64() //nolint:gosec // is printed
+	seed := mathrand.Uint64()
 	c := newScene(t, seed)
 	for i := range *proofs {
 		w := ways[i%len(ways)]
-		d, sent, registers := c.victim(), "", w.registers
+		d, registers := c.victim(), w.registers
 		if registers {
 			d = c.fresh
 		}
-		if sent = w.make(c, d); sent == "" {
+		sent := w.make(c, d)
+		if sent == "" {
 			t.Fatalf("%s made no proof", w.name)
 		}
 		if code, accepted := c.send(d, sent, registers); accepted {

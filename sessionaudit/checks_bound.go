@@ -54,13 +54,13 @@ func noInstructions(a answer) error {
 
 // stays says what is wrong unless the device goes on: gets a cookie, and sees the
 // private page.
-func (e *env) stays(d *device, user int) error {
+func (e *env) stays(d *device) error {
 	if err := d.refresh(); err != nil {
 		return err
 	}
 	a, err := d.b.get(e.app.Private)
-	if err == nil && e.user(a) != user {
-		err = fmt.Errorf("%s is answered %d to the device that the login is bound to, without the Marker of user %d", a.to, a.status, user)
+	if err == nil && e.user(a) != 0 {
+		err = fmt.Errorf("%s is answered %d to the device that the login is bound to, without the Marker of user 0", a.to, a.status)
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func copiedEnds(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d, 0)
+	return e.stays(d)
 }
 
 // wait waits that long.
@@ -110,7 +110,7 @@ func (e *env) wait(long time.Duration) error {
 }
 
 func replayed(e *env) error {
-	d, err := e.bound(0)
+	d, err := e.bound()
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func replayed(e *env) error {
 			return fmt.Errorf("%s sets the bound cookie for a proof that was sent before", a.to)
 		}
 	}
-	return e.stays(d, 0)
+	return e.stays(d)
 }
 
 func registeredByOthers(e *env) error {
@@ -197,11 +197,11 @@ func otherKeys(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d, 0)
+	return e.stays(d)
 }
 
 func unsigned(e *env) error {
-	d, err := e.bound(0)
+	d, err := e.bound()
 	if err != nil {
 		return err
 	}
@@ -227,11 +227,11 @@ func unsigned(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d, 0)
+	return e.stays(d)
 }
 
 func readElsewhere(e *env) error {
-	d, err := e.bound(0)
+	d, err := e.bound()
 	if err != nil {
 		return err
 	}
@@ -264,5 +264,5 @@ func readElsewhere(e *env) error {
 			}
 		}
 	}
-	return e.stays(d, 0)
+	return e.stays(d)
 }

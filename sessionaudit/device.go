@@ -75,9 +75,9 @@ func (e *env) newDevice(user int) (*device, error) {
 	return newKey(&device{b: b, offer: o})
 }
 
-// bound returns a device whose registration has worked.
-func (e *env) bound(user int) (*device, error) {
-	d, err := e.newDevice(user)
+// bound returns a device of user 0 whose registration has worked.
+func (e *env) bound() (*device, error) {
+	d, err := e.newDevice(0)
 	if err != nil {
 		return nil, err
 	}
