@@ -23,6 +23,7 @@ func devicesLost() []rule {
 		{"a lost answer of Prove locks nobody out", devices, proveAnswerLost},
 		{"proofs at the same time each get a token that is good", devices, proversGoOn},
 		{"a proof that is one too many is refused and ends no token", devices, tooManyProofs},
+		{"tokens and challenges that are over leave room for others, beside older ones that are not", devices, overLeavesRoom},
 		{"writers survive Bind and Prove", devices, writersSurviveDevices},
 	}
 }
@@ -224,6 +225,28 @@ func tooManyProofs(ctx context.Context, e *env) error {
 		return fmt.Errorf("with the challenge of a refused proof, once the tokens have ended: %w", err)
 	}
 	return e.alive(ctx, next)
+}
+
+func overLeavesRoom(ctx context.Context, e *env) error {
+	p := e.lasting(e.Idle / 8)
+	p.Remember, p.Grace = e.Idle/8, e.Idle*3/4
+	before, first, err := e.bound(ctx, p)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		for range crowded - 4 {
+			p.Challenge += "+"
+			if _, err := e.prove(ctx, first, p); err != nil {
+				return fmt.Errorf("where at most %d tokens are good: %w", crowded-2, err)
+			}
+		}
+		if err := e.alive(ctx, before); err != nil { // in its grace, all the time
+			return fmt.Errorf("the token from before: %w", err)
+		}
+		e.Advance(e.after(e.Idle / 8))
+	}
+	return nil
 }
 
 func writersSurviveDevices(ctx context.Context, e *env) error {

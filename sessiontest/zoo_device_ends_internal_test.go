@@ -160,6 +160,19 @@ func brokenProofs() map[string]map[string]breed {
 				}
 			},
 		},
+		"tokens and challenges that are over leave room for others, beside older ones that are not": {
+			"counts all of them": func(_ *testing.T, b *beast) {
+				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+					n, _ := b.noted("proofs of " + id).(int)
+					if n > 64 {
+						return nil, session.ErrFull
+					}
+					b.note("proofs of "+id, n+1)
+					return b.Store.Prove(ctx, id, p)
+				}
+			},
+			"ends the oldest": endsOthers,
+		},
 		"writers survive Bind and Prove": {
 			"Bind copies the record":  bindAfter(copiesRecord),
 			"Prove copies the record": proveAfter(copiesRecord),
