@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -184,6 +185,25 @@ func TestBoundWithoutMark(t *testing.T) {
 	b.opens("at last", session.Token(login), nil)
 	b.pass(time.Millisecond)
 	b.opens("at its end", session.Token(login), session.ErrReused)
+}
+
+// TestBoundByChance: one secret in a billion ends as those of bound sessions do.
+func TestBoundByChance(t *testing.T) {
+	t.Parallel()
+	b := newBinder(t)
+	login := b.login()
+	const secret = "ABCDEFGHIJKLMNOPQRSTDEVICE"
+	sum := sha256.Sum256([]byte(secret))
+	if err := b.client.HSet(t.Context(), keyOf(b.Store, login.ID()), "h", sum[:]).Err(); err != nil {
+		t.Fatal(err)
+	}
+	carried := login.ID() + "." + secret
+	same := b.opens("by chance", carried, nil)
+	if info := described(t, same); info.Bound || !info.ProvedUntil.IsZero() {
+		t.Errorf("got %+v, though nobody has bound it", info)
+	}
+	b.bind(same)
+	b.shows("from before", described(t, b.opens("from before", carried, nil)), time.Time{})
 }
 
 // TestBoundStores looks at all that a server holds, and was sent.
