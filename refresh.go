@@ -35,7 +35,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	l, ok := unwrap[Lasting](e.through(ctx.Request))
 	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
 	sent := e.sent()
-	if sent == "" || !lasting && !m.renews(ctx, s) || isBound(s) {
+	if sent == "" || !lasting && !m.renews(ctx, s) || proved(s) {
 		return nil // put there by the application, so this client does not carry it, or renewed by a proof only
 	}
 	if ctx.ResponseWriter == nil {

@@ -244,6 +244,10 @@ func (p *Propagator) Bindable(path string) error {
 		return errors.New("cookie: Name with the prefix __Host-Http- or __Http-, which no browser binds to a device; take __Host-session")
 	case p.Partitioned:
 		return errors.New("cookie: Partitioned, which no browser binds to a device")
+	case p.Domain != "":
+		return errors.New("cookie: Domain with a binding: other hosts could not renew the cookie")
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
+		return errors.New("cookie: Name that cannot name a binding: it has characters but A-Z a-z 0-9 - _ and .")
 	case !strings.HasPrefix(path+"/", strings.TrimSuffix(p.cookie.Path, "/")+"/"):
 		return errors.New("cookie: Path does not reach the handler at DevicePath")
 	}

@@ -43,6 +43,8 @@ const (
 	headerProof     = "Secure-Session-Response"
 	headerSession   = "Sec-Secure-Session-Id"
 	headerChallenge = "Secure-Session-Challenge"
+
+	parameter = "session" // of the refresh URL: the id
 )
 
 // Check reports what is wrong with the fields and with the Manager.
@@ -127,6 +129,12 @@ func (h *Handler) Register(ctx *mist.Context) {
 		ctx.RespStatusCode = http.StatusBadRequest
 		return
 	}
+	// A script of the page can set the header, too, but not without cors. It has no
+	// business with keys: it could take its own away from here.
+	if mode := ctx.Request.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "no-cors" {
+		ctx.RespStatusCode = http.StatusForbidden
+		return
+	}
 	s, err := h.Manager.BindDevice(ctx, func(challenge string) (string, error) {
 		return register(proof, challenge)
 	})
@@ -152,13 +160,14 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 	if !h.begin(ctx) {
 		return
 	}
-	id, ok := field(ctx.Request.Header, headerSession)
+	name, ok := field(ctx.Request.Header, headerSession)
+	id := ctx.Request.URL.Query().Get(parameter)
 	if !ok || !token.ValidID(id) {
 		ctx.RespStatusCode = http.StatusBadRequest
 		return
 	}
 	if len(ctx.Request.Header.Values(headerProof)) == 0 {
-		h.challenge(ctx, id)
+		h.challenge(ctx, name, id)
 		return
 	}
 	proof, _ := field(ctx.Request.Header, headerProof) // empty: malformed
@@ -173,32 +182,32 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 	case err == nil:
 		h.instruct(ctx, s)
 	case errors.Is(err, ErrProof), errors.Is(err, session.ErrReplayed):
-		h.challenge(ctx, id)
+		h.challenge(ctx, name, id)
 	default:
-		h.failed(ctx, id, err)
+		h.failed(ctx, name, err)
 	}
 }
 
-// challenge asks the browser for a proof.
-func (h *Handler) challenge(ctx *mist.Context, id string) {
+// challenge asks the browser for a proof. name is what it knows the binding by.
+func (h *Handler) challenge(ctx *mist.Context, name, id string) {
 	s, err := h.Manager.Get(ctx.Request.Context(), id)
 	if err != nil {
-		h.failed(ctx, id, err)
+		h.failed(ctx, name, err)
 		return
 	}
 	now, err := session.Now(ctx.Request.Context(), s)
 	if err == nil {
-		err = offer(ctx, s, now)
+		err = offer(ctx, name, s, now)
 	}
 	if err != nil {
-		h.failed(ctx, id, err)
+		h.failed(ctx, name, err)
 		return
 	}
 	ctx.RespStatusCode = http.StatusForbidden
 }
 
 // offer puts a challenge for the device of s into the response.
-func offer(ctx *mist.Context, s session.Session, now time.Time) error {
+func offer(ctx *mist.Context, name string, s session.Session, now time.Time) error {
 	stored, err := session.DeviceOf(s)
 	if err != nil {
 		return err
@@ -210,15 +219,15 @@ func offer(ctx *mist.Context, s session.Session, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	ctx.ResponseWriter.Header().Set(headerChallenge, `"`+d.challenge(s.ID(), now)+`";id="`+s.ID()+`"`)
+	ctx.ResponseWriter.Header().Set(headerChallenge, `"`+d.challenge(s.ID(), now)+`";id="`+name+`"`)
 	return nil
 }
 
 // failed answers a refresh that got nowhere.
-func (h *Handler) failed(ctx *mist.Context, id string, err error) {
+func (h *Handler) failed(ctx *mist.Context, name string, err error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrUnbound):
-		answer(ctx, map[string]any{"session_identifier": id, "continue": false})
+		answer(ctx, map[string]any{"session_identifier": name, "continue": false})
 	case errors.Is(err, session.ErrFull):
 		ctx.RespStatusCode = http.StatusTooManyRequests
 	default:

@@ -46,7 +46,7 @@ func (h *Handler) instruct(ctx *mist.Context, s session.Session) {
 	if err == nil {
 		var info session.Info
 		if info, err = session.Describe(s); err == nil {
-			err = offer(ctx, s, info.RotatedAt) // the token was made just now
+			err = offer(ctx, name, s, info.RotatedAt) // the token was made just now
 		}
 	}
 	if err != nil { // a browser that cannot refresh the cookie must not have it
@@ -55,8 +55,11 @@ func (h *Handler) instruct(ctx *mist.Context, s session.Session) {
 		return
 	}
 	_, refresh := h.Manager.DevicePaths()
+	// The browser knows a binding by the name of its cookie, so that the next login's takes
+	// its place. Under the id of the session there could be two for one cookie, and the
+	// browser would become who it was before.
 	in := instructions{
-		SessionIdentifier: s.ID(), RefreshURL: refresh,
+		SessionIdentifier: name, RefreshURL: refresh + "?" + parameter + "=" + s.ID(),
 		Credentials: []credential{{"cookie", name, attributes}},
 	}
 	for _, path := range h.Exclude {

@@ -48,7 +48,7 @@ func parse(proof string, algorithms ...jose.SignatureAlgorithm) (*jose.JSONWebSi
 		}
 	}
 	jws, err := jose.ParseSignedCompact(proof, algorithms)
-	if err != nil || len(jws.Signatures) != 1 {
+	if err != nil {
 		return nil, ErrMalformed
 	}
 	// Of headers that change how a proof is to be read, there are none.
