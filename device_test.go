@@ -243,6 +243,29 @@ func TestDeviceElsewhere(t *testing.T) {
 	}
 }
 
+// A proof is answered in the cookie that is bound, though nothing in the request tells
+// which propagator of a chain it is.
+func TestProveDeviceInChain(t *testing.T) {
+	m, _ := binding()
+	b := &browser{}
+	b.in(t, m, session.Login{User: "alice"})
+	if _, err := b.bind(t, m); err != nil {
+		t.Fatal(err)
+	}
+	chained := &session.Manager{Store: m.Store, Propagator: session.Chain{&header.Propagator{}, m.Propagator}, DeviceBound: m.DeviceBound}
+	before := b.cookies[boundName]
+	id := b.id()
+	delete(b.cookies, boundName) // it has expired
+	b.visit(t, func(ctx *mist.Context) {
+		if _, err := chained.ProveDevice(ctx, id, (&verified{}).prove); err != nil {
+			t.Errorf("ProveDevice: %v", err)
+		}
+	})
+	if b.id() != id || b.cookies[boundName] == before {
+		t.Error("the response gives no other token of the session")
+	}
+}
+
 func TestBindDeviceRefused(t *testing.T) {
 	m, told := binding()
 	b := &browser{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,15 +49,6 @@ func (v *visit) rotated(ctx context.Context, grace time.Duration, seen bool) str
 	return session.Token(s)
 }
 
-// bound is the token of the session when it is bound to a device.
-func (v *visit) bound(ctx context.Context) string {
-	s, err := v.Bind(ctx, v.token, aProof(""))
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return session.Token(s)
-}
-
 // login logs in, by default from nothing, a user who is named as the session.
 func (v *visit) login(ctx context.Context, carried string) session.Session {
 	s, err := v.Login(ctx, carried, session.Login{User: v.id, ID: "of-" + v.id, Values: map[string]any{"a": 1}})
@@ -84,14 +76,17 @@ func addOne(old any) (any, error) {
 	return n + 1, nil
 }
 
-// costs is every kind of call, and the commands that it may cost. prepare makes
-// what the call needs and returns it.
-var costs = []struct {
+// A cost is a kind of call, and the commands that it may cost. prepare makes what the
+// call needs and returns it.
+type cost struct {
 	name    string
 	want    string
 	is      error
 	prepare func(ctx context.Context, v *visit) (call func() error)
-}{
+}
+
+// costs is every kind of call but for those about devices.
+var costs = []cost{
 	{"Generate", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		v.removed(ctx)
 		return func() error { return errorOf(v.Generate(ctx, v.id)) }
@@ -312,56 +307,6 @@ var costs = []struct {
 		}
 		return func() error { return errors.Join(err, errorOf(v.RemoveUserSessions(ctx, v.id))) }
 	}},
-	{"Bind", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		return func() error { return errorOf(v.Bind(ctx, v.token, aProof(""))) }
-	}},
-	{"Bind, bound", "evalsha", session.ErrBound, func(ctx context.Context, v *visit) func() error {
-		v.bound(ctx)
-		return func() error { return errorOf(v.Bind(ctx, v.token, aProof(""))) }
-	}},
-	{"Bind, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
-		return func() error { return errorOf(v.Bind(ctx, "."+v.token, aProof(""))) }
-	}},
-	{"Prove", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		v.bound(ctx)
-		return func() error { return errorOf(v.Prove(ctx, v.id, aProof("1"))) }
-	}},
-	{"Prove, not bound", "evalsha", session.ErrUnbound, func(ctx context.Context, v *visit) func() error {
-		return func() error { return errorOf(v.Prove(ctx, v.id, aProof("1"))) }
-	}},
-	{"Prove, malformed", "", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
-		return func() error { return errorOf(v.Prove(ctx, v.id+"*", aProof("1"))) }
-	}},
-	{"Open, bound, not seen", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		return func() error { return errorOf(v.Open(ctx, carried)) }
-	}},
-	{"Open, bound", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		_, err := v.Open(ctx, carried)
-		return func() error { return errors.Join(err, errorOf(v.Open(ctx, carried))) }
-	}},
-	{"Open, bound, not the newest", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		_, err := v.Prove(ctx, v.id, aProof("1"))
-		return func() error { return errors.Join(err, errorOf(v.Open(ctx, carried))) }
-	}},
-	{"Open, bound, of before", "hgetall evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		v.bound(ctx)
-		return func() error { return errorOf(v.Open(ctx, v.token)) }
-	}},
-	{"Open, bound, another secret", "evalsha", session.ErrNotFound, func(ctx context.Context, v *visit) func() error {
-		v.bound(ctx)
-		return func() error { return errorOf(v.Open(ctx, v.id+"."+strings.Repeat("A", 26)+"DEVICE")) }
-	}},
-	{"Rotate, bound", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		return func() error { return errorOf(v.Rotate(ctx, carried, time.Hour)) }
-	}},
-	{"Get, bound", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
-		v.bound(ctx)
-		return func() error { return errorOf(v.Get(ctx, v.id)) }
-	}},
 	{"reading", "", nil, func(ctx context.Context, v *visit) func() error {
 		return func() error {
 			_, described := session.Describe(v.s)
@@ -389,7 +334,7 @@ func TestCosts(t *testing.T) {
 			w, client := wired(t, server)
 			store := &redis.Store{Client: client, Prefix: "pre{fix:", OpTimeout: time.Minute}
 			for _, scripts := range []string{"new", "known", "forgotten"} {
-				for i, tt := range costs {
+				for i, tt := range slices.Concat(costs, deviceCosts) {
 					v := newVisit(t, store, fmt.Sprintf("%d-%s", i, scripts))
 					call := tt.prepare(t.Context(), v)
 					if scripts == "forgotten" {
