@@ -29,7 +29,7 @@ func BenchmarkRefresh(b *testing.B) {
 				}
 				signed := proof(b, key, d.challenge)
 				b.StartTimer()
-				rec := ask(s, "/dbsc/refresh", headerSession, d.id, headerProof, signed)
+				rec := ask(s, refreshOf(d.id), headerSession, cookieName, headerProof, signed)
 				b.StopTimer()
 				if rec.Code != http.StatusOK {
 					b.Fatalf("got %d", rec.Code)
@@ -44,7 +44,7 @@ func BenchmarkRefresh(b *testing.B) {
 // hear keeps the challenge of an answer.
 func (d *device) hear(rec *httptest.ResponseRecorder) {
 	found := challenged.FindStringSubmatch(rec.Header().Get(headerChallenge))
-	d.challenge, d.id = found[1], found[2]
+	d.challenge, d.id = found[1], idOf(d.token)
 }
 
 // ask sends a POST request with some headers.

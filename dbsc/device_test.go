@@ -90,7 +90,7 @@ func (d *device) register(t *testing.T) answer {
 	return a
 }
 
-var challenged = regexp.MustCompile(`^"([\w-]{43})";id="([\w-]+)"$`)
+var challenged = regexp.MustCompile(`^"([\w-]{43})";id="` + cookieName + `"$`)
 
 // note keeps the token, the session and the challenge of an answer.
 func (d *device) note(t *testing.T, a answer) {
@@ -103,14 +103,17 @@ func (d *device) note(t *testing.T, a answer) {
 		if found == nil {
 			t.Fatal("the challenge is malformed")
 		}
-		d.challenge, d.id = found[1], found[2]
+		d.challenge = found[1]
+		if d.id == "" {
+			d.id = idOf(d.token)
+		}
 	}
 }
 
 // ask asks for a challenge, without the cookie.
 func (d *device) ask(t *testing.T) answer {
 	t.Helper()
-	a := d.site.ask(t, http.MethodPost, "/dbsc/refresh", "", headerSession, d.id)
+	a := d.site.ask(t, http.MethodPost, refreshOf(d.id), "", headerSession, cookieName)
 	d.note(t, a)
 	return a
 }
@@ -126,13 +129,16 @@ func (d *device) prove(t *testing.T) answer {
 // send sends a proof, and keeps nothing of the answer.
 func (d *device) send(t *testing.T, proof string) answer {
 	t.Helper()
-	return d.site.ask(t, http.MethodPost, "/dbsc/refresh", "", headerSession, d.id, headerProof, proof)
+	return d.site.ask(t, http.MethodPost, refreshOf(d.id), "", headerSession, cookieName, headerProof, proof)
 }
 
 // stopped reports whether an answer ends the binding in the browser.
-func stopped(a answer, id string) bool {
-	return a.status == http.StatusOK && len(a.cookies) == 0 && a.body == `{"continue":false,"session_identifier":"`+id+`"}`
+func stopped(a answer) bool {
+	return a.status == http.StatusOK && len(a.cookies) == 0 && a.body == `{"continue":false,"session_identifier":"`+cookieName+`"}`
 }
+
+// refreshOf is where the device of a session refreshes it.
+func refreshOf(id string) string { return "/dbsc/refresh?session=" + id }
 
 // registration makes the proof that brings its key.
 func registration(tb testing.TB, key crypto.Signer, challenge string) string {

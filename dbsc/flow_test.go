@@ -37,7 +37,7 @@ func TestFlow(t *testing.T) {
 				tokens := []string{old, d.token}
 
 				// The challenge that was handed out ahead needs one round trip.
-				a = s.ask(t, http.MethodPost, "/dbsc/refresh", "", headerSession, quote+d.id+quote, headerProof, quote+proof(t, d.key, d.challenge)+quote)
+				a = s.ask(t, http.MethodPost, refreshOf(d.id), "", headerSession, quote+cookieName+quote, headerProof, quote+proof(t, d.key, d.challenge)+quote)
 				d.note(t, a)
 				instructed(t, a, d.id)
 				tokens = append(tokens, d.token)
@@ -71,7 +71,7 @@ func TestFlow(t *testing.T) {
 func instructed(t *testing.T, a answer, id string) {
 	t.Helper()
 	token := a.set(t)
-	want := `{"session_identifier":"` + id + `","refresh_url":"/dbsc/refresh",` +
+	want := `{"session_identifier":"` + cookieName + `","refresh_url":"/dbsc/refresh?session=` + id + `",` +
 		`"scope":{"include_site":false,"scope_specification":[{"type":"exclude","domain":"*","path":"/static"},{"type":"exclude","domain":"*","path":"/favicon.ico"}]},` +
 		`"credentials":[{"type":"cookie","name":"` + cookieName + `","attributes":"` + attributes + `"}]}`
 	if a.status != http.StatusOK || a.body != want {
@@ -264,7 +264,7 @@ func TestEnd(t *testing.T) {
 					t.Errorf("the token opens %s", who)
 				}
 				for _, a := range []answer{d.ask(t), d.prove(t)} {
-					if !stopped(a, d.id) {
+					if !stopped(a) {
 						t.Errorf("got %d %s", a.status, a.body)
 					}
 				}
@@ -278,7 +278,7 @@ func TestEnd(t *testing.T) {
 			time.Sleep(30*time.Minute - time.Millisecond)
 			d.ask(t).want(t, http.StatusForbidden, false)
 			time.Sleep(time.Millisecond)
-			if a := d.prove(t); !stopped(a, d.id) {
+			if a := d.prove(t); !stopped(a) {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
 		})
@@ -300,7 +300,7 @@ func TestLoginAgain(t *testing.T) {
 				t.Errorf("%s: the token of before opens %s", path, who)
 			}
 			for _, a := range []answer{before.clone().ask(t), before.clone().prove(t)} {
-				if !stopped(a, d.id) {
+				if !stopped(a) {
 					t.Errorf("%s: a refresh of before: got %d %s", path, a.status, a.body)
 				}
 			}
@@ -323,12 +323,12 @@ func TestOtherToken(t *testing.T) {
 		s := serve(t, st)
 		d, other := bound(t, s, "ada"), bound(t, s, "grace")
 		s.take()
-		a := s.ask(t, http.MethodPost, "/dbsc/refresh", other.token, headerSession, d.id, headerProof, proof(t, d.key, d.challenge))
-		if !stopped(a, d.id) {
-			t.Errorf("got %d and %d cookies", a.status, len(a.cookies))
+		a := s.ask(t, http.MethodPost, refreshOf(d.id), other.token, headerSession, cookieName, headerProof, proof(t, d.key, d.challenge))
+		a.want(t, http.StatusServiceUnavailable, false) // the binding of the other login has the same name
+		if events := s.told(); len(events) != 1 || !strings.HasPrefix(events[0], "proof_refused: ") {
+			t.Errorf("got events %q", events)
 		}
-		s.wantEvents(t, "proof_refused: session: not bound to that device")
-		a = s.ask(t, http.MethodPost, "/dbsc/refresh", d.token, headerSession, d.id, headerProof, proof(t, d.key, d.challenge))
+		a = s.ask(t, http.MethodPost, refreshOf(d.id), d.token, headerSession, cookieName, headerProof, proof(t, d.key, d.challenge))
 		a.want(t, http.StatusOK, true)
 	})
 }

@@ -139,7 +139,8 @@ func (c *scene) send(d *device, sent string, registers bool) (status int, accept
 		req.URL.Path = "/dbsc/register"
 		req.AddCookie(&http.Cookie{Name: cookieName, Value: d.token})
 	} else {
-		req.Header.Set(headerSession, d.id)
+		req.URL.RawQuery = "session=" + d.id
+		req.Header.Set(headerSession, cookieName)
 	}
 	req.Header[headerProof] = []string{sent}
 	rec := httptest.NewRecorder()

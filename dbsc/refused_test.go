@@ -2,6 +2,7 @@ package dbsc_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,24 +57,24 @@ func TestRefusedProof(t *testing.T) {
 				t.Errorf("%s: got events %q, want %q", c.name, got, c.event)
 			}
 		}
-		a := s.ask(t, http.MethodPost, "/dbsc/refresh", "", headerSession, d.id, headerProof, proof(t, d.key, d.challenge), headerProof, "more")
+		a := s.ask(t, http.MethodPost, refreshOf(d.id), "", headerSession, cookieName, headerProof, proof(t, d.key, d.challenge), headerProof, "more")
 		a.want(t, http.StatusForbidden, false)
 		for _, id := range []string{"", "*", `"`, "a.b", strings.Repeat("a", 129), d.id + "," + d.id, d.id + ";a=b"} {
-			a := s.ask(t, http.MethodPost, "/dbsc/refresh", "", headerSession, id, headerProof, proof(t, d.key, d.challenge))
+			a := s.ask(t, http.MethodPost, refreshOf(url.QueryEscape(id)), "", headerSession, cookieName, headerProof, proof(t, d.key, d.challenge))
 			a.want(t, http.StatusBadRequest, false)
 		}
-		for _, headers := range [][]string{{headerSession, d.id, headerSession, d.id}, {}} {
-			a := s.ask(t, http.MethodPost, "/dbsc/refresh", d.token, headers...)
+		for _, headers := range [][]string{{headerSession, cookieName, headerSession, cookieName}, {}} {
+			a := s.ask(t, http.MethodPost, refreshOf(d.id), d.token, headers...)
 			a.want(t, http.StatusBadRequest, false)
 		}
 		unknown := d.clone()
 		unknown.id = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 		for _, a := range []answer{unknown.send(t, proof(t, d.key, d.challenge)), unknown.ask(t)} {
-			if !stopped(a, "6ba7b810-9dad-41d1-80b4-00c04fd430c8") {
+			if !stopped(a) {
 				t.Errorf("unknown session: got %d", a.status)
 			}
 		}
-		if a := unbound(t, s); !stopped(a, a.header.Get("Id")) {
+		if a := unbound(t, s); !stopped(a) {
 			t.Errorf("a session without a device: got %d", a.status)
 		}
 		d.prove(t).want(t, http.StatusOK, true)
@@ -90,15 +91,12 @@ func spelled(challenge string) string {
 	return challenge[:end] + string(alphabet[strings.IndexByte(alphabet, challenge[end])|1])
 }
 
-// unbound asks for the refresh of a session that has no device, whose id is then in the
-// header of the answer.
+// unbound asks for the refresh of a session that has no device.
 func unbound(t *testing.T, s *site) answer {
 	t.Helper()
 	d := newDevice(t, s, "mary")
 	d.id = idOf(d.token)
-	a := d.ask(t)
-	a.header.Set("Id", d.id)
-	return a
+	return d.ask(t)
 }
 
 // A registration needs the token of the session, its challenge and the key, soon after the
