@@ -100,7 +100,7 @@ func (e *env) on(ctx context.Context, s session.Session, device string) error {
 			return fmt.Errorf("DeviceOf, loaded by %s: the device is another one", way)
 		}
 		if info, err := session.Describe(s); err != nil || info.Bound != (device != "") {
-			return fmt.Errorf("Describe, loaded by %s: got Bound %t and %v, want %t", way, info.Bound, err, device != "")
+			return fmt.Errorf("description, loaded by %s: got Bound %t and %v, want %t", way, info.Bound, err, device != "")
 		}
 	}
 	return nil

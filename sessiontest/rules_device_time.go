@@ -178,7 +178,7 @@ func describesProof(ctx context.Context, e *env) error {
 		return err
 	}
 	if info, err := session.Describe(before); err != nil || info.Bound || !info.ProvedUntil.IsZero() {
-		return fmt.Errorf("Describe of a session that is not bound: %v, or Bound %t until %v", err, info.Bound, info.ProvedUntil)
+		return fmt.Errorf("description of a session that is not bound: %v, or Bound %t until %v", err, info.Bound, info.ProvedUntil)
 	}
 	// tells reports an error unless the token of s ends lifetime after the time from.
 	tells := func(what string, s session.Session, from time.Time, lifetime time.Duration) error {
@@ -187,7 +187,7 @@ func describesProof(ctx context.Context, e *env) error {
 			return err
 		}
 		if d := info.ProvedUntil.Sub(from.Add(lifetime)); !info.Bound || d < -time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("Describe of %s: Bound %t, and ProvedUntil is off by %v", what, info.Bound, d)
+			return fmt.Errorf("description of %s: Bound %t, and ProvedUntil is off by %v", what, info.Bound, d)
 		}
 		return nil
 	}
@@ -241,7 +241,7 @@ func describesProof(ctx context.Context, e *env) error {
 		return err2
 	}
 	if info, err2 := session.Describe(l); err2 != nil || !info.Bound || !info.ProvedUntil.IsZero() {
-		err = errors.Join(err, fmt.Errorf("Describe of the token from before: %v, or Bound %t until %v", err2, info.Bound, info.ProvedUntil))
+		err = errors.Join(err, fmt.Errorf("description of the token from before: %v, or Bound %t until %v", err2, info.Bound, info.ProvedUntil))
 	}
 	return err
 }

@@ -11,10 +11,10 @@ import (
 
 // bound returns secrets that are bound to a device, with their two secrets, and the first
 // of them was not seen.
-func bound(t *testing.T, ends, grace, now int64) (s Secrets, before, first string) {
+func bound(t *testing.T, ends, grace int64) (s Secrets, before, first string) {
 	t.Helper()
 	s, first = Secrets{Newest: Hash(firstSecret)}, NewBoundSecret()
-	if err := s.Bind("device", first, ends, grace, now); err != nil {
+	if err := s.Bind("device", first, ends, grace, 0); err != nil {
 		t.Fatal(err)
 	}
 	return s, firstSecret, first
@@ -59,7 +59,7 @@ func TestBoundSecret(t *testing.T) {
 // TestBindGrace: the secret from before lives until the first one was shown, and then for
 // its grace. The first one ends by itself.
 func TestBindGrace(t *testing.T) {
-	s, before, first := bound(t, 100, 10, 0)
+	s, before, first := bound(t, 100, 10)
 	good(t, &s, 99, "not seen", "++", before, first)
 	good(t, &s, 100, "not seen, ended", "+-", before, first)
 	if m, ok := s.Match(before, 50); !ok || m.Newest != before || m.Ends != 0 || m.Changed {
@@ -81,7 +81,7 @@ func TestBindGrace(t *testing.T) {
 
 // TestBindOnce: the device is set once.
 func TestBindOnce(t *testing.T) {
-	s, before, first := bound(t, 100, 10, 0)
+	s, before, first := bound(t, 100, 10)
 	was := s.Old()
 	for _, device := range []string{"device", "another"} {
 		if err := s.Bind(device, NewBoundSecret(), 200, 0, 1); !errors.Is(err, ErrBound) {
@@ -144,7 +144,7 @@ func TestBindOfRotated(t *testing.T) {
 
 // TestProveKeeps: each secret lives to its own end, whatever is proved meanwhile.
 func TestProveKeeps(t *testing.T) {
-	s, before, first := bound(t, 100, 10, 0)
+	s, before, first := bound(t, 100, 10)
 	second := prove(t, &s, "a", 150, 50)
 	good(t, &s, 59, "proved, first never shown", "+++", before, first, second)
 	good(t, &s, 60, "after the grace", "-++", before, first, second)
@@ -173,7 +173,7 @@ func TestProveKeeps(t *testing.T) {
 
 // TestProveRefused: what is refused changes nothing.
 func TestProveRefused(t *testing.T) {
-	s, _, _ := bound(t, 100, 10, 0)
+	s, _, _ := bound(t, 100, 10)
 	prove(t, &s, "a", 200, 50)
 	var free Secrets
 	for _, test := range []struct {
@@ -199,7 +199,7 @@ func TestProveRefused(t *testing.T) {
 // TestChallengeForgotten: a challenge is remembered for as long as it could be answered,
 // and not a moment longer.
 func TestChallengeForgotten(t *testing.T) {
-	s, _, _ := bound(t, 100, 10, 0)
+	s, _, _ := bound(t, 100, 10)
 	p := Proof{"device", "a", 500}
 	if err := s.Prove(p, NewBoundSecret(), 200, 50); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestChallengeForgotten(t *testing.T) {
 // TestFull: 64 good secrets, and 64 challenges, are the most. What has ended does not
 // count, wherever it stands.
 func TestFull(t *testing.T) {
-	s, before, first := bound(t, 10, 1<<40, 0) // before: good for ever
+	s, before, first := bound(t, 10, 1<<40) // before: good for ever
 	all := []string{first}
 	for i := range MaxGenerations - 1 {
 		all = append(all, prove(t, &s, fmt.Sprint(i), 5000, 1))
@@ -249,7 +249,7 @@ func TestFull(t *testing.T) {
 	}
 
 	// Challenges alone.
-	s, _, _ = bound(t, 10, 0, 0)
+	s, _, _ = bound(t, 10, 0)
 	for i := range MaxGenerations {
 		now := int64(10 * (i + 1))
 		secret := NewBoundSecret()
@@ -282,7 +282,7 @@ func TestFull(t *testing.T) {
 
 // TestBondMalformed: bytes that are no bond change nothing.
 func TestBondMalformed(t *testing.T) {
-	s, _, _ := bound(t, 100, 10, 0)
+	s, _, _ := bound(t, 100, 10)
 	prove(t, &s, "a", 200, 50)
 	stored := s.Old()
 	device := len("device")
