@@ -189,16 +189,20 @@ func TestLateRegistration(t *testing.T) {
 	}
 }
 
-// A challenge is good for five minutes, and no longer is it remembered that it was
-// answered.
+// A challenge is good for five minutes, and once in them.
 func TestOldChallenge(t *testing.T) {
 	for name, fresh := range stores() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(fresh(t))
 				d := bound(t, s, "ada")
+				first := d.clone()
+				d.prove(t).want(t, http.StatusOK, true)
 				old := d.clone()
+				s.take()
 				time.Sleep(session.ChallengeLife - time.Millisecond)
+				first.prove(t).want(t, http.StatusForbidden, false)
+				s.wantEvents(t, refusedReplay)
 				d.prove(t).want(t, http.StatusOK, true)
 				s.take()
 				old.clone().prove(t).want(t, http.StatusForbidden, false)
