@@ -104,7 +104,7 @@ func csrfSum(secret []byte, s Session) []byte {
 // to abuse but the login form, which cross protects. A session whose identifier came
 // by an [Explicit] propagator, such as a header, needs neither: no other site can
 // make a browser send it. Nor do the two requests of [Manager].DeviceBound: the browser
-// itself makes them, and a page cannot send the proof that they carry.
+// itself makes them, and no other site can sign the proof that they carry.
 //
 // cross is what knows other sites, with their exceptions; nil: a new
 // [http.CrossOriginProtection], which trusts none. An exception of cross does not

@@ -247,7 +247,7 @@ func (p *Propagator) Bindable(path string) error {
 	case p.Domain != "":
 		return errors.New("cookie: Domain with a binding: other hosts could not renew the cookie")
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return errors.New("cookie: Name that cannot name a binding: it has characters but A-Z a-z 0-9 - _ and .")
+		return errors.New("cookie: Name that cannot name a binding to a device: it has other characters than letters, digits, hyphen, underscore and dot")
 	case !strings.HasPrefix(path+"/", strings.TrimSuffix(p.cookie.Path, "/")+"/"):
 		return errors.New("cookie: Path does not reach the handler at DevicePath")
 	}
