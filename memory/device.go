@@ -13,9 +13,9 @@ func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (ses
 		return nil, err
 	}
 	fresh := token.NewBoundSecret()
-	return st.open(ctx, carried, func(r *record, m *token.Match, now int64) error {
+	return st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
 		m.Newest, m.Ends = fresh, now+int64(p.Lifetime)
-		return r.secrets.Bind(p.Device, fresh, m.Ends, int64(p.Grace), now)
+		return m, r.secrets.Bind(p.Device, fresh, m.Ends, int64(p.Grace), now)
 	})
 }
 

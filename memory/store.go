@@ -172,7 +172,7 @@ func (st *Store) count() bool {
 // that rotations have replaced, since the last login; [session.ErrExpiredIdle] and
 // [session.ErrExpiredAbsolute] until the memory of the session was given back.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
-	return st.open(ctx, carried, func(*record, *token.Match, int64) error { return nil })
+	return st.open(ctx, carried, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. At most 64
@@ -184,11 +184,11 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		return nil, errGrace
 	}
 	_, presented, _ := token.Parse(carried)
-	s, err := st.open(ctx, carried, func(r *record, m *token.Match, now int64) error {
+	s, err := st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
 		if m.Newest == presented { // else somebody else was first
 			m.Newest = r.secrets.Rotate(presented, int64(min(grace, lifetime.Max)), now)
 		}
-		return nil
+		return m, nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
 		err = session.ErrNotFound // why is for Open to tell
@@ -198,7 +198,7 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 
 // open authenticates a token and lets with, under the lock, say which secret
 // the client carries from now on.
-func (st *Store) open(ctx context.Context, carried string, with func(r *record, m *token.Match, now int64) error) (session.Session, error) {
+func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -231,7 +231,8 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	case !ok:
 		return nil, session.ErrNotFound
 	}
-	if err := with(r, &m, now); err != nil {
+	m, err = with(r, m, now)
+	if err != nil {
 		m.Undo()
 		return nil, err
 	}
