@@ -154,7 +154,7 @@ var mutations = []way{
 	{"cut off at the front", false, func(c *scene, d *device) string { s := c.one(d); return s[1+c.IntN(len(s)-1):] }},
 	{"bytes inserted", false, func(c *scene, d *device) string {
 		s := c.one(d)
-		i := c.IntN(len(s) + 1)
+		i := 1 + c.IntN(len(s)-1) // spaces around a proof are none of it
 		return s[:i] + strings.Repeat(string("A=.\n\r\t \x00,;\"\\"[c.IntN(12)]), 1+c.IntN(4)) + s[i:] + "."[:c.IntN(2)]
 	}},
 	{"parts of others", false, func(c *scene, d *device) string {
