@@ -20,7 +20,7 @@ MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod examples/*/go.mod))
 MODULES := $(MODULES:go.mod=.)
 
 # The packages whose statement coverage is reported.
-COVERED := . ./cookie ./header ./memory ./redis ./sql/... ./sessionotel ./internal/...
+COVERED := . ./cookie ./dbsc ./header ./memory ./redis ./sql/... ./sessionotel ./internal/...
 
 LINT := bin/golangci-lint
 LINT_PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -101,5 +102,32 @@ func BenchmarkGetSessionAgain(b *testing.B) {
 		if _, err := m.GetSession(ctx); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkBound is what binding a session to its device costs each of its requests: a
+// look at the end of its token.
+func BenchmarkBound(b *testing.B) {
+	for _, bound := range []bool{false, true} {
+		b.Run(fmt.Sprintf("bound=%t", bound), func(b *testing.B) {
+			m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: boundName}, DeviceBound: 24 * time.Hour}
+			w := httptest.NewRecorder()
+			ctx := &mist.Context{Request: httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil), ResponseWriter: w}
+			s, err := m.Login(ctx, "alice")
+			if err == nil && bound {
+				s, err = m.BindDevice(ctx, (&verified{}).bind)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			req := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
+			req.AddCookie(&http.Cookie{Name: boundName, Value: session.Token(s)})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.GetSession(&mist.Context{Request: req, ResponseWriter: w}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -50,9 +50,11 @@ func (m *Manager) Check() error {
 		}
 	}
 	if c, ok := unwrap[checker](m.Propagator); ok {
-		return c.Check()
+		if err := c.Check(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return m.checkDevices()
 }
 
 // A checker knows at start-up whether it can work.

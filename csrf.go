@@ -103,7 +103,8 @@ func csrfSum(secret []byte, s Session) []byte {
 // [CSRFHeader] or the form field [CSRFField]. Without a session there is nothing
 // to abuse but the login form, which cross protects. A session whose identifier came
 // by an [Explicit] propagator, such as a header, needs neither: no other site can
-// make a browser send it.
+// make a browser send it. Nor do the two requests of [Manager].DeviceBound: the browser
+// itself makes them, and no other site can sign the proof that they carry.
 //
 // cross is what knows other sites, with their exceptions; nil: a new
 // [http.CrossOriginProtection], which trusts none. An exception of cross does not
@@ -139,6 +140,9 @@ func (m *Manager) checkCSRF(ctx *mist.Context, cross *http.CrossOriginProtection
 	}
 	switch ctx.Request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	if register, refresh := m.DevicePaths(); m.DeviceBound != 0 && (ctx.Request.URL.Path == register || ctx.Request.URL.Path == refresh) {
 		return nil
 	}
 	s, err := m.GetSession(ctx)

@@ -16,6 +16,9 @@ type Info struct {
 	AuthenticatedAt  time.Time // when User last proved who they are; zero while anonymous
 	RotatedAt        time.Time // when its token was made: the last login or rotation, or CreatedAt
 
+	Bound       bool      // to a device, see [DeviceStore]
+	ProvedUntil time.Time // of a bound session: when the token that opened it ends, or its newest where an id did; zero for a token of before
+
 	Persistent bool   // the client keeps its identifier when the browser ends
 	UserAgent  string // of the device, as it was at login
 	Address    string // the network of the device, as it was at login

@@ -54,6 +54,7 @@ var docsImports = map[string]string{
 
 	"stdsql": "database/sql", "goredis": "github.com/redis/go-redis/v9", "mist": "github.com/dormoron/mist", "uuid": "github.com/google/uuid",
 
+	"dbsc":    "github.com/mist-contrib/session/dbsc",
 	"session": "github.com/mist-contrib/session", "cookie": "github.com/mist-contrib/session/cookie",
 	"header": "github.com/mist-contrib/session/header", "memory": "github.com/mist-contrib/session/memory",
 	"redis": "github.com/mist-contrib/session/redis", "sealed": "github.com/mist-contrib/session/sealed",
@@ -124,6 +125,7 @@ func inFunction(page string, s snippet) (string, error) {
 func TestDocsCompile(t *testing.T) {
 	for name, least := range map[string]struct{ blocks, spans int }{
 		"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}, "configuration.md": {2, -1}, "sql.md": {3, -1},
+		"device-bound.md": {3, -1},
 	} {
 		t.Run(name, func(t *testing.T) { docsCompile(t, name, least.blocks, least.spans) })
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 
+	"github.com/mist-contrib/session/internal/token"
 	"github.com/mist-contrib/session/internal/values"
 )
 
@@ -43,9 +44,27 @@ var (
 	ErrExpiredIdle     error = reason("idle timeout")
 	ErrExpiredAbsolute error = reason("absolute timeout")
 
+	// ErrUnproved is one more such reason: the token of a session that is bound to a
+	// device ([DeviceStore]) was presented after its end. The session may live, and its
+	// device be given another token. Perhaps a thief has the old one.
+	ErrUnproved error = reason("token ended")
+
 	// ErrFull means that a store is at its limit and made no session. Live
 	// sessions are never dropped to make room.
-	ErrFull = errors.New("session: store is full")
+	ErrFull = token.ErrFull
+)
+
+// Of devices, see [DeviceStore].
+var (
+	// ErrBound means that a session is bound to a device already. Another key never
+	// takes the place of the first.
+	ErrBound = token.ErrBound
+
+	// ErrUnbound means that a session is not bound to the device, or to any.
+	ErrUnbound = token.ErrUnbound
+
+	// ErrReplayed means that a challenge was answered before.
+	ErrReplayed = token.ErrReplayed
 )
 
 // Of values. The session is as it was before the call.

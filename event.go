@@ -49,6 +49,8 @@ const (
 	EventRotated         EventKind = "rotated"         // it has a new token
 	EventRemoved         EventKind = "removed"         // it was ended; Cause ErrUserLimit: by a login that was one too many
 	EventRevoked         EventKind = "revoked"         // Count sessions of User were ended
+	EventBound           EventKind = "bound"           // it is bound to a device from now on
+	EventProved          EventKind = "proved"          // its device proved itself and has a new token
 )
 
 // What was refused. A request without an identifier is no event.
@@ -59,6 +61,8 @@ const (
 	EventExpiredIdle     EventKind = "expired_idle"     // the idle timeout had passed
 	EventExpiredAbsolute EventKind = "expired_absolute" // the absolute timeout had passed
 	EventReused          EventKind = "reused"           // an old token after its grace: perhaps a thief has it, or had it
+	EventUnproved        EventKind = "unproved"         // a token of a bound session after its end: perhaps a thief has it
+	EventProofRefused    EventKind = "proof_refused"    // a device was not bound, or given no new token: Cause
 	EventLoginRefused    EventKind = "login_refused"    // Cause: ErrRevoked or ErrUserLimit
 	EventForged          EventKind = "forged"           // ErrForged, Cause tells why
 	EventFailed          EventKind = "failed"           // the store failed: Cause
@@ -208,6 +212,8 @@ func opening(err error) EventKind {
 	switch {
 	case errors.Is(err, ErrReused):
 		return EventReused
+	case errors.Is(err, ErrUnproved):
+		return EventUnproved
 	case errors.Is(err, ErrExpiredIdle):
 		return EventExpiredIdle
 	case errors.Is(err, ErrExpiredAbsolute):

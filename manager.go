@@ -69,6 +69,20 @@ type Manager struct {
 	MaxUserSessions int
 	EndOldest       bool
 
+	// DeviceBound binds logins to their device, where the browser can (Device Bound
+	// Session Credentials, a draft of the W3C): a token is then good for that long, and
+	// the browser gets another by proving that it holds the device's key. A stolen token
+	// is worth minutes. 10 minutes are common; under 5, browsers soon refuse to sign
+	// so often. The next login of the session ends the binding, and makes another.
+	// Browsers that cannot do it keep an ordinary token. At DevicePath, mount
+	// [github.com/mist-contrib/session/dbsc.Handler]. It needs a [DeviceStore] and a
+	// [Bindable] cookie. Between a second and a day; zero: nothing is bound.
+	DeviceBound time.Duration
+
+	// DevicePath is the path under which browsers find the handler of DeviceBound. Empty:
+	// "/dbsc".
+	DevicePath string
+
 	// ClientIP finds the address of a client, for [Info].Address. Nil: that of
 	// the connection. Behind a proxy that is the proxy's: set it then, and believe
 	// no header that a client can write (ASVS 5.0, 4.1.3).
@@ -85,8 +99,8 @@ type Manager struct {
 	// ErrorHandler answers the requests that [Manager.RequireSession] and the
 	// other guards refuse; err matches [ErrNotFound] when nobody is logged in,
 	// [ErrReauthenticate], [ErrForged], [http.MaxBytesError] when a form is too
-	// large, and is another error when it could not be found out. Nil: 401, 403,
-	// 403, 413 and 503 without a body.
+	// large, [ErrUnbound], and is another error when it could not be found out. Nil:
+	// 401, 403, 403, 413, 403 and 503 without a body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
 	checked atomic.Bool // Check has passed
@@ -173,6 +187,7 @@ func (m *Manager) hand(ctx *mist.Context, s Session) error {
 		return m.abandon(m.context(ctx), s, err)
 	}
 	e.put(ctx, s, carried)
+	m.offer(ctx, s, carried)
 	return nil
 }
 
@@ -300,12 +315,16 @@ func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 
 func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried string) error {
 	info, err := Describe(s)
-	if err != nil || !info.Persistent {
+	bound := err == nil && !info.ProvedUntil.IsZero()
+	if err != nil || !info.Persistent && !bound {
 		return p.Inject(carried, w)
 	}
 	k, ok := unwrap[Keeper](p)
 	if !ok {
 		return unsupported("Login.Persistent")
+	}
+	if bound {
+		return k.InjectFor(carried, keptBound(info.ProvedUntil.Sub(info.RotatedAt)), w)
 	}
 	// What is left is the difference of two times of the store; it just wrote the
 	// later of these.

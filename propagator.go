@@ -60,3 +60,14 @@ type Explicit interface {
 	// from a cookie.
 	Explicit() bool
 }
+
+// A Bindable propagator carries its identifier in a cookie, which a browser can bind to
+// its device, see [Manager].DeviceBound.
+type Bindable interface {
+	Propagator
+	Keeper
+
+	// Bindable returns why no browser can bind this cookie, or sends it to no handler
+	// below path; nil: some can.
+	Bindable(path string) error
+}

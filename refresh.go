@@ -35,8 +35,8 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	l, ok := unwrap[Lasting](e.through(ctx.Request))
 	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
 	sent := e.sent()
-	if sent == "" || !lasting && !m.renews(ctx, s) {
-		return nil // or put there by the application: this client does not carry it
+	if sent == "" || !lasting && !m.renews(ctx, s) || proved(s) {
+		return nil // put there by the application, so this client does not carry it, or renewed by a proof only
 	}
 	if ctx.ResponseWriter == nil {
 		return errNoWriter
@@ -54,6 +54,9 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		if err != nil {
 			return m.failed(ctx.Request.Context(), err)
 		}
+	}
+	if m.settling(s) {
+		return nil
 	}
 	if m.due(s) {
 		err := m.RotateSession(ctx)

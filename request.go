@@ -272,7 +272,7 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 // plain takes from an error why there is no session: handlers, and so clients,
 // are told no difference.
 func plain(err error) error {
-	if errors.Is(err, ErrReused) || errors.Is(err, ErrExpiredIdle) || errors.Is(err, ErrExpiredAbsolute) {
+	if errors.Is(err, ErrReused) || errors.Is(err, ErrUnproved) || errors.Is(err, ErrExpiredIdle) || errors.Is(err, ErrExpiredAbsolute) {
 		return ErrNotFound
 	}
 	return err

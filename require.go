@@ -44,24 +44,27 @@ func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
 	if d <= 0 {
 		panic("session: RequireFresh: duration is not positive")
 	}
-	return m.guard(func(ctx *mist.Context) error {
-		s, info, err := m.user(ctx)
-		if err != nil {
-			return err
-		}
-		now, err := Now(ctx.Request.Context(), s)
-		if errors.Is(err, errors.ErrUnsupported) {
-			now, err = time.Now(), nil
-		}
-		if err != nil {
-			return m.failed(ctx.Request.Context(), err)
-		}
-		// From the future, by a clock that is off: not fresh for ever, either.
-		if age := now.Sub(info.AuthenticatedAt); age >= d || age <= -d {
-			return ErrReauthenticate
-		}
-		return nil
-	})
+	return m.guard(func(ctx *mist.Context) error { return m.fresh(ctx, d, ErrReauthenticate) })
+}
+
+// fresh returns stale where the user of the request proved who they are d ago or longer.
+func (m *Manager) fresh(ctx *mist.Context, d time.Duration, stale error) error {
+	s, info, err := m.user(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := Now(ctx.Request.Context(), s)
+	if errors.Is(err, errors.ErrUnsupported) {
+		now, err = time.Now(), nil
+	}
+	if err != nil {
+		return m.failed(ctx.Request.Context(), err)
+	}
+	// From the future, by a clock that is off: not fresh for ever, either.
+	if age := now.Sub(info.AuthenticatedAt); age >= d || age <= -d {
+		return stale
+	}
+	return nil
 }
 
 // user is the session of the request if somebody is logged in with it.
@@ -91,7 +94,7 @@ func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 				m.ErrorHandler(ctx, err)
 			case errors.Is(err, ErrNotFound):
 				ctx.AbortWithStatus(http.StatusUnauthorized)
-			case errors.Is(err, ErrReauthenticate), errors.Is(err, ErrForged):
+			case errors.Is(err, ErrReauthenticate), errors.Is(err, ErrForged), errors.Is(err, ErrUnbound):
 				ctx.AbortWithStatus(http.StatusForbidden)
 			case errors.As(err, &form):
 				ctx.AbortWithStatus(form.status)

@@ -1,6 +1,10 @@
 package session
 
-import "github.com/dormoron/mist"
+import (
+	"time"
+
+	"github.com/dormoron/mist"
+)
 
 // RotateSession renews the token of the request's session and keeps everything
 // else: its id, values and deadlines. Use it for renewal at the same privilege.
@@ -9,7 +13,8 @@ import "github.com/dormoron/mist"
 // RotateGrace, so requests that are under way go on, a response that got lost
 // logs nobody out, and repeating it is harmless: whoever rotates with the same
 // old token is given the same new one. From here on GetSession returns a new
-// [Session] for this request, loaded by the rotation.
+// [Session] for this request, loaded by the rotation. The token of a session that is
+// bound to a device stays as it is: only its device is given another.
 //
 // Errors as for GetSession; [errors.ErrUnsupported]: the store is no
 // [TokenStore]; [ErrHeaderWritten]: the response is out, nothing was rotated.
@@ -33,11 +38,7 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	grace := m.RotateGrace
-	if grace == 0 {
-		grace = defaultRotateGrace
-	}
-	s, err := ts.Rotate(m.context(ctx), carried, grace)
+	s, err := ts.Rotate(m.context(ctx), carried, m.rotateGrace())
 	if err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
@@ -48,7 +49,8 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.response == nil { // else the rotation itself has given it to the client
+	bound := isBound(s)              // then the client has this token already, or a newer one
+	if e.response == nil && !bound { // else the rotation itself has given it to the client
 		if err := m.inject(ctx, s, next); err != nil {
 			return err
 		}
@@ -57,6 +59,15 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	// next rotation starts from, or a second one in this request would let the
 	// token that the client has die.
 	e.put(ctx, s, carried)
-	m.emit(ctx.Request.Context(), m.about(EventRotated, s))
+	if !bound {
+		m.emit(ctx.Request.Context(), m.about(EventRotated, s))
+	}
 	return nil
+}
+
+func (m *Manager) rotateGrace() time.Duration {
+	if m.RotateGrace == 0 {
+		return defaultRotateGrace
+	}
+	return m.RotateGrace
 }

@@ -41,7 +41,7 @@ func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 
 func severity(kind EventKind) slog.Level {
 	switch kind {
-	case EventCreated, EventLogin, EventReauthenticated, EventRotated, EventRemoved, EventRevoked:
+	case EventCreated, EventLogin, EventReauthenticated, EventRotated, EventRemoved, EventRevoked, EventBound, EventProved:
 		return slog.LevelInfo
 	case EventFailed, EventDropped:
 		return slog.LevelError

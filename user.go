@@ -43,7 +43,8 @@ type Login struct {
 
 	// Persistent makes the client keep the identifier when the browser ends, for
 	// as long as the session can live (a cookie with that Max-Age). Refresh and
-	// rotation keep it so.
+	// rotation keep it so. A login that is bound to its device outlives the end of
+	// the browser in any case.
 	Persistent bool
 
 	// Began is when the check of the password, or of whatever was proved, began.

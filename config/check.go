@@ -58,6 +58,7 @@ func (c Config) check(name func(path string) string) error {
 	wrongIf(c.Keys.reveal() == "" && isSealed, "%s: the %s sealed: needs a key", "keys", "store")
 	wrongIf(c.MaxUserSessions != 0 && isSealed, "%s: the %s sealed: cannot count the sessions of a user", "max-user-sessions", "store")
 	wrongIf(c.RotateGrace.Duration != 0 && isSealed, "%s: the %s sealed: keeps no list of old tokens", "rotate-grace", "store")
+	wrongIf(c.DeviceBound.Duration != 0 && isSealed, "%s: the %s sealed: cannot bind sessions to a device", "device-bound", "store")
 	wrongIf(c.EndOldest && c.MaxUserSessions == 0, "%s: without %s there is no limit", "end-oldest", "max-user-sessions")
 	wrongIf(isFalse(c.Cookie.HTTPOnly), "%s: the cookie is always http-only, so that no script can read it", "cookie.http-only")
 

@@ -67,6 +67,8 @@ type Config struct {
 	RenewAfter      Duration `json:"renew-after" yaml:"renew-after" toml:"renew-after" env:"RENEW_AFTER"`
 	MaxUserSessions int      `json:"max-user-sessions" yaml:"max-user-sessions" toml:"max-user-sessions" env:"MAX_USER_SESSIONS"`
 	EndOldest       bool     `json:"end-oldest" yaml:"end-oldest" toml:"end-oldest" env:"END_OLDEST"`
+	DeviceBound     Duration `json:"device-bound" yaml:"device-bound" toml:"device-bound" env:"DEVICE_BOUND"`
+	DevicePath      string   `json:"device-path" yaml:"device-path" toml:"device-path" env:"DEVICE_PATH"`
 }
 
 // A Cookie is what an operator decides about the cookie. The fields are those of
@@ -127,6 +129,8 @@ func (c Config) manager(store session.Store) *session.Manager {
 		RenewAfter:      c.RenewAfter.Duration,
 		MaxUserSessions: c.MaxUserSessions,
 		EndOldest:       c.EndOldest,
+		DeviceBound:     c.DeviceBound.Duration,
+		DevicePath:      c.DevicePath,
 	}
 }
 

@@ -48,7 +48,8 @@ func init() {
 
 func yes() *bool { v := true; return &v }
 
-// everything sets each variable, and want is what that means.
+// everything sets each variable but that of bound sessions, which are not partitioned, and
+// want is what that means.
 var everything = map[string]string{
 	"SESSION_STORE": "other://user@host1:1,host2:2/x", "SESSION_STORE_PASSWORD": password, "SESSION_PREFIX": "shop:",
 	"SESSION_IDLE_TIMEOUT": "1h30m", "SESSION_ABSOLUTE_TIMEOUT": "48h",
@@ -56,7 +57,7 @@ var everything = map[string]string{
 	"SESSION_COOKIE_SECURE": "true", "SESSION_COOKIE_HTTP_ONLY": "true", "SESSION_COOKIE_SAME_SITE": "Strict",
 	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "true",
 	"SESSION_ROTATE_GRACE": "10s", "SESSION_REFRESH_INTERVAL": "1m", "SESSION_RENEW_AFTER": "15m",
-	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true",
+	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true", "SESSION_DEVICE_PATH": "/app/device",
 }
 
 func want() Config {
@@ -68,7 +69,7 @@ func want() Config {
 			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
 		},
 		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
-		MaxUserSessions: 3, EndOldest: true,
+		MaxUserSessions: 3, EndOldest: true, DevicePath: "/app/device",
 	}
 }
 
@@ -115,14 +116,21 @@ func TestManager(t *testing.T) {
 		t.Error(err)
 	}
 	p := m.Propagator.(*cookie.Propagator)
-	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest}
-	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true}
+	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest, m.DevicePath}
+	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true, "/app/device"}
 	if !reflect.DeepEqual(got, wanted) {
 		t.Errorf("got %v, want %v", got, wanted)
 	}
 	o := Options{URL: "other://user:" + password + "@host1:1,host2:2/x", Prefix: "shop:", IdleTimeout: 90 * time.Minute, AbsoluteTimeout: 48 * time.Hour}
 	if len(opened) != 1 || opened[0] != o {
 		t.Error("the store was opened with other options")
+	}
+	c, err := fromEnv([]string{"SESSION_DEVICE_BOUND=10m", "SESSION_COOKIE_NAME=__Host-session"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, _, err = c.Manager(); err != nil || m.DeviceBound != 10*time.Minute {
+		t.Errorf("got %v, want sessions that are bound for 10 minutes", err)
 	}
 }
 
@@ -265,13 +273,15 @@ func TestDependencies(t *testing.T) {
 		packages []string
 		allowed  []string // among the clients
 	}{
-		// database/sql/driver alone is no client; the type of an id implements one of its interfaces.
+		// database/sql/driver alone is no client; the type of an id implements one of its interfaces. Package dbsc alone
+		// reads proofs.
 		{[]string{".", "../memory", "../sealed", "../cookie"}, nil},
 		{[]string{".", "../redis"}, []string{"redis"}},
 		{[]string{".", "../sql"}, []string{"database/sql"}},
 		{[]string{"../sql/postgres"}, []string{"database/sql", "pgx"}},
 		{[]string{"../sql/mysql"}, []string{"database/sql", "mysql"}},
 		{[]string{"../sql/sqlite"}, []string{"database/sql", "sqlite"}},
+		{[]string{"../dbsc"}, []string{"jose"}},
 	} {
 		list := append([]string{"list", "-deps"}, program.packages...)
 		out, err := exec.CommandContext(t.Context(), "go", list...).Output()
@@ -280,7 +290,7 @@ func TestDependencies(t *testing.T) {
 		}
 		deps := strings.Fields(string(out))
 		for _, path := range deps {
-			for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite", "database/sql"} {
+			for _, client := range []string{"redis", "pgx", "lib/pq", "mysql", "sqlite", "database/sql", "jose"} {
 				found := strings.Contains(path, client)
 				if client == "database/sql" {
 					found = path == client

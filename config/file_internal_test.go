@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// wholeFile sets each field but keys and max-sessions, as the variables of everything do.
+// wholeFile sets each field but keys, max-sessions and device-bound, as the variables of everything do.
 const wholeFile = `{"store": "other://user@host1:1,host2:2/x", "store-password": "` + password + `", "prefix": "shop:",
 	"idle-timeout": "1h30m", "absolute-timeout": "48h", "cookie": {"name": "__Secure-sid", "path": "/app",
 	"domain": "example.com", "secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true},
-	"rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m", "max-user-sessions": 3, "end-oldest": true}`
+	"rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m", "max-user-sessions": 3, "end-oldest": true, "device-path": "/app/device"}`
 
 func fileOf(t *testing.T, content string) string {
 	t.Helper()

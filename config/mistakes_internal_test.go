@@ -98,6 +98,16 @@ func TestMistakes(t *testing.T) {
 		{set("RENEW_AFTER", "-1s"), []string{"RENEW_AFTER"}},
 		{set("MAX_USER_SESSIONS", "-3"), []string{"MAX_USER_SESSIONS"}},
 		{set("END_OLDEST", "si"), []string{"END_OLDEST"}},
+		{set("DEVICE_BOUND", "10m"), []string{"COOKIE_NAME"}},
+		{set("DEVICE_BOUND", "10m", "COOKIE_NAME", "__Http-sid"), []string{"COOKIE_NAME"}},
+		{set("DEVICE_BOUND", "10m", "COOKIE_NAME", "__Host-sid", "COOKIE_PARTITIONED", "true"), []string{"COOKIE_PARTITIONED"}},
+		{set("DEVICE_BOUND", "10m", "COOKIE_NAME", "sid", "COOKIE_PATH", "/app"), []string{"COOKIE_PATH", "DEVICE_PATH"}},
+		{set("DEVICE_BOUND", "999ms", "COOKIE_NAME", "sid"), []string{"DEVICE_BOUND"}},
+		{set("DEVICE_BOUND", "10"), []string{"DEVICE_BOUND"}},
+		{set("STORE", "sealed:", "KEYS", key1, "DEVICE_BOUND", "10m", "COOKIE_NAME", "sid"), []string{"DEVICE_BOUND", "STORE"}},
+		{set("DEVICE_PATH", "dbsc"), []string{"DEVICE_PATH"}},
+		{set("DEVICE_PATH", "/dbsc/"), []string{"DEVICE_PATH"}},
+		{set("DEVICE_PATH", "//"+password), []string{"DEVICE_PATH"}},
 		{set("IDLE_TIMEOUT", "x", "END_OLDEST", "x", "WHAT", "x"), []string{"IDLE_TIMEOUT", "END_OLDEST", "WHAT"}},
 	} {
 		var names []string

@@ -53,7 +53,7 @@ func behavior(t *testing.T, c Config) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprint(info.IdleDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.CreatedAt), set, r.grace, r.MaxSessions,
-		m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest)
+		m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest, m.DeviceBound, fmt.Sprint(m.DevicePaths()))
 }
 
 // TestTable holds the table of docs/configuration.md and the struct together.
@@ -120,6 +120,8 @@ func tableExample(t *testing.T, f field, example string) {
 	switch f.path {
 	case "end-oldest":
 		set = append(set, "SESSION_MAX_USER_SESSIONS=2")
+	case "device-bound":
+		set = append(set, "SESSION_COOKIE_NAME=__Host-session")
 	case "cookie.path", "cookie.domain":
 		set = append(set, "SESSION_COOKIE_NAME=sid")
 	}

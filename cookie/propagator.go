@@ -106,6 +106,7 @@ var (
 	_ session.Keeper     = (*Propagator)(nil)
 	_ session.Measured   = (*Propagator)(nil)
 	_ session.Forgetter  = (*Propagator)(nil)
+	_ session.Bindable   = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("cookie: Propagator is nil")
 	errNoRequest    = errors.New("cookie: request is nil")
@@ -227,6 +228,30 @@ func (p *Propagator) Measure() (name string, room int) {
 		return "", 0
 	}
 	return p.cookie.Name, p.room
+}
+
+// Bindable returns an error where no browser binds the cookie to its device: where the
+// prefix of Name is __Host-Http- or __Http-, which Chromium takes no instructions for, or
+// where it is Partitioned, or where a cookie with this Path is not sent to what is below
+// path. "__Host-session" is a name that works.
+func (p *Propagator) Bindable(path string) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	name := strings.ToLower(p.cookie.Name)
+	switch {
+	case strings.HasPrefix(name, "__host-http-") || strings.HasPrefix(name, "__http-"):
+		return errors.New("cookie: Name with the prefix __Host-Http- or __Http-, which no browser binds to a device; take __Host-session")
+	case p.Partitioned:
+		return errors.New("cookie: Partitioned, which no browser binds to a device")
+	case p.Domain != "":
+		return errors.New("cookie: Domain with a binding: other hosts could not renew the cookie")
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
+		return errors.New("cookie: Name that cannot name a binding to a device: it has other characters than letters, digits, hyphen, underscore and dot")
+	case !strings.HasPrefix(path+"/", strings.TrimSuffix(p.cookie.Path, "/")+"/"):
+		return errors.New("cookie: Path does not reach the handler at DevicePath")
+	}
+	return nil
 }
 
 // Inject sets the cookie. It takes the place of any Set-Cookie of the same name

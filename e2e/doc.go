@@ -4,6 +4,7 @@
 //
 //	go test -C e2e -count=1 ./...
 //
-// The tests need Chromium and never skip. What the browser showed when a test
-// failed is in e2e/artifacts.
+// The tests need Chromium and never skip. TestDeviceBound needs one with Device Bound
+// Session Credentials, such as 156. What the browser showed when a test failed is in
+// e2e/artifacts.
 package e2e

@@ -24,6 +24,7 @@ const artifacts = "artifacts"
 var (
 	chromium    string          // its program
 	loginBinary string          // examples/login, built
+	own         certificate     // of all shops with https
 	browser     context.Context // chromedp's handle of the running browser
 )
 
@@ -50,6 +51,9 @@ func run(m *testing.M) (code int, err error) {
 	}
 	loginBinary = filepath.Join(dir, "login")
 	if err := build(loginBinary); err != nil {
+		return 1, err
+	}
+	if own, err = makeCertificate(dir); err != nil {
 		return 1, err
 	}
 	var stop func()
@@ -90,7 +94,11 @@ func startBrowser(profile string) (ctx context.Context, stop func(), err error) 
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
-		chromedp.IgnoreCertErrors, // the certificate of the https tests is their own
+		// Not IgnoreCertErrors, which makes Chromium bind no session to a device.
+		chromedp.Flag("ignore-certificate-errors-spki-list", own.pin),
+		// It binds them with keys in software where there is no security chip, and signs as often as it is asked.
+		chromedp.Flag("enable-features", "NetworkService,NetworkServiceInProcess,"+
+			"DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"),
 		chromedp.WindowSize(800, 900),
 	)
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)

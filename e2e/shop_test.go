@@ -3,18 +3,9 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -34,19 +25,18 @@ const stopLimit = 20 * time.Second
 // openShop starts examples/login over plain http on a free port.
 func openShop(t *testing.T, args ...string) shop {
 	t.Helper()
-	return shop{startLogin(t, nil, args...), "session"}
+	return shop{startLogin(t, event, args...), "session"}
 }
 
-// openShopHTTPS starts it over https, with a certificate of this test's own.
+// openShopHTTPS starts it over https.
 func openShopHTTPS(t *testing.T, args ...string) shop {
 	t.Helper()
-	cert, key, roots := makeCertificate(t)
-	return shop{startLogin(t, roots, append(args, "-cert", cert, "-key", key)...), "__Host-Http-session"}
+	return shop{startLogin(t, event, append(args, "-cert", own.certFile, "-key", own.keyFile)...), "__Host-Http-session"}
 }
 
 // startLogin returns the URL at which examples/login answers until the test has
-// ended.
-func startLogin(t *testing.T, roots *x509.CertPool, args ...string) string {
+// ended. It may log what logs matches.
+func startLogin(t *testing.T, logs *regexp.Regexp, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(loginBinary, append([]string{"-addr", "localhost:0"}, args...)...)
 	stdout, err := cmd.StdoutPipe()
@@ -58,7 +48,7 @@ func startLogin(t *testing.T, roots *x509.CertPool, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stopLogin(t, cmd, &stderr) })
+	t.Cleanup(func() { stopLogin(t, cmd, logs, &stderr) })
 
 	limit := time.AfterFunc(startLimit, func() { _ = cmd.Process.Kill() })
 	defer limit.Stop()
@@ -69,7 +59,7 @@ func startLogin(t *testing.T, roots *x509.CertPool, args ...string) string {
 	}
 	client := &http.Client{
 		Timeout:   startLimit,
-		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots}},
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: own.roots}},
 	}
 	res, err := client.Get(url + "/login")
 	if err != nil {
@@ -83,7 +73,7 @@ func startLogin(t *testing.T, roots *x509.CertPool, args ...string) string {
 }
 
 // stopLogin asks examples/login to stop, as an operator would.
-func stopLogin(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
+func stopLogin(t *testing.T, cmd *exec.Cmd, logs *regexp.Regexp, stderr *bytes.Buffer) {
 	t.Helper()
 	limit := time.AfterFunc(stopLimit, func() { _ = cmd.Process.Kill() })
 	defer limit.Stop()
@@ -97,10 +87,11 @@ func stopLogin(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
 	// sessions may be, but no token; and that Chromium dislikes the certificate
 	// before it is told to ignore that.
 	for line := range strings.Lines(stderr.String()) {
+		line = strings.TrimSpace(line)
 		if secret.MatchString(line) {
 			t.Error("examples/login logged a token")
-		} else if !event.MatchString(line) && !strings.Contains(line, "TLS handshake error") {
-			t.Errorf("examples/login logged: %s", strings.TrimSpace(line))
+		} else if !logs.MatchString(line) && !strings.Contains(line, "TLS handshake error") {
+			t.Errorf("examples/login logged: %s", line)
 		}
 	}
 }
@@ -109,48 +100,3 @@ var (
 	event  = regexp.MustCompile(`^\S+ \S+ (INFO|WARN) session kind=`)
 	secret = regexp.MustCompile(`[A-Z2-7]{26}`)
 )
-
-// makeCertificate writes a self-signed certificate for localhost and its key.
-func makeCertificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "localhost"},
-		DNSNames:     []string{"localhost", "*.localhost"},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(24 * time.Hour),
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA:         true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = writePEM(t, "CERTIFICATE", cert)
-	keyFile = writePEM(t, "PRIVATE KEY", private)
-	parsed, err := x509.ParseCertificate(cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots = x509.NewCertPool()
-	roots.AddCert(parsed)
-	return certFile, keyFile, roots
-}
-
-func writePEM(t *testing.T, kind string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "file.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	testLimit = 45 * time.Second // of all that one test does in one tab
+	testLimit = 75 * time.Second // of all that one test does in one tab
 	shotLimit = 10 * time.Second
 	pollEvery = 50 * time.Millisecond
 )

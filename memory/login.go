@@ -201,7 +201,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	r.login, r.seen = a.next, now
 	u.enter(r)
 	at.shard.calendar.add(r, st.slotOf(r, now))
-	return at.shard.load(r, token.Join(at.id, a.fresh)), nil
+	return at.shard.load(r, token.Join(at.id, a.fresh), 0), nil
 }
 
 // may reports whether the client's token is good and the user may log in with it.

@@ -22,6 +22,8 @@ type object struct {
 
 	login         *login // the record's as loaded, and so are these
 	seen, rotated int64
+	device        string
+	ends          int64 // of the token
 
 	mu   sync.Mutex // taken before the shard's
 	data string     // the record's as loaded, plus own writes
@@ -36,6 +38,7 @@ var (
 	_ session.Ranger      = (*object)(nil)
 	_ session.Describer   = (*object)(nil)
 	_ session.Clock       = (*object)(nil)
+	_ session.Bound       = (*object)(nil)
 )
 
 func (s *object) ID() string {
@@ -52,6 +55,8 @@ func (s *object) view() values.Block {
 }
 
 func (s *object) Token() string { return s.token }
+
+func (s *object) Device() string { return s.device }
 
 // Format prints the id and nothing else, whatever the verb: a session that is
 // logged by mistake shows no token.
@@ -73,6 +78,9 @@ func (s *object) Info() session.Info {
 		IdleDeadline:     at(min(idle, absolute)),
 		AbsoluteDeadline: at(absolute),
 		RotatedAt:        at(s.rotated),
+	}
+	if info.Bound = s.device != ""; s.ends != 0 {
+		info.ProvedUntil = at(s.ends)
 	}
 	if l := s.login; l != nil {
 		info.User, info.Level, info.AuthenticatedAt = l.account.user, l.level, at(l.at)

@@ -66,7 +66,7 @@ const (
 )
 
 var (
-	_ session.UserStore = (*Store)(nil)
+	_ session.DeviceStore = (*Store)(nil)
 
 	errNoStore   = errors.New("memory: Store is nil")
 	errNoContext = errors.New("memory: context is nil")
@@ -132,7 +132,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	secret := token.NewSecret()
 	r := &record{data: strings.Clone(id), idLen: uint8(len(id)), created: now, seen: now, secrets: token.Secrets{Newest: token.Hash(secret)}} //nolint:gosec // at most token.MaxID
 	sh, hash := st.shard(id)
-	made := sh.load(r, token.Join(r.id(), secret))
+	made := sh.load(r, token.Join(r.id(), secret), 0)
 	err = st.insert(sh, hash, r, now)
 	if errors.Is(err, session.ErrFull) && st.makeRoom(sh, now) {
 		err = st.insert(sh, hash, r, now)
@@ -172,7 +172,7 @@ func (st *Store) count() bool {
 // that rotations have replaced, since the last login; [session.ErrExpiredIdle] and
 // [session.ErrExpiredAbsolute] until the memory of the session was given back.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
-	return st.open(ctx, carried, func(_ *record, newest string, _ int64) string { return newest })
+	return st.open(ctx, carried, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. At most 64
@@ -184,11 +184,11 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		return nil, errGrace
 	}
 	_, presented, _ := token.Parse(carried)
-	s, err := st.open(ctx, carried, func(r *record, newest string, now int64) string {
-		if newest != presented {
-			return newest // somebody else was first
+	s, err := st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
+		if m.Newest == presented { // else somebody else was first
+			m.Newest = r.secrets.Rotate(presented, int64(min(grace, lifetime.Max)), now)
 		}
-		return r.secrets.Rotate(newest, int64(min(grace, lifetime.Max)), now)
+		return m, nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
 		err = session.ErrNotFound // why is for Open to tell
@@ -198,7 +198,7 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 
 // open authenticates a token and lets with, under the lock, say which secret
 // the client carries from now on.
-func (st *Store) open(ctx context.Context, carried string, with func(r *record, newest string, now int64) string) (session.Session, error) {
+func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -215,7 +215,7 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	if r == nil {
 		return nil, session.ErrNotFound
 	}
-	newest, _, ok := r.secrets.Match(secret, now)
+	m, ok := r.secrets.Match(secret, now)
 	expired := st.expired(r, now)
 	if expired != nil {
 		st.drop(sh, r)
@@ -224,20 +224,29 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	case ok && expired != nil:
 		return nil, expired
 	case expired == nil && !ok && r.secrets.Reused(secret):
+		if token.Bound(secret) {
+			return nil, session.ErrUnproved
+		}
 		return nil, session.ErrReused
 	case !ok:
 		return nil, session.ErrNotFound
 	}
-	if next := with(r, newest, now); next != secret {
-		carried = token.Join(id, next)
+	m, err = with(r, m, now)
+	if err != nil {
+		m.Undo()
+		return nil, err
 	}
-	return sh.load(r, carried), nil
+	if m.Newest != secret {
+		carried = token.Join(id, m.Newest)
+	}
+	return sh.load(r, carried, m.Ends), nil
 }
 
 // load returns a record as a request sees it; the caller has its lock.
-func (sh *shard) load(r *record, carried string) *object {
+func (sh *shard) load(r *record, carried string, ends int64) *object {
 	return &object{
 		shard: sh, record: r, token: carried, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
+		device: r.secrets.Device(), ends: ends,
 	}
 }
 
@@ -245,7 +254,7 @@ func (sh *shard) load(r *record, carried string) *object {
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	var s *object
 	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
-		s = sh.load(r, "")
+		s = sh.load(r, "", r.secrets.Ends())
 		return nil
 	})
 	if err != nil {

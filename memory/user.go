@@ -50,7 +50,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 
 	var infos []session.Info
 	err = visit(ctx, sessions, now, func(sh *shard, r *record) {
-		infos = append(infos, sh.load(r, "").Info())
+		infos = append(infos, sh.load(r, "", r.secrets.Ends()).Info())
 	})
 	if err != nil {
 		return nil, err

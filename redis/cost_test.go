@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,14 +76,17 @@ func addOne(old any) (any, error) {
 	return n + 1, nil
 }
 
-// costs is every kind of call, and the commands that it may cost. prepare makes
-// what the call needs and returns it.
-var costs = []struct {
+// A cost is a kind of call, and the commands that it may cost. prepare makes what the
+// call needs and returns it.
+type cost struct {
 	name    string
 	want    string
 	is      error
 	prepare func(ctx context.Context, v *visit) (call func() error)
-}{
+}
+
+// costs is every kind of call but for those about devices.
+var costs = []cost{
 	{"Generate", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		v.removed(ctx)
 		return func() error { return errorOf(v.Generate(ctx, v.id)) }
@@ -330,7 +334,7 @@ func TestCosts(t *testing.T) {
 			w, client := wired(t, server)
 			store := &redis.Store{Client: client, Prefix: "pre{fix:", OpTimeout: time.Minute}
 			for _, scripts := range []string{"new", "known", "forgotten"} {
-				for i, tt := range costs {
+				for i, tt := range slices.Concat(costs, deviceCosts) {
 					v := newVisit(t, store, fmt.Sprintf("%d-%s", i, scripts))
 					call := tt.prepare(t.Context(), v)
 					if scripts == "forgotten" {

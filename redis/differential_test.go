@@ -42,9 +42,9 @@ func duelOn(tb testing.TB, client goredis.UniversalClient) *duel {
 }
 
 // newOther makes the other store of a duel, each time with another prefix.
-func newOther(client goredis.UniversalClient) func(ctx context.Context) session.UserStore {
+func newOther(client goredis.UniversalClient) func(ctx context.Context) session.DeviceStore {
 	runs := 0
-	return func(ctx context.Context) session.UserStore {
+	return func(ctx context.Context) session.DeviceStore {
 		client.FlushDB(ctx)
 		runs++
 		return timed(client, fmt.Sprintf("%d:", runs))

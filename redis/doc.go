@@ -80,6 +80,13 @@
 //	p  1 if the client keeps its identifier when the browser ends
 //	d0 and on  what the login said of the device, in pieces of 64 bytes
 //
+// and where the session is bound to a device:
+//
+//	b  when the newest secret ends, 13 digits, and then what stands for the device: its
+//	   public key, mostly
+//	q  the challenges that the device has answered lately: eight bytes of the hash of
+//	   each, and until when it is refused, 13 digits
+//
 // An index is a sorted set with two members for each session: the rest of its id, which
 // begins with an underscore, scored with minus the time of its last login (microseconds
 // since 1970), and that time, scored with the time when the session ends (milliseconds).
@@ -92,9 +99,10 @@
 //
 // # Scripts
 //
-// A session is loaded by one HGETALL. Everything that writes to it is one script,
-// which checks in the same step that the session lives; so nothing brings a session
-// back. What concerns a user is one script on the server that has all of their keys:
+// A session is loaded by one HGETALL. The token of a session that is bound to a device goes
+// to a script in place of that, because the clock of the server decides whether the token
+// has ended. Everything that writes to a session is one script, which checks in the same
+// step that the session lives; so nothing brings a session back. What concerns a user is one script on the server that has all of their keys:
 // their record, their index and the time of their last revocation are read and written
 // in one step. Scripts name all their keys beforehand.
 //
@@ -108,8 +116,8 @@
 // sessions in another. A server that does not know a script is sent it.
 //
 // When a reply does not come go-redis may send a command again. Loading, Refresh,
-// Rotate, Remove, UserSessions, RemoveUserSessions, and a login of a session that is the
-// user's already are made for that. Generate, a login that begins a session, and what
+// Rotate, Bind, Prove, Remove, UserSessions, RemoveUserSessions, and a login of a
+// session that is the user's already are made for that. Generate, a login that begins a session, and what
 // writes values are never sent again, because the session may have been removed
 // since, or the value changed: after an error it is not known whether it was
 // carried out, and the caller decides whether to repeat it.

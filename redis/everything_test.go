@@ -15,13 +15,16 @@ import (
 func everyCall(ctx context.Context, st *redis.Store, id string) map[string]func() error {
 	token := id + ".ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	return map[string]func() error{
-		"Generate": func() error { return second(st.Generate(ctx, id)) },
-		"Open":     func() error { return second(st.Open(ctx, token)) },
-		"Rotate":   func() error { return second(st.Rotate(ctx, token, 0)) },
-		"Get":      func() error { return second(st.Get(ctx, id)) },
-		"Refresh":  func() error { return st.Refresh(ctx, id) },
-		"Remove":   func() error { return st.Remove(ctx, id) },
-		"Login":    func() error { return second(st.Login(ctx, token, session.Login{User: "ada"})) },
+		"Generate":    func() error { return second(st.Generate(ctx, id)) },
+		"Open":        func() error { return second(st.Open(ctx, token)) },
+		"Rotate":      func() error { return second(st.Rotate(ctx, token, 0)) },
+		"Get":         func() error { return second(st.Get(ctx, id)) },
+		"Refresh":     func() error { return st.Refresh(ctx, id) },
+		"Remove":      func() error { return st.Remove(ctx, id) },
+		"Login":       func() error { return second(st.Login(ctx, token, session.Login{User: "ada"})) },
+		"Bind":        func() error { return second(st.Bind(ctx, token, aProof(""))) },
+		"Prove":       func() error { return second(st.Prove(ctx, id, aProof("1"))) },
+		"Open, bound": func() error { return second(st.Open(ctx, token+"DEVICE")) },
 
 		"UserSessions":       func() error { return second(st.UserSessions(ctx, "ada")) },
 		"RemoveUserSessions": func() error { return second(st.RemoveUserSessions(ctx, "ada")) },
@@ -67,6 +70,7 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 	c.do("Get of what a login has ended", session.ErrNotFound, func() error { return second(st.Get(ctx, id)) })
 	c.do("Set there", session.ErrNotFound, func() error { return s.Set(ctx, "k", "v") })
 	useValues(ctx, &c, mine)
+	useDevice(ctx, &c, st, mine)
 	c.do("Refresh", nil, func() error { return st.Refresh(ctx, mine.ID()) })
 	c.do("Get", nil, func() error { return second(st.Get(ctx, mine.ID())) })
 	c.do("Remove", nil, func() error { return st.Remove(ctx, mine.ID()) })
@@ -122,6 +126,24 @@ func useTokens(ctx context.Context, c *calls, st *redis.Store, made *session.Ses
 	c.do("Open with a token that is over", session.ErrReused, open(newest, ""))
 	c.do("Rotate once more", nil, func() error { return second(st.Rotate(ctx, session.Token(*made), time.Minute)) })
 	c.do("Open with a token that is over for long", session.ErrReused, open(newest, ""))
+}
+
+// useDevice binds a session to a device.
+func useDevice(ctx context.Context, c *calls, st *redis.Store, s session.Session) {
+	var bound session.Session
+	c.do("Bind", nil, func() (err error) { bound, err = st.Bind(ctx, session.Token(s), aProof("")); return err })
+	if c.err != nil {
+		return
+	}
+	c.do("Bind again", session.ErrBound, func() error { return second(st.Bind(ctx, session.Token(s), aProof(""))) })
+	c.do("Open, bound", nil, func() error { return second(st.Open(ctx, session.Token(bound))) })
+	c.do("Prove", nil, func() error { return second(st.Prove(ctx, s.ID(), aProof("1"))) })
+	c.do("Prove again", session.ErrReplayed, func() error { return second(st.Prove(ctx, s.ID(), aProof("1"))) })
+	c.do("Rotate, bound", nil, func() error {
+		return carries(session.Token(bound))(st.Rotate(ctx, session.Token(bound), time.Minute))
+	})
+	c.do("Open with the token from before", nil, func() error { return second(st.Open(ctx, session.Token(s))) })
+	c.do("Open with another bound token", session.ErrNotFound, func() error { return second(st.Open(ctx, s.ID()+".ABCDEFGHIJKLMNOPQRSTUVWXYZDEVICE")) })
 }
 
 var errToken = errors.New("another token")

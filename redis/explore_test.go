@@ -38,12 +38,25 @@ func TestInterleavings(t *testing.T) {
 	})
 }
 
-// advance lets time pass for all keys; the clock of the server goes on as before.
+// advance lets time pass for all keys and for the tokens of devices; the clock of the
+// server goes on as before.
 var advance = goredis.NewScript(`
+local function earlier(digits)
+  return string.format('%013.0f', tonumber(digits) - ARGV[1])
+end
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local left = redis.call('PTTL', key) - ARGV[1]
   if left > 0 then
     redis.call('PEXPIRE', key, left)
+    local b = redis.call('TYPE', key).ok == 'hash' and redis.call('HGET', key, 'b')
+    if b then
+      local o, q = redis.call('HGET', key, 'o') or '', redis.call('HGET', key, 'q') or ''
+      o = string.gsub(o, string.rep('.', 62), function(g)
+        return string.sub(g, 49, 49) == 'u' and string.sub(g, 1, 49) .. earlier(string.sub(g, 50)) or g
+      end)
+      q = string.gsub(q, string.rep('.', 21), function(c) return string.sub(c, 1, 8) .. earlier(string.sub(c, 9)) end)
+      redis.call('HSET', key, 'b', earlier(string.sub(b, 1, 13)) .. string.sub(b, 14), 'o', o, 'q', q)
+    end
   else
     redis.call('DEL', key)
   end

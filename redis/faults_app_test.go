@@ -113,6 +113,15 @@ func (a *app) get(ctx context.Context, page, token string) (*http.Response, erro
 	return resp, resp.Body.Close()
 }
 
+// carried is the token of a request.
+func (a *app) carried(ctx *mist.Context) string {
+	c, err := ctx.Request.Cookie("session")
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
 // startValues are the values of a session at the start of a flow.
 func startValues() map[string]any {
 	return map[string]any{"name": "alice", "count": int64(1), "flash": "once", "old": true}

@@ -31,6 +31,8 @@ const (
 	stepRestore  // what was taken over, if the login fails; no flow has it among its steps
 	stepEnter    // a login of a session that is the user's
 	stepEnd      // a session of a user
+	stepBind     // to a device
+	stepProve    // that the device is there
 )
 
 // once reports whether a step must not be sent twice.
@@ -43,7 +45,7 @@ func (s step) writes() bool { return s != stepLoad && s != stepLearn }
 // it, does not.
 func (s step) grows() bool {
 	switch s {
-	case stepDel, stepTake, stepTouch, stepPresent, stepRemove, stepRestore, stepEnd:
+	case stepDel, stepTake, stepTouch, stepPresent, stepRemove, stepRestore, stepEnd, stepProve:
 		return false
 	}
 	return s.writes()
@@ -126,6 +128,19 @@ func faultFlows() []flow {
 		s, err := a.truth.Login(t.Context(), token, session.Login{User: faultUser})
 		if err != nil {
 			t.Fatalf("Login: %v", err)
+		}
+		return session.Token(s)
+	}
+	bound := func(t *testing.T, a *app, token string) string {
+		t.Helper()
+		p := aProof("")
+		p.Grace = 0 // so that a record has one old token
+		s, err := a.truth.Bind(t.Context(), token, p)
+		if err == nil {
+			s, err = a.truth.Open(t.Context(), session.Token(s))
+		}
+		if err != nil {
+			t.Fatalf("Bind: %v", err)
 		}
 		return session.Token(s)
 	}
@@ -226,6 +241,16 @@ func faultFlows() []flow {
 			name: "GetSession with a new token", steps: []step{stepLoad, stepPresent}, token: rotated,
 			call: changing(func(*app, *mist.Context, session.Session) error { return nil }),
 		},
+		{name: "Bind", steps: []step{stepBind}, call: func(a *app, ctx *mist.Context) error {
+			return errorOf(a.store.Bind(ctx.Request.Context(), a.carried(ctx), aProof("")))
+		}},
+		{
+			name: "GetSession, bound", steps: []step{stepLearn}, token: bound,
+			call: changing(func(*app, *mist.Context, session.Session) error { return nil }),
+		},
+		{name: "Prove", steps: []step{stepProve}, token: bound, call: func(a *app, ctx *mist.Context) error {
+			return errorOf(a.store.Prove(ctx.Request.Context(), "alice", aProof("1")))
+		}},
 		{
 			name: "RemoveSession", steps: []step{stepLoad, stepRemove}, sets: 1, ends: true,
 			call: func(a *app, ctx *mist.Context) error { return a.manager.RemoveSession(ctx) },

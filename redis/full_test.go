@@ -52,6 +52,10 @@ func isFull(t *testing.T, client goredis.UniversalClient, servers ...*redistest.
 	}
 	s, spared, ended := loggedIn("s", "ada"), loggedIn("spared", "bob"), loggedIn("ended", "bob")
 	anonymous, removed := generate(t, st), generate(t, st)
+	bound, err := st.Bind(t.Context(), session.Token(loggedIn("bound", "eve")), aProof(""))
+	if err != nil {
+		t.Fatal(err)
+	}
 	rotated, err := st.Rotate(t.Context(), session.Token(s), time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +94,7 @@ func isFull(t *testing.T, client goredis.UniversalClient, servers ...*redistest.
 		}, session.ErrFull},
 		{"Rotate", func() error { return either(st.Rotate(t.Context(), session.Token(anonymous), time.Minute)) }, session.ErrFull},
 		{"Login", login(session.Login{User: "new"}), session.ErrFull},
+		{"Bind", func() error { return either(st.Bind(t.Context(), session.Token(anonymous), aProof(""))) }, session.ErrFull},
 		{"Login that would end the oldest", login(session.Login{User: "bob", MaxSessions: 1, EndOldest: true}), session.ErrFull},
 		{"nobody was ended by it", func() error { _, err := st.Get(t.Context(), ended.ID()); return err }, nil},
 
@@ -97,6 +102,11 @@ func isFull(t *testing.T, client goredis.UniversalClient, servers ...*redistest.
 		{"Open", func() error { return either(st.Open(t.Context(), session.Token(anonymous))) }, nil},
 		{"Open after a rotation, the first", func() error { return either(st.Open(t.Context(), session.Token(rotated))) }, nil},
 		{"Open with the old token", func() error { return either(st.Open(t.Context(), session.Token(s))) }, nil},
+		{"Open of a bound session, the first", func() error { return either(st.Open(t.Context(), session.Token(bound))) }, nil},
+		{"Prove", func() error {
+			proved, err := st.Prove(t.Context(), bound.ID(), aProof("1"))
+			return errors.Join(err, either(st.Open(t.Context(), session.Token(proved))))
+		}, nil},
 		{"Refresh", func() error { return st.Refresh(t.Context(), rotated.ID()) }, nil},
 		{"Refresh of an anonymous session", func() error { return st.Refresh(t.Context(), stale.ID()) }, nil},
 		{"Now", func() error { _, err := session.Now(t.Context(), s); return err }, nil},

@@ -257,8 +257,8 @@ func readLogin(reply any) (verdict, n int64, rest any) {
 // entered makes a session of what login.lua has stored.
 func (st *Store) entered(e *entry, stored any) (session.Session, error) {
 	if e.presented != "" {
-		return st.opened(e.id, stored, func(r *record) (string, bool) {
-			return e.secret, r.user() == e.User && token.Equal(r.sum, e.sum)
+		return st.opened(e.id, stored, func(r *record) (string, int64, bool) {
+			return e.secret, 0, r.user() == e.User && token.Equal(r.sum, e.sum)
 		})
 	}
 	now, ok := stored.(int64)

@@ -28,6 +28,9 @@ import (
 //	x  the last secrets that were taken out of o: the start of each hash
 //	r  when it was rotated last, ms since 1970; not since the last login
 //	g  the nonces of the last logins that were refused, see scripts/restore.lua
+//	b  where it is bound to a device: when its newest secret ends, ms since 1970, and the
+//	   device; see scripts/prove.lua
+//	q  the challenges that the device has answered, see there
 //
 // and where somebody is logged in, see account.go:
 //
@@ -47,6 +50,8 @@ type record struct {
 	idle        int64
 	absolute    int64
 	rotated     int64    // zero: not since the last login
+	device      string   // that it is bound to; empty: none
+	ends        int64    // when the newest secret does; zero: with the session
 	account     *account // nil: anonymous
 }
 
@@ -109,9 +114,10 @@ func parse(fields map[string]string) (r record, err error) {
 	if _, ok := fields["r"]; ok {
 		r.rotated = number("r")
 	}
-	var known bool
+	var known, readable bool
 	r.account, known = parseAccount(fields)
-	if err != nil || len(r.incarnation) < 2 || r.incarnation[:1] != version || !known ||
+	r.device, r.ends, readable = parseBond(fields)
+	if err != nil || len(r.incarnation) < 2 || r.incarnation[:1] != version || !known || !readable ||
 		len(sum) != len(r.sum) || len(r.old)%generationSize != 0 ||
 		len(r.over)%startSize != 0 || len(r.over) > maxOver*startSize {
 		return record{}, errRecord
@@ -141,6 +147,15 @@ func (g generation) is(sum token.Sum) bool {
 
 func (g generation) salt() token.Salt {
 	return token.Salt([]byte(g[len(token.Sum{}):stateAt]))
+}
+
+// ends is when the token of a secret of this generation ends by itself; zero: with the
+// session.
+func (g generation) ends(secret string) (int64, error) {
+	if g.unseen() || !token.Bound(secret) {
+		return 0, nil
+	}
+	return number(string(g[stateAt+1:]))
 }
 
 // unseen reports whether no client has shown a successor yet.
@@ -178,26 +193,31 @@ func (r *record) spent(sum token.Sum) bool {
 	return false
 }
 
-// follow walks from a secret of the session to its newest one.
-func (r *record) follow(secret string) (newest string, ok bool) {
+// follow walks from a secret of the session to the newest that follows from it, and
+// returns when that ends by itself; zero: with the session.
+func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	sum := token.Hash(secret)
 	if token.Equal(sum, r.sum) {
-		return secret, true
+		return secret, r.ends, true
 	}
 	for i := range r.generations() {
 		if !r.generation(i).is(sum) {
 			continue
 		}
+		if r.device != "" { // no secret leads to one of a device
+			ends, err := r.generation(i).ends(secret)
+			return secret, ends, err == nil
+		}
 		for ; i >= 0; i-- {
 			secret = token.Next(secret, r.generation(i).salt())
 		}
-		return secret, token.Equal(token.Hash(secret), r.sum)
+		return secret, r.ends, token.Equal(token.Hash(secret), r.sum)
 	}
-	return "", false
+	return "", 0, false
 }
 
-// info describes the session of a record.
-func (r *record) info(id string) session.Info {
+// info describes the session of a record. Its token ends then; zero: with the session.
+func (r *record) info(id string, ends int64) session.Info {
 	info := session.Info{
 		ID:        id,
 		CreatedAt: time.UnixMilli(r.created),
@@ -206,6 +226,9 @@ func (r *record) info(id string) session.Info {
 	}
 	end := r.began() + r.absolute
 	info.IdleDeadline, info.AbsoluteDeadline = time.UnixMilli(min(r.seen+r.idle, end)), time.UnixMilli(end)
+	if info.Bound = r.device != ""; ends != 0 {
+		info.ProvedUntil = time.UnixMilli(ends)
+	}
 	if a := r.account; a != nil {
 		info.User, info.Level, info.AuthenticatedAt = a.user, a.level, time.UnixMilli(a.since)
 		info.Persistent, info.Address, info.UserAgent = a.persistent, a.address, a.userAgent

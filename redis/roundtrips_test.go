@@ -28,7 +28,9 @@ func TestRoundTrips(t *testing.T) {
 	w, client := wired(t, server)
 	trips := new(tripCounter)
 	client.AddHook(trips)
-	m := &session.Manager{Store: &redis.Store{Client: client}, Propagator: &cookie.Propagator{}}
+	st := &redis.Store{Client: client}
+	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
+	devices := &session.Manager{Store: st, Propagator: &cookie.Propagator{Name: "__Host-session"}, DeviceBound: time.Hour}
 	var s session.Session
 	keep := func(made session.Session, err error) error {
 		if err == nil {
@@ -109,7 +111,21 @@ func TestRoundTrips(t *testing.T) {
 		{"malformed", "x", 0, nil, anonymous(m)},
 		{"no secret", "6ba7b810-9dad-41d1-80b4-00c04fd430c8", 0, nil, anonymous(m)},
 		{"unknown", "6ba7b810-9dad-41d1-80b4-00c04fd430c8.ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, map[string]int64{"hgetall": 1}, anonymous(m)},
-		{"logout", "", 2, map[string]int64{"hgetall": 1, "evalsha": 1}, m.RemoveSession},
+		{"binding", "", 2, map[string]int64{"hgetall": 1, "evalsha": 1}, func(ctx *mist.Context) error {
+			if _, err := m.GetSession(ctx); err != nil {
+				return err
+			}
+			return keep(st.Bind(ctx.Request.Context(), session.Token(s), aProof("")))
+		}},
+		{"read, bound, the first time", "", 1, map[string]int64{"evalsha": 1}, reads(m)},
+		{"read, bound", "", 1, map[string]int64{"evalsha": 1}, reads(m)},
+		{"write, bound", "", 2, map[string]int64{"evalsha": 2}, writes(m)},
+		{"refresh, bound", "", 2, map[string]int64{"evalsha": 2}, m.RefreshSession},
+		{"proof", "none", 3, map[string]int64{"hgetall": 1, "evalsha": 2}, func(ctx *mist.Context) error {
+			return keep(devices.ProveDevice(ctx, s.ID(), func(string, time.Time) (string, error) { return "1", nil }))
+		}},
+		{"read, proved", "", 1, map[string]int64{"evalsha": 1}, reads(m)},
+		{"logout", "", 2, map[string]int64{"evalsha": 2}, m.RemoveSession},
 	}
 	warm(t, client)
 	for _, tt := range handlers {
@@ -206,7 +222,12 @@ func warm(t *testing.T, client redis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := st.Bind(t.Context(), session.Token(again), aProof("")); err != nil {
+		t.Fatal(err)
+	}
 	err = errors.Join(
+		errorOf(st.Prove(t.Context(), in.ID(), aProof("1"))),
+		errorOf(session.Now(t.Context(), again)),
 		errorOf(st.UserSessions(t.Context(), "warm")),
 		errorOf(st.RemoveUserSessions(t.Context(), "warm", in.ID())),
 		again.Set(t.Context(), "k", 1),

@@ -34,6 +34,9 @@ var createSource string
 //go:embed scripts/present.lua
 var presentSource string
 
+//go:embed scripts/prove.lua
+var proveSource string
+
 //go:embed scripts/refresh.lua
 var refreshSource string
 
@@ -80,6 +83,8 @@ var (
 	createScript   = newScript("generate", createSource, once)
 	openScript     = newScript("open", usersSource+presentSource, looks) // what was seen will be seen again
 	rotateScript   = newScript("rotate", usersSource+presentSource, repeatable)
+	bindScript     = newScript("bind", usersSource+presentSource, repeatable)
+	proveScript    = newScript("prove", usersSource+proveSource, repeatable)
 	refreshScript  = newScript("refresh", usersSource+refreshSource, repeatable)
 	clockScript    = newScript("now", clockSource, looks)
 	setScript      = newScript("set", setSource, once)
@@ -189,6 +194,14 @@ func refusal(reply any) error {
 		return session.ErrExists
 	case int64(-6):
 		return values.CheckCount(values.MaxCount + 1)
+	case int64(-7):
+		return session.ErrBound
+	case int64(-8):
+		return session.ErrUnbound
+	case int64(-9):
+		return session.ErrReplayed
+	case int64(-10):
+		return session.ErrFull
 	}
 	return errRecord
 }

@@ -21,6 +21,7 @@ type object struct {
 	id     string
 	token  string
 	record record
+	ends   int64 // of the token; zero: with the session
 
 	mu     sync.Mutex
 	fields map[string]string // as loaded, plus own writes
@@ -36,11 +37,14 @@ var (
 	_ session.Ranger      = (*object)(nil)
 	_ session.Describer   = (*object)(nil)
 	_ session.Clock       = (*object)(nil)
+	_ session.Bound       = (*object)(nil)
 )
 
 func (s *object) ID() string { return s.id }
 
 func (s *object) Token() string { return s.token }
+
+func (s *object) Device() string { return s.record.device }
 
 // Format prints the id and nothing else, whatever the verb: a session that is
 // logged by mistake shows no token.
@@ -64,7 +68,7 @@ func (s *object) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(now), nil
 }
 
-func (s *object) Info() session.Info { return s.record.info(s.id) }
+func (s *object) Info() session.Info { return s.record.info(s.id, s.ends) }
 
 // shown returns the encoded value that the session shows.
 func (s *object) shown(key string) (encoded string, ok bool) {

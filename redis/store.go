@@ -25,7 +25,7 @@ import (
 // is the clock of the Redis server: those of the application's machines do not
 // matter. The store starts no goroutine, and does not close the client.
 //
-// It has all capabilities: it is a [session.UserStore], and its sessions are
+// It has all capabilities: it is a [session.DeviceStore], and its sessions are
 // all that package session describes.
 //
 // An error that matches none of package session's is a failure of Redis or of
@@ -80,7 +80,7 @@ const (
 	defaultOpTimeout = time.Second
 )
 
-var _ session.UserStore = (*Store)(nil)
+var _ session.DeviceStore = (*Store)(nil)
 
 var (
 	errNoStore   = errors.New("redis: Store is nil")
@@ -186,7 +186,8 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 
 // Open loads the session of a token, see [session.TokenStore]. It is one plain
 // HGETALL, and one script more when the token is not the newest, or seen for the
-// first time.
+// first time. A token of a session that is bound to a device is one script, which looks
+// at the clock.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -197,18 +198,22 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 	if !ok {
 		return nil, session.ErrNotFound
 	}
+	sum := token.Hash(secret)
+	if token.Bound(secret) {
+		s, err := st.present(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
+		return s, unproved(secret, err)
+	}
 	s, err := st.load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	sum := token.Hash(secret)
 	if !token.Equal(s.record.sum, sum) && !s.record.once(sum) {
 		if s.record.spent(sum) {
 			return nil, session.ErrReused
 		}
 		return nil, session.ErrNotFound
 	}
-	if !token.Equal(s.record.sum, sum) || s.record.unseen() {
+	if !token.Equal(s.record.sum, sum) || s.record.unseen() || s.record.device != "" {
 		return st.present(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
 	}
 	s.token = carried
@@ -239,19 +244,19 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 }
 
 // present lets Redis authenticate a token, and returns the session with the
-// newest one.
+// newest one that follows from secret.
 func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
 	reply, err := st.eval(ctx, sc, st.key(id), args)
 	if err != nil {
 		return nil, err
 	}
-	return st.opened(id, reply, func(r *record) (string, bool) { return r.follow(secret) })
+	return st.opened(id, reply, func(r *record) (string, int64, bool) { return r.follow(secret) })
 }
 
 // opened makes a session of the reply of a script that authenticates a token: the
 // whole record, or a number. newest says which secret the client carries from now
-// on, if the record is what it has to be.
-func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ok bool)) (session.Session, error) {
+// on, and when that ends, if the record is what it has to be.
+func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ends int64, ok bool)) (session.Session, error) {
 	list, ok := reply.([]any)
 	if !ok {
 		return nil, refusal(reply)
@@ -264,11 +269,11 @@ func (st *Store) opened(id string, reply any, newest func(r *record) (secret str
 	if err != nil {
 		return nil, err
 	}
-	secret, ok := newest(&s.record)
+	secret, ends, ok := newest(&s.record)
 	if !ok {
 		return nil, errRecord
 	}
-	s.token = token.Join(id, secret)
+	s.token, s.ends = token.Join(id, secret), ends
 	return s, nil
 }
 
@@ -286,6 +291,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.ends = s.record.ends
 	return s, nil
 }
 

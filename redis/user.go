@@ -75,7 +75,7 @@ func (st *Store) keys(home string, names []string) []string {
 
 // describe loads what is stored of sessions but for their values.
 func (st *Store) describe(ctx context.Context, user, home string, names []string) (infos []session.Info, err error) {
-	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
+	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "b", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
 	err = each(ctx, st, "list", len(names), func(i int) *goredis.SliceCmd {
 		return goredis.NewSliceCmd(ctx, appendWords([]any{"hmget", st.key(home + names[i])}, fields[:])...)
@@ -89,7 +89,7 @@ func (st *Store) describe(ctx context.Context, user, home string, names []string
 		if owner, bound := found["u"]; bound && owner == user {
 			r, err := parse(found)
 			unreadable = unreadable || err != nil
-			infos = append(infos, r.info(home+names[i]))
+			infos = append(infos, r.info(home+names[i], r.ends))
 		}
 	})
 	if err == nil && unreadable {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
@@ -45,6 +46,18 @@ func everyWrite() []deed {
 	return append(all,
 		deed{"Generate", func(ctx context.Context, st *redis.Store, _ session.Session, _ int) error {
 			_, err := st.Generate(ctx, uuid.NewString())
+			return err
+		}},
+		deed{"Bind", func(ctx context.Context, st *redis.Store, s session.Session, _ int) error {
+			_, err := st.Bind(ctx, session.Token(s), aProof(""))
+			return err
+		}},
+		deed{"Prove", func(ctx context.Context, st *redis.Store, s session.Session, _ int) error {
+			bond := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli(), theDevice) // what a Bind has stored
+			if err := st.Client.(goredis.UniversalClient).HSet(ctx, keyOf(st, s.ID()), "b", bond).Err(); err != nil {
+				return err
+			}
+			_, err := st.Prove(ctx, s.ID(), aProof("1"))
 			return err
 		}},
 		deed{"Login", func(ctx context.Context, st *redis.Store, s session.Session, _ int) error {
@@ -346,7 +359,7 @@ func TestWaitSendsOnce(t *testing.T) {
 	lossy := &redis.Store{
 		Client: newClient(t, "redis://"+proxy.Addr+patient+"&max_retries=3"), WaitReplicas: 1, OpTimeout: patience,
 	}
-	again := []string{"Rotate", "Refresh", "Login", "RemoveUserSessions"} // makes no difference
+	again := []string{"Rotate", "Bind", "Prove", "Refresh", "Login", "RemoveUserSessions"} // makes no difference
 	for _, d := range everyWrite() {
 		if d.name == "Remove" {
 			continue // no script

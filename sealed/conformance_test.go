@@ -96,7 +96,7 @@ func TestConformance(t *testing.T) {
 		New: func(*testing.T) session.Store {
 			return sessiontest.Clients(&sealed.Store{Keys: [][]byte{namedKey("a")}, IdleTimeout: idle, AbsoluteTimeout: absolute})
 		},
-		Idle: idle, Absolute: absolute, Capabilities: sessiontest.AllCapabilities &^ sessiontest.UserLister,
+		Idle: idle, Absolute: absolute, Capabilities: sessiontest.AllCapabilities &^ (sessiontest.UserLister | sessiontest.DeviceStore),
 	}
 	h.Without = withoutServer()
 	maps.Copy(h.Without, withoutRevoke())

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An App tells the audit how an application is used. Login, Logout, Private and
@@ -52,6 +53,12 @@ type App struct {
 	// name say that they were not made.
 	Insecure bool
 
+	// Bound is for applications that bind logins to their device (Device Bound Session
+	// Credentials): how long a copied cookie may still log in after the registration, be
+	// it the bound one or the one before. The audit waits that long, so let the handler
+	// under test bind for a second or a few. Zero: logins are not bound.
+	Bound time.Duration
+
 	// Accept holds checks that may fail, by their Name, each with the reason why.
 	// They are made, and what they find is logged.
 	Accept map[string]string
@@ -82,6 +89,7 @@ func (a *App) check() error {
 	for _, path := range a.Routes {
 		need(strings.HasPrefix(path, "/"), fmt.Sprintf("Routes: %q is not a path", path))
 	}
+	need(a.Bound >= 0, "Bound is negative")
 	for name := range a.Accept {
 		need(slices.ContainsFunc(Checks(), func(c Check) bool { return c.Name == name }),
 			fmt.Sprintf("Accept: there is no check %q", name))

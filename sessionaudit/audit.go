@@ -45,7 +45,7 @@ func Checks() []Check {
 	var all []Check
 	for _, chapter := range [][]Check{
 		loginChecks(), logoutChecks(), forgeryChecks(), identifierChecks(), hostileChecks(), visitorChecks(),
-		cookieChecks(), cachingChecks(), leakChecks(),
+		boundChecks(), cookieChecks(), cachingChecks(), leakChecks(),
 	} {
 		all = append(all, chapter...)
 	}

@@ -26,6 +26,7 @@ func TestApp(t *testing.T) {
 		"are empty":                  func(_ *site, a *App) { a.Marker = func(int) string { return "" } },
 		`"about" is not a path`:      func(_ *site, a *App) { a.Routes = []string{"about"} },
 		`there is no check "Secure"`: func(_ *site, a *App) { a.Accept = map[string]string{"Secure": ""} },
+		"Bound is negative":          func(_ *site, a *App) { a.Bound = -1 },
 		"App.Host is not the name":   func(_ *site, a *App) { a.Host = "%" },
 		"strangers see the Marker": func(_ *site, a *App) {
 			a.Marker = func(user int) string { return [...]string{"log in", "grace"}[user] }
@@ -288,6 +289,8 @@ func TestNotChecked(t *testing.T) {
 	want := []string{
 		"a login replaces the identifier of a stranger", "a login ends the identifier of a stranger",
 		"a logout ends the session on every route",
+		"a copied cookie of a bound session ends", "a proof is good once", "a device is registered with the cookie of its login",
+		"another key proves nothing", "a proof needs its signature", "registration and refresh are for no other site",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("not checked: got %q, want %q", got, want)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/dbsc"
 	"github.com/mist-contrib/session/header"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessionaudit"
@@ -21,8 +22,22 @@ type shop struct{ sessions *session.Manager }
 // newShop returns one whose forms have tokens, or which only looks at what site a
 // request comes from.
 func newShop(p session.Propagator, tokens bool) http.Handler {
-	s := shop{&session.Manager{Store: &memory.Store{}, Propagator: p}}
+	return newShopOf(&session.Manager{Store: &memory.Store{}, Propagator: p}, tokens)
+}
+
+// newBoundShop returns one that binds logins to their device, for that long.
+func newBoundShop(long time.Duration) http.Handler {
+	return newShopOf(&session.Manager{
+		Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: "__Host-session"}, DeviceBound: long, RotateGrace: long,
+	}, true)
+}
+
+func newShopOf(m *session.Manager, tokens bool) http.Handler {
+	s := shop{m}
 	server := mist.InitHTTPServer()
+	if m.DeviceBound != 0 {
+		(&dbsc.Handler{Manager: m}).Mount(server)
+	}
 	server.Use(s.sessions.Middleware())
 	if tokens {
 		server.Use(s.sessions.RequireCSRF(nil))
@@ -148,6 +163,11 @@ func TestShop(t *testing.T) {
 	})
 	t.Run("its forms have tokens", func(t *testing.T) {
 		sessionaudit.Run(t, newShop(&cookie.Propagator{}, true), describe())
+	})
+	t.Run("bound to the device", func(t *testing.T) {
+		app := describe()
+		app.Bound = time.Second
+		sessionaudit.Run(t, newBoundShop(time.Second), app)
 	})
 	t.Run("and programs use it", func(t *testing.T) {
 		app := describe()

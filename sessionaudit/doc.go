@@ -56,6 +56,15 @@
 // hardening. A finding of either kind that is intended is named in [App].Accept,
 // with the reason.
 //
+// # Logins that are bound to a device
+//
+// With [App].Bound the audit is also a browser with Device Bound Session Credentials. It
+// registers a key for a login, at the path that the login's response names, and signs
+// challenges (ES256). Six checks then want that a copied cookie ends while the device
+// goes on, and that nobody registers a device or gets a cookie without the login's own
+// cookie, the registered key and a challenge that was not answered before. One of them
+// waits for Bound.
+//
 // # What it needs
 //
 // A session whose identifier is the value of one cookie, a page that shows who is
@@ -65,7 +74,7 @@
 //
 // # What it cannot see
 //
-// The store, so neither timeouts nor what a stolen dump is worth; other processes
+// The store, so neither timeouts (but that of bound cookies) nor what a stolen dump is worth; other processes
 // of the same site; what the handlers write to logs. A test passed is not proof of
 // safety.
 //

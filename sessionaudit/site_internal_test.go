@@ -39,6 +39,9 @@ type site struct {
 	settings func(w http.ResponseWriter, r *http.Request)
 	// out says which method logs out.
 	out func(r *http.Request) bool
+	// offer is what a login says to browsers that bind, and routes adds what they ask for.
+	offer  func(w http.ResponseWriter, token string)
+	routes func(mux *http.ServeMux)
 }
 
 func newSite() *site {
@@ -57,6 +60,8 @@ func newSite() *site {
 		},
 		private: func(h http.Header) { h.Set("Cache-Control", "no-store") },
 		out:     func(r *http.Request) bool { return r.Method == http.MethodPost },
+		offer:   func(http.ResponseWriter, string) {},
+		routes:  func(*http.ServeMux) {},
 	}
 	s.find, s.login, s.logout, s.greet, s.settings = s.fromCookie, s.replace, s.end, s.page, s.account
 	return s
@@ -83,6 +88,7 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		token := s.login(s.find(r), r.PostFormValue("user"))
 		s.set(w, token)
+		s.offer(w, token)
 		http.Redirect(w, r, "/private", http.StatusSeeOther)
 	})
 	mux.HandleFunc("/logout", func(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +112,7 @@ func (s *site) handler() http.Handler {
 	})
 	mux.HandleFunc("/settings", func(w http.ResponseWriter, r *http.Request) { s.settings(w, r) })
 	mux.HandleFunc("GET /about", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "A small site.") })
+	s.routes(mux)
 	return s.around(s.cross(mux))
 }
 

@@ -52,13 +52,13 @@ func TestRun(t *testing.T) {
 		"hardening: GET /private logs in as user 0 with two cookies",
 		"beyond ASVS 5.0, requirement R19",
 		"--- PASS: TestRun/both/hardening_a_response_sets_the_cookie_once (",
-		"sessionaudit: 39 checks, 1 failed, 1 with hardening only\n",
+		"sessionaudit: 45 checks, 1 failed, 1 with hardening only\n",
 		"failure: a logout ends the session\n",
 		"hardening: two cookies of the name are no session\n",
 		"--- FAIL: TestRun/strict/2.2.1_two_cookies_of_the_name_are_no_session (",
 		"--- FAIL: TestRun/strict/2.2.1_a_quoted_cookie_is_no_session (",
 		"--- FAIL: TestRun/strict/14.2.2_a_response_that_sets_the_cookie_varies_by_cookies (",
-		"sessionaudit: 39 checks, 3 failed, 0 with hardening only\n",
+		"sessionaudit: 45 checks, 3 failed, 0 with hardening only\n",
 		"sessionaudit: App is incomplete:\n",
 	} {
 		if !strings.Contains(string(out), want) {

@@ -22,7 +22,7 @@ type beast struct {
 // none finds hardening.
 func TestChecksCanFail(t *testing.T) {
 	t.Parallel()
-	beasts := slices.Concat(zooLogin(), zooRequests(), zooAnswers())
+	beasts := slices.Concat(zooLogin(), zooRequests(), zooAnswers(), zooBound())
 	in := func(zoo []beast, c Check) bool {
 		return slices.ContainsFunc(zoo, func(b beast) bool { return b.check == c.Name })
 	}
@@ -124,7 +124,10 @@ func (e *env) quiet(t *testing.T, text string) {
 // all checks, and all are made.
 func TestGoodSite(t *testing.T) {
 	s := newSite()
-	e, err := newEnv(t, s.handler(), s.app())
+	newBonds(s)
+	app := s.app()
+	binding(&app)
+	e, err := newEnv(t, s.handler(), app)
 	if err != nil {
 		t.Fatal(err)
 	}

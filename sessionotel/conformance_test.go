@@ -23,7 +23,7 @@ import (
 
 // An issuingStore notes the secrets that it issues.
 type issuingStore struct {
-	session.UserStore
+	session.DeviceStore
 	*issued
 }
 
@@ -43,15 +43,23 @@ func (i *issued) note(s session.Session, err error) (session.Session, error) {
 }
 
 func (s issuingStore) Generate(ctx context.Context, id string) (session.Session, error) {
-	return s.note(s.UserStore.Generate(ctx, id))
+	return s.note(s.DeviceStore.Generate(ctx, id))
 }
 
 func (s issuingStore) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
-	return s.note(s.UserStore.Rotate(ctx, token, grace))
+	return s.note(s.DeviceStore.Rotate(ctx, token, grace))
 }
 
 func (s issuingStore) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
-	return s.note(s.UserStore.Login(ctx, token, l))
+	return s.note(s.DeviceStore.Login(ctx, token, l))
+}
+
+func (s issuingStore) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+	return s.note(s.DeviceStore.Bind(ctx, token, p))
+}
+
+func (s issuingStore) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+	return s.note(s.DeviceStore.Prove(ctx, id, p))
 }
 
 // leaks counts the places of text that are eight characters of a secret.

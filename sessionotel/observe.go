@@ -47,7 +47,11 @@ func (st *Store) start() {
 		able := &tokens{Store: st, inner: ts}
 		st.able, st.handles = able, true
 		if us, ok := unwrap[session.UserStore](st.Store); ok {
-			st.able = &users{tokens: able, inner: us}
+			able := &users{tokens: able, inner: us}
+			st.able = able
+			if ds, ok := unwrap[session.DeviceStore](st.Store); ok {
+				st.able = &devices{users: able, inner: ds}
+			}
 		}
 	}
 }
@@ -87,6 +91,7 @@ var rules = []error{
 	errRefused,
 	session.ErrRevoked, session.ErrUserLimit, session.ErrInvalidUser,
 	session.ErrExists, session.ErrInvalidID, session.ErrValue, session.ErrTooLarge,
+	session.ErrBound, session.ErrUnbound, session.ErrReplayed,
 	errors.ErrUnsupported,
 }
 

@@ -130,6 +130,27 @@ func (st *users) RemoveUserSessions(ctx context.Context, user string, except ...
 	return n, err
 }
 
+// A devices is a Store over one that binds sessions to devices.
+type devices struct {
+	*users
+
+	inner session.DeviceStore
+}
+
+var _ session.DeviceStore = (*devices)(nil)
+
+func (st *devices) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
+	return st.session(ctx, "bind", claimed(carried), func(ctx context.Context) (session.Session, error) {
+		return st.inner.Bind(ctx, carried, p)
+	})
+}
+
+func (st *devices) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+	return st.session(ctx, "prove", id, func(ctx context.Context) (session.Session, error) {
+		return st.inner.Prove(ctx, id, p)
+	})
+}
+
 // claimed is the public half of a token; nothing of what is none.
 func claimed(carried string) string {
 	id, _, _ := token.Parse(carried)

@@ -18,9 +18,9 @@ import (
 	"github.com/mist-contrib/session/sessionotel"
 )
 
-// A fakeStore knows tokens and users, and answers whatever a test wants.
+// A fakeStore knows tokens, users and devices, and answers whatever a test wants.
 type fakeStore struct {
-	session.UserStore
+	session.DeviceStore
 
 	answer func(ctx context.Context) (session.Session, error)
 }
@@ -42,6 +42,14 @@ func (f fakeStore) Rotate(ctx context.Context, _ string, _ time.Duration) (sessi
 }
 
 func (f fakeStore) Login(ctx context.Context, _ string, _ session.Login) (session.Session, error) {
+	return f.answer(ctx)
+}
+
+func (f fakeStore) Bind(ctx context.Context, _ string, _ session.Proof) (session.Session, error) {
+	return f.answer(ctx)
+}
+
+func (f fakeStore) Prove(ctx context.Context, _ string, _ session.Proof) (session.Session, error) {
 	return f.answer(ctx)
 }
 
@@ -98,6 +106,7 @@ func users(t *testing.T, st session.Store) session.UserStore {
 func operations(t *testing.T, st *sessionotel.Store, of session.Session) map[string]func(ctx context.Context) error {
 	t.Helper()
 	us := users(t, st)
+	ds := us.(session.DeviceStore)
 	either := func(s session.Session, err error) error {
 		if (s == nil) == (err == nil) {
 			t.Errorf("got %v and %v", s, err)
@@ -112,6 +121,8 @@ func operations(t *testing.T, st *sessionotel.Store, of session.Session) map[str
 		"open id=id":           func(ctx context.Context) error { return either(us.Open(ctx, carried)) },
 		"rotate id=id":         func(ctx context.Context) error { return either(us.Rotate(ctx, carried, 0)) },
 		"login id=id":          func(ctx context.Context) error { return either(us.Login(ctx, carried, session.Login{})) },
+		"bind id=id":           func(ctx context.Context) error { return either(ds.Bind(ctx, carried, session.Proof{})) },
+		"prove id=id":          func(ctx context.Context) error { return either(ds.Prove(ctx, "id", session.Proof{})) },
 		"user_sessions":        func(ctx context.Context) error { _, err := us.UserSessions(ctx, "alice"); return err },
 		"remove_user_sessions": func(ctx context.Context) error { _, err := us.RemoveUserSessions(ctx, "alice"); return err },
 
@@ -148,6 +159,10 @@ func TestStore(t *testing.T) {
 		{session.ErrInvalidID, "refused", ""},
 		{session.ErrValue, "refused", ""},
 		{session.ErrTooLarge, "refused", ""},
+		{session.ErrBound, "refused", ""},
+		{session.ErrUnbound, "refused", ""},
+		{session.ErrReplayed, "refused", ""},
+		{session.ErrUnproved, "not_found", ""},
 		{errors.ErrUnsupported, "refused", ""},
 		{context.Canceled, "canceled", ""},
 		{context.DeadlineExceeded, "error", " Error: context deadline exceeded"},

@@ -29,7 +29,7 @@
 //		},
 //		Idle:         time.Minute,
 //		Absolute:     time.Hour,
-//		Capabilities: sessiontest.AllCapabilities &^ sessiontest.UserLister,
+//		Capabilities: sessiontest.AllCapabilities &^ (sessiontest.UserLister | sessiontest.DeviceStore),
 //		Without: map[string]string{
 //			"Update loses no increment": "Of two requests that write, the last response wins.",
 //		},

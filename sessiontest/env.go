@@ -22,6 +22,7 @@ type env struct {
 	store      session.Store
 	tokens     session.TokenStore   // nil unless the store is one
 	users      session.UserStore    // nil unless the store is one
+	devices    session.DeviceStore  // nil unless the store is one
 	fresh      func() session.Store // one more store
 	goroutines int                  // before the store was made
 }
@@ -155,10 +156,15 @@ func brief(v any) string {
 
 // together runs f many times at once and returns the errors.
 func together(f func(i int) error) error {
+	return atOnce(many, f)
+}
+
+// atOnce runs f n times at once and returns the errors.
+func atOnce(n int, f func(i int) error) error {
 	var wg sync.WaitGroup
-	errs := make([]error, many)
+	errs := make([]error, n)
 	start := make(chan struct{})
-	for i := range many {
+	for i := range n {
 		wg.Go(func() {
 			<-start
 			errs[i] = f(i)

@@ -26,6 +26,7 @@ func (j *judge) judgeSessions() {
 		case err == nil:
 			j.judgeValues(ctx, s)
 			j.judgeTokens(ctx, id)
+			j.judgeDevice(s)
 		case dead:
 			j.judgeLate(ctx, id, cause)
 		}
@@ -118,6 +119,12 @@ func (j *judge) judgeTokens(ctx context.Context, id string) {
 			j.complain("a token that %s gave away opens the session of somebody else", h.by.op)
 		case err == nil && replaced && certain:
 			j.complain("a token from before a login opens its session")
+		case err == nil && j.mustHaveEnded(h):
+			j.complain("a token that %s gave away opens its session after its end", h.by.op)
+		case err != nil && !replaced && j.alive(id) && j.outlived(h.token, never):
+			if !errors.Is(err, session.ErrNotFound) || j.ended(h.token) != errors.Is(err, session.ErrUnproved) {
+				j.complain("a token that %s gave away after its end: %v", h.by.op, err)
+			}
 		case err != nil && !replaced && j.alive(id):
 			j.complain("a token that %s gave away opens nothing any more: %v", h.by.op, err)
 		}
@@ -163,6 +170,10 @@ func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 		refused("Rotate", err)
 		_, err = ts.Open(ctx, h.token)
 		refused("Open", err)
+	}
+	if ds, ok := capability[session.DeviceStore](j.store); ok {
+		_, err := ds.Prove(ctx, id, session.Proof{Device: "any", Lifetime: boundFor})
+		refused("Prove", err)
 	}
 	_, err := j.store.Get(ctx, id)
 	refused("Get", err)

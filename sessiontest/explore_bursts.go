@@ -16,6 +16,7 @@ import (
 type burst struct {
 	name     string
 	loggedIn bool // before
+	bound    bool // before, to a device
 	requests []request
 	needs    Capability
 }
@@ -41,19 +42,23 @@ type request struct {
 //	reauthenticate  ann shows her password again
 //	revoke          ends all sessions of ann
 //	expire          the idle timeout passes
+//	bind            binds the session to a device
+//	prove           the device of the cookie's session proves itself, for another token
+//	replay          likewise, with the challenge that all of them answer
+//	lapse           the tokens of devices end
 //
 // All requests are of one browser, and may carry any cookie that it had since the
 // burst began; those with a 2 behind (write2) are of another one, with a session
 // of its own, which is there in every burst. With "in:" as the first word ann is
-// logged in on both when it begins.
+// logged in on both when it begins, with "bound:" both are bound to devices as well.
 func Bursts() []string {
-	return append(combinations(), chosen()...)
+	return slices.Concat(combinations(), chosen(), withDevices(), chosenDevices())
 }
 
 // combinations are all of up to three kinds.
 func combinations() (all []string) {
 	var grow func(words []string, from int)
-	names := kinds()
+	names := kinds()[:undevised]
 	grow = func(words []string, from int) {
 		if len(words) > 0 {
 			all = append(all, starts(words)...)
@@ -132,8 +137,11 @@ func chosen() []string {
 func parse(text string) (burst, error) {
 	b := burst{name: text}
 	words := strings.Fields(text)
-	if len(words) > 0 && words[0] == "in:" {
+	if len(words) > 0 && (words[0] == "in:" || words[0] == "bound:") {
 		b.loggedIn, b.needs = true, UserStore
+		if b.bound = words[0] == "bound:"; b.bound {
+			b.needs |= DeviceStore
+		}
 		words = words[1:]
 	}
 	if len(words) == 0 {
@@ -194,6 +202,12 @@ func (e Explorer) abilities(t *testing.T) (has Capability, err error) {
 	}
 	if _, ok := capability[session.UserStore](store); ok {
 		has |= UserStore
+	}
+	if _, ok := capability[session.DeviceStore](store); ok {
+		has |= DeviceStore
+		if e.Idle > 4*boundFor {
+			has |= lapses
+		}
 	}
 	if e.ByDesign == nil || revokes(store) {
 		has |= revocation

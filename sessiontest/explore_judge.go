@@ -177,6 +177,7 @@ func (j *judge) judgeCalls() {
 			if c.op != "Login" || !j.sawRevocation(c) {
 				j.complain("%s: %s: %v, but nobody revoked", c.visit.name, c.op, c.err)
 			}
+		case j.refusesDevice(c):
 		case !errors.Is(c.err, session.ErrNotFound):
 			j.complain("%s: %s: %v", c.visit.name, c.op, c.err)
 		case !j.excused(c):
@@ -185,6 +186,7 @@ func (j *judge) judgeCalls() {
 	}
 	j.judgeRotations()
 	j.judgeLogins()
+	j.judgeDevices()
 }
 
 // sawRevocation: a check that takes longer than BeganLimit is refused as well.
@@ -217,7 +219,7 @@ func (j *judge) excused(c *call) bool {
 			return true
 		}
 	}
-	if j.lent(c) {
+	if j.lent(c) || j.outlived(c.token, c.end) {
 		return true
 	}
 	for _, l := range j.logins(c.id) {
@@ -257,6 +259,12 @@ func (j *judge) judgeRotations() {
 	from, to := make(map[string]tokens), make(map[string]tokens)
 	for _, c := range j.calls {
 		if c.op != "Rotate" || c.err != nil {
+			continue
+		}
+		if bound, certain := j.bound(c.id, c.start, c.end, whichever); certain || bound && session.Token(c.s) == c.token {
+			if session.Token(c.s) != c.token {
+				j.complain("%s: Rotate gave a session of a device another token", c.visit.name)
+			}
 			continue
 		}
 		if from[c.id] == nil {
@@ -307,7 +315,7 @@ func (j *judge) judgeLogins() {
 func (j *judge) judgeVisits() {
 	for _, v := range j.visits {
 		revoked, missing := false, v.kind.carries && v.sent == "" ||
-			v.kind.name == kindReauthenticate && v.loaded != nil && userOf(v.loaded) == ""
+			(v.kind.name == kindReauthenticate || v.kind.name == kindBind) && v.loaded != nil && userOf(v.loaded) == ""
 		for _, c := range j.calls {
 			if c.visit == v {
 				revoked = revoked || errors.Is(c.err, session.ErrRevoked)
@@ -323,6 +331,7 @@ func (j *judge) judgeVisits() {
 		case errors.Is(v.err, session.ErrRevoked) && revoked:
 		case errors.Is(v.err, session.ErrNotFound) && missing:
 		case errors.Is(v.err, context.DeadlineExceeded) && j.expiredBy(v.end):
+		case j.tellsDevice(v):
 		default:
 			j.complain("%s: %v", v.name, v.err)
 		}
@@ -336,9 +345,12 @@ func (j *judge) judgeBrowsers() {
 		mayEnd = mayEnd || v.kind.name == kindLogout || v.kind.name == kindRevoke || v.kind.name == kindExpire
 	}
 	for _, b := range j.browsers {
+		served := !mayEnd || b.cookie() != "" && j.alive(idOf(b.cookie()))
 		ctx, _ := j.request(context.Background(), b.cookie())
 		s, err := j.manager.GetSession(ctx)
-		served := !mayEnd || b.cookie() != "" && j.alive(idOf(b.cookie()))
+		if served && errors.Is(err, session.ErrNotFound) && j.ended(b.cookie()) {
+			s, err = j.renew(b)
+		}
 		switch {
 		case err == nil:
 			j.recognise("afterwards", b, s)
@@ -355,18 +367,20 @@ func (j *judge) judgeBrowsers() {
 
 // expected is who is logged in on a browser. It is not certain where it was given two
 // sessions, and keeps the one of which it heard last: after logins of two users that were
-// in progress together, and after a login that found its anonymous session lent to
-// another one, so that it began without.
+// in progress together, after a login that found its anonymous session lent to another
+// one, so that it began without, and after a proof for the session from before a login.
 func (j *judge) expected(b *browser) (user string, certain bool) {
 	if j.burst.loggedIn {
 		user = j.user("ann")
 	}
-	loggedIn := ""
+	loggedIn, id := "", ""
 	for _, c := range j.calls {
 		switch {
 		case c.visit == nil || c.visit.browser != b:
 			continue
 		case c.err != nil && c.visit.got != nil && c.id == idOf(b.cookie()) && j.lent(c):
+			return "", false
+		case c.op == "Prove" && c.err == nil && id != "" && id != c.id:
 			return "", false
 		case c.err != nil || c.op != "Login":
 			continue
@@ -374,7 +388,7 @@ func (j *judge) expected(b *browser) (user string, certain bool) {
 		if loggedIn != "" && loggedIn != c.user {
 			return "", false
 		}
-		user, loggedIn = c.user, c.user
+		user, loggedIn, id = c.user, c.user, c.id
 	}
 	return user, true
 }

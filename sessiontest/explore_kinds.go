@@ -28,12 +28,17 @@ const expiry Capability = 1 << 31
 // revocation is what an Explorer needs to end all sessions of a user.
 const revocation Capability = 1 << 30
 
+// lapses is what an Explorer needs for bursts in which tokens of devices end.
+const lapses Capability = 1 << 29
+
 // The names of the kinds that are asked for by name.
 const (
 	kindLogin, kindOther, kindLogout = "login", "login-other", "logout"
 	kindRevoke, kindReauthenticate   = "revoke", "reauthenticate"
 	kindLate                         = "late"
 	kindExpire                       = "expire"
+	kindBind, kindProve, kindReplay  = "bind", "prove", "replay"
+	kindLapse                        = "lapse"
 )
 
 const counter = "counter"
@@ -71,6 +76,10 @@ func kinds() []kind {
 			_, err := v.manager.Reauthenticate(ctx, 0)
 			return err
 		}},
+		{kindBind, DeviceStore, true, false, bind},
+		{kindProve, DeviceStore, true, false, func(v *visit, ctx *mist.Context) error { return v.prove(ctx, v.name) }},
+		{kindReplay, DeviceStore, true, false, func(v *visit, ctx *mist.Context) error { return v.prove(ctx, "always the same") }},
+		{kindLapse, lapses, false, false, lapse},
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	cookieName = "__Host-Http-session"
+	cookieName = "__Host-session" // which can be bound
 	marker     = "browser"
 )
 
@@ -24,6 +24,9 @@ func (s *site) open() *order {
 		Store: o.stage,
 		// With a lifetime, so that refreshing gives the cookie anew.
 		Propagator: &cookie.Propagator{Name: cookieName, MaxAge: time.Hour},
+	}
+	if _, ok := capability[session.DeviceStore](s.store); ok {
+		o.manager.DeviceBound = boundFor
 	}
 	for _, name := range []string{"first", "second"} {
 		b := &browser{name: name, held: []string{""}}
@@ -66,6 +69,12 @@ func (o *order) arrive(b *browser) (err error) {
 			_, err = o.manager.Login(ctx, o.user("ann"))
 		}
 	})
-	b.held, b.arrival = append(b.held, cookies(response.Header())...), o.calls[before:]
+	b.held = append(b.held, cookies(response.Header())...)
+	if err == nil && o.burst.bound {
+		ctx, response := o.request(context.Background(), b.cookie())
+		o.handle(ctx, func(ctx *mist.Context) { err = o.bind(ctx, "of the "+b.name) })
+		b.held = append(b.held, cookies(response.Header())...)
+	}
+	b.arrival = o.calls[before:]
 	return err
 }

@@ -17,8 +17,10 @@ type call struct {
 	key        string
 	value      any
 	values     map[string]any // of a login
-	visit      *visit         // nil: before or after the burst
-	start, end int            // steps
+	device     string         // of a binding or a proof
+	challenge  string
+	visit      *visit // nil: before or after the burst
+	start, end int    // steps
 	s          session.Session
 	err        error
 }
@@ -36,6 +38,9 @@ func (st *stage) do(ctx context.Context, c call, f func(c *call)) *call {
 	v, _ := ctx.Value(visitKey{}).(*visit)
 	if v != nil {
 		v.call(c.op)
+	}
+	if v == nil {
+		st.now++ // before the burst and after it each call is a step
 	}
 	c.visit, c.start = v, st.now
 	f(&c)
@@ -86,10 +91,15 @@ func (st *stage) Unwrap() session.Store {
 		return st.inner
 	}
 	t := &stageTokens{stage: st, tokens: ts}
-	if us, ok := capability[session.UserStore](st.inner); ok {
-		return &stageUsers{stageTokens: t, users: us}
+	us, ok := capability[session.UserStore](st.inner)
+	if !ok {
+		return t
 	}
-	return t
+	u := &stageUsers{stageTokens: t, users: us}
+	if ds, ok := capability[session.DeviceStore](st.inner); ok {
+		return &stageDevices{stageUsers: u, devices: ds}
+	}
+	return u
 }
 
 type stageTokens struct {
@@ -128,6 +138,23 @@ func (st *stageUsers) UserSessions(ctx context.Context, user string) (infos []se
 func (st *stageUsers) RemoveUserSessions(ctx context.Context, user string, except ...string) (n int, err error) {
 	err = st.do(ctx, call{op: "RemoveUserSessions", user: user}, func(c *call) { n, c.err = st.users.RemoveUserSessions(ctx, user, except...) }).err
 	return n, err
+}
+
+type stageDevices struct {
+	*stageUsers
+	devices session.DeviceStore
+}
+
+func (st *stageDevices) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+	return st.session(ctx, call{op: "Bind", id: idOf(token), token: token, device: p.Device}, func() (session.Session, error) {
+		return st.devices.Bind(ctx, token, p)
+	})
+}
+
+func (st *stageDevices) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+	return st.session(ctx, call{op: "Prove", id: id, device: p.Device, challenge: p.Challenge}, func() (session.Session, error) {
+		return st.devices.Prove(ctx, id, p)
+	})
 }
 
 // A stagedSession parks where it asks the store to write.

@@ -27,7 +27,7 @@ const (
 // A Call is one call of a [FaultStore] or of a session that it returned.
 type Call struct {
 	// Op is the method: Generate, Get, Open, Refresh, Remove, Rotate, Login,
-	// UserSessions, RemoveUserSessions of the store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
+	// UserSessions, RemoveUserSessions, Bind, Prove of the store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
 	// Session.Clear, Session.Pop, Session.Update, Session.Now of a session.
 	Op string
 	// N counts all calls, from 1.
@@ -139,10 +139,15 @@ func (f *FaultStore) Unwrap() session.Store {
 		return f.Store
 	}
 	tokens := &faultTokens{FaultStore: f, tokens: ts}
-	if us, ok := capability[session.UserStore](f.Store); ok {
-		return &faultUsers{faultTokens: tokens, users: us}
+	us, ok := capability[session.UserStore](f.Store)
+	if !ok {
+		return tokens
 	}
-	return tokens
+	users := &faultUsers{faultTokens: tokens, users: us}
+	if ds, ok := capability[session.DeviceStore](f.Store); ok {
+		return &faultDevices{faultUsers: users, devices: ds}
+	}
+	return users
 }
 
 type faultTokens struct {
@@ -186,6 +191,19 @@ func (f *faultUsers) RemoveUserSessions(ctx context.Context, user string, except
 		return err
 	})
 	return n, err
+}
+
+type faultDevices struct {
+	*faultUsers
+	devices session.DeviceStore
+}
+
+func (f *faultDevices) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+	return f.session(ctx, "Bind", func() (session.Session, error) { return f.devices.Bind(ctx, token, p) })
+}
+
+func (f *faultDevices) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+	return f.session(ctx, "Prove", func() (session.Session, error) { return f.devices.Prove(ctx, id, p) })
 }
 
 // A faultSession fails where it asks the store. What it only shows (its token,

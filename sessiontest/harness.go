@@ -65,8 +65,9 @@ const (
 	UserStore                          // a TokenStore whose sessions are Describers, too
 	Clock                              // Now
 	UserLister                         // a UserStore that lists, counts and limits the sessions of a user
+	DeviceStore                        // a UserStore that binds sessions to devices; they are Bound
 
-	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister
+	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister | DeviceStore
 )
 
 // A rule is one promise. It is data, so that the suite's own tests can hold it
@@ -91,27 +92,27 @@ func chapters() []chapter {
 		{
 			"yours only",
 			"A request gets the session its own token names, or none.",
-			append(yoursOnly(), usersYours()...),
+			slices.Concat(yoursOnly(), usersYours(), devicesYours()),
 		},
 		{
 			"dead stays dead",
 			"After Remove returned, after expiry and after the user was revoked: no write, refresh, rotate, late response or retry brings it back.",
-			append(deadStaysDead(), usersDead()...),
+			slices.Concat(deadStaysDead(), usersDead(), devicesDead()),
 		},
 		{
 			"nothing acknowledged is lost",
 			"A Set that returned nil survives every concurrent request of the same session, rotation included. Reading never writes values.",
-			slices.Concat(nothingLost(), rotation(), usersLost()),
+			slices.Concat(nothingLost(), rotation(), usersLost(), devicesLost()),
 		},
 		{
 			"never early, never late",
 			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later, but by a login.",
-			append(neverEarlyNeverLate(), usersTimes()...),
+			slices.Concat(neverEarlyNeverLate(), usersTimes(), devicesTimes()),
 		},
 		{
 			"same on every store",
 			"Same values (type and content), same errors, same edge cases. A session object shows the session as it was loaded plus its own writes; Update and Pop act on what is stored now.",
-			slices.Concat(sameValues(), sameBehaviour(), usersSame()),
+			slices.Concat(sameValues(), sameBehaviour(), usersSame(), devicesSame()),
 		},
 		{
 			"no identifier is adopted",
@@ -126,7 +127,7 @@ func chapters() []chapter {
 		{
 			"bounded",
 			"Every store call ends with its context; input is checked before it reaches a store; hostile bytes give errors, never panics.",
-			bounded(),
+			append(bounded(), devicesBounded()...),
 		},
 		{
 			"values are copies",
@@ -136,7 +137,7 @@ func chapters() []chapter {
 		{
 			"quiet",
 			"No token ever in an error. No goroutine that was not asked for.",
-			quiet(),
+			append(quiet(), devicesQuiet()...),
 		},
 	}
 }
@@ -234,11 +235,14 @@ func (h Harness) check(t *testing.T, r rule) error {
 	}
 	e.tokens, _ = capability[session.TokenStore](e.store)
 	e.users, _ = capability[session.UserStore](e.store)
+	e.devices, _ = capability[session.DeviceStore](e.store)
 	switch promised := r.needs & h.Capabilities; {
 	case promised&TokenStore != 0 && e.tokens == nil:
 		return errors.New("the Harness declares TokenStore, but the store is not one")
 	case promised&UserStore != 0 && e.users == nil:
 		return errors.New("the Harness declares UserStore, but the store is not one")
+	case promised&DeviceStore != 0 && e.devices == nil:
+		return errors.New("the Harness declares DeviceStore, but the store is not one")
 	}
 	if e.Advance == nil {
 		e.Advance = time.Sleep

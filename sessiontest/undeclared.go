@@ -39,6 +39,12 @@ func undeclared() chapter {
 			}
 			return nil
 		}},
+		{"DeviceStore", DeviceStore, func(_ context.Context, e *env) error {
+			if e.devices != nil {
+				return errors.New("the store binds sessions to devices but does not declare it")
+			}
+			return nil
+		}},
 		{"UserSessions and Login.MaxSessions", UserLister, func(ctx context.Context, e *env) error {
 			if e.users == nil {
 				return nil

@@ -28,6 +28,7 @@ func wrecks() map[string]wreck {
 	maps.Copy(all, brokenAccounts())
 	maps.Copy(all, brokenManagers())
 	maps.Copy(all, brokenAnswers())
+	maps.Copy(all, brokenBindings())
 	return all
 }
 

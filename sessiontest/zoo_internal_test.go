@@ -27,6 +27,8 @@ type beast struct {
 	login    func(ctx context.Context, token string, l session.Login) (session.Session, error)
 	list     func(ctx context.Context, user string) ([]session.Info, error)
 	revoke   func(ctx context.Context, user string, except ...string) (int, error)
+	bind     func(ctx context.Context, token string, p session.Proof) (session.Session, error)
+	prove    func(ctx context.Context, id string, p session.Proof) (session.Session, error)
 
 	// tame breaks a session; it is called for each that is handed out.
 	tame func(s *cub)
@@ -101,6 +103,20 @@ func (b *beast) Login(ctx context.Context, token string, l session.Login) (sessi
 		return b.hand(b.login(ctx, token, l))
 	}
 	return b.hand(b.Store.Login(ctx, token, l))
+}
+
+func (b *beast) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+	if b.bind != nil {
+		return b.hand(b.bind(ctx, token, p))
+	}
+	return b.hand(b.Store.Bind(ctx, token, p))
+}
+
+func (b *beast) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+	if b.prove != nil {
+		return b.hand(b.prove(ctx, id, p))
+	}
+	return b.hand(b.Store.Prove(ctx, id, p))
 }
 
 func (b *beast) UserSessions(ctx context.Context, user string) ([]session.Info, error) {

@@ -72,7 +72,7 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	if a.from == "" {
 		st.tidy(ctx)
 	}
-	return st.object(r, token.Join(r.id, a.fresh)), nil
+	return st.object(r, token.Join(r.id, a.fresh), 0), nil
 }
 
 // check prepares what needs no database.

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	programs = flag.Uint64("programs", 20, "how many random programs TestProgram runs on each database")
+	programs = flag.Uint64("programs", 24, "how many random programs TestProgram runs on each database")
 	firstOne = flag.Uint64("program", 0, "the seed of the first of them")
 )
 
@@ -59,7 +59,7 @@ func TestProgram(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					d.Pass(time.Hour) // logins look back
 					st := &sql.Store{DB: opened(t, b.open, url), OpTimeout: time.Minute, IdleTimeout: program.Idle, AbsoluteTimeout: program.Absolute}
-					d.New = func(context.Context) session.UserStore { return st }
+					d.New = func(context.Context) session.DeviceStore { return st }
 					must(t, st.Migrate(t.Context()))
 					for _, table := range []string{"session_records", "session_users"} {
 						_, err := st.DB.ExecContext(t.Context(), "DELETE FROM "+table)
@@ -80,8 +80,9 @@ func TestProgram(t *testing.T) {
 			for seed := *firstOne; seed < *firstOne+*programs; seed++ {
 				program.Play(t, fmt.Sprintf("seed %d", seed), program.Random(seed, 150), run)
 			}
-			if *firstOne == 0 && *programs >= 20 { // the ordinary ones
-				d.Complain(t, "after a time Get ", "after a time Get ErrNotFound", "after a time Open ErrExpiredIdle", "after a time Open ErrExpiredAbsolute")
+			if *firstOne == 0 && *programs >= 24 { // the ordinary ones
+				d.Complain(t, "after a time Get ", "after a time Get ErrNotFound", "after a time Open ErrExpiredIdle", "after a time Open ErrExpiredAbsolute",
+					"after a time Open ErrNotFound ErrUnproved", "Open ErrNotFound ErrUnproved")
 			}
 		})
 	}

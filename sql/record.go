@@ -78,8 +78,8 @@ func (r *record) user() string {
 	return r.account.user
 }
 
-// info describes the session.
-func (r *record) info() session.Info {
+// info describes the session. Its token ends then; zero: with the session.
+func (r *record) info(ends int64) session.Info {
 	rotated := r.created
 	if a := r.account; a != nil {
 		rotated = a.at
@@ -94,6 +94,9 @@ func (r *record) info() session.Info {
 		IdleDeadline:     time.UnixMicro(r.idleDeadline()),
 		AbsoluteDeadline: time.UnixMicro(r.ends),
 		RotatedAt:        time.UnixMicro(rotated),
+	}
+	if info.Bound = r.secrets.Device() != ""; ends != 0 {
+		info.ProvedUntil = time.UnixMicro(ends)
 	}
 	if a := r.account; a != nil {
 		info.User, info.Level, info.AuthenticatedAt = a.user, a.level, time.UnixMicro(a.at)

@@ -20,6 +20,8 @@ type object struct {
 	token string
 	info  session.Info
 
+	device string
+
 	turn   chan struct{} // held by who writes; guards record
 	record record        // as this object has last seen it in the database
 
@@ -36,16 +38,19 @@ var (
 	_ session.Ranger      = (*object)(nil)
 	_ session.Describer   = (*object)(nil)
 	_ session.Clock       = (*object)(nil)
+	_ session.Bound       = (*object)(nil)
 )
 
-// object makes a session of a record.
-func (st *Store) object(r *record, carried string) *object {
-	return &object{store: st, id: r.id, token: carried, info: r.info(), turn: make(chan struct{}, 1), record: *r, view: r.data}
+// object makes a session of a record. The token ends then; zero: with the session.
+func (st *Store) object(r *record, carried string, ends int64) *object {
+	return &object{store: st, id: r.id, token: carried, device: r.secrets.Device(), info: r.info(ends), turn: make(chan struct{}, 1), record: *r, view: r.data}
 }
 
 func (s *object) ID() string { return s.id }
 
 func (s *object) Token() string { return s.token }
+
+func (s *object) Device() string { return s.device }
 
 // Format prints the id and nothing else, whatever the verb: a session that is
 // logged by mistake shows no token.

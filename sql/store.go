@@ -77,7 +77,7 @@ type Store struct {
 
 const defaultOpTimeout = 5 * time.Second
 
-var _ session.UserStore = (*Store)(nil)
+var _ session.DeviceStore = (*Store)(nil)
 
 var (
 	errNoStore   = errors.New("sql: Store is nil")
@@ -181,7 +181,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		}
 	}
 	st.tidy(ctx)
-	return st.object(r, token.Join(id, secret)), nil
+	return st.object(r, token.Join(id, secret), 0), nil
 }
 
 // create stores a record that is new, and notes when that was. made is false where
@@ -221,7 +221,7 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 		return nil, err
 	}
 	defer cancel()
-	return st.present(ctx, carried, func(*record, string, int64) (string, bool) { return "", false })
+	return st.present(ctx, carried, func(*record, *token.Match, int64) error { return nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. At most 64 old
@@ -238,11 +238,11 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	}
 	defer cancel()
 	_, presented, _ := token.Parse(carried)
-	s, err := st.present(ctx, carried, func(r *record, newest string, now int64) (string, bool) {
-		if newest != presented {
-			return "", false // somebody else was first
+	s, err := st.present(ctx, carried, func(r *record, m *token.Match, now int64) error {
+		if m.Newest == presented { // else somebody else was first
+			m.Newest, m.Changed = r.secrets.Rotate(presented, min(grace, lifetime.Max).Microseconds(), now), true
 		}
-		return r.secrets.Rotate(newest, min(grace, lifetime.Max).Microseconds(), now), true
+		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
 		err = session.ErrNotFound // why is for Open to tell
@@ -250,35 +250,36 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	return s, err
 }
 
-// present authenticates a token, and lets renew make the newest secret of the session
-// another one.
-func (st *Store) present(ctx context.Context, carried string, renew func(r *record, newest string, now int64) (next string, ok bool)) (session.Session, error) {
+// present authenticates a token, and lets renew say which secret the client carries from
+// now on.
+func (st *Store) present(ctx context.Context, carried string, renew func(r *record, m *token.Match, now int64) error) (session.Session, error) {
 	id, secret, ok := token.Parse(carried)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
-	newest := ""
+	var m token.Match
 	r, err := st.change(ctx, opChange, id, nil, func(r *record, now int64) (bool, error) {
-		var changed, good bool
-		newest, changed, good = r.secrets.Match(secret, now)
+		var good bool
+		m, good = r.secrets.Match(secret, now)
 		expired := r.expired(now)
 		switch {
 		case good && expired != nil:
 			return false, expired
 		case expired == nil && !good && r.secrets.Reused(secret):
+			if token.Bound(secret) {
+				return false, session.ErrUnproved
+			}
 			return false, session.ErrReused
 		case !good:
 			return false, session.ErrNotFound
 		}
-		if next, ok := renew(r, newest, now); ok {
-			newest, changed = next, true
-		}
-		return changed, nil
+		err := renew(r, &m, now)
+		return m.Changed, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return st.object(r, token.Join(id, newest)), nil
+	return st.object(r, token.Join(id, m.Newest), m.Ends), nil
 }
 
 // Get loads a session by its id, see [session.Store].
@@ -298,7 +299,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	case r.expired(now) != nil:
 		return nil, session.ErrNotFound
 	}
-	return st.object(r, ""), nil
+	return st.object(r, "", r.secrets.Ends()), nil
 }
 
 // Refresh prolongs a session, see [session.Store].

@@ -1,11 +1,15 @@
 package sql_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/sql"
@@ -27,6 +31,53 @@ func passSessions(tb testing.TB, st *sql.Store, d time.Duration) {
 	_, err := st.DB.ExecContext(tb.Context(), fmt.Sprintf("UPDATE session_records SET created = created - %d, seen = seen - %d, ends = ends - %d, "+
 		"due = due - %d, login_at = CASE WHEN account IS NULL THEN 0 ELSE login_at - %d END", n, n, n, n, n))
 	must(tb, err)
+	old := make(map[string][]byte)
+	found, err := st.DB.QueryContext(tb.Context(), "SELECT id, old_secrets FROM session_records WHERE old_secrets IS NOT NULL")
+	must(tb, err)
+	defer func() { _ = found.Close() }()
+	for found.Next() {
+		var id string
+		var secrets []byte
+		must(tb, found.Scan(&id, &secrets))
+		old[id] = secrets
+	}
+	must(tb, found.Err())
+	for id, secrets := range old {
+		if len(secrets) > 0 {
+			passSecrets(secrets, n)
+			_, err := st.DB.ExecContext(tb.Context(), "UPDATE session_records SET version = version + 1, old_secrets = "+literal(st, secrets)+" WHERE id = '"+id+"'")
+			must(tb, err)
+		}
+	}
+}
+
+// literal is how a database writes bytes.
+func literal(st *sql.Store, b []byte) string {
+	if _, postgres := st.DB.Driver().(*stdlib.Driver); postgres {
+		return fmt.Sprintf("'\\x%x'", b)
+	}
+	return fmt.Sprintf("x'%x'", b)
+}
+
+// passSecrets lets time pass for the bytes of [token.Secrets.Old].
+func passSecrets(b []byte, n int64) {
+	shift := func(at []byte) {
+		if t := binary.BigEndian.Uint64(at); t != math.MaxInt64 {
+			binary.BigEndian.PutUint64(at, t-uint64(n))
+		}
+	}
+	if b[0] == 0xff { // of a device
+		b = b[3+int(binary.BigEndian.Uint16(b[1:])):]
+		shift(b) // the end of the newest
+		used := int(b[8])
+		for b = b[9:]; used > 0; used, b = used-1, b[16:] {
+			shift(b[8:])
+		}
+	}
+	for b = b[1+8*int(b[0]):]; len(b) > 0; b = b[32+16+3*8:] {
+		shift(b[32+16:])     // when it was replaced
+		shift(b[32+16+2*8:]) // the end of its grace
+	}
 }
 
 // rows counts the rows of a table.

@@ -28,7 +28,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 			if err != nil {
 				return err
 			}
-			infos = append(infos, r.info())
+			infos = append(infos, r.info(r.secrets.Ends()))
 		}
 		return nil
 	}, []byte(user))

@@ -4,7 +4,10 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
+	"time"
 
+	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sealed"
 	"github.com/mist-contrib/session/sessionaudit"
@@ -30,6 +33,15 @@ func TestAudit(t *testing.T) {
 		Strict:  true,
 	}
 	t.Run("memory", func(t *testing.T) { sessionaudit.Run(t, newHandler(managerOf(&memory.Store{}, true)), app) })
+	t.Run("bound to the device", func(t *testing.T) {
+		m := equip(&session.Manager{
+			Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: "__Host-session"},
+			DeviceBound: time.Second, RotateGrace: time.Second,
+		})
+		app := app
+		app.Bound = time.Second
+		sessionaudit.Run(t, newHandler(m), app)
+	})
 	t.Run("sealed", func(t *testing.T) {
 		store := revocable(&sealed.Store{Keys: [][]byte{sealed.NewKey()}})
 		sessionaudit.Run(t, newHandler(managerOf(store, true)), app)

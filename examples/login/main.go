@@ -16,6 +16,11 @@
 //	SESSION_STORE=redis://localhost:6379 go run ./examples/login
 //	SESSION_STORE=sealed: SESSION_KEYS=$(openssl rand -base64 32) go run ./examples/login
 //
+// With a name that browsers can bind, the cookie is bound to its device, see
+// docs/device-bound.md. That needs https with a certificate that the browser trusts:
+//
+//	SESSION_DEVICE_BOUND=10m SESSION_COOKIE_NAME=__Host-session go run ./examples/login -cert cert.pem -key key.pem
+//
 // In a file sessions survive a restart. In a database and in Redis they do, too, and many
 // processes are one site. Sealed they are in the browsers, and need no server. (The demo users survive nothing: a password
 // that was changed is so in one process, and until it ends.)
@@ -36,6 +41,7 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/dbsc"
 )
 
 // fresh is for how long after a password was typed its owner may do what hurts.
@@ -85,6 +91,9 @@ func newHandler(m *session.Manager) http.Handler {
 	server := mist.InitHTTPServer()
 	server.Use(m.Middleware(), m.RequireCSRF(nil)) // forms of other sites get no further
 
+	if m.DeviceBound != 0 { // browsers that can then bind a login to their device
+		(&dbsc.Handler{Manager: m, Exclude: []string{"/favicon.ico"}}).Mount(server)
+	}
 	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, "") })
 	server.POST("/login", s.login)
 	server.POST("/logout", s.private(s.logout))

@@ -68,6 +68,9 @@ func show(ctx *mist.Context, status int, name string, data any) {
 func showError(ctx *mist.Context, err error) {
 	var large *http.MaxBytesError
 	switch {
+	case errors.Is(err, session.ErrNotFound) && ctx.Request.Header.Get("Secure-Session-Skipped") != "":
+		// The browser could not get the bound cookie, because the store was down or it had signed too often.
+		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
 	case errors.Is(err, session.ErrNotFound):
 		show(ctx, http.StatusUnauthorized, "unauthorized", nil)
 	case errors.Is(err, session.ErrReauthenticate):

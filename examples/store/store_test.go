@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 	sessiontest.TestStore(t, sessiontest.Harness{
 		New:  func(*testing.T) session.Store { return &store.Store{IdleTimeout: idle, AbsoluteTimeout: absolute} },
 		Idle: idle, Absolute: absolute,
-		Capabilities: sessiontest.AllCapabilities &^ (sessiontest.TokenStore | sessiontest.UserStore),
+		Capabilities: sessiontest.AllCapabilities &^ (sessiontest.TokenStore | sessiontest.UserStore | sessiontest.DeviceStore),
 	})
 }
 

@@ -23,7 +23,7 @@ const (
 // A Duel runs programs on a memory.Store and on the store under test.
 type Duel struct {
 	// New makes the store under test, without a session.
-	New func(ctx context.Context) session.UserStore
+	New func(ctx context.Context) session.DeviceStore
 
 	// Before is called before each step. Nil: nothing is.
 	Before func()
@@ -145,11 +145,12 @@ func (m *match) deadline(ctx context.Context, id int, st Step) (at time.Time, ok
 	off := around(m.unit(), m.Late)[st.Variant%3]
 	if s, err := m.ours.Store.Get(ctx, m.ours.ids()[id]); err == nil && st.Value < 128 {
 		info, err := session.Describe(s)
-		return []time.Time{info.IdleDeadline, info.AbsoluteDeadline}[st.Value%2].Add(off), err == nil
+		all := ends(info)
+		return all[int(st.Value)%len(all)].Add(off), err == nil
 	}
-	ends := slices.Concat(graces[1:2], idles[1:], absolutes[1:], []time.Duration{Idle, Absolute, session.BeganLimit, 2 * session.BeganLimit})
+	lasts := slices.Concat(graces[1:2], idles[1:], absolutes[1:], lifetimes, []time.Duration{Idle, Absolute, session.BeganLimit, 2 * session.BeganLimit})
 	began := m.marks[max(0, len(m.marks)-1-int(st.On)%16)]
-	return began.Add(ends[int(st.Key)%len(ends)] + off), st.Value < 192
+	return began.Add(lasts[int(st.Key)%len(lasts)] + off), st.Value < 192
 }
 
 // around is just before a time, that time, and just after it.
@@ -191,9 +192,11 @@ func (m *match) wait(ctx context.Context, d time.Duration) {
 				continue
 			}
 			info, err := session.Describe(s)
-			if left := time.Until(info.IdleDeadline) - d; err == nil && left <= 0 && left > -m.Late {
-				d += m.Late
-				again = true
+			for _, end := range ends(info) {
+				if left := time.Until(end) - d; err == nil && left <= 0 && left > -m.Late {
+					d += m.Late
+					again = true
+				}
 			}
 		}
 	}
@@ -291,7 +294,8 @@ func (d *Duel) Complain(t *testing.T, more ...string) {
 		"Clear ErrNotFound", "Pop ErrNotFound", "Update ErrNotFound", "Update ErrValue", "Update ErrTooLarge", "Update the function's",
 		"Update ErrNotFound the function's", "Update Canceled", "Set Canceled", "Open DeadlineExceeded", "Session.Get another",
 		"at the end Open ", "at the end Open ErrNotFound", "Open ErrNotFound ErrReused", "Login ErrNotFound", "Login ErrNotFound ErrRevoked", "Login ErrUserLimit",
-		"Login ErrInvalidUser", "Login another", "Login ErrExists", "Login ErrValue", "Login ErrTooLarge", "UserSessions ErrInvalidUser", "RemoveUserSessions ErrInvalidUser",
+		"Bind ErrBound", "Bind ErrNotFound", "Bind another", "Prove ErrUnbound", "Prove ErrReplayed", "Prove ErrNotFound", "Prove ErrFull", "Prove another",
+		"Bind Canceled", "Prove Canceled", "Login ErrInvalidUser", "Login another", "Login ErrExists", "Login ErrValue", "Login ErrTooLarge", "UserSessions ErrInvalidUser", "RemoveUserSessions ErrInvalidUser",
 	) {
 		if d.Ended[way] == 0 {
 			t.Errorf("no program had: %s", way)

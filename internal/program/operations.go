@@ -75,6 +75,11 @@ func operations() []operation {
 		{"Login", logsIn},
 		{"Login", logsIn},
 		{"Login", logsIn},
+		{"Bind", binds},
+		{"Bind", binds},
+		{"Prove", proves},
+		{"Prove", proves},
+		{"Prove", proves},
 		{"UserSessions", listsUser},
 		{"RemoveUserSessions", revokesUser},
 		{"Session.Get", onSession(func(ctx context.Context, s session.Session, st Step) (any, error) {
@@ -106,6 +111,7 @@ func operations() []operation {
 			o.value, o.times = r.describe(i)
 			return o
 		}},
+		{"DeviceOf", onSession(device)},
 		{"Now", func(ctx context.Context, r *Rival, st Step) outcome {
 			s := r.object(st)
 			if s == nil {

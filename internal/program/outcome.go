@@ -112,9 +112,9 @@ func (r *Rival) describe(infos ...session.Info) (text string, times []time.Durat
 			began = i.AuthenticatedAt
 		}
 		all = append(all, r.named(fmt.Sprint(i.ID, i.User, i.Level, i.IdleDeadline.Sub(i.LastSeen).Round(time.Second), i.AbsoluteDeadline.Sub(began),
-			i.LastSeen.Before(began), i.AuthenticatedAt.IsZero(), i.RotatedAt.Before(began), i.Persistent, i.UserAgent, i.Address, i.Current)))
+			i.LastSeen.Before(began), i.AuthenticatedAt.IsZero(), i.Bound, i.ProvedUntil.IsZero(), i.RotatedAt.Before(began), i.Persistent, i.UserAgent, i.Address, i.Current)))
 		if !r.Epoch.IsZero() {
-			for _, at := range []time.Time{i.CreatedAt, i.LastSeen, i.IdleDeadline, i.AbsoluteDeadline, i.RotatedAt, i.AuthenticatedAt} {
+			for _, at := range []time.Time{i.CreatedAt, i.LastSeen, i.IdleDeadline, i.AbsoluteDeadline, i.RotatedAt, i.AuthenticatedAt, i.ProvedUntil} {
 				times = append(times, max(-1, at.Sub(r.Epoch)))
 			}
 		}

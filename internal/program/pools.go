@@ -75,6 +75,7 @@ var (
 		"ErrTooLarge": session.ErrTooLarge, "ErrHeaderWritten": session.ErrHeaderWritten, "ErrUnsupported": errors.ErrUnsupported,
 		"ErrReused": session.ErrReused, "ErrRevoked": session.ErrRevoked, "ErrUserLimit": session.ErrUserLimit, "ErrInvalidUser": session.ErrInvalidUser,
 		"ErrExpiredIdle": session.ErrExpiredIdle, "ErrExpiredAbsolute": session.ErrExpiredAbsolute,
+		"ErrBound": session.ErrBound, "ErrUnbound": session.ErrUnbound, "ErrReplayed": session.ErrReplayed, "ErrUnproved": session.ErrUnproved,
 		"Canceled": context.Canceled, "DeadlineExceeded": context.DeadlineExceeded, "the function's": errRefuses,
 	}
 	errRefuses = errors.New("the function refuses")

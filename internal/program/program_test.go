@@ -30,7 +30,7 @@ func duel(t *testing.T, absolute time.Duration, refresh func(st *memory.Store, c
 	program.Register()
 	run := func(p []byte) (report string) {
 		synctest.Test(t, func(t *testing.T) {
-			d := &program.Duel{Pass: time.Sleep, Ended: make(map[string]int), New: func(context.Context) session.UserStore {
+			d := &program.Duel{Pass: time.Sleep, Ended: make(map[string]int), New: func(context.Context) session.DeviceStore {
 				return mistaken{&memory.Store{IdleTimeout: program.Idle, AbsoluteTimeout: absolute}, refresh}
 			}}
 			report = d.Run(t.Context(), p)

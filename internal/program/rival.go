@@ -12,12 +12,13 @@ import (
 
 // A Rival is one of the stores, with what a program got from it.
 type Rival struct {
-	Store  session.UserStore
+	Store  session.DeviceStore
 	Tokens []string  // in the order in which they were given out
 	IDs    []string  // of the sessions that logins began, likewise
 	Epoch  time.Time // when the program began, by the clock of the store; zero: times are not told
 
 	objects [6]session.Session
+	bound   []string // ids of sessions that were bound, in order
 	late    time.Duration
 	revoked time.Time // the last time that sessions of a user were, by the clock of the process
 }

@@ -12,14 +12,15 @@ import (
 type Secrets struct {
 	Newest Sum
 
-	old *generation // newest first
+	old  *generation // newest first
+	bond *bond       // nil: bound to no device
 }
 
-// A generation is a secret that a rotation has replaced. It is good until its
-// successor was seen, and then for its grace.
+// A generation is a secret that another has replaced. It is good until its
+// successor was seen, and then for its grace; a bound one until its own end.
 type generation struct {
 	secret   Sum
-	salt     Salt  // leads from this secret to its successor
+	salt     Salt  // leads from this secret to its successor; zero where that is a device's
 	replaced int64 // when the successor was made
 	grace    int64
 	until    int64 // the end of the grace; forever until the successor was seen
@@ -47,7 +48,7 @@ func (g *generation) good(now int64) bool {
 func (s *Secrets) accept(secret string, now int64) (g *generation, ok bool) {
 	sum := Hash(secret)
 	if Equal(sum, s.Newest) {
-		return nil, true
+		return nil, s.bond == nil || now < s.bond.ends
 	}
 	for g := s.old; g != nil; g = g.older {
 		if g.good(now) && Equal(sum, g.secret) {
@@ -63,29 +64,56 @@ func (s *Secrets) Accepts(secret string, now int64) bool {
 	return ok
 }
 
-// Match authenticates secret: it returns the newest secret of the session,
-// which is secret itself or one that follows from it. It notes that the client
-// has shown secret, which starts the grace of the ones before; changed reports
-// whether there was something to note.
-func (s *Secrets) Match(secret string, now int64) (newest string, changed, ok bool) {
+// A Match is what a good secret stands for.
+type Match struct {
+	Newest  string // what the client carries from now on: the secret itself, or one that follows from it
+	Ends    int64  // when Newest ends; zero: with the session
+	Changed bool   // there was something to note
+
+	before *generation // that secret
+	noted  int         // so many of them
+}
+
+// Match authenticates secret. It notes that the client has shown it, which starts the
+// grace of the ones before.
+func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 	g, ok := s.accept(secret, now)
+	m.Newest = secret
 	switch {
 	case !ok:
-		return "", false, false
+		return Match{}, false
 	case g == nil:
-		return secret, s.old.acknowledge(now), true
+		m.Ends, m.before = s.Ends(), s.old
+	case s.bond == nil:
+		m.Newest, m.before = s.follow(secret, g), g.older
+	default: // no secret leads to one of a device
+		if m.before = g.older; Bound(secret) {
+			m.Ends = g.until
+		}
 	}
-	changed = g.older.acknowledge(now)
-	return s.follow(secret, g), changed, true
+	m.noted = m.before.acknowledge(now)
+	m.Changed = m.noted > 0
+	return m, true
+}
+
+// Undo makes the secrets what they were before Match, for a call that has failed.
+func (m *Match) Undo() {
+	for g := m.before; m.noted > 0; g = g.older {
+		g.until = forever
+		m.noted--
+	}
 }
 
 // Reused reports whether secret, which is not accepted, was the session's once
 // since its last login.
 func (s *Secrets) Reused(secret string) bool {
+	sum := Hash(secret)
+	if Equal(sum, s.Newest) {
+		return true
+	}
 	if s.old == nil {
 		return false
 	}
-	sum := Hash(secret)
 	for g := s.old; g != nil; g = g.older {
 		if Equal(sum, g.secret) {
 			return true
@@ -108,18 +136,20 @@ func (s *Secrets) Replaced() (at int64, ok bool) {
 	return s.old.replaced, true
 }
 
-// Forget forgets all secrets before the newest.
-func (s *Secrets) Forget() { s.old = nil }
+// Forget forgets all but the newest secret.
+func (s *Secrets) Forget() { s.old, s.bond = nil, nil }
 
-// acknowledge notes that the successor of g, and so of all before it, was seen.
-func (g *generation) acknowledge(now int64) (changed bool) {
+// acknowledge notes that the successor of g, and so of all before it, was seen. It
+// returns of how many it was not known.
+func (g *generation) acknowledge(now int64) (n int) {
 	for ; g != nil && g.until == forever; g = g.older {
-		g.until, changed = now+g.grace, true
+		g.until = now + g.grace
+		n++
 	}
-	return changed
+	return n
 }
 
-// follow walks from the secret of generation g to the newest one.
+// follow walks from the secret of generation g to the newest.
 func (s *Secrets) follow(secret string, g *generation) string {
 	// The list leads from new to old, the salts from old to new.
 	var salts []Salt
@@ -135,50 +165,67 @@ func (s *Secrets) follow(secret string, g *generation) string {
 	return secret
 }
 
-// Rotate makes the secret that follows newest, the present one, and returns it;
-// the present one where too many old ones are good still.
+// Rotate makes the secret that follows newest, the present one, and returns it. It
+// returns the present one where too many old ones are good still, or the session is
+// bound to a device.
 func (s *Secrets) Rotate(newest string, grace, now int64) string {
-	n, last := 0, &s.old // how many are kept, and what follows them
-	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
-		if g.good(now) {
-			n, last = i, &g.older
-		}
-	}
-	dead := s.bury(last)
-	if n >= MaxGenerations {
-		s.old.dead = dead
+	if s.bond != nil {
 		return newest
 	}
-	g := &generation{
-		secret: s.Newest, salt: NewSalt(), replaced: now, grace: grace, until: forever, older: s.old, dead: dead,
+	salt := NewSalt()
+	next := Next(newest, salt)
+	if !s.replace(next, generation{salt: salt, grace: grace, until: forever}, now) {
+		return newest
 	}
-	next := Next(newest, g.salt)
-	s.old, s.Newest = g, Hash(next)
 	return next
 }
 
-// bury takes out the generations from last on, and returns what is remembered of
-// them and of those before them.
-func (s *Secrets) bury(last **generation) string {
-	var dead []byte
-	for g := *last; g != nil; g = g.older {
-		dead = append(dead, g.secret[:deadSize]...)
+// replace makes next the newest secret, and g what is known of the one before. It
+// returns false, and does neither, where too many old ones are good still.
+func (s *Secrets) replace(next string, g generation, now int64) bool {
+	n, dead := s.bury(now)
+	if n >= MaxGenerations {
+		s.old.dead = dead
+		return false
 	}
-	if s.old != nil {
-		dead = append(dead, s.old.dead...)
-		s.old.dead = ""
-	}
-	*last = nil
-	return string(dead[:min(len(dead), maxDead*deadSize)])
+	g.secret, g.replaced, g.older, g.dead = s.Newest, now, s.old, dead
+	s.old, s.Newest = &g, Hash(next)
+	return true
 }
 
-// Old returns the secrets before the newest as bytes, for [Secrets.SetOld]; nil:
-// there are none.
-func (s *Secrets) Old() []byte {
-	if s.old == nil {
-		return nil
+// bury takes out the generations that are not good, and returns how many are left, and
+// what is remembered of those that are not. One that leads a good one to the newest
+// stays; to the secrets of a device nothing leads.
+func (s *Secrets) bury(now int64) (left int, remembered string) {
+	oldest := 0 // of those that stay
+	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
+		if g.good(now) {
+			oldest = i
+		}
 	}
-	out := append([]byte{byte(len(s.old.dead) / deadSize)}, s.old.dead...) //nolint:gosec // at most maxDead
+	var dead []byte
+	if s.old != nil {
+		remembered, s.old.dead = s.old.dead, ""
+	}
+	for i, at := 1, &s.old; *at != nil; i++ {
+		if g := *at; g.good(now) || i < oldest && s.bond == nil {
+			left, at = left+1, &g.older
+		} else {
+			dead, *at = append(dead, g.secret[:deadSize]...), g.older
+		}
+	}
+	dead = append(dead, remembered...)
+	return left, string(dead[:min(len(dead), maxDead*deadSize)])
+}
+
+// Old returns all but the newest secret as bytes, for [Secrets.SetOld]; nil: there is
+// nothing else.
+func (s *Secrets) Old() []byte {
+	out := s.bond.append(nil)
+	if s.old == nil {
+		return out
+	}
+	out = append(append(out, byte(len(s.old.dead)/deadSize)), s.old.dead...) //nolint:gosec // at most maxDead
 	for g := s.old; g != nil; g = g.older {
 		out = append(append(out, g.secret[:]...), g.salt[:]...)
 		for _, n := range [...]int64{g.replaced, g.grace, g.until} {
@@ -190,11 +237,15 @@ func (s *Secrets) Old() []byte {
 
 const generationSize = len(Sum{}) + len(Salt{}) + 3*8
 
-// SetOld makes the secrets before the newest those of [Secrets.Old]. ok is false
-// for any other bytes, and nothing is changed then.
+// SetOld makes all but the newest secret those of [Secrets.Old]. ok is false for any
+// other bytes, and nothing is changed then.
 func (s *Secrets) SetOld(old []byte) (ok bool) {
+	b, old, ok := readBond(old)
+	if !ok {
+		return false
+	}
 	if len(old) == 0 {
-		s.old = nil
+		s.old, s.bond = nil, b
 		return true
 	}
 	dead, rest := int(old[0]), old[1:]
@@ -211,6 +262,6 @@ func (s *Secrets) SetOld(old []byte) (ok bool) {
 		*last, last = g, &g.older
 	}
 	first.dead = string(rest[:dead*deadSize])
-	s.old = first
+	s.old, s.bond = first, b
 	return true
 }

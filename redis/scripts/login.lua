@@ -50,9 +50,9 @@ local micros = clock()
 local now = ms(micros)
 -- Most logins are of users of whom there is nothing yet, and nothing to look at.
 local some = redis.call('EXISTS', key, index, revoked) > 0
-local r = begins and {} or redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'c', 'l')
+local r = begins and {} or redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'c', 'l', 'b')
 if not begins then
-  if not isRecord(r[1], r[2], r[3]) then
+  if not isRecord(r[1], r[2], r[3], r[9]) then
     return missing(key, r[1])
   end
   if r[4] ~= user then
@@ -65,7 +65,7 @@ if not begins then
     end
     return {1, ended, redis.call('HGETALL', key)}
   end
-  if not isGood(presented, r[2], r[3], now) then
+  if not isGood(presented, r[2], r[3], r[9], now) then
     return 0
   end
 end
@@ -191,7 +191,7 @@ if ARGV[6] ~= '' then
   put('v', ARGV[6])
 end
 if not begins then
-  redis.call('HDEL', key, 'o', 'x', 'r')
+  redis.call('HDEL', key, 'o', 'x', 'r', 'b', 'q')
 end
 if not begins and not again then
   redis.call('HDEL', key, 'p', 'd0', 'd1', 'd2', 'd3', 'd4', 'd5')

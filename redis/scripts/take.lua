@@ -15,14 +15,14 @@
 -- nonce in field g, and takes nothing.
 
 local key, nonce = KEYS[1], ARGV[2]
-local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'g')
+local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'g', 'b')
 if r[1] and string.sub(r[1], 1, 12) == 't' .. nonce then
   return redis.call('HGETALL', key)
 end
-if not isRecord(r[1], r[2], r[3]) then
+if not isRecord(r[1], r[2], r[3], r[6]) then
   return missing(key, r[1])
 end
-if r[4] or string.find(r[5] or '', nonce, 1, true) or not isGood(ARGV[1], r[2], r[3], ms(clock())) then
+if r[4] or string.find(r[5] or '', nonce, 1, true) or not isGood(ARGV[1], r[2], r[3], r[6], ms(clock())) then
   return 0
 end
 redis.call('HSET', key, 'n', 't' .. nonce .. r[1])

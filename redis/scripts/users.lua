@@ -37,20 +37,62 @@ local function missing(key, n)
   return -redis.call('EXISTS', key)
 end
 
--- Whether the fields n, h and o are those of a record.
-local function isRecord(n, h, o)
+-- Whether the fields n, h, o and b are those of a record.
+local function isRecord(n, h, o, b)
   return n and h and string.find(n, '^2.') and #h == 32 and #(o or '') % 62 == 0
+    and (not b or #b > 13 and isNumber(string.sub(b, 1, 13)))
 end
 
--- Whether a secret opens the session of the fields h and o now; see present.lua.
-local function isGood(presented, h, o, now)
-  local good = presented == h
+-- Whether the newest secret has not ended yet; see prove.lua.
+local function isCurrent(b, now)
+  return not b or now < tonumber(string.sub(b, 1, 13))
+end
+
+-- Whether a secret opens the session of the fields h, o and b now; see present.lua.
+local function isGood(presented, h, o, b, now)
+  local good = presented == h and isCurrent(b, now)
   for i = 1, #(o or ''), 62 do
     if string.sub(o, i, i + 31) == presented then
       good = good or string.sub(o, i + 48, i + 48) == 'g' or now < (tonumber(string.sub(o, i + 49, i + 61)) or 0)
     end
   end
   return good
+end
+
+-- Reads the old secrets of field o. The successors of those from byte older on were seen:
+-- their graces begin. Returns the secrets, the place of the last good one, and whether a
+-- grace has begun.
+local function sift(o, older, now)
+  local secrets, good, changed = {}, 0, false
+  for i = 1, #o, 62 do
+    local secret = string.sub(o, i, i + 61)
+    local state, time = string.sub(secret, 49, 49), tonumber(string.sub(secret, 50, 62))
+    if i >= older and state == 'g' then
+      state, time, changed = 'u', now + time, true
+      secret = string.sub(secret, 1, 48) .. string.format('u%013.0f', time)
+    end
+    secrets[#secrets + 1] = secret
+    if state == 'g' or now < time then
+      good = #secrets
+    end
+  end
+  return secrets, good, changed
+end
+
+-- Remembers the starts of secrets that were taken out, see present.lua.
+local function remember(key, over)
+  if over ~= '' then
+    redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
+  end
+end
+
+-- Takes out the secrets behind the last good one, which lead nowhere.
+local function bury(key, secrets, good)
+  local over = ''
+  while #secrets > good do
+    over = string.sub(table.remove(secrets), 1, 8) .. over
+  end
+  remember(key, over)
 end
 
 -- Takes a session out of an index.

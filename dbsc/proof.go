@@ -1,0 +1,146 @@
+package dbsc
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // which takes no key twice
+)
+
+// ErrProof means that a proof is not what it should be. Why is told by the errors that
+// match it, which are the Cause of [session.EventProofRefused].
+var ErrProof = errors.New("dbsc: proof refused")
+
+// Why a proof was refused. Each matches [ErrProof].
+var (
+	ErrMalformed error = reason("malformed proof")
+	ErrKey       error = reason("key that is none of P-256 or RSA with 2048 to 4096 bits")
+	ErrSignature error = reason("bad signature")
+	ErrChallenge error = reason("challenge that is unknown or too old")
+)
+
+type reason string
+
+func (r reason) Error() string { return ErrProof.Error() + ": " + string(r) }
+
+func (reason) Is(target error) bool { return target == ErrProof }
+
+const (
+	minRSA = 2048
+	maxRSA = 4096
+
+	proofType = "dbsc+jwt"
+)
+
+// parse reads a proof whose signature is not checked yet. What it takes is decided by
+// the algorithms of this list, and not by what the proof says.
+func parse(proof string, algorithms ...jose.SignatureAlgorithm) (*jose.JSONWebSignature, error) {
+	for part := range strings.SplitSeq(proof, ".") { // the library decodes, and verifies what it encodes anew
+		if raw, err := base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw) != part {
+			return nil, ErrMalformed
+		}
+	}
+	jws, err := jose.ParseSignedCompact(proof, algorithms)
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	// Of headers that change how a proof is to be read, there are none.
+	extra := jws.Signatures[0].Protected.ExtraHeaders
+	if _, critical := extra["crit"]; critical || extra["b64"] != nil || extra[jose.HeaderType] != proofType {
+		return nil, ErrMalformed
+	}
+	return jws, nil
+}
+
+// verify checks the signature of a proof and returns the challenge that it answers.
+func verify(jws *jose.JSONWebSignature, key any) (challenge string, err error) {
+	payload, err := jws.Verify(key)
+	if err != nil {
+		return "", ErrSignature
+	}
+	var claims struct {
+		JTI string `json:"jti"`
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return "", ErrMalformed
+	}
+	return claims.JTI, nil
+}
+
+// register checks the proof of a registration, which brings its key, and returns the
+// device to store.
+func register(proof, challenge string) (device string, err error) {
+	jws, err := parse(proof, jose.ES256, jose.RS256)
+	if err != nil {
+		return "", err
+	}
+	jwk := jws.Signatures[0].Header.JSONWebKey
+	if jwk == nil {
+		return "", ErrMalformed
+	}
+	d, err := newDevice(jwk.Key)
+	if err != nil {
+		return "", err
+	}
+	if jws.Signatures[0].Header.Algorithm != string(d.algorithm()) {
+		return "", ErrKey
+	}
+	answered, err := verify(jws, d.key)
+	switch {
+	case err != nil:
+		return "", err
+	case !equal(answered, challenge):
+		return "", ErrChallenge
+	}
+	return d.encode()
+}
+
+// proved checks the proof of a refresh and returns the challenge that it answers.
+func (d *device) proved(proof, id string, now time.Time) (challenge string, err error) {
+	jws, err := parse(proof, d.algorithm())
+	if err != nil {
+		return "", err
+	}
+	if challenge, err = verify(jws, d.key); err != nil {
+		return "", err
+	}
+	if !d.issued(challenge, id, now) {
+		return "", ErrChallenge
+	}
+	return challenge, nil
+}
+
+// algorithm is the only one that the device's key signs with.
+func (d *device) algorithm() jose.SignatureAlgorithm {
+	if _, ok := d.key.(*ecdsa.PublicKey); ok {
+		return jose.ES256
+	}
+	return jose.RS256
+}
+
+// checked returns whether a key is one that devices have.
+func checked(key any) bool {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		return k.Curve == elliptic.P256()
+	case *rsa.PublicKey:
+		bits := k.N.BitLen()
+		return bits >= minRSA && bits <= maxRSA && k.E >= 3 && k.E <= 1<<31-1 && k.E%2 == 1
+	}
+	return false
+}
+
+func (d *device) encode() (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(d.key)
+	if err != nil {
+		return "", ErrKey // a point that is not on the curve
+	}
+	return version + string(d.secret[:]) + string(der), nil
+}

@@ -1,0 +1,68 @@
+-- Gives the device of a session another secret, once for each challenge.
+--
+-- KEYS[1]  the record
+-- ARGV[1]  the device
+-- ARGV[2]  the first eight bytes of the hash of the challenge that it answers
+-- ARGV[3]  for how long that is refused from now on, ms
+-- ARGV[4]  the hash of the new secret
+-- ARGV[5]  for how long that is good, ms
+-- ARGV[6]  how many old secrets may be good, and how many challenges refused, at once
+--
+-- Returns the whole record, as HGETALL does; 0 where there is none; -1 where it is none
+-- of ours; -8 where the session is not bound to the device; -9 where the challenge was
+-- answered before; -10 where too many old secrets are good, or challenges refused.
+--
+-- Field b holds when the newest secret ends (ms, 13 digits), and the device. Field q
+-- holds the challenges that were answered, 21 bytes each: the start of the hash (8), and
+-- until when it is refused (ms, 13 digits). The secret before is good until its own end,
+-- and leads to no successor: its salt in field o is zero.
+--
+-- Sent twice it is done once: the second finds its secret.
+
+local key, device, challenge, fresh, limit = KEYS[1], ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[6])
+local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b', 'q')
+local newest, old, bound, answered = r[2], r[3] or '', r[4] or '', r[5] or ''
+if not isRecord(r[1], newest, old, r[4]) or #answered % 21 ~= 0 then
+  return missing(key, r[1])
+end
+if string.sub(bound, 14) ~= device then
+  return -8
+end
+if newest == fresh or string.find(old, fresh, 1, true) then
+  return redis.call('HGETALL', key)
+end
+
+local now, refused = ms(clock()), {}
+for i = 1, #answered, 21 do
+  local ends = string.sub(answered, i + 8, i + 20)
+  if not isNumber(ends) then
+    return -1
+  end
+  if now < tonumber(ends) then
+    if string.sub(answered, i, i + 7) == challenge then
+      return -9
+    end
+    refused[#refused + 1] = string.sub(answered, i, i + 20)
+  end
+end
+-- No secret leads to another, so those that are over go, wherever they stand.
+local kept, over = {}, ''
+for _, secret in ipairs((sift(old, #old + 1, now))) do
+  if string.sub(secret, 49, 49) == 'g' or now < tonumber(string.sub(secret, 50, 62)) then
+    kept[#kept + 1] = secret
+  else
+    over = over .. string.sub(secret, 1, 8)
+  end
+end
+if #refused >= limit or #kept >= limit then
+  return -10
+end
+
+redis.call('HDEL', key, '') -- see refresh.lua: a device that proves itself stays logged in
+remember(key, over)
+table.insert(kept, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
+kept = sift(table.concat(kept), 1, now) -- who proves has been told of the binding
+refused[#refused + 1] = challenge .. string.format('%013.0f', now + ARGV[3])
+redis.call('HSET', key, 'h', fresh, 'r', digits(now), 'o', table.concat(kept), 'q', table.concat(refused),
+  'b', string.format('%013.0f', now + ARGV[5]) .. device)
+return redis.call('HGETALL', key)

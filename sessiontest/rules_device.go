@@ -1,0 +1,381 @@
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mist-contrib/session"
+)
+
+// devices are what a rule about devices needs of a store.
+const devices = DeviceStore | users
+
+const (
+	aDevice       = "the device"
+	anotherDevice = "another device"
+
+	crowded = 64 // how many proofs there are at once
+)
+
+func devicesYours() []rule {
+	return []rule{
+		{"Bind gives a session a device, byte for byte, and no other session", devices, bindStores},
+		{"a session is bound once, to the first device", devices, bindOnce},
+		{"of many who bind a session at once one does", devices, bindersCompete},
+		{"only a live token binds its session", devices, bindNeedsToken},
+		{"a proof by another device is refused and changes nothing", devices, proofOfAnother},
+		{"a challenge is good once", devices, challengeOnce},
+		{"of many who answer a challenge at once one does", devices, repliesCompete},
+	}
+}
+
+// proof is one of a device, that answers a fresh challenge.
+func (e *env) proof(device string) session.Proof {
+	return session.Proof{Device: device, Challenge: uuid.NewString(), Remember: e.Idle, Lifetime: e.Idle / 4, Grace: e.Idle / 4}
+}
+
+// bind binds the session of s to the device of a proof.
+func (e *env) bind(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
+	b, err := e.devices.Bind(ctx, session.Token(s), p)
+	return fresh("Bind", s, b, err)
+}
+
+// prove gives the device of the session of s another token.
+func (e *env) prove(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
+	b, err := e.devices.Prove(ctx, s.ID(), p)
+	return fresh("Prove", s, b, err)
+}
+
+// fresh reports an error unless got is the session of s with another token.
+func fresh(call string, s, got session.Session, err error) (session.Session, error) {
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", call, err)
+	case got == nil:
+		return nil, fmt.Errorf("%s returned neither a session nor an error", call)
+	case got.ID() != s.ID():
+		return nil, fmt.Errorf("%s: the session has another id", call)
+	case session.Token(got) == "" || session.Token(got) == session.Token(s):
+		return nil, fmt.Errorf("%s: the session has no new token", call)
+	}
+	return got, nil
+}
+
+// bound makes a session of ada that is bound to aDevice, and returns it with its token of
+// before, and with the one for p.Lifetime, which nobody has opened.
+func (e *env) bound(ctx context.Context, p session.Proof) (before, first session.Session, err error) {
+	before, err = e.member(ctx, ada())
+	if err == nil {
+		err = before.Set(ctx, "kept", 1)
+	}
+	if err == nil {
+		first, err = e.bind(ctx, before, p)
+	}
+	return before, first, err
+}
+
+// on reports an error unless the session of s, loaded by its token and by its id, is bound
+// to a device; empty: to none.
+func (e *env) on(ctx context.Context, s session.Session, device string) error {
+	opened, err := e.load(ctx, s)
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	got, err := e.store.Get(ctx, s.ID())
+	if err != nil {
+		return fmt.Errorf("Get: %w", err)
+	}
+	for way, s := range map[string]session.Session{"Open": opened, "Get": got} {
+		d, err := session.DeviceOf(s)
+		if err != nil {
+			return fmt.Errorf("DeviceOf, loaded by %s: %w", way, err)
+		}
+		if d != device {
+			return fmt.Errorf("DeviceOf, loaded by %s: the device is another one", way)
+		}
+		if info, err := session.Describe(s); err != nil || info.Bound != (device != "") {
+			return fmt.Errorf("description, loaded by %s: got Bound %t and %v, want %t", way, info.Bound, err, device != "")
+		}
+	}
+	return nil
+}
+
+// lasting is a proof of aDevice for longer than the others.
+func (e *env) lasting(d time.Duration) session.Proof {
+	p := e.proof(aDevice)
+	p.Lifetime = d
+	return p
+}
+
+// refusesProof reports an error unless the proof is refused with want.
+func (e *env) refusesProof(ctx context.Context, s session.Session, p session.Proof, want error) error {
+	if _, err := e.devices.Prove(ctx, s.ID(), p); !errors.Is(err, want) {
+		return fmt.Errorf("Prove: got %v, want %v", err, want)
+	}
+	return nil
+}
+
+// refusesBind reports an error unless the token of s binds nothing, but fails with want.
+func (e *env) refusesBind(ctx context.Context, s session.Session, p session.Proof, want error) error {
+	if _, err := e.devices.Bind(ctx, session.Token(s), p); !errors.Is(err, want) {
+		return fmt.Errorf("Bind: got %v, want %v", err, want)
+	}
+	return nil
+}
+
+// unproved reports an error unless the token of s has ended, and its session lives.
+func (e *env) unproved(ctx context.Context, s session.Session) error {
+	if _, err := e.load(ctx, s); !errors.Is(err, session.ErrUnproved) || !errors.Is(err, session.ErrNotFound) {
+		return fmt.Errorf("Open with a bound token after its end: got %v, want ErrUnproved, which matches ErrNotFound", err)
+	}
+	if _, err := e.store.Get(ctx, s.ID()); err != nil {
+		return fmt.Errorf("Get after the end of a bound token: %w", err)
+	}
+	return nil
+}
+
+func bindStores(ctx context.Context, e *env) error {
+	other, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	for i, device := range []string{"x", "\x00", strings.Repeat("d", 1024), "\xff\xfe\x00'\"\\{*}\r\n", "é", "5", "0", "false"} {
+		p := e.proof(device)
+		before, first, err := e.bound(ctx, p)
+		if err != nil {
+			return fmt.Errorf("device %d: %w", i, err)
+		}
+		err = errors.Join(
+			shows(ctx, first, "kept", 1), e.holds(ctx, first, "kept", 1), e.belongs(ctx, first, "ada"),
+			e.on(ctx, first, device), e.on(ctx, before, device), e.on(ctx, other, ""),
+		)
+		if err != nil {
+			return fmt.Errorf("device %d: %w", i, err)
+		}
+		if got, err := session.DeviceOf(first); err != nil || got != device {
+			return fmt.Errorf("device %d: DeviceOf the session of Bind: %v, or another device", i, err)
+		}
+		second, err := e.prove(ctx, first, e.proof(device))
+		if err != nil {
+			return fmt.Errorf("device %d: %w", i, err)
+		}
+		if got, err := session.DeviceOf(second); err != nil || got != device {
+			return fmt.Errorf("device %d: DeviceOf the session of Prove: %v, or another device", i, err)
+		}
+		if err := errors.Join(e.on(ctx, second, device), e.holds(ctx, second, "kept", 1)); err != nil {
+			return fmt.Errorf("device %d: %w", i, err)
+		}
+	}
+	visitor, err := e.generate(ctx) // stores do not ask who is logged in
+	if err != nil {
+		return err
+	}
+	mine, err := e.bind(ctx, visitor, e.proof(aDevice))
+	if err != nil {
+		return fmt.Errorf("of an anonymous session: %w", err)
+	}
+	return errors.Join(e.on(ctx, mine, aDevice), e.on(ctx, other, ""))
+}
+
+func bindOnce(ctx context.Context, e *env) error {
+	p := e.proof(aDevice)
+	p.Lifetime = e.Idle * 3 / 4
+	before, first, err := e.bound(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, device := range []string{aDevice, anotherDevice} {
+		for _, s := range []session.Session{before, first} {
+			if err := e.refusesBind(ctx, s, e.proof(device), session.ErrBound); err != nil {
+				return fmt.Errorf("of a bound session: %w", err)
+			}
+		}
+	}
+	e.Advance(e.after(p.Grace)) // which has not begun, as nobody has seen the first token
+	if err := errors.Join(e.on(ctx, before, aDevice), e.on(ctx, first, aDevice)); err != nil {
+		return fmt.Errorf("after a second Bind: %w", err)
+	}
+	if err := e.refusesProof(ctx, first, e.proof(anotherDevice), session.ErrUnbound); err != nil {
+		return fmt.Errorf("by the device of a second Bind: %w", err)
+	}
+	_, err = e.prove(ctx, first, e.proof(aDevice))
+	return err
+}
+
+func bindersCompete(ctx context.Context, e *env) error {
+	for range 4 {
+		before, err := e.member(ctx, ada())
+		if err != nil {
+			return err
+		}
+		won := make([]session.Session, many)
+		err = together(func(i int) error {
+			s, err := e.devices.Bind(ctx, session.Token(before), e.proof(fmt.Sprint("device ", i)))
+			switch {
+			case err == nil && s != nil:
+				won[i] = s
+			case !errors.Is(err, session.ErrBound):
+				return fmt.Errorf("Bind: got %w, want ErrBound or a session", err)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		winners := 0
+		for i, s := range won {
+			if s != nil {
+				winners++
+				if err := e.on(ctx, s, fmt.Sprint("device ", i)); err != nil {
+					return fmt.Errorf("a binding that was acknowledged: %w", err)
+				}
+			}
+		}
+		if winners != 1 {
+			return fmt.Errorf("%d bindings of one session succeeded, want 1", winners)
+		}
+	}
+	return nil
+}
+
+func bindNeedsToken(ctx context.Context, e *env) error {
+	old, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	s, err := e.rotate(ctx, old, 0)
+	if err != nil {
+		return err
+	}
+	if err := e.alive(ctx, s); err != nil {
+		return err
+	}
+	e.Advance(e.after(0))
+	id := s.ID()
+	for _, guess := range []string{
+		"", id, id + ".", id + "." + strings.Repeat("A", 26), id + "." + strings.Repeat("A", 26) + "DEVICE",
+		session.Token(s) + "A", session.Token(old), uuid.NewString() + session.Token(s)[len(id):],
+	} {
+		if _, err := e.devices.Bind(ctx, guess, e.proof(aDevice)); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Bind with what is no live token: got %v, want ErrNotFound", err)
+		}
+	}
+	if err := errors.Join(e.on(ctx, s, ""), e.refusesProof(ctx, s, e.proof(aDevice), session.ErrUnbound)); err != nil {
+		return err
+	}
+	if err := removed(ctx, e, s); err != nil {
+		return err
+	}
+	return e.refusesBind(ctx, s, e.proof(aDevice), session.ErrNotFound)
+}
+
+func proofOfAnother(ctx context.Context, e *env) error {
+	p := e.proof(aDevice)
+	before, first, err := e.bound(ctx, p)
+	if err != nil {
+		return err
+	}
+	free, err := e.member(ctx, ada())
+	if err != nil {
+		return err
+	}
+	challenge := e.proof(aDevice)
+	for _, device := range []string{anotherDevice, aDevice + "\x00", aDevice[1:], aDevice + " ", strings.ToUpper(aDevice), "\x00"} {
+		challenge.Device = device
+		if err := e.refusesProof(ctx, first, challenge, session.ErrUnbound); err != nil {
+			return fmt.Errorf("by another device: %w", err)
+		}
+	}
+	challenge.Device = aDevice
+	if err := e.refusesProof(ctx, free, challenge, session.ErrUnbound); err != nil {
+		return fmt.Errorf("of a session that is bound to no device: %w", err)
+	}
+	for _, id := range []string{uuid.NewString(), "", "a.b", session.Token(first), strings.Repeat("x", 200)} {
+		if _, err := e.devices.Prove(ctx, id, challenge); !errors.Is(err, session.ErrNotFound) {
+			return fmt.Errorf("Prove with what is no id: got %v, want ErrNotFound", err)
+		}
+	}
+	if err := errors.Join(e.on(ctx, free, ""), e.on(ctx, before, aDevice), e.on(ctx, first, aDevice)); err != nil {
+		return err
+	}
+	if _, err := e.prove(ctx, first, challenge); err != nil {
+		return fmt.Errorf("the challenge of refused proofs, by the device: %w", err)
+	}
+	return nil
+}
+
+func challengeOnce(ctx context.Context, e *env) error {
+	_, first, err := e.bound(ctx, e.proof(aDevice))
+	if err != nil {
+		return err
+	}
+	_, other, err := e.bound(ctx, e.proof(aDevice))
+	if err != nil {
+		return err
+	}
+	p := e.proof(aDevice)
+	p.Lifetime, p.Remember = e.Idle*3/4, e.Idle/2
+	var tokens []session.Session
+	for range 5 {
+		s, err := e.prove(ctx, first, p)
+		if err != nil {
+			return err
+		}
+		if err := e.refusesProof(ctx, first, p, session.ErrReplayed); err != nil {
+			return fmt.Errorf("with the challenge of a moment ago: %w", err)
+		}
+		tokens = append(tokens, s)
+		p.Challenge += "+"
+	}
+	e.Advance(e.before(p.Remember))
+	for range 5 {
+		p.Challenge = strings.TrimSuffix(p.Challenge, "+")
+		if err := e.refusesProof(ctx, first, p, session.ErrReplayed); err != nil {
+			return fmt.Errorf("within Remember of its answer: %w", err)
+		}
+	}
+	for _, s := range tokens {
+		if err := e.on(ctx, s, aDevice); err != nil {
+			return fmt.Errorf("after refused proofs: %w", err)
+		}
+	}
+	if _, err := e.prove(ctx, other, p); err != nil {
+		return fmt.Errorf("the challenge of another session: %w", err)
+	}
+	return nil
+}
+
+func repliesCompete(ctx context.Context, e *env) error {
+	for range 4 {
+		_, first, err := e.bound(ctx, e.proof(aDevice))
+		if err != nil {
+			return err
+		}
+		p := e.proof(aDevice)
+		p.Lifetime = e.Idle * 3 / 4
+		var won atomic.Int32
+		err = atOnce(crowded, func(int) error {
+			s, err := e.devices.Prove(ctx, first.ID(), p)
+			if err == nil {
+				won.Add(1)
+				_, err = e.load(ctx, s)
+			} else if errors.Is(err, session.ErrReplayed) {
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("Prove: %w", err)
+		}
+		if n := won.Load(); n != 1 {
+			return fmt.Errorf("%d proofs with one challenge succeeded, want 1", n)
+		}
+	}
+	return nil
+}
