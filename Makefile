@@ -143,7 +143,7 @@ browser: ## install Chromium where it is missing (Debian, as root)
 	fi; \
 	export DEBIAN_FRONTEND=noninteractive; $(BROWSER_INSTALL)
 
-e2e: needs browser ## drive the login example in headless Chromium
+e2e: needs redis browser ## drive the login example in headless Chromium
 	$(GO) test -C e2e -count=1 -timeout=4m ./...
 
 clean: ## remove what the targets above built

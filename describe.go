@@ -19,7 +19,7 @@ type Info struct {
 	Bound       bool      // to a device, see [DeviceStore]
 	ProvedUntil time.Time // of a bound session: when the token that opened it ends, or its newest where an id did; zero for a token of before
 
-	Persistent bool   // the client keeps its identifier when the browser ends
+	Persistent bool   // the client keeps its identifier when the browser ends; a bound one it keeps in any case
 	UserAgent  string // of the device, as it was at login
 	Address    string // the network of the device, as it was at login
 

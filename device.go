@@ -33,7 +33,8 @@ type DeviceStore interface {
 	// these nothing has changed.
 	//
 	// The store takes a bound session's token for no other purpose after its end: that
-	// is [ErrUnproved] from Open. Rotate returns the token of a bound session as it
+	// is [ErrUnproved] from Open, of the newest and of the last seven before it, and
+	// [ErrNotFound] of older ones. Rotate returns the token of a bound session as it
 	// is.
 	Prove(ctx context.Context, id string, p Proof) (Session, error)
 }

@@ -15,6 +15,9 @@
 // and browsers that do not know how go on with an ordinary cookie. The page
 // docs/device-bound.md in the repository says what this protects from, and what not.
 //
+// No guard may stand before the two paths, such as [session.Manager].RequireSession with
+// server.Use: the browser takes 401 for the end of the binding. RequireCSRF may.
+//
 // # Challenges
 //
 // No challenge is stored before it is answered. The one of a registration is computed

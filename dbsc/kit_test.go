@@ -17,7 +17,9 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/dbsc"
+	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/redis"
 	"github.com/mist-contrib/session/sessiontest"
 	"github.com/mist-contrib/session/sql"
 	"github.com/mist-contrib/session/sql/sqlite"
@@ -29,7 +31,7 @@ const (
 	attributes = "Path=/; HttpOnly; Secure; SameSite=Lax"
 )
 
-// stores are those that the tests run on.
+// stores are those that the tests run on, also in a bubble of synctest.
 func stores() map[string]func(t *testing.T) session.Store {
 	return map[string]func(t *testing.T) session.Store{
 		"memory": func(*testing.T) session.Store { return &memory.Store{} },
@@ -45,10 +47,20 @@ func stores() map[string]func(t *testing.T) session.Store {
 	}
 }
 
-// onAll runs a test on every store.
+// onAll runs a test on every store, and on Redis.
 func onAll(t *testing.T, test func(t *testing.T, st session.Store)) {
 	t.Helper()
-	for name, fresh := range stores() {
+	all := stores()
+	all["redis"] = func(t *testing.T) session.Store {
+		t.Helper()
+		client, err := redis.NewClient("redis://" + redistest.Start(t).Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = client.Close() })
+		return &redis.Store{Client: client, OpTimeout: time.Minute}
+	}
+	for name, fresh := range all {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
 }

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -55,10 +56,11 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// possible leaves out what needs Revoke.
+// possible leaves out what needs Revoke, and devices.
 func possible(bursts []string, revokes bool) (all []string) {
+	device := regexp.MustCompile(`\b(bind|prove|replay|lapse|bound)\b`)
 	for _, burst := range bursts {
-		if revokes || !strings.Contains(burst, "revoke") {
+		if (revokes || !strings.Contains(burst, "revoke")) && !device.MatchString(burst) {
 			all = append(all, burst)
 		}
 	}

@@ -139,6 +139,8 @@ func (d *device) post(b *Browser, path, proof string, changes ...change) (answer
 	if err != nil {
 		return answer{}, fmt.Errorf("%q is not a path", path)
 	}
+	req.Header.Set("Sec-Fetch-Mode", "no-cors") // as Chromium does
+	req.Header.Set("Sec-Fetch-Dest", "empty")
 	if d.id != "" {
 		req.Header.Set("Sec-Secure-Session-Id", d.id)
 	}
