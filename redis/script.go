@@ -153,7 +153,7 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 			return cmd.Val(), nil
 		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
 			args[0], args[1] = "eval", s.source // this server has not seen it yet
-		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"): // the slot is on its way to another server, or just was
+		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"), goredis.HasErrorPrefix(err, "ASK"): // the slot is on its way to another server, or just was
 			if pause(ctx) != nil {
 				return nil, st.failed(ctx, s.name, err)
 			}
