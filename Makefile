@@ -87,12 +87,12 @@ databases: ## install PostgreSQL, MariaDB and pgbouncer where they are missing (
 	fi; \
 	export DEBIAN_FRONTEND=noninteractive; $(DATABASES_INSTALL)
 
-# The databases come after Redis, because tests of both wait for real servers, some of them for milliseconds.
+# The stores with servers come last and one by one, because their tests wait for real servers, some of them for milliseconds.
 # Twice: the race detector slows everything down, and so hides some orders of events. Tests that wait for real servers
 # learn nothing from that, nor does the audit, which asks one thing after the other.
 test: format tidy-root vet redis databases ## all tests, with the race detector and without, but for the browser's (e2e)
-	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/sql$$' -e '/sqltest$$')
-	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=6m ./sql ./internal/sqltest
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/sqltest$$')
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m -p=1 ./redis ./sql ./internal/sqltest
 	$(GO) test -C examples/store -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -C examples/configfile -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$' -e '/sessionaudit$$')

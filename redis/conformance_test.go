@@ -35,7 +35,7 @@ func TestConformance(t *testing.T) {
 
 func conforms(t *testing.T, client goredis.UniversalClient) {
 	t.Helper()
-	const idle = 3 * time.Second
+	const idle = 4 * time.Second
 	// Long enough for the rules of many calls, and for a busy machine.
 	h := sessiontest.Harness{Idle: idle, Absolute: 4 * idle, Slack: idle / 10}
 	var now time.Time // what a rule takes it for: the time that its calls take does not add up
