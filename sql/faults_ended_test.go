@@ -28,6 +28,7 @@ func TestEndedContext(t *testing.T) {
 			var sent atomic.Int64
 			st := b.watched(t, b.fresh(t), func(context.Context, string, bool) { sent.Add(1) })
 			v := newVictim(t, st, st)
+			proof := session.Proof{Device: "device", Challenge: "challenge", Lifetime: time.Minute}
 			grow := func(any) (any, error) { return "grown", nil }
 			for _, methods := range []struct {
 				about string
@@ -37,16 +38,17 @@ func TestEndedContext(t *testing.T) {
 				{"the victim", st, map[string][]any{
 					"Generate": {"new"}, "Get": {v.id}, "Open": {v.token}, "Refresh": {v.id}, "Remove": {v.id}, "Rotate": {v.token, time.Minute},
 					"Login": {"", session.Login{User: victimUser}}, "UserSessions": {victimUser}, "RemoveUserSessions": {victimUser},
-					"Migrate": {}, "Sweep": {},
+					"Migrate": {}, "Sweep": {}, "Bind": {v.token, proof}, "Prove": {v.id, proof},
 				}},
 				{"what needs no database to be refused", st, map[string][]any{
 					"Generate": {"/"}, "Get": {"/"}, "Open": {"/"}, "Refresh": {"/"}, "Remove": {"/"}, "Rotate": {"/", time.Minute},
 					"Login": {"/", session.Login{User: victimUser}}, "UserSessions": {""}, "RemoveUserSessions": {""}, "Migrate": {}, "Sweep": {},
+					"Bind": {"/", proof}, "Prove": {"/", proof},
 				}},
 				{"others", st, map[string][]any{
 					"Generate": {v.id}, "Get": {"nobody"}, "Open": {"nobody.x"}, "Refresh": {"nobody"}, "Remove": {"nobody"}, "Rotate": {"nobody.x", time.Minute},
 					"Login": {v.token, session.Login{User: victimUser, MaxSessions: 1, EndOldest: true}}, "UserSessions": {"nobody"},
-					"RemoveUserSessions": {victimUser, v.id}, "Migrate": {}, "Sweep": {},
+					"RemoveUserSessions": {victimUser, v.id}, "Migrate": {}, "Sweep": {}, "Bind": {"nobody.x", proof}, "Prove": {"nobody", proof},
 				}},
 				{"the session", v.session, map[string][]any{
 					"Get": {"k"}, "Set": {"k", "v"}, "SetAll": {map[string]any{"k": "v"}}, "Delete": {"k"}, "Clear": {}, "Pop": {"k"}, "Update": {"k", grow},
