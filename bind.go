@@ -175,10 +175,7 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	if err != nil {
 		return nil, m.failed(reqctx, err)
 	}
-	refuse := func(err error) (Session, error) {
-		m.emit(reqctx, Event{Kind: EventProofRefused, Session: info.ID, User: info.User, Cause: err})
-		return nil, err
-	}
+	refuse := func(err error) (Session, error) { return nil, m.refuseProof(reqctx, info.ID, info.User, err) }
 	if age := now.Sub(info.AuthenticatedAt); age > bindTime || age < -bindTime {
 		return refuse(ErrReauthenticate)
 	}
@@ -227,10 +224,7 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	}
 	reqctx := ctx.Request.Context()
 	user := ""
-	refuse := func(err error) (Session, error) {
-		m.emit(reqctx, Event{Kind: EventProofRefused, Session: id, User: user, Cause: err})
-		return nil, err
-	}
+	refuse := func(err error) (Session, error) { return nil, m.refuseProof(reqctx, id, user, err) }
 	s, device, err := m.deviceOf(reqctx, id)
 	switch {
 	case errors.Is(err, ErrUnbound):
@@ -277,6 +271,12 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	e.put(ctx, s, carried)
 	m.emit(reqctx, m.about(EventProved, s))
 	return s, nil
+}
+
+// refuseProof tells OnEvent that a device was refused because of err, and returns that.
+func (m *Manager) refuseProof(ctx context.Context, id, user string, err error) error {
+	m.emit(ctx, Event{Kind: EventProofRefused, Session: id, User: user, Cause: err})
+	return err
 }
 
 // isBound reports whether s was bound to a device when this request loaded it.

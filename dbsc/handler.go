@@ -191,11 +191,10 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 // challenge asks the browser for a proof. name is what it knows the binding by.
 func (h *Handler) challenge(ctx *mist.Context, name, id string) {
 	s, err := h.Manager.Get(ctx.Request.Context(), id)
-	if err != nil {
-		h.failed(ctx, name, err)
-		return
+	var now time.Time
+	if err == nil {
+		now, err = session.Now(ctx.Request.Context(), s)
 	}
-	now, err := session.Now(ctx.Request.Context(), s)
 	if err == nil {
 		err = offer(ctx, name, s, now)
 	}

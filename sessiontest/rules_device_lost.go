@@ -255,33 +255,11 @@ func writersSurviveDevices(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 10
-	err = together(func(i int) error {
-		if i == 0 {
-			s, err := e.bind(ctx, before, e.lasting(e.Idle))
-			for n := 0; err == nil && n < rounds; n++ {
-				_, err = e.prove(ctx, s, e.lasting(e.Idle))
-			}
-			return err
-		}
-		l, err := e.load(ctx, before)
+	return writtenMeanwhile(ctx, e, before, rounds, func() error {
+		s, err := e.bind(ctx, before, e.lasting(e.Idle))
 		for n := 0; err == nil && n < rounds; n++ {
-			err = l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n)
+			_, err = e.prove(ctx, s, e.lasting(e.Idle))
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	l, err := e.store.Get(ctx, before.ID())
-	if err != nil {
-		return err
-	}
-	for i := 1; i < many; i++ {
-		for n := range rounds {
-			if err := shows(ctx, l, fmt.Sprintf("%d-%d", i, n), n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -207,16 +207,25 @@ func writersSurviveRotation(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 20
-	err = together(func(i int) error {
-		if i == 0 {
-			r := s
-			for range rounds {
-				var err error
-				if r, err = e.rotate(ctx, r, e.Idle); err != nil {
-					return err
-				}
+	return writtenMeanwhile(ctx, e, s, rounds, func() error {
+		r := s
+		for range rounds {
+			var err error
+			if r, err = e.rotate(ctx, r, e.Idle); err != nil {
+				return err
 			}
-			return nil
+		}
+		return nil
+	})
+}
+
+// writtenMeanwhile calls meanwhile once, while others write to a session in so many
+// rounds, each under its own keys. It returns an error unless all that they wrote is there
+// at the end.
+func writtenMeanwhile(ctx context.Context, e *env, s session.Session, rounds int, meanwhile func() error) error {
+	err := together(func(i int) error {
+		if i == 0 {
+			return meanwhile()
 		}
 		l, err := e.load(ctx, s)
 		for n := 0; err == nil && n < rounds; n++ {
