@@ -103,6 +103,7 @@ func Explore(t *testing.T, e Explorer) {
 	shares := e.shares(bursts)
 	for i, b := range bursts {
 		t.Run(b.name, func(t *testing.T) {
+			t.Helper() // so that a failure names the line that calls Explore
 			x := e.explore(t, b, shares[i])
 			for _, f := range x.found {
 				t.Errorf("%s\nSeed: %d", f, e.Seed)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
@@ -177,15 +178,50 @@ func TestMessagesOfExplorer(t *testing.T) {
 	}
 }
 
-// TestBrief: what is nil is not printed like what is empty.
-func TestBrief(t *testing.T) {
-	for _, pair := range [][2]any{
-		{[]byte(nil), []byte{}},
-		{map[string]any(nil), map[string]any{}},
-		{errors.New("a"), errors.New("b")},
+// TestShow: values that are not the same are not printed alike, and nil is not empty.
+func TestShow(t *testing.T) {
+	for want, v := range map[string]any{
+		"nil":                        nil,
+		`"a\n"`:                      "a\n",
+		"true":                       true,
+		"int(1)":                     1,
+		"int64(1)":                   int64(1),
+		"float64(0.5)":               0.5,
+		"[]byte(nil)":                []byte(nil),
+		"[]byte{}":                   []byte{},
+		"map[string]int(nil)":        map[string]int(nil),
+		"map[string]int{}":           map[string]int{},
+		"(*sessiontest.sample)(nil)": (*sample)(nil),
+		"time.Duration(1s)":          time.Second,
+		"time.Time(2026-01-02T03:04:05.000000006Z)": time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		"a string of 302 characters in print":       strings.Repeat("x", 300),
 	} {
-		if a, b := brief(pair[0]), brief(pair[1]); a == b {
-			t.Errorf("%#v and %#v are both printed as %q", pair[0], pair[1], a)
+		if got := show(v); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestWrong: a message says the call, what came and what had to come.
+func TestWrong(t *testing.T) {
+	fault := errors.New("down")
+	for want, err := range map[string]error{
+		`Get: got no error, want session.ErrNotFound`:                                   wrong(nil, session.ErrNotFound, "Get"),
+		`Get: got the error "down", want session.ErrNotFound`:                           wrong(fault, session.ErrNotFound, "Get"),
+		`Set of "a": got the error "down", want no error`:                               wrong(fault, nil, "Set of %q", "a"),
+		`Set: got the error "session: not found", want the error "down"`:                wrong(session.ErrNotFound, fault, "Set"),
+		`Get of the key "k": got []byte{}, want []byte(nil)`:                            differs(`Get of the key "k"`, []byte{}, []byte(nil)),
+		`Get: got another value that prints the same, want "a"`:                         differs("Get", "a", "a"),
+		"Describe: User: got \"ann\", want \"\"\nDescribe: Bound: got true, want false": sameInfo("Describe", session.Info{User: "ann", Bound: true}, session.Info{}),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+	if err := wrong(fault, nil, "Set"); !errors.Is(err, fault) {
+		t.Errorf("%v hides its cause", err)
+	}
+	if err := sameInfo("Describe", session.Info{User: "ann"}, session.Info{User: "ann"}); err != nil {
+		t.Error(err)
 	}
 }

@@ -38,6 +38,7 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
+			t.Helper() // so that a failure names the line that calls TestPropagator
 			if err := h.check(r); err != nil {
 				t.Error(violation(err, r.name, ""))
 			}
@@ -95,7 +96,16 @@ func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*
 func inject(p session.Propagator, id string) func(w http.ResponseWriter) error {
 	return func(w http.ResponseWriter) error {
 		if err := p.Inject(id, w); err != nil {
-			return fmt.Errorf("Inject: %w", err)
+			return wrong(err, nil, "Inject")
+		}
+		return nil
+	}
+}
+
+func remove(p session.Propagator) func(w http.ResponseWriter) error {
+	return func(w http.ResponseWriter) error {
+		if err := p.Remove(w); err != nil {
+			return wrong(err, nil, "Remove")
 		}
 		return nil
 	}
@@ -103,7 +113,7 @@ func inject(p session.Propagator, id string) func(w http.ResponseWriter) error {
 
 func wantNone(p session.Propagator, next *http.Request) error {
 	if _, err := p.Extract(next); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Extract: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Extract")
 	}
 	return nil
 }
@@ -111,10 +121,10 @@ func wantNone(p session.Propagator, next *http.Request) error {
 func wantCarried(p session.Propagator, next *http.Request, want string) error {
 	got, err := p.Extract(next)
 	if err != nil {
-		return fmt.Errorf("Extract: %w", err)
+		return wrong(err, nil, "Extract")
 	}
 	if got != want {
-		return errors.New("Extract: got another identifier than was injected last")
+		return errors.New("Extract: got another identifier, want the one that was injected last")
 	}
 	return nil
 }
@@ -156,7 +166,7 @@ func lastCounts(h PropagatorHarness) error {
 
 func removeForgets(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, carried), p.Remove)
+	next, err := h.round(inject(p, carried), remove(p))
 	if err != nil {
 		return err
 	}
@@ -165,7 +175,7 @@ func removeForgets(h PropagatorHarness) error {
 
 func removeThenInject(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(p.Remove, inject(p, carried))
+	next, err := h.round(remove(p), inject(p, carried))
 	if err != nil {
 		return err
 	}
@@ -187,15 +197,15 @@ func cannotTravel(h PropagatorHarness) error {
 				return err
 			}
 			if err := wantCarried(p, next, id); err != nil {
-				return fmt.Errorf("%q was injected: %w", brief(id), err)
+				return fmt.Errorf("after Inject of %q: %w", short(id), err)
 			}
 			continue
 		}
 		if !errors.Is(err, session.ErrInvalidID) {
-			return fmt.Errorf("Inject of %q: got %v, want ErrInvalidID", brief(id), err)
+			return wrong(err, session.ErrInvalidID, "Inject of %q", short(id))
 		}
 		if !reflect.DeepEqual(rec.Header(), before) {
-			return fmt.Errorf("Inject of %q: refused, but the header changed", brief(id))
+			return fmt.Errorf("Inject of %q, which was refused: got a changed header, want the header as it was", short(id))
 		}
 	}
 	return nil
@@ -208,11 +218,11 @@ func othersStay(h PropagatorHarness) error {
 	rec.Header().Add("Set-Cookie", "other=stays; Path=/")
 	rec.Header().Add("Vary", "Accept")
 	if err := errors.Join(p.Inject(carried, rec), p.Remove(rec)); err != nil {
-		return err
+		return wrong(err, nil, "Inject or Remove")
 	}
 	for name, want := range map[string]string{"X-Other": "stays", "Set-Cookie": "other=stays; Path=/", "Vary": "Accept"} {
 		if !strings.Contains(strings.Join(rec.Header()[name], "\n"), want) {
-			return fmt.Errorf("the header %s of somebody else is gone", name)
+			return fmt.Errorf("after Inject and Remove: got the header %s without the application's own value, want the value to stay", name)
 		}
 	}
 	return nil
@@ -220,14 +230,14 @@ func othersStay(h PropagatorHarness) error {
 
 func notCached(h PropagatorHarness) error {
 	p := h.New()
-	for _, write := range []func(w http.ResponseWriter) error{inject(p, carried), p.Remove} {
+	for _, write := range []func(w http.ResponseWriter) error{inject(p, carried), remove(p)} {
 		rec := httptest.NewRecorder()
 		rec.Header().Set("Cache-Control", "public, max-age=3600")
 		if err := write(rec); err != nil {
 			return err
 		}
 		if got := rec.Header().Get("Cache-Control"); !strings.Contains(got, "no-store") {
-			return fmt.Errorf("Cache-Control: got %q, want no-store", got)
+			return fmt.Errorf("Cache-Control of the response: got %q, want no-store in it", got)
 		}
 	}
 	return nil
@@ -246,7 +256,7 @@ func extractReads(h PropagatorHarness) error {
 		}
 	}
 	if !reflect.DeepEqual(next.Header, before) {
-		return errors.New("Extract changed the request")
+		return errors.New("Extract: got a request with another header afterwards, want the header as it was")
 	}
 	return nil
 }
@@ -277,10 +287,10 @@ func propagatorTogether(h PropagatorHarness) error {
 func missingParts(h PropagatorHarness) error {
 	p := h.New()
 	if _, err := p.Extract(nil); err == nil || errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Extract without a request: got %v, want an error that is not ErrNotFound", err)
+		return unexpected(err, ownError, "Extract of a nil request")
 	}
 	if p.Inject(carried, nil) == nil || p.Remove(nil) == nil {
-		return errors.New("Inject or Remove without a writer: got nil, want an error")
+		return errors.New("Inject or Remove with a nil writer: got no error, want one")
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func deadStaysDead() []rule {
 
 func removed(ctx context.Context, e *env, s session.Session) error {
 	if err := e.store.Remove(ctx, s.ID()); err != nil {
-		return fmt.Errorf("Remove: %w", err)
+		return wrong(err, nil, "Remove")
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func expired(_ context.Context, e *env, _ session.Session) error {
 type ending func(ctx context.Context, e *env, s session.Session) error
 
 func removeEnds(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func removeTwice(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range []string{s.ID(), s.ID(), "8f2fdb4c-0000-4000-8000-000000000000"} {
+	for i, id := range []string{s.ID(), s.ID(), "8f2fdb4c-0000-4000-8000-000000000000"} {
 		if err := e.store.Remove(ctx, id); err != nil {
-			return fmt.Errorf("Remove: %w", err)
+			return wrong(err, nil, "%s", []string{"Remove", "Remove for the second time", "Remove of an unknown id"}[i])
 		}
 	}
 	return e.gone(ctx, s)
@@ -76,7 +76,7 @@ func removeTwice(ctx context.Context, e *env) error {
 func writeAfter(end ending) func(ctx context.Context, e *env) error {
 	return func(ctx context.Context, e *env) error {
 		for name, write := range e.writes() {
-			made, err := e.with(ctx, "kept", 1)
+			made, err := e.generateWith(ctx, "kept", 1)
 			if err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ func writeAfter(end ending) func(ctx context.Context, e *env) error {
 			}
 			for _, s := range []session.Session{made, loaded} {
 				if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
-					return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+					return wrong(err, session.ErrNotFound, "%s of an ended session", name)
 				}
 			}
 			if err := e.gone(ctx, made); err != nil {
@@ -110,7 +110,7 @@ func refreshAfter(end ending) func(ctx context.Context, e *env) error {
 			return err
 		}
 		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Refresh of an ended session")
 		}
 		return e.gone(ctx, s)
 	}
@@ -126,7 +126,7 @@ func rotateAfter(end ending) func(ctx context.Context, e *env) error {
 			return err
 		}
 		if _, err := e.tokens.Rotate(ctx, session.Token(s), time.Hour); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Rotate of an ended session")
 		}
 		return e.gone(ctx, s)
 	}
@@ -139,7 +139,7 @@ func removeKillsTokens(ctx context.Context, e *env) error {
 	}
 	second, err := e.tokens.Rotate(ctx, session.Token(first), time.Hour)
 	if err != nil {
-		return fmt.Errorf("Rotate: %w", err)
+		return wrong(err, nil, "Rotate")
 	}
 	if err := removed(ctx, e, first); err != nil {
 		return err
@@ -149,7 +149,7 @@ func removeKillsTokens(ctx context.Context, e *env) error {
 
 func removeWins(ctx context.Context, e *env) error {
 	for range 5 {
-		s, err := e.with(ctx, "kept", 1)
+		s, err := e.generateWith(ctx, "kept", 1)
 		if err != nil {
 			return err
 		}
@@ -170,17 +170,18 @@ func removeWins(ctx context.Context, e *env) error {
 				if over.Load() {
 					after++
 				}
-				var err error
+				call, err := "Set", error(nil)
 				switch {
 				case i%3 == 1:
-					err = e.store.Refresh(ctx, s.ID())
+					call, err = "Refresh", e.store.Refresh(ctx, s.ID())
 				case i%3 == 2 && e.tokens != nil:
+					call = "Rotate"
 					_, err = e.tokens.Rotate(ctx, session.Token(s), e.Idle)
 				default:
 					err = loaded[i].Set(ctx, "late", i)
 				}
 				if err != nil && !errors.Is(err, session.ErrNotFound) {
-					return err
+					return unexpected(err, "no error or session.ErrNotFound", "%s during Remove", call)
 				}
 			}
 			return nil
@@ -196,7 +197,7 @@ func removeWins(ctx context.Context, e *env) error {
 }
 
 func removeWinsUpdate(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func removeWinsUpdate(ctx context.Context, e *env) error {
 		return 2, removed(ctx, e, s)
 	})
 	if !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Update of a session that is removed meanwhile: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Update of a session that f removes")
 	}
 	return e.gone(ctx, s)
 }

@@ -24,16 +24,16 @@ func noneAdopted() []rule {
 func unknownMakesNone(ctx context.Context, e *env) error {
 	id := uuid.NewString()
 	if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Get of an unknown id: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Get of an unknown id")
 	}
 	if err := e.store.Refresh(ctx, id); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Refresh of an unknown id: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Refresh of an unknown id")
 	}
 	if err := e.store.Remove(ctx, id); err != nil {
-		return fmt.Errorf("Remove of an unknown id: %w", err)
+		return wrong(err, nil, "Remove of an unknown id")
 	}
 	if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Get of an id that was only asked for: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Get of an id after Get, Refresh and Remove of it")
 	}
 	_, err := e.generateID(ctx, id)
 	return err
@@ -43,23 +43,23 @@ func unknownToken(ctx context.Context, e *env) error {
 	id := uuid.NewString()
 	carried := id + "." + strings.Repeat("B", 26)
 	if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Open: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Open of a token of no session")
 	}
 	if _, err := e.tokens.Rotate(ctx, carried, time.Hour); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Rotate of a token of no session")
 	}
 	s, err := e.generateID(ctx, id)
 	if err != nil {
 		return err
 	}
 	if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Open with a secret that was sent before the session was made: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Open with a secret that was sent before Generate made the session")
 	}
 	return e.alive(ctx, s)
 }
 
 func strangeIDs(ctx context.Context, e *env) error {
-	witness, err := e.with(ctx, "kept", 1)
+	witness, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -72,20 +72,20 @@ func strangeIDs(ctx context.Context, e *env) error {
 		switch {
 		case errors.Is(err, session.ErrInvalidID):
 			if _, err := e.store.Get(ctx, id); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Get of an id that Generate refuses: got %v, want ErrNotFound", err)
+				return wrong(err, session.ErrNotFound, "Get of the id %q, which Generate refused", short(id))
 			}
 			if err := e.store.Refresh(ctx, id); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Refresh of an id that Generate refuses: got %v, want ErrNotFound", err)
+				return wrong(err, session.ErrNotFound, "Refresh of the id %q, which Generate refused", short(id))
 			}
 		case err != nil:
-			return fmt.Errorf("Generate of a strange id: got %v, want ErrInvalidID", err)
+			return unexpected(err, "no error or session.ErrInvalidID", "Generate of the id %q", short(id))
 		default:
 			if err := errors.Join(made.Set(ctx, "mine", true), e.holds(ctx, made, "mine", true)); err != nil {
 				return err
 			}
 		}
 		if err := e.store.Remove(ctx, id); err != nil {
-			return fmt.Errorf("Remove of a strange id: %w", err)
+			return wrong(err, nil, "Remove of the id %q", short(id))
 		}
 	}
 	return errors.Join(e.holds(ctx, witness, "kept", 1), e.holds(ctx, witness, "mine", nil))
@@ -111,20 +111,37 @@ func allLookTheSame(ctx context.Context, e *env) error {
 		return err
 	}
 	e.Advance(e.after(e.Idle))
-	_, want := e.store.Get(ctx, uuid.NewString())
-	for _, id := range []string{gone.ID(), old.ID(), "", "not an id"} {
+	_, unknown := e.store.Get(ctx, uuid.NewString())
+	if !errors.Is(unknown, session.ErrNotFound) {
+		return wrong(unknown, session.ErrNotFound, "Get of an unknown id")
+	}
+	alike := func(err error, call, what string) error {
+		switch {
+		case !errors.Is(err, session.ErrNotFound):
+			return wrong(err, session.ErrNotFound, "%s of %s", call, what)
+		case err.Error() != unknown.Error():
+			return unexpected(err, fmt.Sprintf("the text %q, as for an unknown id", unknown), "%s of %s", call, what)
+		}
+		return nil
+	}
+	for id, what := range map[string]string{
+		gone.ID(): "a removed session", old.ID(): "an expired session", "": "an empty id", "not an id": "a malformed id",
+	} {
 		_, err := e.store.Get(ctx, id)
-		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
-			return fmt.Errorf("Get: got %v, want the same ErrNotFound as for an unknown id", err)
+		if err := alike(err, "Get", what); err != nil {
+			return err
 		}
 	}
 	if e.tokens == nil {
 		return nil
 	}
-	for _, carried := range []string{session.Token(gone), session.Token(old), "", "not a token", gone.ID()} {
+	for carried, what := range map[string]string{
+		session.Token(gone): "a removed session's token", session.Token(old): "an expired session's token",
+		"": "an empty token", "not a token": "a malformed token", gone.ID(): "an id",
+	} {
 		_, err := e.tokens.Open(ctx, carried)
-		if !errors.Is(err, session.ErrNotFound) || err.Error() != want.Error() {
-			return fmt.Errorf("Open: got %v, want the same ErrNotFound as for an unknown id", err)
+		if err := alike(err, "Open", what); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -179,7 +196,7 @@ func (e *env) calls(s session.Session) map[string]func(ctx context.Context) erro
 }
 
 func endedIsNotNotFound(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -189,15 +206,15 @@ func endedIsNotNotFound(ctx context.Context, e *env) error {
 	defer cancelLate()
 	for name, call := range e.calls(s) {
 		if err := call(canceled); !errors.Is(err, context.Canceled) || errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("%s: got %v, want context.Canceled", name, err)
+			return wrong(err, context.Canceled, "%s with a canceled context", name)
 		}
 		if err := call(late); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("%s: got %v, want context.DeadlineExceeded", name, err)
+			return wrong(err, context.DeadlineExceeded, "%s after the deadline of its context", name)
 		}
 	}
 	l, err := e.load(ctx, s)
 	if err != nil {
-		return fmt.Errorf("a call whose context had ended removed the session: %w", err)
+		return fmt.Errorf("after calls whose context had ended: %w", err)
 	}
 	return errors.Join(shows(ctx, l, "kept", 1), shows(ctx, l, "late", nil))
 }
@@ -210,7 +227,7 @@ func bounded() []rule {
 }
 
 func updateEnds(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -221,7 +238,7 @@ func updateEnds(ctx context.Context, e *env) error {
 		return 2, nil
 	})
 	if !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("Update whose context ends while f runs: got %v, want context.Canceled", err)
+		return wrong(err, context.Canceled, "Update whose context ends while f runs")
 	}
 	return e.holds(ctx, s, "kept", 1)
 }
@@ -238,10 +255,10 @@ func hostileTokens(ctx context.Context, e *env) error {
 		"\xff\xfe" + good, "é" + good, "*." + strings.Repeat("A", 26), strings.Repeat("A", 1<<20) + "." + strings.Repeat("A", 26),
 	} {
 		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Open of a hostile token: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Open of a hostile token")
 		}
 		if _, err := e.tokens.Rotate(ctx, carried, 0); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate of a hostile token: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Rotate of a hostile token")
 		}
 	}
 	return e.alive(ctx, s)
@@ -256,7 +273,7 @@ func quiet() []rule {
 
 func errorsAreQuiet(ctx context.Context, e *env) error {
 	const value = "a private value"
-	s, err := e.with(ctx, "kept", value)
+	s, err := e.generateWith(ctx, "kept", value)
 	if err != nil {
 		return err
 	}
@@ -295,7 +312,7 @@ func errorsAreQuiet(ctx context.Context, e *env) error {
 	for _, err := range errs {
 		for _, secret := range secrets {
 			if err != nil && strings.Contains(err.Error(), secret) {
-				return errors.New("an error holds a token, an id or a value")
+				return errors.New("an error of the store: got a text with a token, an id or a value, want none of them")
 			}
 		}
 	}
@@ -316,13 +333,13 @@ func noGoroutine(ctx context.Context, e *env) error {
 		one := &env{Harness: e.Harness, store: e.fresh()}
 		one.tokens, _ = capability[session.TokenStore](one.store)
 		one.users, _ = capability[session.UserStore](one.store)
-		s, err := one.with(ctx, "kept", 1)
+		s, err := one.generateWith(ctx, "kept", 1)
 		if err != nil {
 			return err
 		}
 		for name, call := range one.calls(s) {
 			if err := call(ctx); err != nil && !errors.Is(err, session.ErrNotFound) && !errors.Is(err, errors.ErrUnsupported) {
-				return fmt.Errorf("%s: %w", name, err)
+				return unexpected(err, "no error or session.ErrNotFound", "%s", name)
 			}
 		}
 	}
@@ -334,5 +351,5 @@ func noGoroutine(ctx context.Context, e *env) error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	return fmt.Errorf("%d goroutines more than before %d stores were made and used", more, stores)
+	return fmt.Errorf("after %d stores were made and used: got %d more goroutines, want at most %d", stores, more, strangers+(stores+1)*e.Goroutines)
 }

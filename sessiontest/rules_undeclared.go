@@ -3,21 +3,20 @@ package sessiontest
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/mist-contrib/session"
 )
 
-// undeclared are what must hold where a capability is not declared.
+// undeclared returns the rules for the capabilities that a Harness does not declare.
 func undeclared() chapter {
-	unsupported := func(call func(ctx context.Context, s session.Session) error) func(ctx context.Context, e *env) error {
+	unsupported := func(name string, call func(ctx context.Context, s session.Session) error) func(ctx context.Context, e *env) error {
 		return func(ctx context.Context, e *env) error {
-			s, err := e.with(ctx, "kept", 1)
+			s, err := e.generateWith(ctx, "kept", 1)
 			if err != nil {
 				return err
 			}
 			if err := call(ctx, s); !errors.Is(err, errors.ErrUnsupported) {
-				return fmt.Errorf("got %v, want errors.ErrUnsupported", err)
+				return wrong(err, errors.ErrUnsupported, "%s, undeclared", name)
 			}
 			return e.holds(ctx, s, "kept", 1)
 		}
@@ -29,19 +28,19 @@ func undeclared() chapter {
 				return err
 			}
 			if e.tokens != nil || session.Token(s) != s.ID() {
-				return errors.New("the store issues tokens but does not declare it")
+				return errors.New("the store: got one that issues tokens, want one that does not, because the Harness does not declare TokenStore")
 			}
 			return nil
 		}},
 		{"UserStore", UserStore, func(_ context.Context, e *env) error {
 			if e.users != nil {
-				return errors.New("the store knows users but does not declare it")
+				return errors.New("the store: got one with Login, want one without, because the Harness does not declare UserStore")
 			}
 			return nil
 		}},
 		{"DeviceStore", DeviceStore, func(_ context.Context, e *env) error {
 			if e.devices != nil {
-				return errors.New("the store binds sessions to devices but does not declare it")
+				return errors.New("the store: got one with Bind, want one without, because the Harness does not declare DeviceStore")
 			}
 			return nil
 		}},
@@ -49,36 +48,35 @@ func undeclared() chapter {
 			if e.users == nil {
 				return nil
 			}
-			_, listed := e.users.UserSessions(ctx, "ada")
-			_, limited := e.users.Login(ctx, "", session.Login{User: "ada", MaxSessions: 1})
-			for _, err := range []error{listed, limited} {
-				if !errors.Is(err, errors.ErrUnsupported) {
-					return fmt.Errorf("got %v, want errors.ErrUnsupported", err)
-				}
+			if _, err := e.users.UserSessions(ctx, "ada"); !errors.Is(err, errors.ErrUnsupported) {
+				return wrong(err, errors.ErrUnsupported, "UserSessions, undeclared")
+			}
+			if _, err := e.users.Login(ctx, "", session.Login{User: "ada", MaxSessions: 1}); !errors.Is(err, errors.ErrUnsupported) {
+				return wrong(err, errors.ErrUnsupported, "Login with MaxSessions, while UserLister is undeclared")
 			}
 			return nil
 		}},
-		{"Delete", Deleter, unsupported(func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "kept") })},
-		{"Clear", Deleter, unsupported(session.Clear)},
-		{"Pop", Popper, unsupported(func(ctx context.Context, s session.Session) error {
+		{"Delete", Deleter, unsupported("Delete", func(ctx context.Context, s session.Session) error { return session.Delete(ctx, s, "kept") })},
+		{"Clear", Deleter, unsupported("Clear", session.Clear)},
+		{"Pop", Popper, unsupported("Pop", func(ctx context.Context, s session.Session) error {
 			_, err := session.Pop(ctx, s, "kept")
 			return err
 		})},
-		{"Update", Updater, unsupported(func(ctx context.Context, s session.Session) error {
+		{"Update", Updater, unsupported("Update", func(ctx context.Context, s session.Session) error {
 			return session.Update(ctx, s, "kept", func(old any) (any, error) { return old, nil })
 		})},
-		{"SetAll", BatchSetter, unsupported(func(ctx context.Context, s session.Session) error {
+		{"SetAll", BatchSetter, unsupported("SetAll", func(ctx context.Context, s session.Session) error {
 			return session.SetAll(ctx, s, map[string]any{"kept": 2})
 		})},
-		{"All", Ranger, unsupported(func(ctx context.Context, s session.Session) error {
+		{"All", Ranger, unsupported("All", func(ctx context.Context, s session.Session) error {
 			_, err := session.All(ctx, s)
 			return err
 		})},
-		{"Now", Clock, unsupported(func(ctx context.Context, s session.Session) error {
+		{"Now", Clock, unsupported("Now", func(ctx context.Context, s session.Session) error {
 			_, err := session.Now(ctx, s)
 			return err
 		})},
-		{"Describe", Describer, unsupported(func(_ context.Context, s session.Session) error {
+		{"Describe", Describer, unsupported("Describe", func(_ context.Context, s session.Session) error {
 			_, err := session.Describe(s)
 			return err
 		})},

@@ -50,18 +50,18 @@ func ada() session.Login { return session.Login{User: "ada"} }
 func (e *env) belongs(ctx context.Context, s session.Session, user string) error {
 	l, err := e.load(ctx, s)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return err
 	}
 	for _, s := range []session.Session{s, l} {
 		info, err := session.Describe(s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
 		if info.User != user {
-			return errors.New("the session is of another user")
+			return differs("Describe: User", info.User, user)
 		}
 		if at := info.AuthenticatedAt; at.IsZero() != (user == "") || (info.Level == session.Anonymous) != (user == "") {
-			return fmt.Errorf("AuthenticatedAt %v with level %d do not fit the user", at, info.Level)
+			return fmt.Errorf("Describe of a session of the user %q: got AuthenticatedAt %v and Level %d, want both set exactly if there is a user", user, at, info.Level)
 		}
 	}
 	return nil
@@ -74,7 +74,7 @@ func valuesAreNoUsers(ctx context.Context, e *env) error {
 	}
 	for _, key := range []string{"user", "User", "u", ":u", "l", "level", "v", "", "AuthenticatedAt"} {
 		if err := s.Set(ctx, key, "ada"); err != nil {
-			return fmt.Errorf("Set: %w", err)
+			return wrong(err, nil, "Set of the key %q", key)
 		}
 	}
 	if err := e.belongs(ctx, s, ""); err != nil {
@@ -89,7 +89,7 @@ func strangeUsers(ctx context.Context, e *env) error {
 	for i, user := range names {
 		var err error
 		if made[i], err = e.member(ctx, session.Login{User: user}); err != nil {
-			return fmt.Errorf("user %d: %w", i, err)
+			return fmt.Errorf("user %q: %w", short(user), err)
 		}
 	}
 	for i, user := range names {
@@ -98,22 +98,22 @@ func strangeUsers(ctx context.Context, e *env) error {
 		}
 		list, err := e.users.UserSessions(ctx, user)
 		if err != nil {
-			return err
+			return wrong(err, nil, "UserSessions")
 		}
 		if len(list) != 1 || list[0].ID != made[i].ID() || list[0].User != user {
-			return fmt.Errorf("user %d: got %d sessions, want the one", i, len(list))
+			return fmt.Errorf("UserSessions of %q: got %d sessions, want exactly the one that logged in", short(user), len(list))
 		}
 	}
 	for i := 0; i < len(names); i += 4 { // not all: in a Cluster each takes its time
 		if err := e.revoke(ctx, names[i], 1); err != nil {
-			return fmt.Errorf("user %d: %w", i, err)
+			return fmt.Errorf("user %q: %w", short(names[i]), err)
 		}
 		if err := e.gone(ctx, made[i]); err != nil {
 			return err
 		}
 		if i+1 < len(made) {
 			if err := e.alive(ctx, made[i+1]); err != nil {
-				return fmt.Errorf("another user: %w", err)
+				return fmt.Errorf("the session of another user: %w", err)
 			}
 		}
 	}
@@ -121,13 +121,13 @@ func strangeUsers(ctx context.Context, e *env) error {
 }
 
 func badLogins(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	for _, c := range []struct {
 		what string
-		want error // nil: one of its own
+		want error // nil: any but ErrNotFound
 		l    session.Login
 	}{
 		{"no user", session.ErrInvalidUser, session.Login{}},
@@ -144,22 +144,25 @@ func badLogins(ctx context.Context, e *env) error {
 	} {
 		for _, carried := range []string{session.Token(s), ""} {
 			_, err := e.users.Login(ctx, carried, c.l)
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Login with %s: got %v, want an error of its own", c.what, err)
+			switch {
+			case c.want != nil && !errors.Is(err, c.want):
+				return wrong(err, c.want, "Login with %s", c.what)
+			case err == nil || c.want == nil && errors.Is(err, session.ErrNotFound):
+				return unexpected(err, ownError, "Login with %s", c.what)
 			}
 		}
 	}
 	for _, user := range []string{"", strings.Repeat("x", 257)} {
 		if _, err := e.users.UserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
-			return fmt.Errorf("UserSessions: got %v, want ErrInvalidUser", err)
+			return wrong(err, session.ErrInvalidUser, "UserSessions of a user of %d bytes", len(user))
 		}
 		if _, err := e.users.RemoveUserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
-			return fmt.Errorf("RemoveUserSessions: got %v, want ErrInvalidUser", err)
+			return wrong(err, session.ErrInvalidUser, "RemoveUserSessions of a user of %d bytes", len(user))
 		}
 	}
 	for _, carried := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
 		if _, err := e.users.Login(ctx, carried, ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with a token that opens nothing: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Login with a token that opens nothing")
 		}
 	}
 	for _, user := range []string{"ada", "bob"} {
@@ -179,7 +182,7 @@ func reauthenticates(ctx context.Context, e *env) error {
 	}
 	before, err := session.Describe(first)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	e.Advance(e.Idle / 10)
 	second, err := e.login(ctx, first, session.Login{User: "ada", Reauthentication: true, IdleTimeout: e.Idle, UserAgent: "other"})
@@ -188,25 +191,30 @@ func reauthenticates(ctx context.Context, e *env) error {
 	}
 	after, err := session.Describe(second)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	if !after.AuthenticatedAt.After(before.AuthenticatedAt) || !after.AbsoluteDeadline.After(before.AbsoluteDeadline) {
-		return errors.New("AuthenticatedAt or AbsoluteDeadline has not moved")
+		return fmt.Errorf("Describe after a reauthentication: got AuthenticatedAt %v and AbsoluteDeadline %v, want both later than %v and %v",
+			after.AuthenticatedAt, after.AbsoluteDeadline, before.AuthenticatedAt, before.AbsoluteDeadline)
 	}
 	moved := after.AuthenticatedAt.Sub(before.AuthenticatedAt)
 	want := before
 	for _, at := range []*time.Time{&want.AuthenticatedAt, &want.LastSeen, &want.RotatedAt, &want.IdleDeadline, &want.AbsoluteDeadline} {
 		*at = at.Add(moved)
 	}
-	if after != want {
-		return fmt.Errorf("describe: got %+v, want %+v", after, want)
+	if err := sameInfo("Describe after a reauthentication", after, want); err != nil {
+		return err
 	}
 	third, err := e.login(ctx, second, session.Login{User: "ada", Reauthentication: true, Level: 1})
 	if err != nil {
 		return err
 	}
-	if info, err := session.Describe(third); err != nil || info.Level != 1 {
-		return fmt.Errorf("level: got %d, %v, want the one that was proved", info.Level, err)
+	info, err := session.Describe(third)
+	switch {
+	case err != nil:
+		return wrong(err, nil, "Describe")
+	case info.Level != 1:
+		return differs("Describe after a reauthentication of level 1: Level", info.Level, session.Level(1))
 	}
 	return errors.Join(e.dead(ctx, first), e.dead(ctx, second), e.alive(ctx, third))
 }
@@ -226,7 +234,7 @@ func reportsReuse(ctx context.Context, e *env) error {
 		}
 		e.Advance(e.after(0))
 		if _, err := e.tokens.Open(ctx, session.Token(s)); !errors.Is(err, session.ErrReused) {
-			return fmt.Errorf("Open with an old token: got %v, want ErrReused", err)
+			return wrong(err, session.ErrReused, "Open of an old token after its grace")
 		}
 		if err := e.alive(ctx, r); err != nil {
 			return err

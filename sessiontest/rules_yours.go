@@ -22,7 +22,7 @@ func yoursOnly() []rule {
 func doNotMix(ctx context.Context, e *env) error {
 	return together(func(i int) error {
 		mine := fmt.Sprintf("visitor %d", i)
-		s, err := e.with(ctx, "name", mine)
+		s, err := e.generateWith(ctx, "name", mine)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func foreignSecret(ctx context.Context, e *env) error {
 	}
 	_, secret, _ := strings.Cut(session.Token(a), ".")
 	if _, err := e.tokens.Open(ctx, b.ID()+"."+secret); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("one session's id with another's secret: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Open of one session's id with another session's secret")
 	}
 	return nil
 }
@@ -63,7 +63,7 @@ func everyCharacter(ctx context.Context, e *env) error {
 			carried[i] = 'B'
 		}
 		if _, err := e.tokens.Open(ctx, string(carried)); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("a token with another character %d: got %v, want ErrNotFound", i, err)
+			return wrong(err, session.ErrNotFound, "Open of a token whose character %d was changed", i)
 		}
 		carried[i] = was
 	}
@@ -77,19 +77,19 @@ func idIsNoToken(ctx context.Context, e *env) error {
 	}
 	for _, carried := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
 		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("an id without its secret: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Open of an id without its secret")
 		}
 	}
 	return nil
 }
 
 func reusedID(ctx context.Context, e *env) error {
-	old, err := e.with(ctx, "kept", "old")
+	old, err := e.generateWith(ctx, "kept", "old")
 	if err != nil {
 		return err
 	}
 	if err := e.store.Remove(ctx, old.ID()); err != nil {
-		return fmt.Errorf("Remove: %w", err)
+		return wrong(err, nil, "Remove")
 	}
 	s, err := e.generateID(ctx, old.ID())
 	if err != nil {
@@ -99,11 +99,11 @@ func reusedID(ctx context.Context, e *env) error {
 		return fmt.Errorf("the new session is not empty: %w", err)
 	}
 	if err := s.Set(ctx, "kept", "new"); err != nil {
-		return fmt.Errorf("Set: %w", err)
+		return wrong(err, nil, "Set by the new session")
 	}
 	for name, write := range e.writes() {
 		if err := write(ctx, old); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("%s by the old session: got %v, want ErrNotFound", name, err)
+			return wrong(err, session.ErrNotFound, "%s by the old session object", name)
 		}
 	}
 	return e.holds(ctx, s, "kept", "new")
