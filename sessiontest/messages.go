@@ -106,9 +106,17 @@ func show(v any) string {
 		text = fmt.Sprintf("%T(%v)", v, v)
 	}
 	if len(text) > 200 {
-		return fmt.Sprintf("a %T of %d characters in print", v, len(text))
+		return fmt.Sprintf("%s that prints as %d characters", typeOf(v), len(text))
 	}
 	return text
+}
+
+// typeOf names the type of a value, for a value that does not print well.
+func typeOf(v any) string {
+	if v == nil {
+		return "nil"
+	}
+	return fmt.Sprintf("a value of type %T", v)
 }
 
 // short shortens a key or an id for a message.

@@ -50,6 +50,18 @@ func readable(t *testing.T, text string) {
 	}
 }
 
+// complete fails the test unless each line of a rule's error says the call, what came and
+// what had to come.
+func complete(t *testing.T, err error) {
+	t.Helper()
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		call, rest, ok := strings.Cut(line, ": got ")
+		if !ok || call == "" || !strings.Contains(rest, ", want ") {
+			t.Errorf("a line without a call, a got and a want: %s", line)
+		}
+	}
+}
+
 // TestBlemishes: the tests below can fail.
 func TestBlemishes(t *testing.T) {
 	for want, texts := range map[string][]string{
@@ -77,25 +89,44 @@ func TestBlemishes(t *testing.T) {
 	}
 }
 
-// TestMessages: what a rule says of a store that breaks it can be read.
-func TestMessages(t *testing.T) {
-	beasts := zoo()
+// TestMessagesOfFailures: what a rule says of a store that fails at the first call of each
+// kind that the rule makes.
+func TestMessagesOfFailures(t *testing.T) {
 	for _, c := range chapters() {
 		for _, r := range c.rules {
-			for name, breed := range beasts[r.name] {
-				t.Run(r.name+"/"+name, func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						h := zooHarness(func(t *testing.T) session.Store {
-							b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
-							breed(t, b)
-							return b
-						})
-						if err := h.check(t, r); err != nil {
-							readable(t, violation(err, r.name, c.invariant))
+			t.Run(r.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := new(FaultStore)
+					check := func(plan func(Call) Fault) error {
+						f.Reset(plan)
+						return zooHarness(func(t *testing.T) session.Store {
+							f.Store = goodStore(t)
+							return f
+						}).check(t, r)
+					}
+					if err := check(nil); err != nil {
+						t.Fatal(err)
+					}
+					at := make(map[string]int)
+					for _, c := range f.Calls() {
+						if at[c.Op] == 0 {
+							at[c.Op] = c.N
 						}
-					})
+					}
+					for _, n := range at {
+						err := check(func(c Call) Fault {
+							if c.N == n {
+								return FailBefore
+							}
+							return None
+						})
+						if err != nil {
+							readable(t, violation(err, r.name, c.invariant))
+							complete(t, err)
+						}
+					}
 				})
-			}
+			})
 		}
 	}
 }
@@ -112,6 +143,7 @@ func TestMessagesOfCapabilities(t *testing.T) {
 					t.Fatal("nothing is said")
 				}
 				readable(t, violation(err, r.name, c.invariant))
+				complete(t, err)
 			})
 		})
 	}
@@ -156,6 +188,7 @@ func TestMessagesOfPropagators(t *testing.T) {
 				t.Fatal("nothing is said")
 			}
 			readable(t, violation(err, r.name, ""))
+			complete(t, err)
 		})
 	}
 }
@@ -193,8 +226,8 @@ func TestShow(t *testing.T) {
 		"map[string]int{}":           map[string]int{},
 		"(*sessiontest.sample)(nil)": (*sample)(nil),
 		"time.Duration(1s)":          time.Second,
-		"time.Time(2026-01-02T03:04:05.000000006Z)": time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
-		"a string of 302 characters in print":       strings.Repeat("x", 300),
+		"time.Time(2026-01-02T03:04:05.000000006Z)":            time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		"a value of type string that prints as 302 characters": strings.Repeat("x", 300),
 	} {
 		if got := show(v); got != want {
 			t.Errorf("got %s, want %s", got, want)

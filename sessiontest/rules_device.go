@@ -70,13 +70,13 @@ func fresh(call string, s, got session.Session, err error) (session.Session, err
 // bound makes a session of ada that is bound to aDevice, and returns it with its token of
 // before, and with the one for p.Lifetime, which nobody has opened.
 func (e *env) bound(ctx context.Context, p session.Proof) (before, first session.Session, err error) {
-	before, err = e.member(ctx, ada())
-	if err == nil {
-		err = before.Set(ctx, "kept", 1)
+	if before, err = e.member(ctx, ada()); err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		first, err = e.bind(ctx, before, p)
+	if err := before.Set(ctx, "kept", 1); err != nil {
+		return nil, nil, wrong(err, nil, "Set")
 	}
+	first, err = e.bind(ctx, before, p)
 	return before, first, err
 }
 

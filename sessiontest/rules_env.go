@@ -56,7 +56,7 @@ func (e *env) generateWith(ctx context.Context, key string, value any) (session.
 		return nil, err
 	}
 	if err := s.Set(ctx, key, value); err != nil {
-		return nil, wrong(err, nil, "Set of the key %q", key)
+		return nil, wrong(err, nil, "Set of the key %q to %s", key, show(value))
 	}
 	return s, nil
 }

@@ -80,7 +80,10 @@ func strangeIDs(ctx context.Context, e *env) error {
 		case err != nil:
 			return unexpected(err, "no error or session.ErrInvalidID", "Generate of the id %q", short(id))
 		default:
-			if err := errors.Join(made.Set(ctx, "mine", true), e.holds(ctx, made, "mine", true)); err != nil {
+			if err := made.Set(ctx, "mine", true); err != nil {
+				return wrong(err, nil, "Set by a session with the id %q", short(id))
+			}
+			if err := e.holds(ctx, made, "mine", true); err != nil {
 				return err
 			}
 		}

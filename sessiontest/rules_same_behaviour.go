@@ -95,7 +95,7 @@ func updateEdges(ctx context.Context, e *env) error {
 	for _, bad := range []any{nil, func() {}} {
 		err = session.Update(ctx, s, "n", func(any) (any, error) { return bad, nil })
 		if !errors.Is(err, session.ErrValue) {
-			return wrong(err, session.ErrValue, "Update whose f returns a value of type %T", bad)
+			return wrong(err, session.ErrValue, "Update whose f returns %s", typeOf(bad))
 		}
 	}
 	if err := errors.Join(e.holds(ctx, s, "n", nil), shows(ctx, s, "n", nil)); err != nil {

@@ -70,7 +70,7 @@ func roundTrip(ctx context.Context, e *env) error {
 	for i, want := range kept() {
 		key := fmt.Sprint(i)
 		if err := s.Set(ctx, key, want); err != nil {
-			return wrong(err, nil, "Set of a %T", want)
+			return wrong(err, nil, "Set of %s", show(want))
 		}
 		if err := errors.Join(shows(ctx, s, key, want), e.holds(ctx, s, key, want)); err != nil {
 			return err
@@ -97,7 +97,7 @@ func unkeepable(ctx context.Context, e *env) error {
 	session.Register[local]()
 	for _, v := range []any{nil, func() {}, make(chan int), unregistered{"a"}, &unregistered{"a"}, time.Second, complex(1, 1), local{func() {}}} {
 		if err := s.Set(ctx, "key", v); !errors.Is(err, session.ErrValue) {
-			return wrong(err, session.ErrValue, "Set of a %T", v)
+			return wrong(err, session.ErrValue, "Set of %s", typeOf(v))
 		}
 	}
 	return errors.Join(shows(ctx, s, "key", "old"), e.holds(ctx, s, "key", "old"))
