@@ -215,7 +215,7 @@ func (x *explored) add(o *order) {
 	x.losses.add(o.losses)
 	if len(o.wrong) > 0 {
 		x.wrong++
-		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\nthe order: "+o.String())
+		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\norder of calls: "+o.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func (j *judge) judgeSessions() {
 		s, err := j.store.Get(ctx, id)
 		switch {
 		case err != nil && !errors.Is(err, session.ErrNotFound):
-			j.complain("afterwards: Get: %v", err)
+			j.complainOf(wrong(err, nil, "afterwards: Get"))
 		case err == nil && dead:
 			j.complain("a session lives that had ended by %s", cause)
 		case err != nil && j.alive(id):
@@ -62,12 +63,18 @@ func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 		if own[w.key] {
 			continue
 		}
-		if got, err := s.Get(ctx, w.key); got != nil || err != nil {
-			j.complain("a session shows what was written to another one: %q: %v, %v", w.key, got, err)
+		switch got, err := s.Get(ctx, w.key); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
+		case got != nil:
+			j.complain("a session shows what was written to another one: the key %q: got %s, want nil", w.key, show(got))
 		}
 	}
-	if n, err := s.Get(ctx, counter); err != nil || n != any(updates) && (n != nil || updates > 0) {
-		j.complain("the counter shows %v, %v after %d acknowledged updates", n, err, updates)
+	switch n, err := s.Get(ctx, counter); {
+	case err != nil:
+		j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
+	case n != any(updates) && (n != nil || updates > 0):
+		j.complainOf(differs(fmt.Sprintf("a counter after %d acknowledged updates", updates), n, updates))
 	}
 }
 
@@ -92,7 +99,7 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 	writer, _ := got.(string)
 	switch {
 	case err != nil:
-		j.complain("afterwards: Get of a value: %v", err)
+		j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
 	case c.err == nil && got != c.value:
 		j.complain("an acknowledged write is lost: %q", c.key)
 	case c.err != nil && got != nil:
@@ -123,15 +130,15 @@ func (j *judge) judgeTokens(ctx context.Context, id string) {
 			j.complain("a token that %s gave away opens its session after its end", h.by.op)
 		case err != nil && !replaced && j.alive(id) && j.outlived(h.token, never):
 			if !errors.Is(err, session.ErrNotFound) || j.ended(h.token) != errors.Is(err, session.ErrUnproved) {
-				j.complain("a token that %s gave away after its end: %v", h.by.op, err)
+				j.complainOf(unexpected(err, "session.ErrUnproved for a bound token and plain session.ErrNotFound for another", "a token that %s gave away, after its end", h.by.op))
 			}
 		case err != nil && !replaced && j.alive(id):
-			j.complain("a token that %s gave away opens nothing any more: %v", h.by.op, err)
+			j.complainOf(unexpected(err, "its session", "a token that %s gave away no longer opens its session", h.by.op))
 		}
 	}
 	for _, guess := range []string{id, id + ".", id + "." + strings.Repeat("A", 26)} {
 		if _, err := ts.Open(ctx, guess); !errors.Is(err, session.ErrNotFound) {
-			j.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+			j.complainOf(wrong(err, session.ErrNotFound, "Open of a token that was never given away"))
 		}
 	}
 }
@@ -153,7 +160,7 @@ func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 	ts, _ := capability[session.TokenStore](j.store)
 	refused := func(what string, err error) {
 		if !errors.Is(err, session.ErrNotFound) {
-			j.complain("%s after a session had ended by %s: got %v, want ErrNotFound", what, cause, err)
+			j.complainOf(wrong(err, session.ErrNotFound, "%s after a session had ended by %s", what, cause))
 		}
 	}
 	for _, c := range j.calls {
@@ -197,16 +204,22 @@ func (j *judge) judgeUsers() {
 			}
 		}
 		infos, err := us.UserSessions(ctx, user)
-		if err != nil || len(infos) != len(theirs) {
-			j.complain("UserSessions: got %d and %v, want %d", len(infos), err, len(theirs))
+		switch {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: UserSessions"))
+		case len(infos) != len(theirs):
+			j.complain("UserSessions: got %d sessions, want %d", len(infos), len(theirs))
 		}
 		for _, info := range infos {
 			if !theirs[info.ID] || info.User != user {
 				j.complain("UserSessions lists a session that is not the user's")
 			}
 		}
-		if n, err := us.RemoveUserSessions(ctx, user); err != nil || n != len(theirs) {
-			j.complain("RemoveUserSessions: got %d and %v, want %d", n, err, len(theirs))
+		switch n, err := us.RemoveUserSessions(ctx, user); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: RemoveUserSessions"))
+		case n != len(theirs):
+			j.complain("RemoveUserSessions: got %d sessions, want %d", n, len(theirs))
 		}
 		for id := range theirs {
 			j.judgeLate(ctx, id, "a last revocation")
@@ -218,7 +231,7 @@ func (j *judge) judgeUsers() {
 func (j *judge) clean() {
 	for id := range j.begun {
 		if err := j.store.Remove(context.Background(), id); err != nil {
-			j.complain("afterwards: Remove: %v", err)
+			j.complainOf(wrong(err, nil, "afterwards: Remove"))
 		}
 	}
 }

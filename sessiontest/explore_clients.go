@@ -193,7 +193,7 @@ func (c *clients) refused(p *picture, k *call) {
 		c.complain("%s: %s found no session, but nothing had ended it", k.who(), k.op)
 		return
 	}
-	c.complain("%s: %s: %v", k.who(), k.op, k.err)
+	c.complainOf(wrong(k.err, nil, "%s: %s", k.who(), k.op))
 }
 
 // loggedIn returns what a session is after a login.
@@ -212,7 +212,7 @@ func (c *clients) loggedIn(p *picture, k *call) *picture {
 		c.left[p.id] = p.user == ""
 	}
 	if c.ids[k.id] != goesOn || goesOn && k.id != p.id {
-		c.complain("%s: a login returned a session that was there, or a user's did not go on", k.who())
+		c.complain("%s: a login returned an existing session, or did not go on with the user's own", k.who())
 	}
 	c.ids[k.id] = true
 	maps.Copy(next.values, k.values)

@@ -28,9 +28,9 @@ func (c *clients) judgeCookies() (opens map[string]bool) {
 			opens[cookie] = true
 			c.compare(p, s)
 		case !errors.Is(err, session.ErrNotFound):
-			c.complain("a cookie: %v", err)
+			c.complainOf(wrong(err, nil, "GetSession with a cookie"))
 		case !maybe:
-			c.complain("a cookie opens nothing any more, but nothing had ended its session")
+			c.complain("a cookie no longer opens its session, but nothing had ended it")
 		}
 	}
 	return opens
@@ -45,12 +45,12 @@ func (c *clients) compare(p *picture, s session.Session) {
 		got, err := s.Get(context.Background(), key)
 		switch want := p.values[key]; {
 		case err != nil:
-			c.complain("afterwards: Get of a value: %v", err)
+			c.complainOf(wrong(err, nil, "afterwards: Get of a value"))
 		case got == want:
 		case got == nil:
 			c.complain("a cookie does not show a write from before: %q", key)
 		default:
-			c.complain("a cookie shows what its request did not see: %q: %v, not %v", key, got, want)
+			c.complain("a cookie shows what its request did not see: the key %q: got %s, want %s", key, show(got), show(want))
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (c *clients) judgeForgeries() {
 		string(changed), first[:len(first)-1], first + "A", first[:half] + second[min(half, len(second)):], second[:min(half, len(second))] + first[half:],
 	} {
 		if _, err := c.open(guess); !errors.Is(err, session.ErrNotFound) {
-			c.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+			c.complainOf(wrong(err, session.ErrNotFound, "GetSession with a cookie that was never given away"))
 		}
 	}
 }
@@ -105,7 +105,7 @@ func (c *clients) judgeObjects() {
 				continue
 			}
 			if err := s.Set(context.Background(), "late", true); !errors.Is(err, session.ErrNotFound) {
-				c.complain("Set after a session had ended by %s: got %v, want ErrNotFound", cause, err)
+				c.complainOf(wrong(err, session.ErrNotFound, "Set after a session had ended by %s", cause))
 			}
 		}
 	}

@@ -201,19 +201,19 @@ func (j *judge) refusesDevice(c *call) bool {
 	switch {
 	case errors.Is(c.err, session.ErrUnproved):
 		if by := j.given(c.token); by == nil || !ofDevice(by) || !j.lapsed(by.start, c.end) {
-			j.complain("%s: %s: a token is said to have ended that has not", c.visit.name, c.op)
+			j.complain("%s: %s: got session.ErrUnproved, but the token had not ended", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrBound):
 		if c.op != "Bind" || !bound {
-			j.complain("%s: %s: %v, but nobody had bound it", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrBound, but nobody had bound the session", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrUnbound):
 		if c.op != "Prove" || certain {
-			j.complain("%s: %s: %v, but it is", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrUnbound, but the session was bound to that device", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrReplayed):
 		if c.op != "Prove" || len(j.answers(c)) == 0 {
-			j.complain("%s: %s: %v, but it was not", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrReplayed, but nobody had answered the challenge", c.visit.name, c.op)
 		}
 	default:
 		return false
@@ -239,12 +239,15 @@ func (j *judge) judgeDevices() {
 			continue
 		}
 		bound, _ := j.bound(c.id, c.start, c.end, by(c))
-		if device, err := session.DeviceOf(c.s); err != nil || device != c.device {
-			j.complain("%s: %s returned a session of another device: %v", c.visit.name, c.op, err)
+		switch device, err := session.DeviceOf(c.s); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "%s: DeviceOf", c.visit.name))
+		case device != c.device:
+			j.complain("%s: %s returned a session of another device: got %q, want %q", c.visit.name, c.op, device, c.device)
 		}
 		switch {
 		case j.given(session.Token(c.s)) != c:
-			j.complain("%s: %s gave a token that was there", c.visit.name, c.op)
+			j.complain("%s: %s gave a token that existed before", c.visit.name, c.op)
 		case c.op == "Bind" && j.boundTwice(c):
 			j.complain("%s: a session was bound for the second time", c.visit.name)
 		case c.op == "Bind":
@@ -278,8 +281,11 @@ func (j *judge) judgeDevice(s session.Session) {
 	}
 	bound, certain := j.bound(s.ID(), never, never, whichever)
 	known := device == "" || slices.ContainsFunc(j.bindings(s.ID()), func(b *call) bool { return b.device == device })
-	if err != nil || !known || device == "" && certain || device != "" && !bound {
-		j.complain("afterwards: a session is bound to another device, or to none: %v", err)
+	switch {
+	case err != nil:
+		j.complainOf(wrong(err, nil, "afterwards: DeviceOf"))
+	case !known || device == "" && certain || device != "" && !bound:
+		j.complain("afterwards: a session is bound to another device, or to none: got %q", device)
 	}
 }
 

@@ -175,11 +175,11 @@ func (j *judge) judgeCalls() {
 		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // it waited for so long
 		case errors.Is(c.err, session.ErrRevoked):
 			if c.op != "Login" || !j.sawRevocation(c) {
-				j.complain("%s: %s: %v, but nobody revoked", c.visit.name, c.op, c.err)
+				j.complain("%s: %s: got session.ErrRevoked, but nobody had revoked", c.visit.name, c.op)
 			}
 		case j.refusesDevice(c):
 		case !errors.Is(c.err, session.ErrNotFound):
-			j.complain("%s: %s: %v", c.visit.name, c.op, c.err)
+			j.complainOf(wrong(c.err, nil, "%s: %s", c.visit.name, c.op))
 		case !j.excused(c):
 			j.complain("%s: %s found no session, but nothing had ended it", c.visit.name, c.op)
 		}
@@ -277,7 +277,7 @@ func (j *judge) judgeRotations() {
 	}
 	for id := range from {
 		if len(to[id]) > len(from[id]) {
-			j.complain("%d tokens became %d by rotation", len(from[id]), len(to[id]))
+			j.complain("Rotate: got %d new tokens for %d old ones, want one for each", len(to[id]), len(from[id]))
 		}
 	}
 }
@@ -296,14 +296,14 @@ func (j *judge) judgeLogins() {
 		from := idOf(l.token)
 		switch g := j.begun[from]; {
 		case l.token == "" && j.begun[l.id] != l:
-			j.complain("%s: a login from no session returned one that was there", l.visit.name)
+			j.complain("%s: a login from no session returned an existing session", l.visit.name)
 		case l.token == "":
 		case used[l.token]:
 			j.complain("%s: a token logged in for the second time", l.visit.name)
 		case j.anonymous(from) && used[from]:
 			j.complain("%s: an anonymous session logged in for the second time", l.visit.name)
 		case j.anonymous(from) && j.begun[l.id] != l:
-			j.complain("%s: a login of an anonymous session returned one that was there", l.visit.name)
+			j.complain("%s: a login of an anonymous session returned an existing session", l.visit.name)
 		case g != nil && g.op == "Login" && (l.id != from || l.user != g.user):
 			j.complain("%s: a session of a user did not go on as theirs", l.visit.name)
 		}
@@ -325,7 +325,7 @@ func (j *judge) judgeVisits() {
 		switch {
 		case v.err == nil && v.got != nil:
 			if session.Token(v.got) == v.sent {
-				j.complain("%s: the token is the one from before", v.name)
+				j.complain("%s: Login returned the old token", v.name)
 			}
 		case v.err == nil:
 		case errors.Is(v.err, session.ErrRevoked) && revoked:
@@ -333,7 +333,7 @@ func (j *judge) judgeVisits() {
 		case errors.Is(v.err, context.DeadlineExceeded) && j.expiredBy(v.end):
 		case j.tellsDevice(v):
 		default:
-			j.complain("%s: %v", v.name, v.err)
+			j.complainOf(wrong(v.err, nil, "%s: the Manager", v.name))
 		}
 	}
 }
@@ -358,7 +358,7 @@ func (j *judge) judgeBrowsers() {
 				j.complain("the %s browser is logged in as %q, not as %q", b.name, userOf(s), user)
 			}
 		case !errors.Is(err, session.ErrNotFound):
-			j.complain("the next request of the %s browser: %v", b.name, err)
+			j.complainOf(wrong(err, nil, "the next request of the %s browser", b.name))
 		case served:
 			j.complain("the %s browser lost its session", b.name)
 		}

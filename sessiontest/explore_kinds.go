@@ -165,7 +165,10 @@ func userOf(s session.Session) string {
 // recognise complains unless s is a session of a browser.
 func (o *order) recognise(who string, b *browser, s session.Session) {
 	got, err := s.Get(context.Background(), marker)
-	if err != nil || got != nil && got != b.name {
-		o.complain("%s: the session that the %s browser was given shows %v, %v", who, b.name, got, err)
+	switch {
+	case err != nil:
+		o.complainOf(wrong(err, nil, "%s: Get of the browser's name", who))
+	case got != nil && got != b.name:
+		o.complain("%s: the %s browser was given the session of another browser: got %s", who, b.name, show(got))
 	}
 }

@@ -31,7 +31,7 @@ func (s *site) open() *order {
 	for _, name := range []string{"first", "second"} {
 		b := &browser{name: name, held: []string{""}}
 		if err := o.arrive(b); err != nil {
-			o.complain("before the burst, the %s browser: %v", name, err)
+			o.complainOf(wrong(err, nil, "before the burst, the %s browser", name))
 			return o
 		}
 		b.held = b.held[len(b.held)-1:]

@@ -59,6 +59,9 @@ func (o *order) complain(format string, args ...any) {
 	}
 }
 
+// complainOf complains of an error that says what was got and wanted.
+func (o *order) complainOf(err error) { o.complain("%v", err) }
+
 // A browser keeps its cookie; it is a jar of one.
 type browser struct {
 	name string
