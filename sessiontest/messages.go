@@ -21,17 +21,21 @@ func violation(err error, rule, invariant string) string {
 	return text
 }
 
-// distinct removes repeated lines from an error: many goroutines, or several ways to load
-// a session, report the same.
+// distinct removes repeated lines from an error, and shortens a long one: many goroutines,
+// or several ways to load a session, report the same.
 func distinct(err error) error {
 	if err == nil {
 		return nil
 	}
+	const most = 8
 	var lines []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		if !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
+	}
+	if more := len(lines) - most; more > 1 {
+		lines = append(lines[:most], fmt.Sprintf("and %d more lines like these", more))
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }

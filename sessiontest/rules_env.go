@@ -40,7 +40,7 @@ func (e *env) generateID(ctx context.Context, id string) (session.Session, error
 	s, err := e.store.Generate(ctx, id)
 	switch {
 	case err != nil:
-		return nil, wrong(err, nil, "Generate of a fresh id")
+		return nil, wrong(err, nil, "Generate of an unused id")
 	case s == nil:
 		return nil, errors.New("Generate: got no session and no error, want one of them")
 	case s.ID() != id:

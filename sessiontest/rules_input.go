@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -284,8 +285,12 @@ func errorsAreQuiet(ctx context.Context, e *env) error {
 	if e.tokens != nil {
 		secrets = append(secrets, secret(session.Token(s)))
 	}
-	_, exists := e.store.Generate(ctx, s.ID())
-	errs := []error{exists, s.Set(ctx, "kept", unregistered{value}), s.Set(ctx, strings.Repeat(value, 100), value)}
+	errs := make(map[string][]error) // by call
+	tell := func(call string, err error) { errs[call] = append(errs[call], err) }
+	_, err = e.store.Generate(ctx, s.ID())
+	tell("Generate of a live id", err)
+	tell("Set of a value that cannot be stored", s.Set(ctx, "kept", unregistered{value}))
+	tell("Set of a long key", s.Set(ctx, strings.Repeat(value, 100), value))
 	if e.users != nil {
 		l := session.Login{User: value, ID: uuid.NewString()}
 		hers, err := e.member(ctx, l)
@@ -297,26 +302,25 @@ func errorsAreQuiet(ctx context.Context, e *env) error {
 			l.Values = values
 			for _, carried := range []string{"", session.Token(s), session.Token(hers)[1:]} {
 				_, err := e.users.Login(ctx, carried, l)
-				errs = append(errs, err)
+				tell("Login", err)
 			}
 		}
 	}
 	if err := removed(ctx, e, s); err != nil {
 		return err
 	}
-	for _, call := range e.calls(s) {
-		errs = append(errs, call(ctx))
+	for name, call := range e.calls(s) {
+		tell(name+" of an ended session", call(ctx))
 	}
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	for _, call := range e.calls(s) {
-		errs = append(errs, call(canceled))
+	for name, call := range e.calls(s) {
+		tell(name+" with a canceled context", call(canceled))
 	}
-	for _, err := range errs {
-		for _, secret := range secrets {
-			if err != nil && strings.Contains(err.Error(), secret) {
-				return errors.New("an error of the store: got a text with a token, an id or a value, want none of them")
-			}
+	for call, errs := range errs {
+		text := fmt.Sprint(errs)
+		if slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(text, secret) }) {
+			return fmt.Errorf("%s: got an error that shows a token, an id or a value, want none of them", call)
 		}
 	}
 	return nil
