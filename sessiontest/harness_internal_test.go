@@ -12,7 +12,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-const declaredRule = "changing what was handed to Set changes nothing"
+const declaredRule = "changing a value after Set does not change the session"
 
 // A declaration is a suite with a Without, and whether it passes.
 type declaration struct {
@@ -34,7 +34,7 @@ func declared() map[string]declaration {
 		"nothing":                         {goodStore, 0, nil, true},
 		"a rule that is broken":           {broken, 0, map[string]string{declaredRule: "a reason"}, true},
 		"a rule that holds":               {goodStore, 0, map[string]string{declaredRule: "a reason"}, false},
-		"another rule than is broken":     {broken, 0, map[string]string{"changing what Get returned changes nothing": "a reason"}, false},
+		"another rule than is broken":     {broken, 0, map[string]string{"changing a value that Get returned does not change the session": "a reason"}, false},
 		"no rule of the suite":            {goodStore, 0, map[string]string{"quiet": "a reason"}, false},
 		"a rule of what it has not":       {goodStore, TokenStore, map[string]string{"a negative grace is refused": "a reason"}, false},
 		"a rule, without a reason":        {broken, 0, map[string]string{declaredRule: ""}, false},

@@ -51,17 +51,17 @@ const carried = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG
 
 func propagatorRules() []propagatorRule {
 	return []propagatorRule{
-		{"what was injected is extracted from the next request", comesBack},
-		{"a request without an identifier has none", noneIsNotFound},
+		{"Extract returns what Inject wrote to the response before", comesBack},
+		{"a request without an identifier gives ErrNotFound", noneIsNotFound},
 		{"the identifier that was injected last counts", lastCounts},
 		{"after Remove the next request has none", removeForgets},
 		{"after Remove and Inject the next request has the new one", removeThenInject},
-		{"what cannot travel unchanged is refused and the header stays", cannotTravel},
+		{"an identifier that cannot travel unchanged is refused and the header stays", cannotTravel},
 		{"other headers of the response stay", othersStay},
 		{"a response that carries an identifier is not stored by caches", notCached},
 		{"Extract only reads", extractReads},
-		{"many at the same time do not mix", propagatorTogether},
-		{"a request or writer that is missing is an error", missingParts},
+		{"concurrent requests do not mix", propagatorTogether},
+		{"a nil request or writer is an error", missingParts},
 	}
 }
 

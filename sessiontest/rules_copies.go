@@ -10,9 +10,9 @@ import (
 
 func copies() []rule {
 	return []rule{
-		{"changing what was handed to Set changes nothing", 0, setCopies},
-		{"changing what Get returned changes nothing", 0, getCopies},
-		{"changing what All and Update handed out changes nothing", Ranger | Updater, othersCopy},
+		{"changing a value after Set does not change the session", 0, setCopies},
+		{"changing a value that Get returned does not change the session", 0, getCopies},
+		{"changing a value of All or Update does not change the session", Ranger | Updater, othersCopy},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func deadStaysDead() []rule {
 	return []rule{
 		{"Remove ends the session", 0, removeEnds},
-		{"Remove may be repeated, and of an unknown id is no error", 0, removeTwice},
+		{"Remove may be repeated, and Remove of an unknown id is no error", 0, removeTwice},
 		{"no write after Remove", 0, writeAfter(removed)},
 		{"no write after expiry", 0, writeAfter(expired)},
 		{"no Refresh after Remove", 0, refreshAfter(removed)},
@@ -21,8 +21,8 @@ func deadStaysDead() []rule {
 		{"no rotation after Remove", TokenStore, rotateAfter(removed)},
 		{"no rotation after expiry", TokenStore, rotateAfter(expired)},
 		{"Remove kills every token of the session", TokenStore, removeKillsTokens},
-		{"Remove wins against writers, refreshers and rotation at the same time", 0, removeWins},
-		{"Remove wins against an Update that is under way", Updater, removeWinsUpdate},
+		{"Remove wins against concurrent writes, refreshes and rotations", 0, removeWins},
+		{"Remove wins against an Update in progress", Updater, removeWinsUpdate},
 	}
 }
 

@@ -25,13 +25,13 @@ const (
 
 func devicesYours() []rule {
 	return []rule{
-		{"Bind gives a session a device, byte for byte, and no other session", devices, bindStores},
+		{"Bind gives one session a device, byte for byte", devices, bindStores},
 		{"a session is bound once, to the first device", devices, bindOnce},
-		{"of many who bind a session at once one does", devices, bindersCompete},
+		{"of many calls of Bind for one session exactly one succeeds", devices, bindersCompete},
 		{"only a live token binds its session", devices, bindNeedsToken},
 		{"a proof by another device is refused and changes nothing", devices, proofOfAnother},
-		{"a challenge is good once", devices, challengeOnce},
-		{"of many who answer a challenge at once one does", devices, repliesCompete},
+		{"a challenge can be answered once", devices, challengeOnce},
+		{"of many proofs with one challenge exactly one succeeds", devices, repliesCompete},
 	}
 }
 

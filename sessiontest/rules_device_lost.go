@@ -21,9 +21,9 @@ func devicesLost() []rule {
 	return []rule{
 		{"a lost answer of Bind locks nobody out", devices, bindAnswerLost},
 		{"a lost answer of Prove locks nobody out", devices, proveAnswerLost},
-		{"proofs at the same time each get a token that is good", devices, proversGoOn},
-		{"a proof that is one too many is refused and ends no token", devices, tooManyProofs},
-		{"tokens and challenges that are over leave room for others, beside older ones that are not", devices, overLeavesRoom},
+		{"concurrent proofs each get a valid token", devices, proversGoOn},
+		{"a proof beyond the store's bound is refused and ends no token", devices, tooManyProofs},
+		{"ended tokens and challenges leave room for new ones", devices, overLeavesRoom},
 		{"writers survive Bind and Prove", devices, writersSurviveDevices},
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 func devicesSame() []rule {
 	return []rule{
-		{"Rotate returns the token of a bound session as it is", devices, rotatesNoBound},
-		{"a Proof that cannot be is refused and changes nothing", devices, badProofs},
+		{"Rotate returns the token of a bound session unchanged", devices, rotatesNoBound},
+		{"an invalid Proof is refused and changes nothing", devices, badProofs},
 	}
 }
 

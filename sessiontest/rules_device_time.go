@@ -13,11 +13,11 @@ import (
 func devicesTimes() []rule {
 	return []rule{
 		{"a bound token ends at its deadline and not before", devices, boundDeadline},
-		{"the token from before lives until the first bound one was seen, then for its grace", devices, bindGrace(seenByOpen)},
-		{"a proof shows that the first bound token was seen", devices, bindGrace(seenByProof)},
-		{"a proof leaves every token its own end", devices, ownEnds},
-		{"no binding and no proof moves a deadline", devices, provesNoLife},
-		{"Describe tells when a bound token ends", devices | Clock, describesProof},
+		{"the token from before Bind is valid until the first bound one is used, then for its grace", devices, bindGrace(seenByOpen)},
+		{"a proof counts as use of the first bound token", devices, bindGrace(seenByProof)},
+		{"a proof moves the end of no token", devices, ownEnds},
+		{"neither Bind nor Prove moves a deadline", devices, provesNoLife},
+		{"Describe reports when a bound token ends", devices | Clock, describesProof},
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 
 func noneAdopted() []rule {
 	return []rule{
-		{"asking for an unknown session makes none", 0, unknownMakesNone},
+		{"a call with an unknown id creates no session", 0, unknownMakesNone},
 		{"a token that the store did not issue names nothing", TokenStore, unknownToken},
-		{"ids that would leave their place are refused, or stay in it", 0, strangeIDs},
+		{"an id with special characters is refused or reaches no other session", 0, strangeIDs},
 	}
 }
 
@@ -98,7 +98,7 @@ func strangeIDs(ctx context.Context, e *env) error {
 func notFoundIsNotFailure() []rule {
 	return []rule{
 		{"unknown, malformed, expired and removed look the same", 0, allLookTheSame},
-		{"a context that ended is no ErrNotFound", 0, endedIsNotNotFound},
+		{"an ended context is not reported as ErrNotFound", 0, endedIsNotNotFound},
 	}
 }
 

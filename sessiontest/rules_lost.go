@@ -11,14 +11,14 @@ import (
 
 func nothingLost() []rule {
 	return []rule{
-		{"writers of different keys at the same time all survive", 0, differentKeys},
+		{"concurrent writes of different keys all survive", 0, differentKeys},
 		{"reading writes nothing", 0, readingWritesNothing},
 		{"Refresh writes nothing", 0, refreshWritesNothing},
-		{"Delete takes out its keys and no others", Deleter, deleteTakesItsOwn},
+		{"Delete removes its keys and no others", Deleter, deleteTakesItsOwn},
 		{"writers of other keys survive Delete and Clear", Deleter, writersSurviveDelete},
 		{"SetAll stores all or nothing", BatchSetter, allOrNothing},
 		{"Update loses no increment", Updater, noIncrementLost},
-		{"Pop gives a value to exactly one", Popper, popOnce},
+		{"Pop gives a value to exactly one caller", Popper, popOnce},
 	}
 }
 

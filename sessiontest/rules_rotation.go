@@ -12,10 +12,10 @@ import (
 func rotation() []rule {
 	return []rule{
 		{"Rotate gives a new token to the same session", TokenStore, rotateKeepsAll},
-		{"the old token is good until the new one was seen, then for the grace", TokenStore, graceBegins},
-		{"without grace the old token is dead once the new one was seen", TokenStore, noGrace},
-		{"whoever rotates with an old token gets the newest", TokenStore, losersConverge},
-		{"all who rotate at the same time get the same new token", TokenStore, racersConverge},
+		{"the old token is valid until the new one is used, then for the grace", TokenStore, graceBegins},
+		{"without grace the old token ends when the new one is used", TokenStore, noGrace},
+		{"Rotate with an old token returns the newest", TokenStore, losersConverge},
+		{"concurrent calls of Rotate return the same new token", TokenStore, racersConverge},
 		{"a rotation whose answer was lost logs nobody out", TokenStore, lostAnswer},
 		{"writers survive rotation", TokenStore, writersSurviveRotation},
 		{"a negative grace is refused", TokenStore, negativeGrace},

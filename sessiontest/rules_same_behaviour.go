@@ -16,12 +16,12 @@ func sameBehaviour() []rule {
 	return []rule{
 		{"a session shows what was loaded plus its own writes", 0, ownView},
 		{"Update and Pop act on what is stored", Updater | Popper, actOnStored},
-		{"Update sees nil for an absent key and hands on the error of f", Updater, updateEdges},
+		{"Update passes nil for an absent key and returns the error of f", Updater, updateEdges},
 		{"Generate leaves a live session alone", 0, generateOnlyCreates},
-		{"exactly one of many makes the session of an id", 0, oneCreator},
+		{"of many calls of Generate with one id exactly one succeeds", 0, oneCreator},
 		{"All lists what Get returns", Ranger, allIsGet},
-		{"Clear empties the session, which lives on", Deleter, clearEmpties},
-		{"only who was given a token has it", TokenStore, tokenKnown},
+		{"Clear empties the session and does not end it", Deleter, clearEmpties},
+		{"only a session that was made or opened with a token has it", TokenStore, tokenKnown},
 	}
 }
 

@@ -55,7 +55,7 @@ func sameValues() []rule {
 	return []rule{
 		{"values come back with their type and content", 0, roundTrip},
 		{"a long text comes back whole", 0, longText},
-		{"values that cannot be kept are refused and the old one stays", 0, unkeepable},
+		{"values that cannot be stored are refused and the old one stays", 0, unkeepable},
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
 		{"limits are the same and exact", 0, limits},

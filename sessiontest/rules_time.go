@@ -12,14 +12,14 @@ import (
 func neverEarlyNeverLate() []rule {
 	return []rule{
 		{"a session ends at its idle deadline and not before", 0, idleDeadline},
-		{"Refresh starts the idle timeout anew", 0, refreshProlongs},
+		{"Refresh restarts the idle timeout", 0, refreshProlongs},
 		{"a session ends at its absolute deadline whatever happens", 0, absoluteDeadline},
-		{"neither reading nor writing prolongs", 0, nothingElseProlongs},
+		{"neither reading nor writing extends a session", 0, nothingElseProlongs},
 		{"rotation moves no deadline", TokenStore, rotationProlongsNot},
 		{"no operation leaves a session that never ends", 0, everyOperationExpires},
-		{"an id is free again after expiry, and its data gone", 0, freeAfterExpiry},
-		{"Describe tells the times", Describer, describeTimes},
-		{"Now is the clock of the times that Describe tells", Clock | Describer, sameClock},
+		{"after expiry an id can be used again, without its old data", 0, freeAfterExpiry},
+		{"Describe reports the times", Describer, describeTimes},
+		{"Now is the clock of the times that Describe reports", Clock | Describer, sameClock},
 	}
 }
 

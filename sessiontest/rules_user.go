@@ -15,31 +15,31 @@ const users = UserStore | TokenStore | Describer
 
 func usersYours() []rule {
 	return []rule{
-		{"a login from no session begins one, with an id that no other has", users, loginBegins},
-		{"a login of an anonymous session begins one of the user with its values", users, loginBinds},
-		{"a login of the same user goes on with the session", users, loginGoesOn},
-		{"a login takes no id that a live session has", users, loginTakesNoID},
-		{"a login ends every token from before, with no grace", users, loginEndsTokens(anonymous)},
-		{"a login of the same user ends every token from before", users, loginEndsTokens(adas)},
-		{"a login takes nobody's session away", users, loginRefusesOthers},
-		{"no value makes anybody a user", users, valuesAreNoUsers},
-		{"of many logins with one token one wins", users, loginsCompete},
-		{"names of users that would leave their place stay in it", users, strangeUsers},
+		{"a login without a session begins one with a new id", users, loginBegins},
+		{"a login of an anonymous session begins the user's session with its values", users, loginBinds},
+		{"a login of the same user keeps the session", users, loginGoesOn},
+		{"a login cannot take the id of a live session", users, loginTakesNoID},
+		{"a login ends every older token, without grace", users, loginEndsTokens(anonymous)},
+		{"a login of the same user ends every older token", users, loginEndsTokens(adas)},
+		{"a login cannot take another user's session", users, loginRefusesOthers},
+		{"no stored value sets the user", users, valuesAreNoUsers},
+		{"of many logins with one token exactly one succeeds", users, loginsCompete},
+		{"a user name with special characters reaches no other user", users, strangeUsers},
 	}
 }
 
 func usersSame() []rule {
 	return []rule{
-		{"a login that cannot be is refused and changes nothing", users, badLogins},
-		{"a login that is refused gives the anonymous session back as it was", users, loginGivesBack},
-		{"a login stores its values over those that are kept, all or none", users, loginValues},
-		{"a login stores as many values as a session can have", users, loginOfManyValues},
-		{"no session is seen without the values of its login", users | UserLister, loginValuesAtOnce},
-		{"Reauthentication is of the same user, and keeps the rest", users, reauthenticates},
-		{"Reauthentication of a session that is not the user's is refused", users, reauthenticatesNobody},
-		{"UserSessions lists what lives, the last seen first", users | UserLister, listsLiving},
-		{"Describe tells the login", users, describesLogin},
-		{"Describe tells the device of the login", users, describesDevice},
+		{"an invalid login is refused and changes nothing", users, badLogins},
+		{"a refused login leaves the anonymous session as it was", users, loginGivesBack},
+		{"a login stores its values over the old ones, all or none", users, loginValues},
+		{"a login stores as many values as a session can hold", users, loginOfManyValues},
+		{"no request sees a session without the values of its login", users | UserLister, loginValuesAtOnce},
+		{"Reauthentication keeps the session and its settings", users, reauthenticates},
+		{"Reauthentication with another user's session is refused", users, reauthenticatesNobody},
+		{"UserSessions lists the live sessions, the last seen first", users | UserLister, listsLiving},
+		{"Describe reports the login", users, describesLogin},
+		{"Describe reports the device of the login", users, describesDevice},
 		{"an old token after its grace is reported as reused", TokenStore, reportsReuse},
 	}
 }

@@ -16,17 +16,17 @@ func usersDead() []rule {
 		{"nothing brings a session back after RemoveUserSessions", users, revokedStaysDead},
 		{"nothing brings an anonymous session back after its login", users, loginEndsAnonymous},
 		{"a login whose check began before a revocation is refused", users, lateLogin},
-		{"RemoveUserSessions wins against logins that are under way", users, revokeWins},
-		{"a limit refuses the login that is one too many", users | UserLister, limitRefuses},
+		{"RemoveUserSessions wins against logins in progress", users, revokeWins},
+		{"a limit refuses a login beyond it", users | UserLister, limitRefuses},
 		{"EndOldest ends the session that logged in first", users | UserLister, limitEndsOldest},
-		{"many logins at once leave as many sessions as the limit says", users | UserLister, limitHolds},
-		{"sessions that have ended do not count for a limit", users | UserLister, endedDoNotCount},
+		{"concurrent logins leave as many sessions as the limit allows", users | UserLister, limitHolds},
+		{"ended sessions do not count for a limit", users | UserLister, endedDoNotCount},
 	}
 }
 
 func usersTimes() []rule {
 	return []rule{
-		{"a login begins both timeouts anew", users, loginBeginsAnew},
+		{"a login restarts both timeouts", users, loginBeginsAnew},
 		{"a session keeps the timeouts of its login", users, ownTimeouts},
 	}
 }

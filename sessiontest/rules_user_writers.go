@@ -12,9 +12,9 @@ import (
 
 func usersLost() []rule {
 	return []rule{
-		{"what is acknowledged during a login is in its session", users, loginLosesNothing},
-		{"requests from before a login of the same user can write", users, loginKeepsWriters},
-		{"what is acknowledged during a login that is refused is in the anonymous session", users | UserLister, refusalLosesNothing},
+		{"a write acknowledged during a login is in its session", users, loginLosesNothing},
+		{"requests that began before a login of the same user can write", users, loginKeepsWriters},
+		{"a write acknowledged during a refused login is in the anonymous session", users | UserLister, refusalLosesNothing},
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 
 func yoursOnly() []rule {
 	return []rule{
-		{"sessions made and used at the same time do not mix", 0, doNotMix},
+		{"concurrent sessions do not mix", 0, doNotMix},
 		{"the secret of one session opens no other", TokenStore, foreignSecret},
 		{"every character of a secret counts", TokenStore, everyCharacter},
 		{"an id alone opens nothing", TokenStore, idIsNoToken},
-		{"a session whose id was given away again is not the new one", 0, reusedID},
+		{"an old session object cannot write to a new session with the same id", 0, reusedID},
 	}
 }
 
