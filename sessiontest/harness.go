@@ -14,40 +14,42 @@ import (
 // A Harness tells the suite how to make stores and what they can do.
 type Harness struct {
 	// New returns a fresh and empty store for one rule, with the lifetimes
-	// below. What must be closed is closed by t.Cleanup.
+	// below. It closes with t.Cleanup what has to be closed.
 	New func(t *testing.T) session.Store
 
 	// Idle and Absolute are the timeouts of the stores that New returns.
-	// Absolute is at least four times Idle, for rules that refresh; not much more
-	// where time is real, and Idle is long enough for a thousand calls.
+	// Absolute is at least four times Idle, because rules refresh sessions. If
+	// time is real, Absolute should not be much longer, and Idle should be long
+	// enough for a thousand calls.
 	Idle, Absolute time.Duration
 
 	// Capabilities are what the stores and their sessions can do beyond the
-	// core. What is declared is tested; what is not must answer
+	// core. The suite tests the declared ones. The others must fail with
 	// [errors.ErrUnsupported].
 	Capabilities Capability
 
-	// Advance lets d pass for the store. Nil: each rule runs in a synctest
-	// bubble of its own, where sleeping takes no time; that is for stores
-	// without a network.
+	// Advance lets d pass for the store. If it is nil, each rule runs in a
+	// synctest bubble of its own, where sleeping takes no time. Only stores
+	// without a network work there.
 	Advance func(d time.Duration)
 
-	// Slack is how far from its deadline the end of a session may be, at most a
-	// tenth of Idle. Zero: alive a millisecond before, gone at the deadline.
+	// Slack is how far from its deadline a session may end, at most a tenth of
+	// Idle. If it is zero, a session is alive a millisecond before its deadline,
+	// and ended at it.
 	Slack time.Duration
 
 	// Without names rules that the stores cannot keep, each with the reason. The suite
-	// runs such a rule all the same and shows it as skipped. The test fails if the rule
-	// holds, if the suite runs no rule of that name, or if the reason is empty. A store
-	// may break any part of such a rule, so declare away as few as possible.
+	// runs such a rule nevertheless and shows it as skipped. The test fails if the store
+	// keeps the rule, if the suite runs no rule of that name, or if the reason is empty.
+	// A store may break any part of such a rule, so name as few as possible.
 	Without map[string]string
 
 	// Goroutines is how many goroutines a store of New may keep while it lives,
-	// because its client does (a connection pool). The store itself starts none.
+	// because its client keeps them (a connection pool). The store itself starts none.
 	Goroutines int
 }
 
-// A Capability is something optional that a store or its sessions can do.
+// A Capability is an optional ability of a store or its sessions.
 type Capability uint
 
 // The capabilities, named after the interfaces of package session.
@@ -59,7 +61,7 @@ const (
 	BatchSetter                        // SetAll
 	Ranger                             // All
 	Describer                          // Describe
-	UserStore                          // a TokenStore whose sessions are Describers, too
+	UserStore                          // a TokenStore whose sessions are also Describers
 	Clock                              // Now
 	UserLister                         // a UserStore that lists, counts and limits the sessions of a user
 	DeviceStore                        // a UserStore that binds sessions to devices; they are Bound
@@ -67,7 +69,7 @@ const (
 	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister | DeviceStore
 )
 
-// TestStore runs the conformance suite on the stores of h, a subtest for each
+// TestStore runs the conformance suite on the stores of h, with a subtest for each
 // rule.
 func TestStore(t *testing.T, h Harness) {
 	t.Helper()
@@ -83,8 +85,8 @@ func TestStore(t *testing.T, h Harness) {
 	h.runAll(t, undeclared(), func(r rule) bool { return r.needs&h.Capabilities == 0 })
 }
 
-// runAll runs the chosen rules of a chapter. All its functions are helpers, so that a
-// failure names the line that calls TestStore.
+// runAll runs the chosen rules of a chapter. All its functions are helpers, so a failure
+// names the line that calls TestStore.
 func (h Harness) runAll(t *testing.T, c chapter, chosen func(r rule) bool) {
 	t.Helper()
 	t.Run(c.name, func(t *testing.T) {
@@ -100,7 +102,7 @@ func (h Harness) runAll(t *testing.T, c chapter, chosen func(r rule) bool) {
 	})
 }
 
-// without returns what is wrong with Without, before any rule is run.
+// without checks Without before any rule runs.
 func (h Harness) without() error {
 	run := make(map[string]bool)
 	for _, c := range chapters() {
@@ -142,7 +144,7 @@ func (h Harness) run(t *testing.T, c chapter, r rule) {
 	}
 }
 
-// check holds one rule against a fresh store.
+// check runs one rule on a fresh store.
 func (h Harness) check(t *testing.T, r rule) error {
 	t.Helper()
 	e := &env{Harness: h, goroutines: runtime.NumGoroutine()}
@@ -168,7 +170,7 @@ func (h Harness) check(t *testing.T, r rule) error {
 	return distinct(r.check(t.Context(), e))
 }
 
-// capability finds what a store can do, as package session does.
+// capability finds a capability of a store behind wrappers, as package session does.
 func capability[C session.Store](s session.Store) (c C, ok bool) {
 	for s != nil {
 		if c, ok = s.(C); ok {

@@ -94,6 +94,11 @@ func differs(what string, got, want any) error {
 	return fmt.Errorf("%s: got %s, want %s", what, g, w)
 }
 
+// described says that Describe returned another session.Info than it had to.
+func described(format string, args ...any) error {
+	return errors.New("Describe" + fmt.Sprintf(format, args...))
+}
+
 // show prints a value with its type, as Go source where possible, so that nil differs from
 // empty and 1 from int64(1).
 func show(v any) string {

@@ -19,7 +19,8 @@ type PropagatorHarness struct {
 	New func() session.Propagator
 
 	// Carry does what a client does with the header of a response before it
-	// sends its next request. Nil: it keeps cookies, as a browser does.
+	// sends its next request. If it is nil, the client keeps cookies, as a
+	// browser does.
 	Carry func(response http.Header, next *http.Request)
 }
 
@@ -29,7 +30,7 @@ type propagatorRule struct {
 	check func(h PropagatorHarness) error
 }
 
-// TestPropagator runs the conformance suite on the propagators of h, a subtest
+// TestPropagator runs the conformance suite on the propagators of h, with a subtest
 // for each rule.
 func TestPropagator(t *testing.T, h PropagatorHarness) {
 	t.Helper()
@@ -38,7 +39,7 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
-			t.Helper() // so that a failure names the line that calls TestPropagator
+			t.Helper() // a failure names the line that calls TestPropagator
 			if err := h.check(r); err != nil {
 				t.Error(violation(err, r.name, ""))
 			}
@@ -46,7 +47,7 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 }
 
-// carried is what the rules send around: a token in shape, though of nobody.
+// carried has the shape of a token, and belongs to no session.
 const carried = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
 
 func propagatorRules() []propagatorRule {
@@ -65,10 +66,10 @@ func propagatorRules() []propagatorRule {
 	}
 }
 
-// check holds one rule against the propagators of h.
+// check runs one rule on the propagators of h.
 func (h PropagatorHarness) check(r propagatorRule) error { return distinct(r.check(h)) }
 
-// round lets p write a response and returns the client's next request.
+// round runs the writes on one response and returns the client's next request.
 func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*http.Request, error) {
 	next := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	rec := httptest.NewRecorder()
@@ -191,7 +192,7 @@ func cannotTravel(h PropagatorHarness) error {
 		before := rec.Header().Clone()
 		p := h.New()
 		err := p.Inject(id, rec)
-		if err == nil && id != "" { // fine if it does travel, as in some headers
+		if err == nil && id != "" { // allowed if the identifier travels unchanged, as in some headers
 			next, err := h.round(inject(p, id))
 			if err != nil {
 				return err
@@ -263,8 +264,8 @@ func extractReads(h PropagatorHarness) error {
 
 func propagatorTogether(h PropagatorHarness) error {
 	p := h.New()
-	// All inject before any extracts, so that what is shared shows itself
-	// however the goroutines are scheduled.
+	// All inject before any extracts, so that shared state is found in every
+	// order of the goroutines.
 	var next [many]*http.Request
 	id := func(i int) string { return fmt.Sprint("visitor-", i) }
 	err := together(func(i int) (err error) {

@@ -5,23 +5,23 @@ import (
 	"slices"
 )
 
-// A rule is one promise. It is data, so that the suite's own tests can hold it
-// against stores that break it.
+// A rule is one promise. It is data, so that the suite's own tests can run it on stores
+// that break it.
 type rule struct {
-	name  string     // the expected behaviour, a short statement
-	needs Capability // run only where they are declared
+	name  string     // the expected behaviour, as a short statement
+	needs Capability // the rule runs only if the Harness declares them
 	check func(ctx context.Context, e *env) error
 }
 
-// A chapter is the rules of one invariant.
+// A chapter holds the rules of one invariant.
 type chapter struct {
 	name      string
 	invariant string
 	rules     []rule
 }
 
-// chapters returns the whole suite: the ten invariants of the module, in the
-// words of its design.
+// chapters returns the whole suite: the ten invariants of the module, in the words of its
+// design.
 func chapters() []chapter {
 	return []chapter{
 		{
@@ -31,7 +31,7 @@ func chapters() []chapter {
 		},
 		{
 			"dead stays dead",
-			"After Remove returned, after expiry and after the user was revoked: no write, refresh, rotate, late response or retry brings it back.",
+			"After Remove returned, after expiry, after the user was revoked: no write, refresh, rotate, late response or retry brings it back.",
 			slices.Concat(deadStaysDead(), usersDead(), devicesDead()),
 		},
 		{
@@ -41,7 +41,7 @@ func chapters() []chapter {
 		},
 		{
 			"never early, never late",
-			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later, but by a login.",
+			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; only a login or reauthentication moves the absolute deadline later.",
 			slices.Concat(neverEarlyNeverLate(), usersTimes(), devicesTimes()),
 		},
 		{
@@ -56,12 +56,12 @@ func chapters() []chapter {
 		},
 		{
 			"not found is not failure",
-			"ErrNotFound means nobody is logged in. What failed is another error.",
+			"ErrNotFound means nobody is logged in. A store that is down is another error.",
 			notFoundIsNotFailure(),
 		},
 		{
 			"bounded",
-			"Every store call ends with its context; input is checked before it reaches a store; hostile bytes give errors, never panics.",
+			"Every store call ends with its context; input is checked (shape, length) before it reaches a store; hostile bytes give errors, never panics.",
 			append(bounded(), devicesBounded()...),
 		},
 		{
@@ -71,7 +71,7 @@ func chapters() []chapter {
 		},
 		{
 			"quiet",
-			"No token ever in an error. No goroutine that was not asked for.",
+			"No token ever in an error, log line, event, panic or trace. No goroutine that was not asked for.",
 			append(quiet(), devicesQuiet()...),
 		},
 	}

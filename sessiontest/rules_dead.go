@@ -170,7 +170,8 @@ func removeWins(ctx context.Context, e *env) error {
 				if over.Load() {
 					after++
 				}
-				call, err := "Set", error(nil)
+				var call string
+				var err error
 				switch {
 				case i%3 == 1:
 					call, err = "Refresh", e.store.Refresh(ctx, s.ID())
@@ -178,7 +179,7 @@ func removeWins(ctx context.Context, e *env) error {
 					call = "Rotate"
 					_, err = e.tokens.Rotate(ctx, session.Token(s), e.Idle)
 				default:
-					err = loaded[i].Set(ctx, "late", i)
+					call, err = "Set", loaded[i].Set(ctx, "late", i)
 				}
 				if err != nil && !errors.Is(err, session.ErrNotFound) {
 					return unexpected(err, "no error or session.ErrNotFound", "%s during Remove", call)

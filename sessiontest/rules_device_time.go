@@ -191,7 +191,7 @@ func describesProof(ctx context.Context, e *env) error {
 			return wrong(err, nil, "Describe of %s", what)
 		}
 		if info.Bound != bound || !info.ProvedUntil.IsZero() {
-			return fmt.Errorf("Describe of %s: got Bound %t and ProvedUntil %v, want %t and a zero time", what, info.Bound, info.ProvedUntil, bound)
+			return described(" of %s: got Bound %t and ProvedUntil %v, want %t and a zero time", what, info.Bound, info.ProvedUntil, bound)
 		}
 		return nil
 	}
@@ -205,7 +205,7 @@ func describesProof(ctx context.Context, e *env) error {
 			return wrong(err, nil, "Describe")
 		}
 		if d := info.ProvedUntil.Sub(from.Add(lifetime)); !info.Bound || d < -time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("Describe of %s: got Bound %t and a ProvedUntil that is off by %v, want true and at most a millisecond and the slack", what, info.Bound, d)
+			return described(" of %s: got Bound %t and a ProvedUntil that is off by %v, want true and at most a millisecond and the slack", what, info.Bound, d)
 		}
 		return nil
 	}

@@ -128,8 +128,8 @@ func allLookTheSame(ctx context.Context, e *env) error {
 		}
 		return nil
 	}
-	for id, what := range map[string]string{
-		gone.ID(): "a removed session", old.ID(): "an expired session", "": "an empty id", "not an id": "a malformed id",
+	for what, id := range map[string]string{
+		"a removed session": gone.ID(), "an expired session": old.ID(), "an empty id": "", "a malformed id": "not an id",
 	} {
 		_, err := e.store.Get(ctx, id)
 		if err := alike(err, "Get", what); err != nil {
@@ -139,9 +139,9 @@ func allLookTheSame(ctx context.Context, e *env) error {
 	if e.tokens == nil {
 		return nil
 	}
-	for carried, what := range map[string]string{
-		session.Token(gone): "a removed session's token", session.Token(old): "an expired session's token",
-		"": "an empty token", "not a token": "a malformed token", gone.ID(): "an id",
+	for what, carried := range map[string]string{
+		"what a removed session's client carries": session.Token(gone), "what an expired session's client carries": session.Token(old),
+		"an empty string": "", "a malformed string": "no id", "an id": gone.ID(),
 	} {
 		_, err := e.tokens.Open(ctx, carried)
 		if err := alike(err, "Open", what); err != nil {

@@ -189,7 +189,7 @@ func describeTimes(ctx context.Context, e *env) error {
 	// near allows a store to round to the millisecond.
 	near := func(what string, got, want time.Time) error {
 		if d := got.Sub(want); d < -e.Slack-time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("Describe: %s: got a time that is off by %v, want at most a millisecond and the slack", what, d)
+			return described(": %s: got a time that is off by %v, want at most a millisecond and the slack", what, d)
 		}
 		return nil
 	}
@@ -199,7 +199,7 @@ func describeTimes(ctx context.Context, e *env) error {
 		near("AbsoluteDeadline", made.AbsoluteDeadline, made.CreatedAt.Add(e.Absolute)),
 	)
 	if made.ID != s.ID() || made.User != "" || !made.AuthenticatedAt.IsZero() {
-		err = errors.Join(err, fmt.Errorf("Describe of an anonymous session: got the user %q, AuthenticatedAt %v and its own id: %t, want no user, a zero time and true",
+		err = errors.Join(err, described(" of an anonymous session: got the user %q, AuthenticatedAt %v and its own id: %t, want no user, a zero time and true",
 			made.User, made.AuthenticatedAt, made.ID == s.ID()))
 	}
 	if err != nil {

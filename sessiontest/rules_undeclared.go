@@ -21,7 +21,7 @@ func undeclared() chapter {
 			return e.holds(ctx, s, "kept", 1)
 		}
 	}
-	return chapter{"what is not declared is unsupported", "No weaker fallback, ever.", []rule{
+	return chapter{"what is not declared is unsupported", "A store that does not declare a capability does not have it, and there is no weaker fallback.", []rule{
 		{"TokenStore", TokenStore, func(ctx context.Context, e *env) error {
 			s, err := e.generate(ctx)
 			if err != nil {

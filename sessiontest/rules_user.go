@@ -61,7 +61,7 @@ func (e *env) belongs(ctx context.Context, s session.Session, user string) error
 			return differs("Describe: User", info.User, user)
 		}
 		if at := info.AuthenticatedAt; at.IsZero() != (user == "") || (info.Level == session.Anonymous) != (user == "") {
-			return fmt.Errorf("Describe of a session of the user %q: got AuthenticatedAt %v and Level %d, want both set exactly if there is a user", user, at, info.Level)
+			return described(" of a session of the user %q: got AuthenticatedAt %v and Level %d, want both set exactly if there is a user", user, at, info.Level)
 		}
 	}
 	return nil
@@ -194,7 +194,7 @@ func reauthenticates(ctx context.Context, e *env) error {
 		return wrong(err, nil, "Describe")
 	}
 	if !after.AuthenticatedAt.After(before.AuthenticatedAt) || !after.AbsoluteDeadline.After(before.AbsoluteDeadline) {
-		return fmt.Errorf("Describe after a reauthentication: got AuthenticatedAt %v and AbsoluteDeadline %v, want both later than %v and %v",
+		return described(" after a reauthentication: got AuthenticatedAt %v and AbsoluteDeadline %v, want both later than %v and %v",
 			after.AuthenticatedAt, after.AbsoluteDeadline, before.AuthenticatedAt, before.AbsoluteDeadline)
 	}
 	moved := after.AuthenticatedAt.Sub(before.AuthenticatedAt)

@@ -83,7 +83,7 @@ func describesLogin(ctx context.Context, e *env) error {
 		}
 		at := info.AuthenticatedAt
 		if !at.After(made.CreatedAt) {
-			return fmt.Errorf("Describe after a login: got AuthenticatedAt %v, want a time after %v, when the anonymous session began", at, made.CreatedAt)
+			return described(" after a login: got AuthenticatedAt %v, want a time after %v, when the anonymous session began", at, made.CreatedAt)
 		}
 		want := session.Info{
 			ID: in.ID(), User: l.User, Level: l.Level, CreatedAt: at, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
@@ -115,7 +115,7 @@ func describesDevice(ctx context.Context, e *env) error {
 			return wrong(err, nil, "Describe")
 		}
 		if info.UserAgent != l.UserAgent || info.Address != l.Address {
-			return fmt.Errorf("Describe after a login: got the device %q at %q, want %q at %q", info.UserAgent, info.Address, l.UserAgent, l.Address)
+			return described(" after a login: got the device %q at %q, want %q at %q", info.UserAgent, info.Address, l.UserAgent, l.Address)
 		}
 	}
 	return nil

@@ -191,7 +191,7 @@ func loginGoesOn(ctx context.Context, e *env) error {
 	case !info.CreatedAt.Equal(made.CreatedAt):
 		return differs("Describe after a login of the same user: CreatedAt", info.CreatedAt, made.CreatedAt)
 	case !info.AuthenticatedAt.After(made.AuthenticatedAt) || !info.RotatedAt.Equal(info.AuthenticatedAt):
-		return fmt.Errorf("Describe after a login of the same user: got AuthenticatedAt %v and RotatedAt %v, want both to be the time of the login", info.AuthenticatedAt, info.RotatedAt)
+		return described(" after a login of the same user: got AuthenticatedAt %v and RotatedAt %v, want both to be the time of the login", info.AuthenticatedAt, info.RotatedAt)
 	}
 	return errors.Join(e.dead(ctx, s), e.alive(ctx, again), e.belongs(ctx, again, "ada"), e.has(ctx, "ada", again),
 		shows(ctx, again, "cart", "apples"), e.holds(ctx, again, "cart", "apples"))

@@ -276,7 +276,7 @@ func ownTimeouts(ctx context.Context, e *env) error {
 		return wrong(err, nil, "Describe")
 	}
 	if got, want := info.AbsoluteDeadline.Sub(info.AuthenticatedAt), e.Absolute*2; got != want {
-		return fmt.Errorf("Describe: got an AbsoluteDeadline %v after the login, want %v, its own timeout", got, want)
+		return described(": got an AbsoluteDeadline %v after the login, want %v, its own timeout", got, want)
 	}
 	return nil
 }
