@@ -11,7 +11,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// judgeSessions looks at every session that was made, as it is in the store.
+// judgeSessions judges every session as it is in the store.
 func (j *judge) judgeSessions() {
 	ctx := context.Background()
 	for _, id := range slices.Sorted(maps.Keys(j.begun)) {
@@ -34,8 +34,8 @@ func (j *judge) judgeSessions() {
 	}
 }
 
-// judgeValues: what was acknowledged is there and nothing else, least of all of
-// another user.
+// judgeValues complains unless a session has every acknowledged write and no other, and
+// nothing of another user.
 func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 	owner := userOf(s)
 	for _, l := range j.logins(s.ID()) {
@@ -78,8 +78,8 @@ func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 	}
 }
 
-// written are the calls that set a value, those of logins one for each, the first one
-// first.
+// written returns the calls that set a value, in their order. A login counts once for each
+// of its values.
 func (j *judge) written() (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Set" {
@@ -109,7 +109,7 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 	}
 }
 
-// judgeTokens looks at all tokens of a session that lives.
+// judgeTokens judges all tokens of a live session.
 func (j *judge) judgeTokens(ctx context.Context, id string) {
 	ts, ok := capability[session.TokenStore](j.store)
 	if !ok {
@@ -143,8 +143,8 @@ func (j *judge) judgeTokens(ctx context.Context, id string) {
 	}
 }
 
-// replaced reports whether a login has killed a token, and whether it is certain
-// that the login came after it.
+// replaced reports whether a login has ended a token, and whether the login certainly came
+// after it.
 func (j *judge) replaced(h *handed) (replaced, certain bool) {
 	for _, l := range j.logins(h.by.id) {
 		if l != h.by && l.end >= h.by.start {
@@ -155,7 +155,7 @@ func (j *judge) replaced(h *handed) (replaced, certain bool) {
 	return replaced, certain
 }
 
-// judgeLate does what comes too late to a session that has ended.
+// judgeLate makes late calls to an ended session.
 func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 	ts, _ := capability[session.TokenStore](j.store)
 	refused := func(what string, err error) {
@@ -186,7 +186,7 @@ func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 	refused("Get", err)
 }
 
-// judgeUsers: the sessions of a user are known, and can be ended.
+// judgeUsers complains unless the sessions of a user are listed and a revocation ends them.
 func (j *judge) judgeUsers() {
 	us, ok := capability[session.UserStore](j.store)
 	if !ok || j.burst.needs&UserStore == 0 {

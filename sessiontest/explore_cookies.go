@@ -15,7 +15,7 @@ func (c *clients) open(cookie string) (session.Session, error) {
 	return c.manager.GetSession(ctx)
 }
 
-// judgeCookies opens every cookie that was given away, and returns those that open.
+// judgeCookies tries every cookie that was given away, and returns those that open a session.
 func (c *clients) judgeCookies() (opens map[string]bool) {
 	opens = make(map[string]bool)
 	for _, cookie := range slices.Sorted(maps.Keys(c.pictures)) {
@@ -36,7 +36,7 @@ func (c *clients) judgeCookies() (opens map[string]bool) {
 	return opens
 }
 
-// compare complains unless a session is the one in the picture, with the values of then.
+// compare complains unless a session is as in the picture.
 func (c *clients) compare(p *picture, s session.Session) {
 	if s.ID() != p.id || userOf(s) != p.user {
 		c.complain("a cookie opens the session of somebody else")
@@ -55,7 +55,7 @@ func (c *clients) compare(p *picture, s session.Session) {
 	}
 }
 
-// keys are those that anybody tried to write.
+// keys returns every key that a request tried to write.
 func (c *clients) keys() []string {
 	all := map[string]bool{counter: true}
 	for _, k := range c.calls {
@@ -69,7 +69,8 @@ func (c *clients) keys() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// judgeForgeries tries what was never given away: parts of two cookies, and changes of one.
+// judgeForgeries tries cookies that were never given away: parts of two cookies, and changes
+// of one.
 func (c *clients) judgeForgeries() {
 	first, second := c.browsers[0].held[0], c.browsers[1].held[0]
 	for _, v := range c.visits {
@@ -91,7 +92,7 @@ func (c *clients) judgeForgeries() {
 	}
 }
 
-// judgeObjects writes to what is left of requests whose session has ended.
+// judgeObjects writes to the session objects of requests whose session has ended.
 func (c *clients) judgeObjects() {
 	for _, v := range c.visits {
 		cause := "a logout"
@@ -111,7 +112,7 @@ func (c *clients) judgeObjects() {
 	}
 }
 
-// count notes what is lost by design.
+// count counts the losses by design.
 func (c *clients) count(opens map[string]bool) {
 	var lost struct{ writes, replays, undone, ended bool }
 	for cookie := range opens {
@@ -160,8 +161,8 @@ func (c *clients) lacks(b *browser, p *picture, before int) bool {
 	return n < updates
 }
 
-// undone reports whether a browser has not what its last login or logout gave it. opens:
-// its cookie does.
+// undone reports whether a browser no longer has the result of its last login or logout.
+// opens says whether its cookie opens a session.
 func (c *clients) undone(b *browser, opens bool) bool {
 	var last *visit
 	var login *call

@@ -9,8 +9,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A death is why a session is no more. From its first step on nothing may be
-// there, after its last one nothing is.
+// A death is the end of a session. The session may have ended since the step from, and has
+// certainly ended after the step to.
 type death struct {
 	cause    string
 	from, to int
@@ -18,10 +18,10 @@ type death struct {
 
 const never = math.MaxInt
 
-// A judge holds what was promised against what is there.
+// A judge compares the promises with what the store did.
 type judge struct {
 	*order
-	begun  map[string]*call   // by id: what began each session
+	begun  map[string]*call   // by id: the call that began each session
 	deaths map[string][]death // by id
 	handed []*handed
 }
@@ -29,7 +29,7 @@ type judge struct {
 // handed is a token that was given away.
 type handed struct {
 	token string
-	by    *call // the first that returned it
+	by    *call // the first call that returned it
 }
 
 func (o *order) judge() {
@@ -58,7 +58,7 @@ func (j *judge) collect() {
 		}
 		to := c.end
 		if c.err != nil {
-			to = never // it may have happened, or may not
+			to = never // it may or may not have happened
 		}
 		switch c.op {
 		case "Login":
@@ -81,7 +81,7 @@ func (j *judge) collect() {
 	}
 }
 
-// loggedIn: an anonymous session ends with its login. One that is refused gives it back.
+// loggedIn notes that an anonymous session ends with its login. A refused login keeps it.
 func (j *judge) loggedIn(l *call, to int) {
 	if l.token == "" || l.err != nil && refusesLogin(l.err) {
 		return
@@ -96,13 +96,13 @@ func refusesLogin(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked)
 }
 
-// anonymous reports whether a session is nobody's, which it is for its whole life.
+// anonymous reports whether a session has no user. It never gets one.
 func (j *judge) anonymous(id string) bool {
 	g := j.begun[id]
 	return g != nil && g.op == "Generate"
 }
 
-// from is the anonymous session whose values a session goes on with, if there is one.
+// from returns the anonymous session whose values a session took over, or the session itself.
 func (j *judge) from(id string) string {
 	if g := j.begun[id]; g != nil && g.op == "Login" && j.anonymous(idOf(g.token)) {
 		return idOf(g.token)
@@ -110,8 +110,8 @@ func (j *judge) from(id string) string {
 	return id
 }
 
-// tookOver reports whether a login ended the session that was another user's. One
-// that became somebody's, or ended, while the login was under way is not its to end.
+// tookOver reports whether a login replaced the session of another user. It does not count a
+// session that ended, or got a user, during the login.
 func tookOver(v *visit) bool {
 	if v.got == nil {
 		return false
@@ -123,7 +123,7 @@ func tookOver(v *visit) bool {
 
 func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }
 
-// revoked: what logged in before is dead, also what only began to.
+// revoked notes the death of every session whose login began before a revocation.
 func (j *judge) revoked(c *call, to int) {
 	for _, l := range j.calls {
 		switch {
@@ -148,8 +148,8 @@ func (j *judge) expired(c *call) {
 	}
 }
 
-// dead reports whether a session must be gone, alive whether it must be there.
-// Both false: the burst does not say.
+// dead reports whether a session must have ended, alive whether it must not have. If both
+// are false, either is allowed.
 func (j *judge) dead(id string) (cause string, dead bool) {
 	for _, d := range j.deaths[id] {
 		if d.to != never {
@@ -161,7 +161,7 @@ func (j *judge) dead(id string) (cause string, dead bool) {
 
 func (j *judge) alive(id string) bool { return len(j.deaths[id]) == 0 }
 
-// judgeCalls looks at what the store answered during the burst.
+// judgeCalls judges the answers of the store during the burst.
 func (j *judge) judgeCalls() {
 	for _, c := range j.calls {
 		switch {
@@ -172,7 +172,7 @@ func (j *judge) judgeCalls() {
 					j.complain("%s: %s worked on a session that had ended by %s", c.visit.name, c.op, d.cause)
 				}
 			}
-		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // it waited for so long
+		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // the call waited until then
 		case errors.Is(c.err, session.ErrRevoked):
 			if c.op != "Login" || !j.sawRevocation(c) {
 				j.complain("%s: %s: got session.ErrRevoked, but nobody had revoked", c.visit.name, c.op)
@@ -189,7 +189,8 @@ func (j *judge) judgeCalls() {
 	j.judgeDevices()
 }
 
-// sawRevocation: a check that takes longer than BeganLimit is refused as well.
+// sawRevocation reports whether a login may have been refused with ErrRevoked: because of a
+// revocation, or because its check began more than BeganLimit ago.
 func (j *judge) sawRevocation(c *call) bool {
 	if c.visit.kind.name == kindLate {
 		return true
@@ -224,15 +225,14 @@ func (j *judge) excused(c *call) bool {
 	}
 	for _, l := range j.logins(c.id) {
 		if l != c && c.token != "" && l.start <= c.end && session.Token(l.s) != c.token {
-			return true // which kills all tokens but its own
+			return true // which ends all other tokens
 		}
 	}
 	return false
 }
 
-// lent reports whether a login that was refused may have had the session of a call for
-// itself in the meantime. An anonymous session that a login has taken is not there for
-// others until it is given back.
+// lent reports whether a refused login may have held the session of a call in the meantime.
+// While a login holds an anonymous session, other calls do not find it.
 func (j *judge) lent(c *call) bool {
 	for _, l := range j.calls {
 		took := l.op == "Login" && l != c && l.err != nil && (errors.Is(l.err, session.ErrRevoked) || !errors.Is(l.err, session.ErrNotFound))
@@ -243,7 +243,7 @@ func (j *judge) lent(c *call) bool {
 	return false
 }
 
-// logins are the successful ones of a session.
+// logins returns the successful logins of a session.
 func (j *judge) logins(id string) (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Login" && c.err == nil && c.id == id {
@@ -253,7 +253,7 @@ func (j *judge) logins(id string) (all []*call) {
 	return all
 }
 
-// judgeRotations: each token has one successor, however many rotate with it.
+// judgeRotations complains unless each token has one successor.
 func (j *judge) judgeRotations() {
 	type tokens map[string]bool
 	from, to := make(map[string]tokens), make(map[string]tokens)
@@ -282,8 +282,8 @@ func (j *judge) judgeRotations() {
 	}
 }
 
-// judgeLogins: a token logs in once, and so does an anonymous session. That of a user
-// goes on.
+// judgeLogins complains if a token or an anonymous session logs in twice, or if a user's own
+// session does not go on.
 func (j *judge) judgeLogins() {
 	used := make(map[string]bool)
 	for _, l := range j.calls {
@@ -311,7 +311,7 @@ func (j *judge) judgeLogins() {
 	}
 }
 
-// judgeVisits looks at what the Manager answered.
+// judgeVisits judges the answers of the Manager.
 func (j *judge) judgeVisits() {
 	for _, v := range j.visits {
 		revoked, missing := false, v.kind.carries && v.sent == "" ||
@@ -365,10 +365,10 @@ func (j *judge) judgeBrowsers() {
 	}
 }
 
-// expected is who is logged in on a browser. It is not certain where it was given two
-// sessions, and keeps the one of which it heard last: after logins of two users that were
-// in progress together, after a login that found its anonymous session lent to another
-// one, so that it began without, and after a proof for the session from before a login.
+// expected returns the user of a browser. It is not certain if the browser was given two
+// sessions, because it keeps the one that arrives last. That happens after concurrent logins
+// of two users, after a login whose anonymous session another login held, and after a proof
+// for the session from before a login.
 func (j *judge) expected(b *browser) (user string, certain bool) {
 	if j.burst.loggedIn {
 		user = j.user("ann")

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	cookieName = "__Host-session" // which can be bound
+	cookieName = "__Host-session" // only a __Host- cookie can be bound
 	marker     = "browser"
 )
 
@@ -22,7 +22,7 @@ func (s *site) open() *order {
 	o.stage = &stage{order: o, inner: s.store}
 	o.manager = &session.Manager{
 		Store: o.stage,
-		// With a lifetime, so that refreshing gives the cookie anew.
+		// With a MaxAge, a refresh sends the cookie again.
 		Propagator: &cookie.Propagator{Name: cookieName, MaxAge: time.Hour},
 	}
 	if _, ok := capability[session.DeviceStore](s.store); ok {

@@ -54,7 +54,7 @@ func unexpected(got error, want, call string, args ...any) error {
 	return fmt.Errorf("%s: got the error \"%w\", want %s", call, got, want)
 }
 
-// named returns the name that a store's author knows an error by.
+// named returns the Go name of an error of the session package.
 func named(err error) string {
 	if err == nil {
 		return "no error"
@@ -78,7 +78,7 @@ func named(err error) string {
 		"context.DeadlineExceeded": context.DeadlineExceeded,
 		"errors.ErrUnsupported":    errors.ErrUnsupported,
 	} {
-		if err == known { //nolint:errorlint // the name of this very value
+		if err == known { //nolint:errorlint // the name of exactly this value
 			return name
 		}
 	}
@@ -120,7 +120,7 @@ func show(v any) string {
 	return text
 }
 
-// typeOf names the type of a value, for a value that does not print well.
+// typeOf names the type of a value that does not print well.
 func typeOf(v any) string {
 	if v == nil {
 		return "nil"
@@ -136,7 +136,7 @@ func short(s string) string {
 	return s
 }
 
-// same compares dynamic type and content. Times are the same that show the same
+// same compares dynamic type and content. Two times are the same if they are the same
 // instant at the same offset.
 func same(got, want any) bool {
 	g, ok := got.(time.Time)
@@ -149,7 +149,7 @@ func same(got, want any) bool {
 	return reflect.DeepEqual(got, want)
 }
 
-// ownError is what a call with a bad argument has to return.
+// ownError describes the error that a call with a bad argument has to return.
 const ownError = "an error that does not match session.ErrNotFound"
 
 // sameInfo reports an error for each field in which two descriptions differ.

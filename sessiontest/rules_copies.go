@@ -16,7 +16,7 @@ func copies() []rule {
 	}
 }
 
-// mutable are values that share memory when they are not copied.
+// mutable returns values that share memory unless they are copied.
 func mutable() map[string]func() any {
 	session.Register[*sample]()
 	session.Register[sample]()
@@ -29,8 +29,8 @@ func mutable() map[string]func() any {
 	}
 }
 
-// mutate changes such a value in place. One that a store got wrong stays as it
-// is; that is another rule's.
+// mutate changes such a value in place. It ignores a value of a wrong type, which another
+// rule reports.
 func mutate(v any) {
 	switch v := v.(type) {
 	case []byte:

@@ -165,7 +165,7 @@ func removeWins(ctx context.Context, e *env) error {
 				defer over.Store(true)
 				return removed(ctx, e, s)
 			}
-			// Whoever has begun goes on until after Remove returned.
+			// Every goroutine goes on until Remove has returned.
 			for after := 0; after < 3; {
 				if over.Load() {
 					after++

@@ -35,7 +35,7 @@ func devicesYours() []rule {
 	}
 }
 
-// proof is one of a device, that answers a fresh challenge.
+// proof returns a proof of a device, with a fresh challenge.
 func (e *env) proof(device string) session.Proof {
 	return session.Proof{Device: device, Challenge: uuid.NewString(), Remember: e.Idle, Lifetime: e.Idle / 4, Grace: e.Idle / 4}
 }
@@ -46,7 +46,7 @@ func (e *env) bind(ctx context.Context, s session.Session, p session.Proof) (ses
 	return fresh("Bind", s, b, err)
 }
 
-// prove gives the device of the session of s another token.
+// prove gives the device of the session of s a new token.
 func (e *env) prove(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
 	b, err := e.devices.Prove(ctx, s.ID(), p)
 	return fresh("Prove", s, b, err)
@@ -67,8 +67,8 @@ func fresh(call string, s, got session.Session, err error) (session.Session, err
 	return got, nil
 }
 
-// bound makes a session of ada that is bound to aDevice, and returns it with its token of
-// before, and with the one for p.Lifetime, which nobody has opened.
+// bound makes a session of ada and binds it to aDevice. before has its unbound token, first
+// its bound token, which nobody has used.
 func (e *env) bound(ctx context.Context, p session.Proof) (before, first session.Session, err error) {
 	if before, err = e.member(ctx, ada()); err != nil {
 		return nil, nil, err
@@ -81,7 +81,7 @@ func (e *env) bound(ctx context.Context, p session.Proof) (before, first session
 }
 
 // on reports an error unless the session of s, loaded by its token and by its id, is bound
-// to a device; empty: to none.
+// to a device. An empty device means none.
 func (e *env) on(ctx context.Context, s session.Session, device string) error {
 	opened, err := e.load(ctx, s)
 	if err != nil {
@@ -110,7 +110,7 @@ func (e *env) on(ctx context.Context, s session.Session, device string) error {
 	return nil
 }
 
-// lasting is a proof of aDevice for longer than the others.
+// lasting returns a proof of aDevice whose token is valid for d.
 func (e *env) lasting(d time.Duration) session.Proof {
 	p := e.proof(aDevice)
 	p.Lifetime = d
@@ -125,7 +125,7 @@ func (e *env) refusesProof(ctx context.Context, s session.Session, p session.Pro
 	return nil
 }
 
-// refusesBind reports an error unless the token of s binds nothing, but fails with want.
+// refusesBind reports an error unless Bind with the token of s is refused with want.
 func (e *env) refusesBind(ctx context.Context, s session.Session, p session.Proof, want error) error {
 	if _, err := e.devices.Bind(ctx, session.Token(s), p); !errors.Is(err, want) {
 		return wrong(err, want, "Bind")
@@ -133,7 +133,7 @@ func (e *env) refusesBind(ctx context.Context, s session.Session, p session.Proo
 	return nil
 }
 
-// unproved reports an error unless the token of s has ended, and its session lives.
+// unproved reports an error unless the token of s has ended and its session is alive.
 func (e *env) unproved(ctx context.Context, s session.Session) error {
 	if _, err := e.open(ctx, session.Token(s)); !errors.Is(err, session.ErrUnproved) || !errors.Is(err, session.ErrNotFound) {
 		return unexpected(err, "session.ErrUnproved, which also matches session.ErrNotFound", "Open of a bound token after its end")
@@ -144,7 +144,7 @@ func (e *env) unproved(ctx context.Context, s session.Session) error {
 	return nil
 }
 
-// shown reports an error unless the session that a call returned has a device.
+// shown reports an error unless the session that a call returned is bound to a device.
 func shown(call string, s session.Session, device string) error {
 	got, err := session.DeviceOf(s)
 	if err != nil {
@@ -213,7 +213,7 @@ func bindOnce(ctx context.Context, e *env) error {
 			}
 		}
 	}
-	e.Advance(e.after(p.Grace)) // which has not begun, as nobody has seen the first token
+	e.Advance(e.after(p.Grace)) // the grace has not begun, because nobody has used the first token
 	if err := errors.Join(e.on(ctx, before, aDevice), e.on(ctx, first, aDevice)); err != nil {
 		return fmt.Errorf("after a second Bind: %w", err)
 	}

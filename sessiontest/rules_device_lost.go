@@ -77,7 +77,7 @@ func loginUnbinds(l session.Login) func(ctx context.Context, e *env) error {
 		if err := e.refusesProof(ctx, again, e.proof(aDevice), session.ErrUnbound); err != nil {
 			return fmt.Errorf("after a login: %w", err)
 		}
-		e.Advance(e.after(e.Idle / 2)) // longer than bound tokens live
+		e.Advance(e.after(e.Idle / 2)) // longer than a bound token is valid
 		if err := errors.Join(e.on(ctx, again, ""), e.holds(ctx, again, "kept", 1)); err != nil {
 			return fmt.Errorf("after a login: %w", err)
 		}
@@ -115,7 +115,7 @@ func bindAnswerLost(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	e.Advance(e.after(e.Idle / 2)) // the client has never heard of its binding
+	e.Advance(e.after(e.Idle / 2)) // the client never got the answer
 	if err := errors.Join(e.alive(ctx, before), e.holds(ctx, before, "kept", 1), e.unproved(ctx, first)); err != nil {
 		return fmt.Errorf("the old token of a client that lost the answer of Bind: %w", err)
 	}
@@ -163,7 +163,7 @@ func proversGoOn(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.alive(ctx, first); err != nil { // ends the token from before
+	if err := e.alive(ctx, first); err != nil { // which ends the token from before Bind
 		return err
 	}
 	e.Advance(e.after(0))
@@ -191,7 +191,7 @@ func proversGoOn(ctx context.Context, e *env) error {
 	return e.on(ctx, first, aDevice)
 }
 
-// tooManyProofs: a store may have a bound, and sooner or later it must.
+// tooManyProofs lets a store choose its bound, up to a limit.
 func tooManyProofs(ctx context.Context, e *env) error {
 	const most = 3 * crowded
 	before, first, err := e.bound(ctx, e.lasting(e.Idle))
@@ -241,7 +241,7 @@ func overLeavesRoom(ctx context.Context, e *env) error {
 				return fmt.Errorf("while at most %d tokens are valid: %w", crowded-2, err)
 			}
 		}
-		if err := e.alive(ctx, before); err != nil { // in its grace, all the time
+		if err := e.alive(ctx, before); err != nil { // its grace has not ended
 			return fmt.Errorf("the token from before Bind, within its grace: %w", err)
 		}
 		e.Advance(e.after(e.Idle / 8))

@@ -27,7 +27,7 @@ func boundDeadline(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for range 2 { // the end of a binding's token, and of a proof's
+	for range 2 { // first the token of Bind, then the token of Prove
 		object, err := e.load(ctx, first)
 		if err != nil {
 			return err
@@ -36,7 +36,7 @@ func boundDeadline(ctx context.Context, e *env) error {
 		if err := e.alive(ctx, first); err != nil {
 			return fmt.Errorf("just before the end of a bound token: %w", err)
 		}
-		if err := e.store.Refresh(ctx, first.ID()); err != nil { // which moves no end of a token
+		if err := e.store.Refresh(ctx, first.ID()); err != nil { // which does not move the end of a token
 			return wrong(err, nil, "Refresh")
 		}
 		e.Advance(e.after(p.Lifetime) - e.before(p.Lifetime))
@@ -64,7 +64,7 @@ func boundDeadline(ctx context.Context, e *env) error {
 	return nil
 }
 
-// seenByOpen and seenByProof are two ways to see the first bound token.
+// seenByOpen and seenByProof are two ways to use the first bound token.
 
 func seenByOpen(ctx context.Context, e *env, first session.Session) error { return e.alive(ctx, first) }
 
@@ -81,7 +81,7 @@ func bindGrace(see ending) func(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		e.Advance(e.after(grace)) // the first bound one was not seen: no grace has begun
+		e.Advance(e.after(grace)) // nobody has used the first bound token, so no grace has begun
 		if err := e.alive(ctx, before); err != nil {
 			return fmt.Errorf("the token from before Bind, while nobody has used the bound one: %w", err)
 		}
@@ -110,7 +110,7 @@ func ownEnds(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	third, err := e.prove(ctx, first, e.lasting(step)) // before the others
+	third, err := e.prove(ctx, first, e.lasting(step)) // ends before the others
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func describesProof(ctx context.Context, e *env) error {
 	if err := unproved("an unbound session", before, false); err != nil {
 		return err
 	}
-	// tells reports an error unless the token of s ends lifetime after the time from.
+	// tells reports an error unless the token of s ends a lifetime after from.
 	tells := func(what string, s session.Session, from time.Time, lifetime time.Duration) error {
 		info, err := session.Describe(s)
 		if err != nil {

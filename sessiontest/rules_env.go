@@ -12,10 +12,10 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// many is how many goroutines a rule about concurrency uses.
+// many is the number of goroutines in a rule about concurrency.
 const many = 32
 
-// An env is what a rule has to work with.
+// An env is the store that a rule tests, with helpers.
 type env struct {
 	Harness
 	store      session.Store
@@ -86,7 +86,7 @@ func (e *env) open(ctx context.Context, carried string) (session.Session, error)
 	return s, err
 }
 
-// opener is the method that open calls.
+// opener returns the name of the method that open calls.
 func (e *env) opener() string {
 	if e.tokens != nil {
 		return "Open"

@@ -151,7 +151,7 @@ func allLookTheSame(ctx context.Context, e *env) error {
 	return nil
 }
 
-// calls are all calls on a store and its sessions that take a context.
+// calls returns every call of a store and of s that takes a context, by name.
 func (e *env) calls(s session.Session) map[string]func(ctx context.Context) error {
 	calls := map[string]func(ctx context.Context) error{
 		"Generate": func(ctx context.Context) error {
@@ -326,7 +326,7 @@ func errorsAreQuiet(ctx context.Context, e *env) error {
 	return nil
 }
 
-// secret is the part of a token that only its client knows.
+// secret returns the part of a token that only its client knows.
 func secret(token string) string {
 	if _, secret, ok := strings.Cut(token, "."); ok {
 		return secret
@@ -335,7 +335,7 @@ func secret(token string) string {
 }
 
 func noGoroutine(ctx context.Context, e *env) error {
-	const stores, strangers = 16, 4 // strangers: of the program, that come and go meanwhile
+	const stores, strangers = 16, 4 // strangers are other goroutines of the program that start meanwhile
 	for range stores {
 		one := &env{Harness: e.Harness, store: e.fresh()}
 		one.tokens, _ = capability[session.TokenStore](one.store)
@@ -350,7 +350,7 @@ func noGoroutine(ctx context.Context, e *env) error {
 			}
 		}
 	}
-	// Those of the calls themselves may be about to end.
+	// The goroutines of the calls themselves may be about to end.
 	more := 0
 	for range 200 {
 		if more = runtime.NumGoroutine() - e.goroutines; more <= strangers+(stores+1)*e.Goroutines {

@@ -28,7 +28,7 @@ func differentKeys(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 10
-	var loaded [many]session.Session // all before any writes
+	var loaded [many]session.Session // loaded before the first write
 	for i := range loaded {
 		if loaded[i], err = e.load(ctx, s); err != nil {
 			return err
@@ -85,7 +85,7 @@ func readingWritesNothing(ctx context.Context, e *env) error {
 		if err != nil {
 			return wrong(err, nil, "All")
 		}
-		for range all { // reading is the point
+		for range all { // only read
 		}
 	}
 	return errors.Join(e.holds(ctx, s, "key", "second"), e.holds(ctx, s, "other", "third"), e.holds(ctx, s, "absent", nil))

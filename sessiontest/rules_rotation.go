@@ -22,7 +22,7 @@ func rotation() []rule {
 	}
 }
 
-// rotate rotates with what the client of s carries.
+// rotate rotates the token of s.
 func (e *env) rotate(ctx context.Context, s session.Session, grace time.Duration) (session.Session, error) {
 	r, err := e.tokens.Rotate(ctx, session.Token(s), grace)
 	switch {
@@ -80,11 +80,11 @@ func graceBegins(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	e.Advance(e.after(2 * grace)) // the new one was not seen: no grace has begun
+	e.Advance(e.after(2 * grace)) // nobody has used the new one, so no grace has begun
 	if err := e.alive(ctx, first); err != nil {
 		return fmt.Errorf("the old token, while nobody has used the new one: %w", err)
 	}
-	if err := e.alive(ctx, second); err != nil { // seen
+	if err := e.alive(ctx, second); err != nil { // the first use
 		return fmt.Errorf("the new token: %w", err)
 	}
 	e.Advance(e.before(grace))
@@ -219,9 +219,9 @@ func writersSurviveRotation(ctx context.Context, e *env) error {
 	})
 }
 
-// writtenMeanwhile calls meanwhile once, while others write to a session in so many
-// rounds, each under its own keys. It returns an error unless all that they wrote is there
-// at the end.
+// writtenMeanwhile calls meanwhile once, while other goroutines write to a session in so
+// many rounds, each under its own keys. It returns an error unless every value is stored at
+// the end.
 func writtenMeanwhile(ctx context.Context, e *env, s session.Session, rounds int, meanwhile func() error) error {
 	err := together(func(i int) error {
 		if i == 0 {

@@ -101,7 +101,7 @@ func updateEdges(ctx context.Context, e *env) error {
 	if err := errors.Join(e.holds(ctx, s, "n", nil), shows(ctx, s, "n", nil)); err != nil {
 		return err
 	}
-	// f may use the session: nothing is locked while it runs.
+	// f may use the session, because no lock is held while it runs.
 	err = session.Update(ctx, s, "n", func(any) (any, error) {
 		return 2, s.Set(ctx, "other", 3)
 	})

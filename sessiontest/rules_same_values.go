@@ -20,10 +20,10 @@ type sample struct {
 	Next  *sample
 }
 
-// unregistered is one that it does not.
+// unregistered is a type that the suite does not register.
 type unregistered struct{ Name string }
 
-// kept are values that every store keeps exactly.
+// kept returns values that every store keeps exactly.
 func kept() []any {
 	session.Register[sample]()
 	session.Register[*sample]()

@@ -10,7 +10,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// users are what a rule about users needs of a store.
+// users is the capability that a rule about users needs.
 const users = UserStore | TokenStore | Describer
 
 func usersYours() []rule {
@@ -46,7 +46,7 @@ func usersSame() []rule {
 
 func ada() session.Login { return session.Login{User: "ada"} }
 
-// belongs reports an error unless the session of s, loaded anew, is of that user.
+// belongs reports an error unless s, and its session loaded again, is of that user.
 func (e *env) belongs(ctx context.Context, s session.Session, user string) error {
 	l, err := e.load(ctx, s)
 	if err != nil {
@@ -104,7 +104,7 @@ func strangeUsers(ctx context.Context, e *env) error {
 			return fmt.Errorf("UserSessions of %q: got %d sessions, want exactly the one that logged in", short(user), len(list))
 		}
 	}
-	for i := 0; i < len(names); i += 4 { // not all: in a Cluster each takes its time
+	for i := 0; i < len(names); i += 4 { // not all of them, because each is slow on a Cluster
 		if err := e.revoke(ctx, names[i], 1); err != nil {
 			return fmt.Errorf("user %q: %w", short(names[i]), err)
 		}
@@ -229,7 +229,7 @@ func reportsReuse(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := e.alive(ctx, r); err != nil { // seen, which ends the old one
+		if err := e.alive(ctx, r); err != nil { // the first use, which ends the old one
 			return err
 		}
 		e.Advance(e.after(0))

@@ -32,7 +32,7 @@ func listsLiving(ctx context.Context, e *env) error {
 	if err != nil {
 		return wrong(err, nil, "UserSessions")
 	}
-	for range 2 { // what it may have tidied up does not matter
+	for range 2 { // the first call may remove ended entries, which changes nothing
 		if list, err = e.users.UserSessions(ctx, "ada"); err != nil {
 			return wrong(err, nil, "UserSessions")
 		}
@@ -89,7 +89,7 @@ func describesLogin(ctx context.Context, e *env) error {
 			ID: in.ID(), User: l.User, Level: l.Level, CreatedAt: at, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
 			IdleDeadline: at.Add(e.Idle), AbsoluteDeadline: at.Add(e.Absolute), Persistent: true,
 		}
-		if late := info.IdleDeadline.Sub(want.IdleDeadline); late >= 0 && late <= e.Slack { // so the absolute one, too
+		if late := info.IdleDeadline.Sub(want.IdleDeadline); late >= 0 && late <= e.Slack { // then the absolute deadline is late as well
 			want.IdleDeadline, want.AbsoluteDeadline = info.IdleDeadline, want.AbsoluteDeadline.Add(late)
 		}
 		if err := sameInfo("Describe after a login", info, want); err != nil {

@@ -25,7 +25,7 @@ func limitRefuses(ctx context.Context, e *env) error {
 	if err := errors.Join(e.alive(ctx, third), e.belongs(ctx, third, ""), e.holds(ctx, third, "kept", 1), e.alive(ctx, mine[0]), e.alive(ctx, mine[1])); err != nil {
 		return err
 	}
-	if _, err := e.login(ctx, mine[1], l); err != nil { // itself does not count
+	if _, err := e.login(ctx, mine[1], l); err != nil { // the session itself does not count
 		return fmt.Errorf("with a session that the user has already: %w", err)
 	}
 	_, err = e.login(ctx, third, session.Login{User: "bob", MaxSessions: 2})

@@ -11,7 +11,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// login logs in the client of s, which is anonymous or has that user.
+// login logs in the client of s, which is anonymous or logged in as that user.
 func (e *env) login(ctx context.Context, s session.Session, l session.Login) (session.Session, error) {
 	before, err := session.Describe(s)
 	if err != nil {
@@ -31,7 +31,7 @@ func (e *env) login(ctx context.Context, s session.Session, l session.Login) (se
 	return r, nil
 }
 
-// enter logs in a client that carries a token, or none.
+// enter logs in a client that carries a token, or nothing.
 func (e *env) enter(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	r, err := e.users.Login(ctx, carried, l)
 	switch {
@@ -45,12 +45,12 @@ func (e *env) enter(ctx context.Context, carried string, l session.Login) (sessi
 	return r, nil
 }
 
-// member makes a session of a user, from none.
+// member logs a user in without a session before.
 func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
 	return e.enter(ctx, "", l)
 }
 
-// limit makes a login one of a user's only session, where the store knows such a limit.
+// limit limits a login to one session, if the store has such limits.
 func (e *env) limit(l session.Login) session.Login {
 	if e.lists() {
 		l.MaxSessions = 1
@@ -58,7 +58,7 @@ func (e *env) limit(l session.Login) session.Login {
 	return l
 }
 
-// visitor makes a session of a user, from an anonymous one.
+// visitor logs a user in from an anonymous session.
 func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, error) {
 	s, err := e.generate(ctx)
 	if err != nil {
@@ -67,11 +67,11 @@ func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, er
 	return e.login(ctx, s, l)
 }
 
-// lists reports whether the store is declared to list the sessions of a user.
+// lists reports whether the Harness declares UserLister.
 func (e *env) lists() bool { return e.Capabilities&UserLister != 0 }
 
-// has reports an error unless the user has these sessions and no other, as far as the
-// store lists them.
+// has reports an error unless the user has exactly these sessions. It reports nothing if the
+// store does not list sessions.
 func (e *env) has(ctx context.Context, user string, sessions ...session.Session) error {
 	if !e.lists() {
 		return nil
@@ -259,7 +259,7 @@ func loginEndsTokens(begin func(ctx context.Context, e *env) (session.Session, e
 		if err != nil {
 			return err
 		}
-		s, err := e.login(ctx, second, ada()) // good still
+		s, err := e.login(ctx, second, ada()) // still valid
 		if err != nil {
 			return err
 		}
@@ -307,7 +307,7 @@ func loginsCompete(ctx context.Context, e *env) error {
 			return err
 		}
 		theirs := []string{"ada", "bob"}
-		if round%2 == 1 { // of a session that is ada's already
+		if round%2 == 1 { // with a session that ada has already
 			theirs = theirs[:1]
 			if s, err = e.login(ctx, s, ada()); err != nil {
 				return err

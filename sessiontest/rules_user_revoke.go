@@ -31,7 +31,7 @@ func usersTimes() []rule {
 	}
 }
 
-// members makes n sessions of a user, one after the other.
+// members logs a user in n times, one after the other.
 func (e *env) members(ctx context.Context, n int, l session.Login) ([]session.Session, error) {
 	all := make([]session.Session, n)
 	for i := range all {
@@ -39,7 +39,7 @@ func (e *env) members(ctx context.Context, n int, l session.Login) ([]session.Se
 		if all[i], err = e.member(ctx, l); err != nil {
 			return nil, err
 		}
-		e.Advance(2 * time.Millisecond) // so that there is a first
+		e.Advance(2 * time.Millisecond) // so that the logins have an order
 	}
 	return all, nil
 }
@@ -75,8 +75,8 @@ func revokesAll(ctx context.Context, e *env) error {
 	return errors.Join(e.gone(ctx, mine[1]), e.alive(ctx, other), e.alive(ctx, anonymous))
 }
 
-// revoke ends the sessions of a user. It reports an error unless there were want of them,
-// as far as the store counts them.
+// revoke ends the sessions of a user. It reports an error unless their number was want. It
+// ignores the number if the store does not list sessions.
 func (e *env) revoke(ctx context.Context, user string, want int, except ...string) error {
 	n, err := e.users.RemoveUserSessions(ctx, user, except...)
 	switch {
@@ -187,9 +187,9 @@ func revokeWins(ctx context.Context, e *env) error {
 			}
 			in[i], err = e.users.Login(ctx, carried, session.Login{User: "ada", Began: began})
 			switch {
-			case errors.Is(err, session.ErrRevoked): // it came first
+			case errors.Is(err, session.ErrRevoked): // the revocation came first
 				return e.alive(ctx, made[i])
-			case err != nil && !errors.Is(err, session.ErrNotFound): // which means that it came during the login
+			case err != nil && !errors.Is(err, session.ErrNotFound): // which means that the revocation came during the login
 				return unexpected(err, "no error, session.ErrRevoked or session.ErrNotFound", "Login during RemoveUserSessions")
 			}
 			return nil
@@ -281,8 +281,8 @@ func ownTimeouts(ctx context.Context, e *env) error {
 	return nil
 }
 
-// staysDead checks that nothing makes a user's session, or one that a login has ended,
-// live again.
+// staysDead reports an error if a call brings back a session that a logout, a revocation or
+// a login has ended.
 func (e *env) staysDead(ctx context.Context, s, loaded session.Session, name string, write func(ctx context.Context, s session.Session) error) error {
 	for _, s := range []session.Session{s, loaded} {
 		if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {

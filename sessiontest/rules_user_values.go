@@ -13,7 +13,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// full are as many values as a session can hold.
+// full returns as many values as a session can hold.
 func full() map[string]any {
 	all := map[string]any{"kept": 2}
 	for i := range 1023 {
@@ -22,15 +22,15 @@ func full() map[string]any {
 	return all
 }
 
-// A refusal is a login of ada that cannot be, and why.
+// A refusal is a login of ada that a store must refuse.
 type refusal struct {
 	why  error
 	what string
 	l    session.Login
 }
 
-// refusals are all there are, of a user who has the session of taken, which is as many
-// as she may have, and was revoked after began. Those of values come last.
+// refusals returns every kind of refusal. Ada has one session, with the id taken, and was
+// revoked after began. The last four are about values.
 func refusals(taken string, began time.Time) []refusal {
 	overfull := full()
 	delete(overfull, "kept")
@@ -68,7 +68,7 @@ func loginGivesBack(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if s, err = e.load(ctx, s); err != nil { // which begins the grace of the first
+	if s, err = e.load(ctx, s); err != nil { // which begins the grace of the first token
 		return err
 	}
 	before, err := session.Describe(s)
@@ -82,7 +82,7 @@ func loginGivesBack(ctx context.Context, e *env) error {
 		}
 		carried := session.Token(s)
 		if i%2 == 1 {
-			carried = session.Token(first) // in its grace
+			carried = session.Token(first) // within its grace
 		}
 		if _, err := e.users.Login(ctx, carried, c.l); !errors.Is(err, c.why) {
 			return wrong(err, c.why, "Login %s", c.what)
@@ -101,12 +101,12 @@ func loginGivesBack(ctx context.Context, e *env) error {
 	if err := e.alive(ctx, s); err != nil {
 		return fmt.Errorf("just before its idle deadline: %w", err)
 	}
-	e.Advance(e.after(e.Idle*85/100) - e.before(e.Idle*7/10)) // the calls took some time of their own
+	e.Advance(e.after(e.Idle*85/100) - e.before(e.Idle*7/10)) // the calls themselves took some time
 	return e.gone(ctx, s)
 }
 
-// unchanged reports an error unless an anonymous session is as before told, and both
-// tokens open it.
+// unchanged reports an error unless both tokens open an anonymous session, and it is as
+// described before.
 func (e *env) unchanged(ctx context.Context, s, first session.Session, before session.Info) error {
 	for _, s := range []session.Session{s, first} {
 		l, err := e.load(ctx, s)
@@ -142,7 +142,7 @@ func loginValues(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	text[0] = 'X' // the caller may change what it has handed over
+	text[0] = 'X' // the caller may change a value after the call
 	if err := errors.Join(shows(ctx, hers, "mine", []byte("new")), shows(ctx, hers, "more", 1), shows(ctx, hers, "kept", 1),
 		e.holds(ctx, hers, "mine", []byte("new")), e.holds(ctx, hers, "more", 1), e.holds(ctx, hers, "kept", 1)); err != nil {
 		return fmt.Errorf("after a login of an anonymous session: %w", err)
@@ -173,7 +173,7 @@ func loginValues(ctx context.Context, e *env) error {
 		if err := errors.Join(e.alive(ctx, again), e.holds(ctx, again, "kept", 1), e.holds(ctx, again, "0", nil)); err != nil {
 			return fmt.Errorf("the session of the user, after a refused login %s: %w", c.what, err)
 		}
-		c.l.Values["kept"] = 1 // so that these alone are too many
+		c.l.Values["kept"] = 1 // so that the values of the login alone are too many
 		if _, err := e.users.Login(ctx, "", c.l); !errors.Is(err, c.why) {
 			return wrong(err, c.why, "Login from no session %s", c.what)
 		}

@@ -57,15 +57,15 @@ func refusalLosesNothing(ctx context.Context, e *env) error {
 	return errors.Join(e.holds(ctx, s, "kept", 1), e.holds(ctx, s, "late", 1), w.judge(ctx, e, s))
 }
 
-// written is what was told to those who wrote while somebody logged in.
+// written records the answers to writes during a login.
 type written struct {
 	mu      sync.Mutex
-	sets    map[string]bool // by key: acknowledged, or refused with ErrNotFound
-	updates int             // of "counter", acknowledged
-	pops    map[string]bool // by key, as sets
+	sets    map[string]bool // by key; false: refused with ErrNotFound
+	updates int             // acknowledged updates of "counter"
+	pops    map[string]bool // as sets
 }
 
-// writers write to s by many objects, some milliseconds long, while login runs.
+// writers writes to s through many session objects for some milliseconds, while login runs.
 func (e *env) writers(ctx context.Context, s session.Session, login func() error) (*written, error) {
 	const rounds = 12
 	w := &written{sets: make(map[string]bool), pops: make(map[string]bool)}
@@ -102,7 +102,7 @@ func (e *env) writers(ctx context.Context, s session.Session, login func() error
 	})
 }
 
-// write makes one write and keeps what it was told.
+// write makes one write and records its answer.
 func (w *written) write(ctx context.Context, e *env, s session.Session, i, n int) error {
 	set, flash := fmt.Sprintf("%d-%d", i, n), fmt.Sprintf("flash %d-%d", i, n)
 	var what string
@@ -136,7 +136,7 @@ func (w *written) write(ctx context.Context, e *env, s session.Session, i, n int
 	return nil
 }
 
-// judge reports an error unless s has what was acknowledged, and nothing else.
+// judge reports an error unless s has every acknowledged write and no refused one.
 func (w *written) judge(ctx context.Context, e *env, s session.Session) error {
 	l, err := e.load(ctx, s)
 	if err != nil {
