@@ -58,7 +58,7 @@ func Bursts() []string {
 // combinations returns all bursts of up to three kinds.
 func combinations() (all []string) {
 	var grow func(words []string, from int)
-	names := kinds()[:undevised]
+	names := kinds()[:withoutDevices]
 	grow = func(words []string, from int) {
 		if len(words) > 0 {
 			all = append(all, starts(words)...)

@@ -16,8 +16,8 @@ import (
 // grace of the Manager.
 const boundFor = time.Minute
 
-// undevised is the number of kinds for stores without devices.
-const undevised = 12
+// withoutDevices is the number of kinds for stores without devices.
+const withoutDevices = 12
 
 // withDevices returns all bursts of up to three kinds that matter to devices, with at least
 // one kind of a device.

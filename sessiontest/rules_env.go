@@ -72,13 +72,13 @@ func (e *env) load(ctx context.Context, s session.Session) (session.Session, err
 
 // open loads a session by what its client carries: the token, or the id if the store
 // issues no tokens.
-func (e *env) open(ctx context.Context, carried string) (session.Session, error) {
+func (e *env) open(ctx context.Context, token string) (session.Session, error) {
 	var s session.Session
 	var err error
 	if e.tokens != nil {
-		s, err = e.tokens.Open(ctx, carried)
+		s, err = e.tokens.Open(ctx, token)
 	} else {
-		s, err = e.store.Get(ctx, carried)
+		s, err = e.store.Get(ctx, token)
 	}
 	if err == nil && s == nil {
 		err = errors.New("neither a session nor an error")

@@ -123,15 +123,3 @@ func TestSlack(t *testing.T) {
 		}
 	}
 }
-
-// plain hides everything but the four methods and the core of the sessions.
-type plain struct{ inner session.Store }
-
-type plainSession struct{ session.Session }
-
-func strip(s session.Session, err error) (session.Session, error) {
-	if err != nil {
-		return nil, err
-	}
-	return plainSession{s}, nil
-}

@@ -166,8 +166,8 @@ func racersConverge(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		for _, carried := range got {
-			if carried != got[0] || carried == session.Token(s) {
+		for _, token := range got {
+			if token != got[0] || token == session.Token(s) {
 				return errors.New("Rotate by many at once: got different tokens or the old one, want one new token for all")
 			}
 		}

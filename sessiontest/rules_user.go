@@ -142,8 +142,8 @@ func badLogins(ctx context.Context, e *env) error {
 		{"an id with a dot", session.ErrInvalidID, session.Login{User: "ada", ID: "a.b"}},
 		{"an id of 97 characters", session.ErrInvalidID, session.Login{User: "ada", ID: strings.Repeat("x", 97)}},
 	} {
-		for _, carried := range []string{session.Token(s), ""} {
-			_, err := e.users.Login(ctx, carried, c.l)
+		for _, token := range []string{session.Token(s), ""} {
+			_, err := e.users.Login(ctx, token, c.l)
 			switch {
 			case c.want != nil && !errors.Is(err, c.want):
 				return wrong(err, c.want, "Login with %s", c.what)
@@ -160,8 +160,8 @@ func badLogins(ctx context.Context, e *env) error {
 			return wrong(err, session.ErrInvalidUser, "RemoveUserSessions of a user of %d bytes", len(user))
 		}
 	}
-	for _, carried := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
-		if _, err := e.users.Login(ctx, carried, ada()); !errors.Is(err, session.ErrNotFound) {
+	for _, token := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
+		if _, err := e.users.Login(ctx, token, ada()); !errors.Is(err, session.ErrNotFound) {
 			return wrong(err, session.ErrNotFound, "Login with a token that opens nothing")
 		}
 	}

@@ -51,11 +51,11 @@ func limitHolds(ctx context.Context, e *env) error {
 		user := fmt.Sprint("ends oldest: ", oldest)
 		var refused atomic.Int32
 		err := together(func(i int) error {
-			enter := e.member
+			logIn := e.member
 			if i%2 == 0 {
-				enter = e.visitor
+				logIn = e.visitor
 			}
-			_, err := enter(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
+			_, err := logIn(ctx, session.Login{User: user, MaxSessions: limit, EndOldest: oldest})
 			if !oldest && errors.Is(err, session.ErrUserLimit) {
 				refused.Add(1)
 				return nil

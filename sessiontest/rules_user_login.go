@@ -17,7 +17,7 @@ func (e *env) login(ctx context.Context, s session.Session, l session.Login) (se
 	if err != nil {
 		return nil, wrong(err, nil, "Describe")
 	}
-	r, err := e.enter(ctx, session.Token(s), l)
+	r, err := e.logIn(ctx, session.Token(s), l)
 	switch goesOn := before.User != ""; {
 	case err != nil:
 		return nil, err
@@ -31,9 +31,9 @@ func (e *env) login(ctx context.Context, s session.Session, l session.Login) (se
 	return r, nil
 }
 
-// enter logs in a client that carries a token, or nothing.
-func (e *env) enter(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	r, err := e.users.Login(ctx, carried, l)
+// logIn logs in a client that carries a token, or nothing.
+func (e *env) logIn(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	r, err := e.users.Login(ctx, token, l)
 	switch {
 	case err != nil:
 		return nil, wrong(err, nil, "Login")
@@ -47,7 +47,7 @@ func (e *env) enter(ctx context.Context, carried string, l session.Login) (sessi
 
 // member logs a user in without a session before.
 func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
-	return e.enter(ctx, "", l)
+	return e.logIn(ctx, "", l)
 }
 
 // limit limits a login to one session, if the store has such limits.
@@ -366,8 +366,8 @@ func reauthenticatesNobody(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, carried := range []string{session.Token(s), session.Token(bobs), ""} {
-		if _, err := e.users.Login(ctx, carried, session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
+	for _, token := range []string{session.Token(s), session.Token(bobs), ""} {
+		if _, err := e.users.Login(ctx, token, session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
 			return wrong(err, session.ErrNotFound, "Login with Reauthentication, but without a session of that user")
 		}
 	}

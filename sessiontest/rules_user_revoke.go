@@ -181,11 +181,11 @@ func revokeWins(ctx context.Context, e *env) error {
 				}
 				return nil
 			}
-			carried := ""
+			token := ""
 			if i%2 == 0 {
-				carried = session.Token(made[i])
+				token = session.Token(made[i])
 			}
-			in[i], err = e.users.Login(ctx, carried, session.Login{User: "ada", Began: began})
+			in[i], err = e.users.Login(ctx, token, session.Login{User: "ada", Began: began})
 			switch {
 			case errors.Is(err, session.ErrRevoked): // the revocation came first
 				return e.alive(ctx, made[i])

@@ -80,11 +80,11 @@ func loginGivesBack(ctx context.Context, e *env) error {
 		if c.l.MaxSessions > 0 && !e.lists() {
 			continue
 		}
-		carried := session.Token(s)
+		token := session.Token(s)
 		if i%2 == 1 {
-			carried = session.Token(first) // within its grace
+			token = session.Token(first) // within its grace
 		}
-		if _, err := e.users.Login(ctx, carried, c.l); !errors.Is(err, c.why) {
+		if _, err := e.users.Login(ctx, token, c.l); !errors.Is(err, c.why) {
 			return wrong(err, c.why, "Login %s", c.what)
 		}
 		if err := e.unchanged(ctx, s, first, before); err != nil {
@@ -203,11 +203,11 @@ func loginValuesAtOnce(ctx context.Context, e *env) error {
 	return together(func(i int) error {
 		if i < many/2 { // logs in
 			defer left.Add(-1)
-			enter := e.member
+			logIn := e.member
 			if i%2 == 0 {
-				enter = e.visitor
+				logIn = e.visitor
 			}
-			_, err := enter(ctx, l)
+			_, err := logIn(ctx, l)
 			return err
 		}
 		for left.Load() > 0 { // looks

@@ -56,16 +56,16 @@ func everyCharacter(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	carried := []byte(session.Token(s))
-	for i := len(s.ID()) + 1; i < len(carried); i++ {
-		was := carried[i]
-		if carried[i] = 'A'; was == 'A' {
-			carried[i] = 'B'
+	token := []byte(session.Token(s))
+	for i := len(s.ID()) + 1; i < len(token); i++ {
+		was := token[i]
+		if token[i] = 'A'; was == 'A' {
+			token[i] = 'B'
 		}
-		if _, err := e.tokens.Open(ctx, string(carried)); !errors.Is(err, session.ErrNotFound) {
+		if _, err := e.tokens.Open(ctx, string(token)); !errors.Is(err, session.ErrNotFound) {
 			return wrong(err, session.ErrNotFound, "Open of a token whose character %d was changed", i)
 		}
-		carried[i] = was
+		token[i] = was
 	}
 	return e.alive(ctx, s)
 }
@@ -75,8 +75,8 @@ func idIsNoToken(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, carried := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
-		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+	for _, token := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
+		if _, err := e.tokens.Open(ctx, token); !errors.Is(err, session.ErrNotFound) {
 			return wrong(err, session.ErrNotFound, "Open of an id without its secret")
 		}
 	}
