@@ -47,8 +47,8 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 }
 
-// someToken has the shape of a token, and belongs to no session.
-const someToken = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
+// injected has the shape of a token, and belongs to no session.
+const injected = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
 
 func propagatorRules() []propagatorRule {
 	return []propagatorRule{
@@ -131,7 +131,7 @@ func wantCarried(p session.Propagator, next *http.Request, want string) error {
 }
 
 func comesBack(h PropagatorHarness) error {
-	for _, id := range []string{someToken, "x", strings.Repeat("x", 155), "plain-id_!#$%&'()*+./:<=>?@[]^`{|}~"} {
+	for _, id := range []string{injected, "x", strings.Repeat("x", 155), "plain-id_!#$%&'()*+./:<=>?@[]^`{|}~"} {
 		p := h.New()
 		next, err := h.round(inject(p, id))
 		if err != nil {
@@ -158,16 +158,16 @@ func noneIsNotFound(h PropagatorHarness) error {
 
 func lastCounts(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, "first"), inject(p, "second"), inject(p, someToken))
+	next, err := h.round(inject(p, "first"), inject(p, "second"), inject(p, injected))
 	if err != nil {
 		return err
 	}
-	return wantCarried(p, next, someToken)
+	return wantCarried(p, next, injected)
 }
 
 func removeForgets(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, someToken), remove(p))
+	next, err := h.round(inject(p, injected), remove(p))
 	if err != nil {
 		return err
 	}
@@ -176,11 +176,11 @@ func removeForgets(h PropagatorHarness) error {
 
 func removeThenInject(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(remove(p), inject(p, someToken))
+	next, err := h.round(remove(p), inject(p, injected))
 	if err != nil {
 		return err
 	}
-	return wantCarried(p, next, someToken)
+	return wantCarried(p, next, injected)
 }
 
 func cannotTravel(h PropagatorHarness) error {
@@ -218,7 +218,7 @@ func othersStay(h PropagatorHarness) error {
 	rec.Header().Set("X-Other", "stays")
 	rec.Header().Add("Set-Cookie", "other=stays; Path=/")
 	rec.Header().Add("Vary", "Accept")
-	if err := errors.Join(p.Inject(someToken, rec), p.Remove(rec)); err != nil {
+	if err := errors.Join(p.Inject(injected, rec), p.Remove(rec)); err != nil {
 		return wrong(err, nil, "Inject or Remove")
 	}
 	for name, want := range map[string]string{"X-Other": "stays", "Set-Cookie": "other=stays; Path=/", "Vary": "Accept"} {
@@ -231,7 +231,7 @@ func othersStay(h PropagatorHarness) error {
 
 func notCached(h PropagatorHarness) error {
 	p := h.New()
-	for _, write := range []func(w http.ResponseWriter) error{inject(p, someToken), remove(p)} {
+	for _, write := range []func(w http.ResponseWriter) error{inject(p, injected), remove(p)} {
 		rec := httptest.NewRecorder()
 		rec.Header().Set("Cache-Control", "public, max-age=3600")
 		if err := write(rec); err != nil {
@@ -246,13 +246,13 @@ func notCached(h PropagatorHarness) error {
 
 func extractReads(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, someToken))
+	next, err := h.round(inject(p, injected))
 	if err != nil {
 		return err
 	}
 	before := next.Header.Clone()
 	for range 2 {
-		if err := wantCarried(p, next, someToken); err != nil {
+		if err := wantCarried(p, next, injected); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func missingParts(h PropagatorHarness) error {
 	if _, err := p.Extract(nil); err == nil || errors.Is(err, session.ErrNotFound) {
 		return unexpected(err, ownError, "Extract of a nil request")
 	}
-	if p.Inject(someToken, nil) == nil || p.Remove(nil) == nil {
+	if p.Inject(injected, nil) == nil || p.Remove(nil) == nil {
 		return errors.New("Inject or Remove with a nil writer: got no error, want one")
 	}
 	return nil
