@@ -192,7 +192,6 @@ func (s *site) orders(random int) *explored {
 	return x
 }
 
-// explored is the result of a burst.
 type explored struct {
 	orders, wrong int
 	all           bool // there are no more orders

@@ -11,7 +11,6 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// judgeSessions judges every session as it is in the store.
 func (j *judge) judgeSessions() {
 	ctx := context.Background()
 	for _, id := range slices.Sorted(maps.Keys(j.begun)) {
@@ -109,7 +108,6 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 	}
 }
 
-// judgeTokens judges all tokens of a live session.
 func (j *judge) judgeTokens(ctx context.Context, id string) {
 	ts, ok := capability[session.TokenStore](j.store)
 	if !ok {

@@ -55,7 +55,6 @@ func Bursts() []string {
 	return slices.Concat(combinations(), chosen(), withDevices(), chosenDevices())
 }
 
-// combinations returns all bursts of up to three kinds.
 func combinations() (all []string) {
 	var grow func(words []string, from int)
 	names := kinds()[:withoutDevices]
@@ -133,7 +132,6 @@ func chosen() []string {
 	}
 }
 
-// parse reads a burst.
 func parse(text string) (burst, error) {
 	b := burst{name: text}
 	words := strings.Fields(text)
@@ -190,7 +188,6 @@ func (e Explorer) possible(t *testing.T) (all []burst, err error) {
 	return all, nil
 }
 
-// abilities returns what a store can do.
 func (e Explorer) abilities(t *testing.T) (has Capability, err error) {
 	t.Helper()
 	store := e.New(t)

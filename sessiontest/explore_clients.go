@@ -173,7 +173,6 @@ func (k *call) who() string {
 	return k.visit.name
 }
 
-// refused judges an error of the store.
 func (c *clients) refused(p *picture, k *call) {
 	switch {
 	case errors.Is(k.err, context.DeadlineExceeded) && c.expiredBy(k.end):

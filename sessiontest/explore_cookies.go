@@ -9,7 +9,6 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// open makes a request with a cookie.
 func (c *clients) open(cookie string) (session.Session, error) {
 	ctx, _ := c.request(context.Background(), cookie)
 	return c.manager.GetSession(ctx)
@@ -112,7 +111,6 @@ func (c *clients) judgeObjects() {
 	}
 }
 
-// count counts the losses by design.
 func (c *clients) count(opens map[string]bool) {
 	var lost struct{ writes, replays, undone, ended bool }
 	for cookie := range opens {

@@ -83,13 +83,11 @@ func bind(v *visit, ctx *mist.Context) error {
 	return v.bind(ctx, v.name)
 }
 
-// bind binds the session of a request to a device.
 func (o *order) bind(ctx *mist.Context, device string) error {
 	_, err := o.manager.BindDevice(ctx, func(string) (string, error) { return device, nil })
 	return err
 }
 
-// prove lets the device of a session answer a challenge.
 func (v *visit) prove(ctx *mist.Context, challenge string) error {
 	s, err := v.manager.ProveDevice(ctx, idOf(v.sent), func(string, time.Time) (string, error) { return challenge, nil })
 	if err == nil {
@@ -122,7 +120,6 @@ func (j *judge) bound(id string, start, end int, asked func(b *call) bool) (mayb
 	return maybe, certain
 }
 
-// bindings returns the successful bindings of a session.
 func (j *judge) bindings(id string) (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Bind" && c.err == nil && c.id == id {
@@ -195,7 +192,6 @@ func (j *judge) mustHaveEnded(h *handed) bool {
 	})
 }
 
-// refusesDevice judges the errors of bindings and proofs.
 func (j *judge) refusesDevice(c *call) bool {
 	bound, certain := j.bound(c.id, c.start, c.end, by(c))
 	switch {
@@ -232,7 +228,6 @@ func (j *judge) answers(c *call) (all []*call) {
 	return all
 }
 
-// judgeDevices judges the bindings and proofs that succeeded.
 func (j *judge) judgeDevices() {
 	for _, c := range j.calls {
 		if !ofDevice(c) || c.err != nil || c.visit == nil {

@@ -26,7 +26,6 @@ type judge struct {
 	handed []*handed
 }
 
-// handed is a token that was given away.
 type handed struct {
 	token string
 	by    *call // the first call that returned it
@@ -203,7 +202,6 @@ func (j *judge) sawRevocation(c *call) bool {
 	return j.expiredBy(c.end)
 }
 
-// expiredBy reports whether the idle timeout has passed.
 func (j *judge) expiredBy(now int) bool {
 	for _, c := range j.calls {
 		if c.op == kindExpire && c.start <= now {
@@ -243,7 +241,6 @@ func (j *judge) lent(c *call) bool {
 	return false
 }
 
-// logins returns the successful logins of a session.
 func (j *judge) logins(id string) (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Login" && c.err == nil && c.id == id {
@@ -311,7 +308,6 @@ func (j *judge) judgeLogins() {
 	}
 }
 
-// judgeVisits judges the answers of the Manager.
 func (j *judge) judgeVisits() {
 	for _, v := range j.visits {
 		revoked, missing := false, v.kind.carries && v.sent == "" ||

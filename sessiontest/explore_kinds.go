@@ -10,10 +10,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A flow is what a handler does.
 type flow func(v *visit, ctx *mist.Context) error
 
-// A kind of request.
 type kind struct {
 	name    string
 	needs   Capability
@@ -120,7 +118,6 @@ func rotate(v *visit, ctx *mist.Context) error {
 	return v.manager.RotateSession(ctx)
 }
 
-// loginAs logs a user in and stores the name as a value.
 func loginAs(user string) flow {
 	return func(v *visit, ctx *mist.Context) error {
 		return v.login(ctx, session.Login{User: v.user(user), Values: map[string]any{v.name: v.user(user)}})

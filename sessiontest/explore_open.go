@@ -55,7 +55,6 @@ func (s *site) open() *order {
 	return o
 }
 
-// arrive gives a browser its session.
 func (o *order) arrive(b *browser) (err error) {
 	ctx, response := o.request(context.Background(), "")
 	before := len(o.calls)

@@ -174,7 +174,6 @@ func (o *order) choices() (all []choice) {
 	return all
 }
 
-// order runs the burst once.
 func (s *site) order(choose func(n int) int) *order {
 	o := s.open()
 	s.pass()

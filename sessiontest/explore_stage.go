@@ -54,7 +54,6 @@ func (st *stage) do(ctx context.Context, c call, f func(c *call)) *call {
 	return &c
 }
 
-// session makes a call that returns a session.
 func (st *stage) session(ctx context.Context, c call, f func() (session.Session, error)) (session.Session, error) {
 	done := st.do(ctx, c, func(c *call) { c.s, c.err = f() })
 	if done.s == nil || done.err != nil {

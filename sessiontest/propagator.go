@@ -66,7 +66,6 @@ func propagatorRules() []propagatorRule {
 	}
 }
 
-// check runs one rule on the propagators of h.
 func (h PropagatorHarness) check(r propagatorRule) error { return distinct(r.check(h)) }
 
 // round runs the writes on one response and returns the client's next request.

@@ -26,8 +26,6 @@ func deadStaysDead() []rule {
 	}
 }
 
-// removed and expired are two ways to end a session.
-
 func removed(ctx context.Context, e *env, s session.Session) error {
 	if err := e.store.Remove(ctx, s.ID()); err != nil {
 		return wrong(err, nil, "Remove")

@@ -40,7 +40,6 @@ func (e *env) proof(device string) session.Proof {
 	return session.Proof{Device: device, Challenge: uuid.NewString(), Remember: e.Idle, Lifetime: e.Idle / 4, Grace: e.Idle / 4}
 }
 
-// bind binds the session of s to the device of a proof.
 func (e *env) bind(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
 	b, err := e.devices.Bind(ctx, session.Token(s), p)
 	return fresh("Bind", s, b, err)

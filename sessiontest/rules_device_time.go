@@ -64,8 +64,6 @@ func boundDeadline(ctx context.Context, e *env) error {
 	return nil
 }
 
-// seenByOpen and seenByProof are two ways to use the first bound token.
-
 func seenByOpen(ctx context.Context, e *env, first session.Session) error { return e.alive(ctx, first) }
 
 func seenByProof(ctx context.Context, e *env, first session.Session) error {

@@ -31,7 +31,6 @@ type env struct {
 func (e *env) before(d time.Duration) time.Duration { return d - max(e.Slack, time.Millisecond) }
 func (e *env) after(d time.Duration) time.Duration  { return d + e.Slack }
 
-// generate makes a session with a fresh id.
 func (e *env) generate(ctx context.Context) (session.Session, error) {
 	return e.generateID(ctx, uuid.NewString())
 }
@@ -141,7 +140,6 @@ func shows(ctx context.Context, s session.Session, key string, want any) error {
 	return nil
 }
 
-// together runs f in many goroutines at once and returns the errors.
 func together(f func(i int) error) error {
 	return atOnce(many, f)
 }

@@ -22,7 +22,6 @@ func rotation() []rule {
 	}
 }
 
-// rotate rotates the token of s.
 func (e *env) rotate(ctx context.Context, s session.Session, grace time.Duration) (session.Session, error) {
 	r, err := e.tokens.Rotate(ctx, session.Token(s), grace)
 	switch {

@@ -58,7 +58,6 @@ func (e *env) limit(l session.Login) session.Login {
 	return l
 }
 
-// visitor logs a user in from an anonymous session.
 func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, error) {
 	s, err := e.generate(ctx)
 	if err != nil {
