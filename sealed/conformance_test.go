@@ -30,63 +30,63 @@ const (
 func withoutServer() map[string]string {
 	return map[string]string{
 		// yours only
-		"a session whose id was given away again is not the new one": copied,
-		"a login takes no id that a live session has":                anyID,
-		"a login ends every token from before, with no grace":        copied,
-		"of many logins with one token one wins":                     eachOne,
+		"an old session object cannot write to a new session with the same id": copied,
+		"a login cannot take the id of a live session":                         anyID,
+		"a login ends every older token, without grace":                        copied,
+		"of many logins with one token exactly one succeeds":                   eachOne,
 
 		// dead stays dead
-		"Remove ends the session":                                               copied,
-		"Remove may be repeated, and of an unknown id is no error":              copied,
-		"no write after Remove":                                                 copied,
-		"no Refresh after Remove":                                               copied,
-		"no rotation after Remove":                                              copied,
-		"Remove kills every token of the session":                               copied,
-		"Remove wins against writers, refreshers and rotation at the same time": copied,
-		"Remove wins against an Update that is under way":                       copied,
-		"nothing brings an anonymous session back after its login":              copied,
+		"Remove ends the session": copied,
+		"Remove may be repeated, and Remove of an unknown id is no error": copied,
+		"no write after Remove":                                          copied,
+		"no Refresh after Remove":                                        copied,
+		"no rotation after Remove":                                       copied,
+		"Remove kills every token of the session":                        copied,
+		"Remove wins against concurrent writes, refreshes and rotations": copied,
+		"Remove wins against an Update in progress":                      copied,
+		"nothing brings an anonymous session back after its login":       copied,
 
 		// nothing acknowledged is lost
-		"writers of different keys at the same time all survive":               lastWins,
+		"concurrent writes of different keys all survive":                      lastWins,
 		"writers of other keys survive Delete and Clear":                       lastWins,
 		"Update loses no increment":                                            lastWins,
-		"Pop gives a value to exactly one":                                     lastWins,
+		"Pop gives a value to exactly one caller":                              lastWins,
 		"Rotate gives a new token to the same session":                         lastWins,
 		"writers survive rotation":                                             lastWins,
-		"what is acknowledged during a login is in its session":                lastWins,
-		"the old token is good until the new one was seen, then for the grace": oldSeal,
-		"without grace the old token is dead once the new one was seen":        oldSeal,
-		"whoever rotates with an old token gets the newest":                    another,
-		"all who rotate at the same time get the same new token":               another,
+		"a write acknowledged during a login is in its session":                lastWins,
+		"the old token is valid until the new one is used, then for the grace": oldSeal,
+		"without grace the old token ends when the new one is used":            oldSeal,
+		"Rotate with an old token returns the newest":                          another,
+		"concurrent calls of Rotate return the same new token":                 another,
 		"a rotation whose answer was lost logs nobody out":                     another,
 
 		// same on every store
-		"a long text comes back whole":                                       room,
-		"limits are the same and exact":                                      room,
-		"a login stores as many values as a session can have":                room,
-		"a session shows what was loaded plus its own writes":                lastWins,
-		"Update and Pop act on what is stored":                               lastWins,
-		"Generate leaves a live session alone":                               anyID,
-		"exactly one of many makes the session of an id":                     anyID,
-		"only who was given a token has it":                                  byClient,
-		"a login that is refused gives the anonymous session back as it was": refused,
-		"Describe tells the device of the login":                             noDevice,
-		"an old token after its grace is reported as reused":                 oldSeal,
+		"a long text comes back whole":                               room,
+		"limits are the same and exact":                              room,
+		"a login stores as many values as a session can hold":        room,
+		"a session shows what was loaded plus its own writes":        lastWins,
+		"Update and Pop act on what is stored":                       lastWins,
+		"Generate leaves a live session alone":                       anyID,
+		"of many calls of Generate with one id exactly one succeeds": anyID,
+		"only a session that was made or opened with a token has it": byClient,
+		"a refused login leaves the anonymous session as it was":     refused,
+		"Describe reports the device of the login":                   noDevice,
+		"an old token after its grace is reported as reused":         oldSeal,
 	}
 }
 
 // withoutRevoke are the rules that sessions of users hold to only with Revoke.
 func withoutRevoke() map[string]string {
 	return map[string]string{
-		"a login of the same user goes on with the session":             noRevoke,
-		"a login of the same user ends every token from before":         noRevoke,
-		"names of users that would leave their place stay in it":        noRevoke,
+		"a login of the same user keeps the session":                    noRevoke,
+		"a login of the same user ends every older token":               noRevoke,
+		"a user name with special characters reaches no other user":     noRevoke,
 		"Remove ends the session of a user, and nothing brings it back": noRevoke,
 		"RemoveUserSessions ends all sessions of a user, and no other":  noRevoke,
 		"nothing brings a session back after RemoveUserSessions":        noRevoke,
 		"a login whose check began before a revocation is refused":      noRevoke,
-		"RemoveUserSessions wins against logins that are under way":     noRevoke,
-		"Reauthentication is of the same user, and keeps the rest":      noRevoke,
+		"RemoveUserSessions wins against logins in progress":            noRevoke,
+		"Reauthentication keeps the session and its settings":           noRevoke,
 	}
 }
 
@@ -108,6 +108,6 @@ func TestConformance(t *testing.T) {
 		return sessiontest.Clients(st)
 	}
 	h.Without = withoutServer()
-	h.Without["requests from before a login of the same user can write"] = endsAll
+	h.Without["requests that began before a login of the same user can write"] = endsAll
 	t.Run("with Revoke", func(t *testing.T) { sessiontest.TestStore(t, h) })
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Clients returns store as [TestStore] needs it: together with the clients that carry its
-// sessions. Each session has one client, and each call is one request of that client. The
+// Clients returns a store for [TestStore]: the given one together with the clients that
+// carry its sessions. Each session has one client, and each call is one request of that client. The
 // client sends what the last response gave it. Get, Refresh and Remove find the client by
 // the id; Open, Rotate and Login find it by any token that a response gave. A write to a
 // session is one more response to the request that loaded the session. The store that
@@ -24,7 +24,7 @@ import (
 // a store on the server keeps the token when a session is written. So the suite does not
 // see that a token from before a write brings back the values of then.
 //
-// [Harness].Without declares away the rules that no such store can keep.
+// [Harness].Without names the rules that no such store can keep.
 func Clients(store session.ClientStore) session.Store {
 	c := &crowd{store: store, tokens: make(map[string]place), ids: make(map[string]*client)}
 	if users, ok := capability[session.UserStore](store); ok {
@@ -38,17 +38,17 @@ type crowd struct {
 
 	mu     sync.Mutex
 	tokens map[string]place   // by every token that a response gave
-	ids    map[string]*client // by the id of a session: whoever was given it last
+	ids    map[string]*client // by the id of a session: the client that was given it last
 }
 
 // A client has the tokens that responses gave it. Generate, Rotate and Login add one. A
 // write replaces the token of its request and all that came later, because a client
-// carries one token and the last response wins. Those that came before are copies.
+// carries one token and the last response wins. The tokens before it are copies.
 type client struct{ tokens []given }
 
 type given struct{ id, token string }
 
-// A place is that of a token.
+// A place says which token of which client.
 type place struct {
 	client *client
 	nth    int
@@ -57,11 +57,11 @@ type place struct {
 // An exchange is one request of a client.
 type exchange struct {
 	place
-	more bool // the next response gives one more token
+	more bool // the next response gives another token
 }
 
-// exchange begins a request of the client that was given a token; it returns what the client
-// sends. A token that nobody was given is sent as it is, by a new client.
+// exchange begins a request of the client that was given a token, and returns the token that
+// the client sends. A new client sends a token that no client was given.
 func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *exchange, string) {
 	c.mu.Lock()
 	p, known := c.tokens[token]
@@ -72,8 +72,8 @@ func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *e
 	}
 	c.mu.Unlock()
 	v := &exchange{p, !known}
-	// Requests that begin at the same time all send before one is answered, so that what
-	// they do to each other hardly depends on chance.
+	// Concurrent requests all send before one is answered, so their effect on each other
+	// hardly depends on chance.
 	runtime.Gosched()
 	return session.WithCarriage(ctx, &session.Carriage{
 		Name: "session", Room: 3072, Carry: func(after session.Session) error {
@@ -83,7 +83,7 @@ func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *e
 	}), v, token
 }
 
-// respond gives the client of a request a session.
+// respond gives a session to the client of a request.
 func (c *crowd) respond(v *exchange, s session.Session) {
 	g := given{s.ID(), session.Token(s)}
 	c.mu.Lock()
@@ -101,7 +101,7 @@ func (c *crowd) respond(v *exchange, s session.Session) {
 	c.ids[g.id] = v.client
 }
 
-// made ends a request that gives one more token.
+// made ends a request whose response gives another token.
 func (c *crowd) made(v *exchange, s session.Session, err error) (session.Session, error) {
 	if err != nil {
 		return nil, err
@@ -110,8 +110,8 @@ func (c *crowd) made(v *exchange, s session.Session, err error) (session.Session
 	return s, nil
 }
 
-// exchangeOf begins a request of the client that has the session of an id, and opens it.
-// known is false where no client has one.
+// exchangeOf begins a request of the client that has the session of an id, and opens the
+// session. known is false if no client has it.
 func (c *crowd) exchangeOf(ctx context.Context, id string) (_ context.Context, known bool, err error) {
 	var token string
 	c.mu.Lock()
@@ -131,7 +131,7 @@ func (c *crowd) exchangeOf(ctx context.Context, id string) (_ context.Context, k
 	return ctx, true, err
 }
 
-// nobody answers a call about an id that no client has, if the store cannot know that.
+// nobody returns none for a call about an id that no client has, if the store cannot tell.
 func nobody(known bool, err, none error) error {
 	if !known && errors.Is(err, errors.ErrUnsupported) {
 		return none
@@ -176,7 +176,7 @@ func (c *crowd) Remove(ctx context.Context, id string) error {
 func (c *crowd) Open(ctx context.Context, token string) (session.Session, error) {
 	ctx, v, token := c.exchange(ctx, token)
 	s, err := c.store.Open(ctx, token)
-	if v.more { // nobody was given it
+	if v.more { // no client was given it
 		return c.made(v, s, err)
 	}
 	return s, err

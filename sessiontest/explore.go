@@ -10,45 +10,44 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// An Explorer tries out what requests do to each other that are under way at the
-// same time. It runs the real [session.Manager], with cookies, on a store of
-// yours, and decides itself which request makes its next call of the store: in
-// all orders, or in random ones. After each order it holds what was promised
-// against what is there:
+// An Explorer finds out what concurrent requests do to each other. It runs the real
+// [session.Manager], with cookies, on your store, and decides which request makes its
+// next call of the store: in all orders, or in random ones. After each order it checks
+// the promises:
 //
-//   - a write that was acknowledged is there as long as its session is, and a
-//     counter has counted every update;
-//   - a session that was removed, revoked or expired is dead for every token that
-//     was ever given away, and late writes do not bring it back;
-//   - rotation, refresh and responses that get lost log nobody out, and all who
-//     rotate together get the same new token;
-//   - a login kills the tokens from before; the session is its user's, and shows
-//     no data of another user or another browser;
-//   - an anonymous session ends with its login, and what was acknowledged in it is
-//     in the session that begins; a login that is refused leaves it as it was;
-//   - a session of a user goes on with its id when the user logs in again;
-//   - the sessions of a user are listed, and a revocation ends all of them;
-//   - what was never given away opens nothing;
-//   - errors are of the kinds that the burst explains.
+//   - An acknowledged write is stored as long as its session is alive, and a counter
+//     has counted every update.
+//   - A removed, revoked or expired session is dead for every token that was ever
+//     given away, and late writes do not bring it back.
+//   - Rotation, refresh and lost responses log nobody out, and concurrent rotations
+//     return the same new token.
+//   - A login ends the older tokens. The session belongs to its user, and shows no
+//     data of another user or another browser.
+//   - An anonymous session ends with its login, and its acknowledged writes are in
+//     the session that begins. A refused login leaves it as it was.
+//   - When a user logs in again, the session keeps its id.
+//   - The sessions of a user are listed, and a revocation ends all of them.
+//   - A token that was never given away opens nothing.
+//   - Every error is of a kind that the burst explains.
 //
-// What the store cannot do (tokens, users, Update) is left out.
+// An Explorer leaves out what the store cannot do (tokens, users, Update).
 //
-// Sessions that their clients keep, those of a [session.ClientStore], cannot promise all
-// of this: see ByDesign.
+// A [session.ClientStore], whose clients keep their sessions, cannot promise all of this:
+// see ByDesign.
 type Explorer struct {
-	// New returns a fresh and empty store for one burst. What must be closed is
-	// closed by t.Cleanup.
+	// New returns a fresh and empty store for one burst. It closes with t.Cleanup
+	// what has to be closed.
 	New func(t *testing.T) session.Store
 
-	// Idle is the idle timeout of the stores, the absolute one being longer. Zero:
-	// bursts in which sessions expire are left out.
+	// Idle is the idle timeout of the stores. Their absolute timeout is longer. If
+	// it is zero, the Explorer leaves out the bursts in which sessions expire.
 	Idle time.Duration
 
-	// Advance lets d pass for the store. Nil: each burst runs in a synctest
-	// bubble of its own, as in [Harness]; that is for stores without a network.
+	// Advance lets d pass for the store. If it is nil, each burst runs in a synctest
+	// bubble of its own, as in [Harness]. Only stores without a network work there.
 	Advance func(d time.Duration)
 
-	// Bursts are what is explored, see [Bursts]. Nil: all that it returns.
+	// Bursts are the bursts to explore, see [Bursts]. Nil means all that it returns.
 	Bursts []string
 
 	// Middleware runs each request in the Manager's Middleware.
@@ -56,37 +55,36 @@ type Explorer struct {
 
 	// ByDesign is for a [session.ClientStore], and required with it. Explore counts here
 	// what clients lose because nobody else has their sessions, and fails on everything
-	// else: each cookie that was given away shows exactly what was there when its
-	// request ended, until its deadline. If the store revokes, a logout, a login and a
-	// revocation end the cookies of users. The responses arrive in all orders too.
+	// else. Until its deadline each cookie must show exactly the session at the end of
+	// the request that gave it. If the store revokes, a logout, a login and a revocation
+	// end the cookies of users. The responses, too, arrive in all orders.
 	ByDesign *Losses
 
-	// Random is how many random orders are run, of all bursts together. Zero: all
+	// Random is the number of random orders, for all bursts together. Zero means all
 	// orders, depth first.
 	Random int
 
-	// Seed makes the random orders. Zero: another one each time; it is logged.
+	// Seed makes the random orders. Zero means another seed each time. Explore logs it.
 	Seed uint64
 
-	// Limit bounds the orders of a burst. Where there are more, some random ones
-	// follow, and the log says so. Zero: 20 000.
+	// Limit bounds the orders of a burst. If there are more, some random ones follow,
+	// and the log says so. Zero means 20 000.
 	Limit int
 
-	// The rest is for the tests of the Explorer.
-	flows    map[string]flow // in place of those of the Manager, by kind
+	// The other fields are for the tests of the Explorer.
+	flows    map[string]flow // replace those of the Manager, by kind
 	onStuck  func(why string)
 	patience time.Duration
-	goOn     bool // when enough was found
-	mirrored bool // also orders that differ in the names of two requests alone
+	goOn     bool // even after enough wrong orders
+	mirrored bool // run also orders that differ only in the names of two requests
 }
 
 const (
 	defaultLimit = 20_000
-	enough       = 3 // orders that went wrong
+	enough       = 3 // wrong orders
 )
 
-// Explore runs an Explorer, a subtest for each burst. It logs how many orders
-// there were.
+// Explore runs an Explorer, with a subtest for each burst. It logs the number of orders.
 func Explore(t *testing.T, e Explorer) {
 	t.Helper()
 	if e.New == nil || e.Random < 0 || e.Limit < 0 || e.Idle < 0 {
@@ -103,6 +101,7 @@ func Explore(t *testing.T, e Explorer) {
 	shares := e.shares(bursts)
 	for i, b := range bursts {
 		t.Run(b.name, func(t *testing.T) {
+			t.Helper() // a failure names the line that calls Explore
 			x := e.explore(t, b, shares[i])
 			for _, f := range x.found {
 				t.Errorf("%s\nSeed: %d", f, e.Seed)
@@ -124,7 +123,7 @@ func Explore(t *testing.T, e Explorer) {
 	t.Logf("%d bursts, %d orders, %d of them wrong; %d bursts at random (Seed %d)", len(bursts), orders, wrong, sampled, e.Seed)
 }
 
-// shares divides the random orders among the bursts: more for longer ones.
+// shares divides the random orders among the bursts. Longer bursts get more.
 func (e Explorer) shares(bursts []burst) []int {
 	total, sum, given := 0, 0, 0
 	weight := func(b burst) int { n := len(b.requests); return n * n * n }
@@ -140,7 +139,7 @@ func (e Explorer) shares(bursts []burst) []int {
 	return all
 }
 
-// explore runs the orders of one burst, as many at random as it is told, or all.
+// explore runs random orders of one burst, or all orders.
 func (e Explorer) explore(t *testing.T, b burst, random int) *explored {
 	t.Helper()
 	x := &explored{}
@@ -193,7 +192,6 @@ func (s *site) orders(random int) *explored {
 	return x
 }
 
-// explored is what was found out about a burst.
 type explored struct {
 	orders, wrong int
 	all           bool // there are no more orders
@@ -214,16 +212,16 @@ func (x *explored) add(o *order) {
 	x.losses.add(o.losses)
 	if len(o.wrong) > 0 {
 		x.wrong++
-		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\nthe order: "+o.String())
+		x.found = append(x.found, strings.Join(o.wrong, "\n")+"\norder of calls: "+o.String())
 	}
 }
 
-// A depthFirst chooses all orders in turn: the choices of the last one, but for
-// the last that had another possibility.
+// A depthFirst chooses all orders in turn. Each order repeats the choices of the one before
+// up to the last choice that has another possibility.
 type depthFirst struct {
 	picks, widths []int
-	made          int  // choices of this order
-	diverged      bool // it cannot be the same order
+	made          int  // choices in this order
+	diverged      bool // the same choices led to another order
 }
 
 func (d *depthFirst) choose(n int) int {
@@ -236,7 +234,7 @@ func (d *depthFirst) choose(n int) int {
 	return min(pick, n-1)
 }
 
-// next prepares the next order; false: there is none.
+// next prepares the next order. It returns false after the last.
 func (d *depthFirst) next() bool {
 	d.diverged = d.diverged || d.made != len(d.picks)
 	d.made = 0
@@ -249,8 +247,8 @@ func (d *depthFirst) next() bool {
 	return false
 }
 
-// dice choose at random (SplitMix64). What they choose is no secret, and has to
-// come again from a seed.
+// dice choose at random (SplitMix64). The choices are not secret, and a seed has to
+// reproduce them.
 type dice uint64
 
 func (d *dice) choose(n int) int {

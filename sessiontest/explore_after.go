@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -10,7 +11,6 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// judgeSessions looks at every session that was made, as it is in the store.
 func (j *judge) judgeSessions() {
 	ctx := context.Background()
 	for _, id := range slices.Sorted(maps.Keys(j.begun)) {
@@ -18,7 +18,7 @@ func (j *judge) judgeSessions() {
 		s, err := j.store.Get(ctx, id)
 		switch {
 		case err != nil && !errors.Is(err, session.ErrNotFound):
-			j.complain("afterwards: Get: %v", err)
+			j.complainOf(wrong(err, nil, "afterwards: Get"))
 		case err == nil && dead:
 			j.complain("a session lives that had ended by %s", cause)
 		case err != nil && j.alive(id):
@@ -33,8 +33,8 @@ func (j *judge) judgeSessions() {
 	}
 }
 
-// judgeValues: what was acknowledged is there and nothing else, least of all of
-// another user.
+// judgeValues complains unless a session has every acknowledged write and no other, and
+// nothing of another user.
 func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 	owner := userOf(s)
 	for _, l := range j.logins(s.ID()) {
@@ -62,17 +62,23 @@ func (j *judge) judgeValues(ctx context.Context, s session.Session) {
 		if own[w.key] {
 			continue
 		}
-		if got, err := s.Get(ctx, w.key); got != nil || err != nil {
-			j.complain("a session shows what was written to another one: %q: %v, %v", w.key, got, err)
+		switch got, err := s.Get(ctx, w.key); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
+		case got != nil:
+			j.complain("a session shows what was written to another one: the key %q: got %s, want nil", w.key, show(got))
 		}
 	}
-	if n, err := s.Get(ctx, counter); err != nil || n != any(updates) && (n != nil || updates > 0) {
-		j.complain("the counter shows %v, %v after %d acknowledged updates", n, err, updates)
+	switch n, err := s.Get(ctx, counter); {
+	case err != nil:
+		j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
+	case n != any(updates) && (n != nil || updates > 0):
+		j.complainOf(differs(fmt.Sprintf("a counter after %d acknowledged updates", updates), n, updates))
 	}
 }
 
-// written are the calls that set a value, those of logins one for each, the first one
-// first.
+// written returns the calls that set a value, in their order. A login counts once for each
+// of its values.
 func (j *judge) written() (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Set" {
@@ -92,7 +98,7 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 	writer, _ := got.(string)
 	switch {
 	case err != nil:
-		j.complain("afterwards: Get of a value: %v", err)
+		j.complainOf(wrong(err, nil, "afterwards: Get of a value"))
 	case c.err == nil && got != c.value:
 		j.complain("an acknowledged write is lost: %q", c.key)
 	case c.err != nil && got != nil:
@@ -102,7 +108,6 @@ func (j *judge) judgeValue(ctx context.Context, s session.Session, c *call, owne
 	}
 }
 
-// judgeTokens looks at all tokens of a session that lives.
 func (j *judge) judgeTokens(ctx context.Context, id string) {
 	ts, ok := capability[session.TokenStore](j.store)
 	if !ok {
@@ -123,21 +128,21 @@ func (j *judge) judgeTokens(ctx context.Context, id string) {
 			j.complain("a token that %s gave away opens its session after its end", h.by.op)
 		case err != nil && !replaced && j.alive(id) && j.outlived(h.token, never):
 			if !errors.Is(err, session.ErrNotFound) || j.ended(h.token) != errors.Is(err, session.ErrUnproved) {
-				j.complain("a token that %s gave away after its end: %v", h.by.op, err)
+				j.complainOf(unexpected(err, "session.ErrUnproved for a bound token and plain session.ErrNotFound for another", "a token that %s gave away, after its end", h.by.op))
 			}
 		case err != nil && !replaced && j.alive(id):
-			j.complain("a token that %s gave away opens nothing any more: %v", h.by.op, err)
+			j.complainOf(unexpected(err, "its session", "a token that %s gave away no longer opens its session", h.by.op))
 		}
 	}
 	for _, guess := range []string{id, id + ".", id + "." + strings.Repeat("A", 26)} {
 		if _, err := ts.Open(ctx, guess); !errors.Is(err, session.ErrNotFound) {
-			j.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+			j.complainOf(wrong(err, session.ErrNotFound, "Open of a token that was never given away"))
 		}
 	}
 }
 
-// replaced reports whether a login has killed a token, and whether it is certain
-// that the login came after it.
+// replaced reports whether a login has ended a token, and whether the login certainly came
+// after it.
 func (j *judge) replaced(h *handed) (replaced, certain bool) {
 	for _, l := range j.logins(h.by.id) {
 		if l != h.by && l.end >= h.by.start {
@@ -148,12 +153,12 @@ func (j *judge) replaced(h *handed) (replaced, certain bool) {
 	return replaced, certain
 }
 
-// judgeLate does what comes too late to a session that has ended.
+// judgeLate makes late calls to an ended session.
 func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 	ts, _ := capability[session.TokenStore](j.store)
 	refused := func(what string, err error) {
 		if !errors.Is(err, session.ErrNotFound) {
-			j.complain("%s after a session had ended by %s: got %v, want ErrNotFound", what, cause, err)
+			j.complainOf(wrong(err, session.ErrNotFound, "%s after a session had ended by %s", what, cause))
 		}
 	}
 	for _, c := range j.calls {
@@ -179,7 +184,7 @@ func (j *judge) judgeLate(ctx context.Context, id, cause string) {
 	refused("Get", err)
 }
 
-// judgeUsers: the sessions of a user are known, and can be ended.
+// judgeUsers complains unless the sessions of a user are listed and a revocation ends them.
 func (j *judge) judgeUsers() {
 	us, ok := capability[session.UserStore](j.store)
 	if !ok || j.burst.needs&UserStore == 0 {
@@ -197,16 +202,22 @@ func (j *judge) judgeUsers() {
 			}
 		}
 		infos, err := us.UserSessions(ctx, user)
-		if err != nil || len(infos) != len(theirs) {
-			j.complain("UserSessions: got %d and %v, want %d", len(infos), err, len(theirs))
+		switch {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: UserSessions"))
+		case len(infos) != len(theirs):
+			j.complain("UserSessions: got %d sessions, want %d", len(infos), len(theirs))
 		}
 		for _, info := range infos {
 			if !theirs[info.ID] || info.User != user {
 				j.complain("UserSessions lists a session that is not the user's")
 			}
 		}
-		if n, err := us.RemoveUserSessions(ctx, user); err != nil || n != len(theirs) {
-			j.complain("RemoveUserSessions: got %d and %v, want %d", n, err, len(theirs))
+		switch n, err := us.RemoveUserSessions(ctx, user); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "afterwards: RemoveUserSessions"))
+		case n != len(theirs):
+			j.complain("RemoveUserSessions: got %d sessions, want %d", n, len(theirs))
 		}
 		for id := range theirs {
 			j.judgeLate(ctx, id, "a last revocation")
@@ -218,7 +229,7 @@ func (j *judge) judgeUsers() {
 func (j *judge) clean() {
 	for id := range j.begun {
 		if err := j.store.Remove(context.Background(), id); err != nil {
-			j.complain("afterwards: Remove: %v", err)
+			j.complainOf(wrong(err, nil, "afterwards: Remove"))
 		}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A burst is requests that are under way at the same time.
+// A burst is a set of concurrent requests.
 type burst struct {
 	name     string
-	loggedIn bool // before
-	bound    bool // before, to a device
+	loggedIn bool // when it begins
+	bound    bool // to a device, when it begins
 	requests []request
 	needs    Capability
 }
@@ -24,11 +24,11 @@ type burst struct {
 type request struct {
 	name   string
 	kind   kind
-	second bool // browser
+	second bool // it comes from the second browser
 }
 
-// Bursts returns the bursts that an [Explorer] explores by default: all of up to
-// three requests that make sense, and some of four. A burst is words:
+// Bursts returns the bursts that an [Explorer] explores by default: all meaningful ones of
+// up to three requests, and some of four. A burst is a list of words:
 //
 //	write           sets the value of a key of its own
 //	update          adds one to a counter
@@ -37,28 +37,27 @@ type request struct {
 //	late            a login of ann that is refused: her password was checked too long ago
 //	logout          removes the session
 //	rotate          rotates the token
-//	lose            rotates the token, and the response gets lost
+//	lose            rotates the token, but the response gets lost
 //	refresh         refreshes the session, and the cookie
-//	reauthenticate  ann shows her password again
+//	reauthenticate  ann proves her password again
 //	revoke          ends all sessions of ann
 //	expire          the idle timeout passes
 //	bind            binds the session to a device
-//	prove           the device of the cookie's session proves itself, for another token
-//	replay          likewise, with the challenge that all of them answer
+//	prove           the device of the cookie's session proves itself and gets a new token
+//	replay          the same, but every replay answers the same challenge
 //	lapse           the tokens of devices end
 //
-// All requests are of one browser, and may carry any cookie that it had since the
-// burst began; those with a 2 behind (write2) are of another one, with a session
-// of its own, which is there in every burst. With "in:" as the first word ann is
-// logged in on both when it begins, with "bound:" both are bound to devices as well.
+// All requests come from one browser, and may carry any cookie that it had since the burst
+// began. A word that ends with 2 (write2) comes from a second browser, which has a session
+// of its own in every burst. If the first word is "in:", ann is logged in on both browsers
+// when the burst begins. If it is "bound:", both sessions are bound to devices as well.
 func Bursts() []string {
 	return slices.Concat(combinations(), chosen(), withDevices(), chosenDevices())
 }
 
-// combinations are all of up to three kinds.
 func combinations() (all []string) {
 	var grow func(words []string, from int)
-	names := kinds()[:undevised]
+	names := kinds()[:withoutDevices]
 	grow = func(words []string, from int) {
 		if len(words) > 0 {
 			all = append(all, starts(words)...)
@@ -71,8 +70,8 @@ func combinations() (all []string) {
 	return all
 }
 
-// starts returns the burst as it begins: with visitors, with ann, or both; none
-// where it does not make sense.
+// starts returns the burst with each start that makes sense: with visitors, with ann
+// logged in, or both.
 func starts(words []string) (all []string) {
 	text := strings.Join(words, " ")
 	count := func(name string) (n int) {
@@ -85,11 +84,11 @@ func starts(words []string) (all []string) {
 	}
 	logins := count(kindLogin) + count(kindOther)
 	if count(kindLate) > 1 {
-		return nil // as good as one
+		return nil // the same as one of them
 	}
 	loggedIn := count(kindRevoke) + count(kindReauthenticate)
 	if count(kindExpire) > 1 || count(kindRevoke) > 1 || count(kindLogout) > 1 {
-		return nil // as good as one
+		return nil // the same as one of them
 	}
 	if loggedIn == 0 || logins > 0 {
 		all = append(all, text)
@@ -133,7 +132,6 @@ func chosen() []string {
 	}
 }
 
-// parse reads a burst.
 func parse(text string) (burst, error) {
 	b := burst{name: text}
 	words := strings.Fields(text)
@@ -165,7 +163,7 @@ func parse(text string) (burst, error) {
 	return b, nil
 }
 
-// possible returns the bursts that the stores are made for.
+// possible returns the bursts that the store has the capabilities for.
 func (e Explorer) possible(t *testing.T) (all []burst, err error) {
 	t.Helper()
 	has, err := e.abilities(t)
@@ -190,7 +188,6 @@ func (e Explorer) possible(t *testing.T) (all []burst, err error) {
 	return all, nil
 }
 
-// abilities asks a store what it can do.
 func (e Explorer) abilities(t *testing.T) (has Capability, err error) {
 	t.Helper()
 	store := e.New(t)

@@ -11,12 +11,12 @@ import (
 )
 
 // Losses counts the orders in which clients lost something because they keep their sessions
-// themselves. No store of this kind can prevent it.
+// themselves. No [session.ClientStore] can prevent these losses.
 type Losses struct {
-	Orders  int // all that were explored
-	Writes  int // in the end the browser's session lacks a write that was acknowledged
-	Replays int // a request with an old cookie was shown old values
-	Undone  int // a late response took away a login, or a logout
+	Orders  int // all explored orders
+	Writes  int // at the end the browser's session lacks an acknowledged write
+	Replays int // a request with an old cookie saw old values
+	Undone  int // a late response undid a login or a logout
 	Ended   int // a cookie opens a session that a logout or a login had ended
 }
 
@@ -43,23 +43,23 @@ func revokes(store session.Store) bool {
 	return !errors.Is(err, errors.ErrUnsupported)
 }
 
-// A picture is what a cookie has to show: the session that its request came with, and
-// what that request did.
+// A picture is the session that a cookie has to show: the session that its request came
+// with, changed by that request.
 type picture struct {
 	id, user string
-	ids      []string // its own, and that of the anonymous session before its login
+	ids      []string // its own, and the id of the anonymous session before its login
 	values   map[string]any
-	login    *call // the last one; nil: anonymous
-	seen     *call // what prolonged it last
+	login    *call // the last login; nil for an anonymous session
+	seen     *call // the call that extended it last
 }
 
-// A clients is a judge of sessions that clients keep.
+// A clients judges sessions that clients keep.
 type clients struct {
 	*judge
 	pictures map[string]*picture // by cookie
-	after    map[*visit]*picture // what the request of a visit had in the end
+	after    map[*visit]*picture // the session of a visit at its end
 	ids      map[string]bool     // of all sessions
-	left     map[string]bool     // of anonymous sessions that a logout or a login left
+	left     map[string]bool     // anonymous sessions that a logout or a login ended
 }
 
 func (o *order) judgeClients() {
@@ -70,7 +70,7 @@ func (o *order) judgeClients() {
 	for _, b := range o.browsers {
 		c.pictures[b.held[0]] = c.follow(nil, b.arrival)
 	}
-	// The request that gave a cookie ended before the one that brought it.
+	// The request that gave a cookie ended before a request carried it.
 	for _, v := range slices.SortedFunc(slices.Values(o.visits), func(a, b *visit) int { return a.end - b.end }) {
 		c.visited(v)
 	}
@@ -81,7 +81,7 @@ func (o *order) judgeClients() {
 	c.count(opens)
 }
 
-// visited paints the cookie that a request was given.
+// visited makes the picture of the cookie that a request was given.
 func (c *clients) visited(v *visit) {
 	var mine []*call
 	acknowledged := false
@@ -111,7 +111,7 @@ func (c *clients) visited(v *visit) {
 	}
 }
 
-// follow returns what a session is after the calls of a request.
+// follow returns the picture of a session after the calls of a request.
 func (c *clients) follow(p *picture, calls []*call) *picture {
 	if p != nil {
 		copied := *p
@@ -144,8 +144,8 @@ func (c *clients) follow(p *picture, calls []*call) *picture {
 	return p
 }
 
-// plausible complains of an answer of the store that the session does not explain; false:
-// there is nothing to follow.
+// plausible complains of an answer of the store that the session does not explain. It
+// returns false if the call changes no session.
 func (c *clients) plausible(p *picture, k *call) bool {
 	switch {
 	case k.err != nil:
@@ -173,7 +173,6 @@ func (k *call) who() string {
 	return k.visit.name
 }
 
-// refused judges an error of the store.
 func (c *clients) refused(p *picture, k *call) {
 	switch {
 	case errors.Is(k.err, context.DeadlineExceeded) && c.expiredBy(k.end):
@@ -193,10 +192,10 @@ func (c *clients) refused(p *picture, k *call) {
 		c.complain("%s: %s found no session, but nothing had ended it", k.who(), k.op)
 		return
 	}
-	c.complain("%s: %s: %v", k.who(), k.op, k.err)
+	c.complainOf(wrong(k.err, nil, "%s: %s", k.who(), k.op))
 }
 
-// loggedIn returns what a session is after a login.
+// loggedIn returns the picture of a session after a login.
 func (c *clients) loggedIn(p *picture, k *call) *picture {
 	if k.visit != nil && k.visit.kind.name == kindLate {
 		c.complain("%s: a login succeeded whose check began too long ago", k.visit.name)
@@ -212,15 +211,15 @@ func (c *clients) loggedIn(p *picture, k *call) *picture {
 		c.left[p.id] = p.user == ""
 	}
 	if c.ids[k.id] != goesOn || goesOn && k.id != p.id {
-		c.complain("%s: a login returned a session that was there, or a user's did not go on", k.who())
+		c.complain("%s: a login returned an existing session, or did not go on with the user's own", k.who())
 	}
 	c.ids[k.id] = true
 	maps.Copy(next.values, k.values)
 	return next
 }
 
-// deaths are why the session of a cookie has ended. left: it would have on a server, and
-// here nothing can end it.
+// deaths returns why the session of a cookie has ended. left reports that it would have
+// ended on a server, but that nothing can end it here.
 func (c *clients) deaths(p *picture) (all []death, left bool) {
 	left = c.left[p.id]
 	for _, k := range c.calls {
@@ -241,8 +240,8 @@ func (c *clients) deaths(p *picture) (all []death, left bool) {
 	return all, left
 }
 
-// death reports whether a call ends the session of a cookie, and the first and last step
-// of what the call must come after.
+// death reports whether a call ends the session of a cookie. The call must come after the
+// steps from since to over.
 func (c *clients) death(p *picture, k *call) (cause string, since, over int) {
 	l := p.login
 	switch {
@@ -262,7 +261,7 @@ func (c *clients) death(p *picture, k *call) (cause string, since, over int) {
 	return "", 0, 0
 }
 
-// ended reports why the session of a cookie is dead for certain, and whether it may be.
+// ended returns why the session of a cookie has certainly ended, and whether it may have.
 func (c *clients) ended(p *picture) (cause string, maybe bool) {
 	deaths, _ := c.deaths(p)
 	for _, d := range deaths {

@@ -9,13 +9,12 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// open makes a request with a cookie.
 func (c *clients) open(cookie string) (session.Session, error) {
 	ctx, _ := c.request(context.Background(), cookie)
 	return c.manager.GetSession(ctx)
 }
 
-// judgeCookies opens every cookie that was given away, and returns those that open.
+// judgeCookies tries every cookie that was given away, and returns those that open a session.
 func (c *clients) judgeCookies() (opens map[string]bool) {
 	opens = make(map[string]bool)
 	for _, cookie := range slices.Sorted(maps.Keys(c.pictures)) {
@@ -28,15 +27,15 @@ func (c *clients) judgeCookies() (opens map[string]bool) {
 			opens[cookie] = true
 			c.compare(p, s)
 		case !errors.Is(err, session.ErrNotFound):
-			c.complain("a cookie: %v", err)
+			c.complainOf(wrong(err, nil, "GetSession with a cookie"))
 		case !maybe:
-			c.complain("a cookie opens nothing any more, but nothing had ended its session")
+			c.complain("a cookie no longer opens its session, but nothing had ended it")
 		}
 	}
 	return opens
 }
 
-// compare complains unless a session is the one in the picture, with the values of then.
+// compare complains unless a session is as in the picture.
 func (c *clients) compare(p *picture, s session.Session) {
 	if s.ID() != p.id || userOf(s) != p.user {
 		c.complain("a cookie opens the session of somebody else")
@@ -45,17 +44,17 @@ func (c *clients) compare(p *picture, s session.Session) {
 		got, err := s.Get(context.Background(), key)
 		switch want := p.values[key]; {
 		case err != nil:
-			c.complain("afterwards: Get of a value: %v", err)
+			c.complainOf(wrong(err, nil, "afterwards: Get of a value"))
 		case got == want:
 		case got == nil:
 			c.complain("a cookie does not show a write from before: %q", key)
 		default:
-			c.complain("a cookie shows what its request did not see: %q: %v, not %v", key, got, want)
+			c.complain("a cookie shows what its request did not see: the key %q: got %s, want %s", key, show(got), show(want))
 		}
 	}
 }
 
-// keys are those that anybody tried to write.
+// keys returns every key that a request tried to write.
 func (c *clients) keys() []string {
 	all := map[string]bool{counter: true}
 	for _, k := range c.calls {
@@ -69,7 +68,8 @@ func (c *clients) keys() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// judgeForgeries tries what was never given away: parts of two cookies, and changes of one.
+// judgeForgeries tries cookies that were never given away: parts of two cookies, and changes
+// of one.
 func (c *clients) judgeForgeries() {
 	first, second := c.browsers[0].held[0], c.browsers[1].held[0]
 	for _, v := range c.visits {
@@ -86,12 +86,12 @@ func (c *clients) judgeForgeries() {
 		string(changed), first[:len(first)-1], first + "A", first[:half] + second[min(half, len(second)):], second[:min(half, len(second))] + first[half:],
 	} {
 		if _, err := c.open(guess); !errors.Is(err, session.ErrNotFound) {
-			c.complain("what was never given away opens a session: got %v, want ErrNotFound", err)
+			c.complainOf(wrong(err, session.ErrNotFound, "GetSession with a cookie that was never given away"))
 		}
 	}
 }
 
-// judgeObjects writes to what is left of requests whose session has ended.
+// judgeObjects writes to the session objects of requests whose session has ended.
 func (c *clients) judgeObjects() {
 	for _, v := range c.visits {
 		cause := "a logout"
@@ -105,13 +105,12 @@ func (c *clients) judgeObjects() {
 				continue
 			}
 			if err := s.Set(context.Background(), "late", true); !errors.Is(err, session.ErrNotFound) {
-				c.complain("Set after a session had ended by %s: got %v, want ErrNotFound", cause, err)
+				c.complainOf(wrong(err, session.ErrNotFound, "Set after a session had ended by %s", cause))
 			}
 		}
 	}
 }
 
-// count notes what is lost by design.
 func (c *clients) count(opens map[string]bool) {
 	var lost struct{ writes, replays, undone, ended bool }
 	for cookie := range opens {
@@ -160,8 +159,8 @@ func (c *clients) lacks(b *browser, p *picture, before int) bool {
 	return n < updates
 }
 
-// undone reports whether a browser has not what its last login or logout gave it. opens:
-// its cookie does.
+// undone reports whether a browser no longer has the result of its last login or logout.
+// opens says whether its cookie opens a session.
 func (c *clients) undone(b *browser, opens bool) bool {
 	var last *visit
 	var login *call

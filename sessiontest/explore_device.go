@@ -12,15 +12,15 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// boundFor is how long the tokens of devices are good in an [Explorer]. It is longer than
-// the grace of the Manager, and a login can be bound for longer.
+// boundFor is how long a device's token is valid in an [Explorer]. It is longer than the
+// grace of the Manager.
 const boundFor = time.Minute
 
-// undevised is how many kinds are those of stores without devices.
-const undevised = 12
+// withoutDevices is the number of kinds for stores without devices.
+const withoutDevices = 12
 
-// withDevices are all of up to three kinds, of those that touch what devices have, if
-// one of a device is among them.
+// withDevices returns all bursts of up to three kinds that matter to devices, with at least
+// one kind of a device.
 func withDevices() (all []string) {
 	names := []string{"bind", "prove", "replay", "lapse", "write", "rotate", "refresh", "login", "logout", "revoke"}
 	var grow func(words []string, from int)
@@ -36,13 +36,13 @@ func withDevices() (all []string) {
 	return all
 }
 
-// startsBound returns the burst as it begins: with ann, bound or not; none where it does
-// not make sense.
+// startsBound returns the burst with each start that makes sense: with ann logged in, bound
+// or not.
 func startsBound(words []string) (all []string) {
 	text := " " + strings.Join(words, " ")
 	for _, once := range []string{"lapse lapse", "logout logout", "revoke revoke"} {
 		if strings.Contains(text, once) {
-			return nil // as good as one
+			return nil // the same as one of them
 		}
 	}
 	if words[0] == kindBind {
@@ -83,13 +83,11 @@ func bind(v *visit, ctx *mist.Context) error {
 	return v.bind(ctx, v.name)
 }
 
-// bind binds the session of a request to a device.
 func (o *order) bind(ctx *mist.Context, device string) error {
 	_, err := o.manager.BindDevice(ctx, func(string) (string, error) { return device, nil })
 	return err
 }
 
-// prove lets the device of a session answer a challenge.
 func (v *visit) prove(ctx *mist.Context, challenge string) error {
 	s, err := v.manager.ProveDevice(ctx, idOf(v.sent), func(string, time.Time) (string, error) { return challenge, nil })
 	if err == nil {
@@ -98,14 +96,14 @@ func (v *visit) prove(ctx *mist.Context, challenge string) error {
 	return err
 }
 
-// lapse lets all tokens of devices end that there are.
+// lapse lets time pass until the tokens of all devices have ended.
 func lapse(v *visit, ctx *mist.Context) error {
 	v.stage.do(ctx.Request.Context(), call{op: kindLapse}, func(*call) { v.Advance(boundFor + boundFor/10) })
 	return nil
 }
 
-// bound reports whether a session was bound to a device in some steps, and whether that
-// is certain; by those of its bindings that are asked for.
+// bound reports whether a session may have been bound to a device between two steps, and
+// whether that is certain. It counts the bindings that asked accepts.
 func (j *judge) bound(id string, start, end int, asked func(b *call) bool) (maybe, certain bool) {
 	for _, b := range j.bindings(id) {
 		if b.start > end || !asked(b) {
@@ -122,7 +120,6 @@ func (j *judge) bound(id string, start, end int, asked func(b *call) bool) (mayb
 	return maybe, certain
 }
 
-// bindings are the successful ones of a session.
 func (j *judge) bindings(id string) (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Bind" && c.err == nil && c.id == id {
@@ -134,7 +131,7 @@ func (j *judge) bindings(id string) (all []*call) {
 
 func whichever(*call) bool { return true }
 
-// by asks for bindings to the device of a proof, or for others than a binding.
+// by accepts bindings to the device of a proof, and any binding but c itself for a Bind.
 func by(c *call) func(b *call) bool {
 	return func(b *call) bool { return b != c && (c.op == "Bind" || b.device == c.device) }
 }
@@ -144,7 +141,7 @@ func (j *judge) lapsed(from, to int) bool {
 	return slices.ContainsFunc(j.calls, func(c *call) bool { return c.op == kindLapse && c.end >= from && c.start <= to })
 }
 
-// given is the call that gave a token away, nil if none did.
+// given returns the call that gave a token away, or nil.
 func (j *judge) given(token string) *call {
 	for _, h := range j.handed {
 		if h.token == token {
@@ -156,14 +153,14 @@ func (j *judge) given(token string) *call {
 
 func ofDevice(c *call) bool { return c.op == "Bind" || c.op == "Prove" }
 
-// ended reports whether a token is one of a device, and may have ended.
+// ended reports whether a token belongs to a device and may have ended.
 func (j *judge) ended(token string) bool {
 	by := j.given(token)
 	return by != nil && ofDevice(by) && j.lapsed(by.start, never)
 }
 
-// outlived reports whether a token may have been over by a step: because it was one of a
-// device and ended, or because another has followed it and its grace has passed.
+// outlived reports whether a token may have ended before a step: a device's token at its
+// deadline, or another one because a newer token followed it and its grace has passed.
 func (j *judge) outlived(token string, step int) bool {
 	by := j.given(token)
 	switch {
@@ -178,12 +175,12 @@ func (j *judge) outlived(token string, step int) bool {
 	})
 }
 
-// mustHaveEnded reports whether a token is over now for certain.
+// mustHaveEnded reports whether a token has certainly ended.
 func (j *judge) mustHaveEnded(h *handed) bool {
 	if ofDevice(h.by) {
 		return slices.ContainsFunc(j.calls, func(c *call) bool { return c.op == kindLapse && c.start > h.by.end })
 	}
-	// From before a binding, one of whose tokens was seen before others ended.
+	// The token is from before a binding, and a bound token was used before tokens ended.
 	return slices.ContainsFunc(j.bindings(h.by.id), func(b *call) bool {
 		return b.start > h.by.end &&
 			slices.ContainsFunc(j.calls, func(s *call) bool {
@@ -195,25 +192,24 @@ func (j *judge) mustHaveEnded(h *handed) bool {
 	})
 }
 
-// refusesDevice judges the errors of bindings and proofs.
 func (j *judge) refusesDevice(c *call) bool {
 	bound, certain := j.bound(c.id, c.start, c.end, by(c))
 	switch {
 	case errors.Is(c.err, session.ErrUnproved):
 		if by := j.given(c.token); by == nil || !ofDevice(by) || !j.lapsed(by.start, c.end) {
-			j.complain("%s: %s: a token is said to have ended that has not", c.visit.name, c.op)
+			j.complain("%s: %s: got session.ErrUnproved, but the token had not ended", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrBound):
 		if c.op != "Bind" || !bound {
-			j.complain("%s: %s: %v, but nobody had bound it", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrBound, but nobody had bound the session", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrUnbound):
 		if c.op != "Prove" || certain {
-			j.complain("%s: %s: %v, but it is", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrUnbound, but the session was bound to that device", c.visit.name, c.op)
 		}
 	case errors.Is(c.err, session.ErrReplayed):
 		if c.op != "Prove" || len(j.answers(c)) == 0 {
-			j.complain("%s: %s: %v, but it was not", c.visit.name, c.op, c.err)
+			j.complain("%s: %s: got session.ErrReplayed, but nobody had answered the challenge", c.visit.name, c.op)
 		}
 	default:
 		return false
@@ -221,8 +217,8 @@ func (j *judge) refusesDevice(c *call) bool {
 	return true
 }
 
-// answers are the other proofs of a session that answered the challenge of a proof, and
-// began before that was over.
+// answers returns the other proofs of a session that answered the same challenge and began
+// before this proof ended.
 func (j *judge) answers(c *call) (all []*call) {
 	for _, a := range j.calls {
 		if a != c && a.op == "Prove" && a.err == nil && a.id == c.id && a.challenge == c.challenge && a.start <= c.end {
@@ -232,26 +228,28 @@ func (j *judge) answers(c *call) (all []*call) {
 	return all
 }
 
-// judgeDevices looks at the bindings and proofs that were acknowledged.
 func (j *judge) judgeDevices() {
 	for _, c := range j.calls {
 		if !ofDevice(c) || c.err != nil || c.visit == nil {
 			continue
 		}
 		bound, _ := j.bound(c.id, c.start, c.end, by(c))
-		if device, err := session.DeviceOf(c.s); err != nil || device != c.device {
-			j.complain("%s: %s returned a session of another device: %v", c.visit.name, c.op, err)
+		switch device, err := session.DeviceOf(c.s); {
+		case err != nil:
+			j.complainOf(wrong(err, nil, "%s: DeviceOf", c.visit.name))
+		case device != c.device:
+			j.complain("%s: %s returned a session of another device: got %q, want %q", c.visit.name, c.op, device, c.device)
 		}
 		switch {
 		case j.given(session.Token(c.s)) != c:
-			j.complain("%s: %s gave a token that was there", c.visit.name, c.op)
+			j.complain("%s: %s gave a token that existed before", c.visit.name, c.op)
 		case c.op == "Bind" && j.boundTwice(c):
 			j.complain("%s: a session was bound for the second time", c.visit.name)
 		case c.op == "Bind":
 		case !bound:
 			j.complain("%s: a proof worked on a session that was not bound to its device", c.visit.name)
 		}
-		// Challenges of before a login are forgotten with the binding.
+		// A login ends the binding, and the store forgets its challenges.
 		for _, a := range j.answers(c) {
 			if _, certain := j.bound(c.id, a.start, c.end, whichever); c.op == "Prove" && certain {
 				j.complain("%s: a challenge was answered twice", c.visit.name)
@@ -260,8 +258,8 @@ func (j *judge) judgeDevices() {
 	}
 }
 
-// boundTwice reports whether a session was bound besides, with no login that may have come
-// in between.
+// boundTwice reports whether a session was bound a second time, with no login that may have
+// come between.
 func (j *judge) boundTwice(c *call) bool {
 	return slices.ContainsFunc(j.bindings(c.id), func(b *call) bool {
 		return b != c && !slices.ContainsFunc(j.logins(c.id), func(l *call) bool {
@@ -270,7 +268,7 @@ func (j *judge) boundTwice(c *call) bool {
 	})
 }
 
-// judgeDevice: a session is bound to the device that bound it.
+// judgeDevice complains unless a session is bound to a device that was bound to it.
 func (j *judge) judgeDevice(s session.Session) {
 	device, err := session.DeviceOf(s)
 	if j.manager.DeviceBound == 0 {
@@ -278,12 +276,15 @@ func (j *judge) judgeDevice(s session.Session) {
 	}
 	bound, certain := j.bound(s.ID(), never, never, whichever)
 	known := device == "" || slices.ContainsFunc(j.bindings(s.ID()), func(b *call) bool { return b.device == device })
-	if err != nil || !known || device == "" && certain || device != "" && !bound {
-		j.complain("afterwards: a session is bound to another device, or to none: %v", err)
+	switch {
+	case err != nil:
+		j.complainOf(wrong(err, nil, "afterwards: DeviceOf"))
+	case !known || device == "" && certain || device != "" && !bound:
+		j.complain("afterwards: a session is bound to another device, or to none: got %q", device)
 	}
 }
 
-// tellsDevice reports whether the Manager told what a binding or a proof had come to.
+// tellsDevice reports whether the Manager returned the expected error of a binding or proof.
 func (j *judge) tellsDevice(v *visit) bool {
 	_, certain := j.bound(idOf(v.sent), v.start, v.end, whichever)
 	return v.kind.name == kindBind && errors.Is(v.err, session.ErrBound) ||
@@ -291,8 +292,8 @@ func (j *judge) tellsDevice(v *visit) bool {
 			(errors.Is(v.err, session.ErrReplayed) || errors.Is(v.err, session.ErrUnbound) && !certain)
 }
 
-// renew lets the device of a browser prove itself, as its cookie is gone, and makes the
-// next request.
+// renew lets the device of a browser prove itself, because its cookie has ended, and makes
+// the next request.
 func (j *judge) renew(b *browser) (session.Session, error) {
 	ctx, response := j.request(context.Background(), "")
 	_, err := j.manager.ProveDevice(ctx, idOf(b.cookie()), func(string, time.Time) (string, error) { return "afterwards", nil })

@@ -9,8 +9,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A death is why a session is no more. From its first step on nothing may be
-// there, after its last one nothing is.
+// A death is the end of a session. The session may have ended since the step from, and has
+// certainly ended after the step to.
 type death struct {
 	cause    string
 	from, to int
@@ -18,18 +18,17 @@ type death struct {
 
 const never = math.MaxInt
 
-// A judge holds what was promised against what is there.
+// A judge compares the promises with what the store did.
 type judge struct {
 	*order
-	begun  map[string]*call   // by id: what began each session
+	begun  map[string]*call   // by id: the call that began each session
 	deaths map[string][]death // by id
 	handed []*handed
 }
 
-// handed is a token that was given away.
 type handed struct {
 	token string
-	by    *call // the first that returned it
+	by    *call // the first call that returned it
 }
 
 func (o *order) judge() {
@@ -58,7 +57,7 @@ func (j *judge) collect() {
 		}
 		to := c.end
 		if c.err != nil {
-			to = never // it may have happened, or may not
+			to = never // it may or may not have happened
 		}
 		switch c.op {
 		case "Login":
@@ -81,7 +80,7 @@ func (j *judge) collect() {
 	}
 }
 
-// loggedIn: an anonymous session ends with its login. One that is refused gives it back.
+// loggedIn notes that an anonymous session ends with its login. A refused login keeps it.
 func (j *judge) loggedIn(l *call, to int) {
 	if l.token == "" || l.err != nil && refusesLogin(l.err) {
 		return
@@ -96,13 +95,13 @@ func refusesLogin(err error) bool {
 	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked)
 }
 
-// anonymous reports whether a session is nobody's, which it is for its whole life.
+// anonymous reports whether a session has no user. It never gets one.
 func (j *judge) anonymous(id string) bool {
 	g := j.begun[id]
 	return g != nil && g.op == "Generate"
 }
 
-// from is the anonymous session whose values a session goes on with, if there is one.
+// from returns the anonymous session whose values a session took over, or the session itself.
 func (j *judge) from(id string) string {
 	if g := j.begun[id]; g != nil && g.op == "Login" && j.anonymous(idOf(g.token)) {
 		return idOf(g.token)
@@ -110,8 +109,8 @@ func (j *judge) from(id string) string {
 	return id
 }
 
-// tookOver reports whether a login ended the session that was another user's. One
-// that became somebody's, or ended, while the login was under way is not its to end.
+// tookOver reports whether a login replaced the session of another user. It does not count a
+// session that ended, or got a user, during the login.
 func tookOver(v *visit) bool {
 	if v.got == nil {
 		return false
@@ -123,7 +122,7 @@ func tookOver(v *visit) bool {
 
 func (j *judge) ends(id string, d death) { j.deaths[id] = append(j.deaths[id], d) }
 
-// revoked: what logged in before is dead, also what only began to.
+// revoked notes the death of every session whose login began before a revocation.
 func (j *judge) revoked(c *call, to int) {
 	for _, l := range j.calls {
 		switch {
@@ -148,8 +147,8 @@ func (j *judge) expired(c *call) {
 	}
 }
 
-// dead reports whether a session must be gone, alive whether it must be there.
-// Both false: the burst does not say.
+// dead reports whether a session must have ended, alive whether it must not have. If both
+// are false, either is allowed.
 func (j *judge) dead(id string) (cause string, dead bool) {
 	for _, d := range j.deaths[id] {
 		if d.to != never {
@@ -161,7 +160,7 @@ func (j *judge) dead(id string) (cause string, dead bool) {
 
 func (j *judge) alive(id string) bool { return len(j.deaths[id]) == 0 }
 
-// judgeCalls looks at what the store answered during the burst.
+// judgeCalls judges the answers of the store during the burst.
 func (j *judge) judgeCalls() {
 	for _, c := range j.calls {
 		switch {
@@ -172,14 +171,14 @@ func (j *judge) judgeCalls() {
 					j.complain("%s: %s worked on a session that had ended by %s", c.visit.name, c.op, d.cause)
 				}
 			}
-		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // it waited for so long
+		case errors.Is(c.err, context.DeadlineExceeded) && j.expiredBy(c.end): // the call waited until then
 		case errors.Is(c.err, session.ErrRevoked):
 			if c.op != "Login" || !j.sawRevocation(c) {
-				j.complain("%s: %s: %v, but nobody revoked", c.visit.name, c.op, c.err)
+				j.complain("%s: %s: got session.ErrRevoked, but nobody had revoked", c.visit.name, c.op)
 			}
 		case j.refusesDevice(c):
 		case !errors.Is(c.err, session.ErrNotFound):
-			j.complain("%s: %s: %v", c.visit.name, c.op, c.err)
+			j.complainOf(wrong(c.err, nil, "%s: %s", c.visit.name, c.op))
 		case !j.excused(c):
 			j.complain("%s: %s found no session, but nothing had ended it", c.visit.name, c.op)
 		}
@@ -189,7 +188,8 @@ func (j *judge) judgeCalls() {
 	j.judgeDevices()
 }
 
-// sawRevocation: a check that takes longer than BeganLimit is refused as well.
+// sawRevocation reports whether a login may have been refused with ErrRevoked: because of a
+// revocation, or because its check began more than BeganLimit ago.
 func (j *judge) sawRevocation(c *call) bool {
 	if c.visit.kind.name == kindLate {
 		return true
@@ -202,7 +202,6 @@ func (j *judge) sawRevocation(c *call) bool {
 	return j.expiredBy(c.end)
 }
 
-// expiredBy reports whether the idle timeout has passed.
 func (j *judge) expiredBy(now int) bool {
 	for _, c := range j.calls {
 		if c.op == kindExpire && c.start <= now {
@@ -224,15 +223,14 @@ func (j *judge) excused(c *call) bool {
 	}
 	for _, l := range j.logins(c.id) {
 		if l != c && c.token != "" && l.start <= c.end && session.Token(l.s) != c.token {
-			return true // which kills all tokens but its own
+			return true // which ends all other tokens
 		}
 	}
 	return false
 }
 
-// lent reports whether a login that was refused may have had the session of a call for
-// itself in the meantime. An anonymous session that a login has taken is not there for
-// others until it is given back.
+// lent reports whether a refused login may have held the session of a call in the meantime.
+// While a login holds an anonymous session, other calls do not find it.
 func (j *judge) lent(c *call) bool {
 	for _, l := range j.calls {
 		took := l.op == "Login" && l != c && l.err != nil && (errors.Is(l.err, session.ErrRevoked) || !errors.Is(l.err, session.ErrNotFound))
@@ -243,7 +241,6 @@ func (j *judge) lent(c *call) bool {
 	return false
 }
 
-// logins are the successful ones of a session.
 func (j *judge) logins(id string) (all []*call) {
 	for _, c := range j.calls {
 		if c.op == "Login" && c.err == nil && c.id == id {
@@ -253,7 +250,7 @@ func (j *judge) logins(id string) (all []*call) {
 	return all
 }
 
-// judgeRotations: each token has one successor, however many rotate with it.
+// judgeRotations complains unless each token has one successor.
 func (j *judge) judgeRotations() {
 	type tokens map[string]bool
 	from, to := make(map[string]tokens), make(map[string]tokens)
@@ -277,13 +274,13 @@ func (j *judge) judgeRotations() {
 	}
 	for id := range from {
 		if len(to[id]) > len(from[id]) {
-			j.complain("%d tokens became %d by rotation", len(from[id]), len(to[id]))
+			j.complain("Rotate: got %d new tokens for %d old ones, want one for each", len(to[id]), len(from[id]))
 		}
 	}
 }
 
-// judgeLogins: a token logs in once, and so does an anonymous session. That of a user
-// goes on.
+// judgeLogins complains if a token or an anonymous session logs in twice, or if a user's own
+// session does not go on.
 func (j *judge) judgeLogins() {
 	used := make(map[string]bool)
 	for _, l := range j.calls {
@@ -296,14 +293,14 @@ func (j *judge) judgeLogins() {
 		from := idOf(l.token)
 		switch g := j.begun[from]; {
 		case l.token == "" && j.begun[l.id] != l:
-			j.complain("%s: a login from no session returned one that was there", l.visit.name)
+			j.complain("%s: a login from no session returned an existing session", l.visit.name)
 		case l.token == "":
 		case used[l.token]:
 			j.complain("%s: a token logged in for the second time", l.visit.name)
 		case j.anonymous(from) && used[from]:
 			j.complain("%s: an anonymous session logged in for the second time", l.visit.name)
 		case j.anonymous(from) && j.begun[l.id] != l:
-			j.complain("%s: a login of an anonymous session returned one that was there", l.visit.name)
+			j.complain("%s: a login of an anonymous session returned an existing session", l.visit.name)
 		case g != nil && g.op == "Login" && (l.id != from || l.user != g.user):
 			j.complain("%s: a session of a user did not go on as theirs", l.visit.name)
 		}
@@ -311,7 +308,6 @@ func (j *judge) judgeLogins() {
 	}
 }
 
-// judgeVisits looks at what the Manager answered.
 func (j *judge) judgeVisits() {
 	for _, v := range j.visits {
 		revoked, missing := false, v.kind.carries && v.sent == "" ||
@@ -325,7 +321,7 @@ func (j *judge) judgeVisits() {
 		switch {
 		case v.err == nil && v.got != nil:
 			if session.Token(v.got) == v.sent {
-				j.complain("%s: the token is the one from before", v.name)
+				j.complain("%s: Login returned the old token", v.name)
 			}
 		case v.err == nil:
 		case errors.Is(v.err, session.ErrRevoked) && revoked:
@@ -333,7 +329,7 @@ func (j *judge) judgeVisits() {
 		case errors.Is(v.err, context.DeadlineExceeded) && j.expiredBy(v.end):
 		case j.tellsDevice(v):
 		default:
-			j.complain("%s: %v", v.name, v.err)
+			j.complainOf(wrong(v.err, nil, "%s: the Manager", v.name))
 		}
 	}
 }
@@ -358,17 +354,17 @@ func (j *judge) judgeBrowsers() {
 				j.complain("the %s browser is logged in as %q, not as %q", b.name, userOf(s), user)
 			}
 		case !errors.Is(err, session.ErrNotFound):
-			j.complain("the next request of the %s browser: %v", b.name, err)
+			j.complainOf(wrong(err, nil, "the next request of the %s browser", b.name))
 		case served:
 			j.complain("the %s browser lost its session", b.name)
 		}
 	}
 }
 
-// expected is who is logged in on a browser. It is not certain where it was given two
-// sessions, and keeps the one of which it heard last: after logins of two users that were
-// in progress together, after a login that found its anonymous session lent to another
-// one, so that it began without, and after a proof for the session from before a login.
+// expected returns the user of a browser. It is not certain if the browser was given two
+// sessions, because it keeps the one that arrives last. That happens after concurrent logins
+// of two users, after a login whose anonymous session another login held, and after a proof
+// for the session from before a login.
 func (j *judge) expected(b *browser) (user string, certain bool) {
 	if j.burst.loggedIn {
 		user = j.user("ann")

@@ -10,28 +10,26 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A flow is what a handler does.
 type flow func(v *visit, ctx *mist.Context) error
 
-// A kind of request.
 type kind struct {
 	name    string
 	needs   Capability
-	carries bool // the cookie of its browser; what does not is somebody else's doing
+	carries bool // the cookie of its browser; if false, no browser sends it
 	lost    bool // the response never arrives
 	flow    flow
 }
 
-// expiry is what an Explorer needs for bursts in which time passes.
+// expiry is what a burst needs in which the idle timeout passes.
 const expiry Capability = 1 << 31
 
-// revocation is what an Explorer needs to end all sessions of a user.
+// revocation is what a burst needs in which all sessions of a user end.
 const revocation Capability = 1 << 30
 
-// lapses is what an Explorer needs for bursts in which tokens of devices end.
+// lapses is what a burst needs in which tokens of devices end.
 const lapses Capability = 1 << 29
 
-// The names of the kinds that are asked for by name.
+// Names of kinds that the judge refers to.
 const (
 	kindLogin, kindOther, kindLogout = "login", "login-other", "logout"
 	kindRevoke, kindReauthenticate   = "revoke", "reauthenticate"
@@ -83,7 +81,7 @@ func kinds() []kind {
 	}
 }
 
-// load is what every request begins with. What it finds must be of its browser.
+// load begins every request. The session must belong to the browser.
 func (v *visit) load(ctx *mist.Context) error {
 	s, err := v.manager.GetSession(ctx)
 	if err != nil {
@@ -98,7 +96,7 @@ func write(v *visit, ctx *mist.Context) error {
 	if err := v.load(ctx); err != nil {
 		return err
 	}
-	// Whose it was when it was loaded, is in the value.
+	// The value is the user at the time of loading.
 	return v.loaded.Set(ctx.Request.Context(), v.name, userOf(v.loaded))
 }
 
@@ -120,7 +118,6 @@ func rotate(v *visit, ctx *mist.Context) error {
 	return v.manager.RotateSession(ctx)
 }
 
-// loginAs logs a user in with a value, which is their name.
 func loginAs(user string) flow {
 	return func(v *visit, ctx *mist.Context) error {
 		return v.login(ctx, session.Login{User: v.user(user), Values: map[string]any{v.name: v.user(user)}})
@@ -147,25 +144,28 @@ func (v *visit) login(ctx *mist.Context, l session.Login) error {
 	return nil
 }
 
-// expire lets all sessions end that there are.
+// expire lets time pass until all sessions have ended.
 func expire(v *visit, ctx *mist.Context) error {
 	v.stage.do(ctx.Request.Context(), call{op: kindExpire}, func(*call) { v.Advance(v.Idle + v.Idle/10) })
 	return nil
 }
 
-// user returns the name that a user has in this order: stores remember when a
-// user was revoked.
+// user returns the name of a user in this order. Each order has names of its own, because
+// stores remember when a user was revoked.
 func (o *order) user(name string) string { return fmt.Sprintf("%s %d", name, o.number) }
 
 func userOf(s session.Session) string {
-	info, _ := session.Describe(s) // of a store without users nothing is asked
+	info, _ := session.Describe(s) // the user stays empty if the store has none
 	return info.User
 }
 
 // recognise complains unless s is a session of a browser.
 func (o *order) recognise(who string, b *browser, s session.Session) {
 	got, err := s.Get(context.Background(), marker)
-	if err != nil || got != nil && got != b.name {
-		o.complain("%s: the session that the %s browser was given shows %v, %v", who, b.name, got, err)
+	switch {
+	case err != nil:
+		o.complainOf(wrong(err, nil, "%s: Get of the browser's name", who))
+	case got != nil && got != b.name:
+		o.complain("%s: the %s browser was given the session of another browser: got %s", who, b.name, show(got))
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	cookieName = "__Host-session" // which can be bound
+	cookieName = "__Host-session" // only a __Host- cookie can be bound
 	marker     = "browser"
 )
 
@@ -22,7 +22,7 @@ func (s *site) open() *order {
 	o.stage = &stage{order: o, inner: s.store}
 	o.manager = &session.Manager{
 		Store: o.stage,
-		// With a lifetime, so that refreshing gives the cookie anew.
+		// With a MaxAge, a refresh sends the cookie again.
 		Propagator: &cookie.Propagator{Name: cookieName, MaxAge: time.Hour},
 	}
 	if _, ok := capability[session.DeviceStore](s.store); ok {
@@ -31,7 +31,7 @@ func (s *site) open() *order {
 	for _, name := range []string{"first", "second"} {
 		b := &browser{name: name, held: []string{""}}
 		if err := o.arrive(b); err != nil {
-			o.complain("before the burst, the %s browser: %v", name, err)
+			o.complainOf(wrong(err, nil, "before the burst, the %s browser", name))
 			return o
 		}
 		b.held = b.held[len(b.held)-1:]
@@ -55,7 +55,6 @@ func (s *site) open() *order {
 	return o
 }
 
-// arrive gives a browser its session.
 func (o *order) arrive(b *browser) (err error) {
 	ctx, response := o.request(context.Background(), "")
 	before := len(o.calls)

@@ -37,7 +37,7 @@ type order struct {
 	stage    *stage
 	browsers []*browser
 	visits   []*visit
-	calls    []*call // of the store, as they were answered
+	calls    []*call // of the store, in the order of their answers
 	now      int     // steps so far
 	paused   chan struct{}
 	trace    []string
@@ -52,24 +52,27 @@ func (o *order) String() string {
 	return strings.Join(o.trace, ", ")
 }
 
-// complain says once what may be wrong with many sessions, tokens and calls.
+// complain records what is wrong, each text once.
 func (o *order) complain(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(o.wrong, text) {
 		o.wrong = append(o.wrong, text)
 	}
 }
 
-// A browser keeps its cookie; it is a jar of one.
+// complainOf records an error that says what came and what had to come.
+func (o *order) complainOf(err error) { o.complain("%v", err) }
+
+// A browser keeps one cookie.
 type browser struct {
 	name string
-	held []string // what it held since the burst began; the last is what it holds
+	held []string // every cookie since the burst began; the last is the present one
 
-	arrival []*call // how it got the first of them
+	arrival []*call // the calls that gave it the first cookie
 }
 
 func (b *browser) cookie() string { return b.held[len(b.held)-1] }
 
-// cookies are the values of cookies in a response.
+// cookies returns the values of the cookies in a response.
 func cookies(h http.Header) (all []string) {
 	for _, line := range h["Set-Cookie"] {
 		c, err := http.ParseSetCookie(line)
@@ -81,34 +84,34 @@ func cookies(h http.Header) (all []string) {
 	return all
 }
 
-// A visit is a request, and the goroutine that serves it. Only one of them runs
-// at a time: until it parks before its next step.
+// A visit is a request and the goroutine that serves it. Only one visit runs at a time, until
+// it parks before its next step.
 type visit struct {
 	*order
 	kind    kind
 	name    string
 	browser *browser
-	twin    *visit // another one of that kind and browser
+	twin    *visit // another visit of the same kind and browser
 
 	sent       string // the cookie
 	start, end int    // steps; end is 0 until it is answered
 	loaded     session.Session
-	got        session.Session // by a login
+	got        session.Session // from a login
 	given      []string        // cookies, in the response
 	err        error
 
 	resume  chan struct{}
 	started bool
-	free    bool // the next step is part of the one that runs
+	free    bool // the next step belongs to the present one
 	op      string
 }
 
 type visitKey struct{}
 
-// Step parks a request of an [Explorer] that is inside of a store, until it is
-// its turn. A store whose methods are more than one step (a command to a server,
-// say) calls it before each of them, in a test, so that the Explorer comes
-// between them too. No lock may be held. Elsewhere it does nothing.
+// Step parks a request of an [Explorer] inside a store until its turn comes. A store whose
+// methods take several steps (commands to a server, for example) calls Step before each of
+// them, in a test, so that the Explorer can run other requests between them. The store must
+// not hold a lock during Step. Outside an Explorer Step does nothing.
 func Step(ctx context.Context) {
 	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
 		v.step()
@@ -116,14 +119,14 @@ func Step(ctx context.Context) {
 }
 
 func (v *visit) step() {
-	if v.free { // nothing has happened since it was let go
+	if v.free { // nothing has happened since it went on
 		v.free = false
 		return
 	}
 	v.park(v.op + "…")
 }
 
-// call parks before a call of the store, unless it is the first thing to do.
+// call parks before a call of the store, unless the visit has only begun.
 func (v *visit) call(op string) {
 	v.op = op
 	if v.free {
@@ -147,7 +150,7 @@ func (v *visit) begin(what string) {
 	v.where.Store(&position{v.name, what})
 }
 
-// A choice is who goes on; who begins does so with a cookie that its browser had.
+// A choice is a visit that can go on. A visit begins with a cookie that its browser had.
 type choice struct {
 	visit  *visit
 	cookie string
@@ -157,7 +160,7 @@ func (o *order) choices() (all []choice) {
 	for _, v := range o.visits {
 		switch {
 		case v.end > 0:
-		case v.twin != nil && !v.twin.started: // it would be the same with the names changed
+		case v.twin != nil && !v.twin.started: // the order would differ only in the names of two requests
 		case v.started || !v.kind.carries:
 			all = append(all, choice{v, ""})
 		default:
@@ -171,7 +174,6 @@ func (o *order) choices() (all []choice) {
 	return all
 }
 
-// order runs the burst once.
 func (s *site) order(choose func(n int) int) *order {
 	o := s.open()
 	s.pass()
@@ -229,7 +231,7 @@ func (v *visit) serve() {
 	v.browser.held = append(v.browser.held, v.given...)
 }
 
-// handle runs a handler, in the Middleware if there is to be one.
+// handle runs a handler, in the Middleware if the Explorer says so.
 func (o *order) handle(ctx *mist.Context, f mist.HandleFunc) {
 	if o.Middleware {
 		f = o.manager.Middleware()(f)
@@ -241,7 +243,7 @@ func (v *visit) context() context.Context {
 	return context.WithValue(context.Background(), visitKey{}, v)
 }
 
-// request is what mist hands to a handler.
+// request returns the context that mist passes to a handler.
 func (o *order) request(ctx context.Context, cookie string) (*mist.Context, *httptest.ResponseRecorder) {
 	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: make(http.Header)}).WithContext(ctx)
 	if cookie != "" {
@@ -251,12 +253,11 @@ func (o *order) request(ctx context.Context, cookie string) (*mist.Context, *htt
 	return &mist.Context{Request: req, ResponseWriter: rec}, rec
 }
 
-// A position is what the last visit that went on was about to do.
+// A position is the next call of the visit that runs.
 type position struct{ visit, op string }
 
-// A guard sees to it that an order in which a request waits for another one,
-// which is parked, does not hang for ever. Inside of a bubble time would stand
-// still, so it is outside.
+// A guard ends an order that hangs because a request waits for a parked one. It runs outside
+// the bubble, because time stands still inside.
 type guard struct{ done, over chan struct{} }
 
 func (s *site) watch() guard {

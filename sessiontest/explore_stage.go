@@ -11,36 +11,35 @@ import (
 // A call is one call of the store, or of a session that it returned.
 type call struct {
 	op         string
-	id         string // of the session; of a login that succeeded, the one that it returned
-	token      string // what was presented
+	id         string // of the session; for a successful login, of the session that it returned
+	token      string // the token that the call got
 	user       string
 	key        string
 	value      any
 	values     map[string]any // of a login
 	device     string         // of a binding or a proof
 	challenge  string
-	visit      *visit // nil: before or after the burst
+	visit      *visit // nil before and after the burst
 	start, end int    // steps
 	s          session.Session
 	err        error
 }
 
-// A stage stands between the Manager and the store. It parks requests before
-// their calls and writes down what came of them. As with [FaultStore], what the
-// store can do beyond the core is behind Unwrap.
+// A stage stands between the Manager and the store. It parks requests before their calls and
+// records the answers. As with [FaultStore], the capabilities of the store are behind Unwrap.
 type stage struct {
 	*order
 	inner session.Store
 }
 
-// do makes a call when it is its turn.
+// do makes a call when its turn comes.
 func (st *stage) do(ctx context.Context, c call, f func(c *call)) *call {
 	v, _ := ctx.Value(visitKey{}).(*visit)
 	if v != nil {
 		v.call(c.op)
 	}
 	if v == nil {
-		st.now++ // before the burst and after it each call is a step
+		st.now++ // outside the burst each call is a step
 	}
 	c.visit, c.start = v, st.now
 	f(&c)
@@ -55,7 +54,6 @@ func (st *stage) do(ctx context.Context, c call, f func(c *call)) *call {
 	return &c
 }
 
-// session makes a call that returns a session.
 func (st *stage) session(ctx context.Context, c call, f func() (session.Session, error)) (session.Session, error) {
 	done := st.do(ctx, c, func(c *call) { c.s, c.err = f() })
 	if done.s == nil || done.err != nil {
@@ -157,7 +155,7 @@ func (st *stageDevices) Prove(ctx context.Context, id string, p session.Proof) (
 	})
 }
 
-// A stagedSession parks where it asks the store to write.
+// A stagedSession parks before it writes to the store.
 type stagedSession struct {
 	session.Session
 	stage *stage

@@ -9,43 +9,43 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// ErrFault is what a failing call of a [FaultStore] returns, unless it has an
-// Err of its own.
+// ErrFault is the error of a failing call of a [FaultStore], unless the store has
+// an Err of its own.
 var ErrFault = errors.New("sessiontest: fault")
 
-// A Fault is what happens to one call.
+// A Fault says what happens to one call.
 type Fault int
 
 // The faults.
 const (
 	None       Fault = iota // the call goes through
 	FailBefore              // the store never sees the call
-	FailAfter               // the store does what was asked, but the answer is lost
+	FailAfter               // the store carries out the call, but its answer is lost
 	Hang                    // nothing happens until the context of the call ends
 )
 
 // A Call is one call of a [FaultStore] or of a session that it returned.
 type Call struct {
 	// Op is the method: Generate, Get, Open, Refresh, Remove, Rotate, Login,
-	// UserSessions, RemoveUserSessions, Bind, Prove of the store; Session.Get, Session.Set, Session.SetAll, Session.Delete,
-	// Session.Clear, Session.Pop, Session.Update, Session.Now of a session.
+	// UserSessions, RemoveUserSessions, Bind, Prove of the store; Session.Get,
+	// Session.Set, Session.SetAll, Session.Delete, Session.Clear, Session.Pop,
+	// Session.Update, Session.Now of a session.
 	Op string
 	// N counts all calls, from 1.
 	N int
 }
 
-// A FaultStore puts faults between a Manager and a store: at any chosen call, of
-// any kind. It counts the calls too, so without a Plan it shows how often a
-// store is asked. It has the capabilities of the store behind it and is safe
-// for concurrent use.
+// A FaultStore stands between a Manager and a store and lets chosen calls fail. It
+// also counts the calls, so without a Plan it shows how often the store is called.
+// It has the capabilities of the store behind it and is safe for concurrent use.
 type FaultStore struct {
 	Store session.Store // the store behind it
 
-	// Plan chooses the fault of a call. Nil: [None]. It is not called twice at
-	// once, and must not call methods of the FaultStore.
+	// Plan chooses the fault of a call. A nil Plan chooses [None]. It never runs
+	// twice at once, and must not call methods of the FaultStore.
 	Plan func(Call) Fault
 
-	// Err is what failing calls return. Nil: [ErrFault].
+	// Err is the error of failing calls. Nil means [ErrFault].
 	Err error
 
 	mu    sync.Mutex
@@ -59,7 +59,7 @@ func (f *FaultStore) Calls() []Call {
 	return append([]Call(nil), f.calls...)
 }
 
-// Reset forgets the calls so far, and sets the plan.
+// Reset forgets the calls so far and sets the plan.
 func (f *FaultStore) Reset(plan func(Call) Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +77,7 @@ func (f *FaultStore) fault(op string) Fault {
 	return f.Plan(c)
 }
 
-// do makes a call, or what is left of it.
+// do makes a call with its fault.
 func (f *FaultStore) do(ctx context.Context, op string, call func() error) error {
 	fault := f.fault(op)
 	if fault == Hang {
@@ -110,29 +110,29 @@ func (f *FaultStore) session(ctx context.Context, op string, call func() (sessio
 	return &faultSession{Session: s, store: f}, nil
 }
 
-// Generate is the store's, with faults; so are the other methods.
+// Generate calls the store, with faults, as the other methods do.
 func (f *FaultStore) Generate(ctx context.Context, id string) (session.Session, error) {
 	return f.session(ctx, "Generate", func() (session.Session, error) { return f.Store.Generate(ctx, id) })
 }
 
-// Get is the store's, with faults.
+// Get calls the store, with faults.
 func (f *FaultStore) Get(ctx context.Context, id string) (session.Session, error) {
 	return f.session(ctx, "Get", func() (session.Session, error) { return f.Store.Get(ctx, id) })
 }
 
-// Refresh is the store's, with faults.
+// Refresh calls the store, with faults.
 func (f *FaultStore) Refresh(ctx context.Context, id string) error {
 	return f.do(ctx, "Refresh", func() error { return f.Store.Refresh(ctx, id) })
 }
 
-// Remove is the store's, with faults.
+// Remove calls the store, with faults.
 func (f *FaultStore) Remove(ctx context.Context, id string) error {
 	return f.do(ctx, "Remove", func() error { return f.Store.Remove(ctx, id) })
 }
 
-// Unwrap leads to the capabilities of the store behind it, which fail by the
-// same plan. A wrapper that had their methods itself would claim them for
-// stores that have none.
+// Unwrap leads to the capabilities of the store behind it, which fail by the same
+// plan. FaultStore has no such methods itself, because it would then claim
+// capabilities for stores that have none.
 func (f *FaultStore) Unwrap() session.Store {
 	ts, ok := capability[session.TokenStore](f.Store)
 	if !ok {
@@ -206,8 +206,8 @@ func (f *faultDevices) Prove(ctx context.Context, id string, p session.Proof) (s
 	return f.session(ctx, "Prove", func() (session.Session, error) { return f.devices.Prove(ctx, id, p) })
 }
 
-// A faultSession fails where it asks the store. What it only shows (its token,
-// its values, its times) is found behind Unwrap.
+// A faultSession fails in the methods that call the store. Its token, its loaded
+// values and its times are behind Unwrap.
 type faultSession struct {
 	session.Session
 	store *FaultStore

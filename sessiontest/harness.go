@@ -1,12 +1,9 @@
 package sessiontest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,40 +14,42 @@ import (
 // A Harness tells the suite how to make stores and what they can do.
 type Harness struct {
 	// New returns a fresh and empty store for one rule, with the lifetimes
-	// below. What must be closed is closed by t.Cleanup.
+	// below. It closes with t.Cleanup what has to be closed.
 	New func(t *testing.T) session.Store
 
 	// Idle and Absolute are the timeouts of the stores that New returns.
-	// Absolute is at least four times Idle, for rules that refresh; not much more
-	// where time is real, and Idle is long enough for a thousand calls.
+	// Absolute is at least four times Idle, because rules refresh sessions. If
+	// time is real, Absolute should not be much longer, and Idle should be long
+	// enough for a thousand calls.
 	Idle, Absolute time.Duration
 
 	// Capabilities are what the stores and their sessions can do beyond the
-	// core. What is declared is tested; what is not must answer
+	// core. The suite tests the declared ones. The others must fail with
 	// [errors.ErrUnsupported].
 	Capabilities Capability
 
-	// Advance lets d pass for the store. Nil: each rule runs in a synctest
-	// bubble of its own, where sleeping takes no time; that is for stores
-	// without a network.
+	// Advance lets d pass for the store. If it is nil, each rule runs in a
+	// synctest bubble of its own, where sleeping takes no time. Only stores
+	// without a network work there.
 	Advance func(d time.Duration)
 
-	// Slack is how far from its deadline the end of a session may be, at most a
-	// tenth of Idle. Zero: alive a millisecond before, gone at the deadline.
+	// Slack is how far from its deadline a session may end, at most a tenth of
+	// Idle. If it is zero, a session is alive a millisecond before its deadline,
+	// and ended at it.
 	Slack time.Duration
 
 	// Without names rules that the stores cannot keep, each with the reason. The suite
-	// runs such a rule all the same and shows it as skipped. The test fails if the rule
-	// holds, if the suite runs no rule of that name, or if the reason is empty. A store
-	// may break any part of such a rule, so declare away as few as possible.
+	// runs such a rule nevertheless and shows it as skipped. The test fails if the store
+	// keeps the rule, if the suite runs no rule of that name, or if the reason is empty.
+	// A store may break any part of such a rule, so name as few as possible.
 	Without map[string]string
 
 	// Goroutines is how many goroutines a store of New may keep while it lives,
-	// because its client does (a connection pool). The store itself starts none.
+	// because its client keeps them (a connection pool). The store itself starts none.
 	Goroutines int
 }
 
-// A Capability is something optional that a store or its sessions can do.
+// A Capability is an optional ability of a store or its sessions.
 type Capability uint
 
 // The capabilities, named after the interfaces of package session.
@@ -62,7 +61,7 @@ const (
 	BatchSetter                        // SetAll
 	Ranger                             // All
 	Describer                          // Describe
-	UserStore                          // a TokenStore whose sessions are Describers, too
+	UserStore                          // a TokenStore whose sessions are also Describers
 	Clock                              // Now
 	UserLister                         // a UserStore that lists, counts and limits the sessions of a user
 	DeviceStore                        // a UserStore that binds sessions to devices; they are Bound
@@ -70,79 +69,7 @@ const (
 	AllCapabilities = TokenStore | Deleter | Popper | Updater | BatchSetter | Ranger | Describer | UserStore | Clock | UserLister | DeviceStore
 )
 
-// A rule is one promise. It is data, so that the suite's own tests can hold it
-// against stores that break it.
-type rule struct {
-	name  string     // the expected behaviour, a short statement
-	needs Capability // run only where they are declared
-	check func(ctx context.Context, e *env) error
-}
-
-// A chapter is the rules of one invariant.
-type chapter struct {
-	name      string
-	invariant string
-	rules     []rule
-}
-
-// chapters returns the whole suite: the ten invariants of the module, in the
-// words of its design.
-func chapters() []chapter {
-	return []chapter{
-		{
-			"yours only",
-			"A request gets the session its own token names, or none.",
-			slices.Concat(yoursOnly(), usersYours(), devicesYours()),
-		},
-		{
-			"dead stays dead",
-			"After Remove returned, after expiry and after the user was revoked: no write, refresh, rotate, late response or retry brings it back.",
-			slices.Concat(deadStaysDead(), usersDead(), devicesDead()),
-		},
-		{
-			"nothing acknowledged is lost",
-			"A Set that returned nil survives every concurrent request of the same session, rotation included. Reading never writes values.",
-			slices.Concat(nothingLost(), rotation(), usersLost(), devicesLost()),
-		},
-		{
-			"never early, never late",
-			"Idle and absolute deadlines hold to the millisecond; no operation leaves a record without an expiry; the absolute deadline never moves later, but by a login.",
-			slices.Concat(neverEarlyNeverLate(), usersTimes(), devicesTimes()),
-		},
-		{
-			"same on every store",
-			"Same values (type and content), same errors, same edge cases. A session object shows the session as it was loaded plus its own writes; Update and Pop act on what is stored now.",
-			slices.Concat(sameValues(), sameBehaviour(), usersSame(), devicesSame()),
-		},
-		{
-			"no identifier is adopted",
-			"A token the store did not issue never creates or names anything.",
-			noneAdopted(),
-		},
-		{
-			"not found is not failure",
-			"ErrNotFound means nobody is logged in. What failed is another error.",
-			notFoundIsNotFailure(),
-		},
-		{
-			"bounded",
-			"Every store call ends with its context; input is checked before it reaches a store; hostile bytes give errors, never panics.",
-			append(bounded(), devicesBounded()...),
-		},
-		{
-			"values are copies",
-			"Changing a slice or map that Get returned, or that was handed to Set, does not change the session.",
-			copies(),
-		},
-		{
-			"quiet",
-			"No token ever in an error. No goroutine that was not asked for.",
-			append(quiet(), devicesQuiet()...),
-		},
-	}
-}
-
-// TestStore runs the conformance suite on the stores of h, a subtest for each
+// TestStore runs the conformance suite on the stores of h, with a subtest for each
 // rule.
 func TestStore(t *testing.T, h Harness) {
 	t.Helper()
@@ -153,27 +80,29 @@ func TestStore(t *testing.T, h Harness) {
 		t.Error(err)
 	}
 	for _, c := range chapters() {
-		t.Run(c.name, func(t *testing.T) {
-			for _, r := range c.rules {
-				if r.needs&^h.Capabilities == 0 {
-					t.Run(r.name, func(t *testing.T) { h.run(t, c, r) })
-				}
-			}
-		})
+		h.runAll(t, c, func(r rule) bool { return r.needs&^h.Capabilities == 0 })
 	}
-	c := undeclared()
+	h.runAll(t, undeclared(), func(r rule) bool { return r.needs&h.Capabilities == 0 })
+}
+
+// runAll runs the chosen rules of a chapter. All its functions are helpers, so a failure
+// names the line that calls TestStore.
+func (h Harness) runAll(t *testing.T, c chapter, chosen func(r rule) bool) {
+	t.Helper()
 	t.Run(c.name, func(t *testing.T) {
+		t.Helper()
 		for _, r := range c.rules {
-			if r.needs&h.Capabilities == 0 {
-				t.Run(r.name, func(t *testing.T) { h.run(t, c, r) })
+			if chosen(r) {
+				t.Run(r.name, func(t *testing.T) {
+					t.Helper()
+					h.run(t, c, r)
+				})
 			}
 		}
 	})
 }
 
-var errHolds = errors.New("Harness.Without declares away a rule that holds")
-
-// without returns what is wrong with Without, before any rule is run.
+// without checks Without before any rule runs.
 func (h Harness) without() error {
 	run := make(map[string]bool)
 	for _, c := range chapters() {
@@ -184,10 +113,10 @@ func (h Harness) without() error {
 	var errs []error
 	for name, why := range h.Without {
 		if !run[name] {
-			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without declares away a rule that is not run: %s", name))
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without names a rule that the suite does not run: %s", name))
 		}
 		if why == "" {
-			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without gives no reason for the rule: %s", name))
+			errs = append(errs, fmt.Errorf("sessiontest: Harness.Without gives no reason for a rule: %s", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -207,24 +136,15 @@ func (h Harness) run(t *testing.T, c chapter, r rule) {
 	}
 	switch why, away := h.Without[r.name]; {
 	case away && err != nil:
-		t.Skipf("declared away: %s\n%v", why, err)
+		t.Skipf("in Harness.Without: %s\n%v", why, err)
 	case away:
-		t.Error(violation(errHolds, r.name, ""))
+		t.Errorf("sessiontest: Harness.Without names a rule that the store keeps: %s", r.name)
 	case err != nil:
 		t.Error(violation(err, r.name, c.invariant))
 	}
 }
 
-// violation is what is printed of a rule that is broken. An invariant may be empty.
-func violation(err error, rule, invariant string) string {
-	text := fmt.Sprintf("%v\nthe rule: %s", err, rule)
-	if invariant != "" {
-		text += "\nthe invariant: " + invariant
-	}
-	return text
-}
-
-// check holds one rule against a fresh store.
+// check runs one rule on a fresh store.
 func (h Harness) check(t *testing.T, r rule) error {
 	t.Helper()
 	e := &env{Harness: h, goroutines: runtime.NumGoroutine()}
@@ -238,11 +158,11 @@ func (h Harness) check(t *testing.T, r rule) error {
 	e.devices, _ = capability[session.DeviceStore](e.store)
 	switch promised := r.needs & h.Capabilities; {
 	case promised&TokenStore != 0 && e.tokens == nil:
-		return errors.New("the Harness declares TokenStore, but the store is not one")
+		return errors.New("the store: got one that is no session.TokenStore, want one, because the Harness declares it")
 	case promised&UserStore != 0 && e.users == nil:
-		return errors.New("the Harness declares UserStore, but the store is not one")
+		return errors.New("the store: got one that is no session.UserStore, want one, because the Harness declares it")
 	case promised&DeviceStore != 0 && e.devices == nil:
-		return errors.New("the Harness declares DeviceStore, but the store is not one")
+		return errors.New("the store: got one that is no session.DeviceStore, want one, because the Harness declares it")
 	}
 	if e.Advance == nil {
 		e.Advance = time.Sleep
@@ -250,22 +170,7 @@ func (h Harness) check(t *testing.T, r rule) error {
 	return distinct(r.check(t.Context(), e))
 }
 
-// distinct leaves out the lines of an error that stand in it already: many goroutines,
-// or ways to load a session, find the same.
-func distinct(err error) error {
-	if err == nil {
-		return nil
-	}
-	var lines []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
-	}
-	return errors.New(strings.Join(lines, "\n"))
-}
-
-// capability finds what a store can do, as package session does.
+// capability finds a capability of a store behind wrappers, as package session does.
 func capability[C session.Store](s session.Store) (c C, ok bool) {
 	for s != nil {
 		if c, ok = s.(C); ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/memory"
@@ -49,6 +50,21 @@ func readable(t *testing.T, text string) {
 	}
 }
 
+// complete fails the test unless each line of a rule's error says the call, what came and
+// what had to come.
+func complete(t *testing.T, err error) {
+	t.Helper()
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		call, rest, ok := strings.Cut(line, ": got ")
+		if strings.HasPrefix(line, "and ") && strings.HasSuffix(line, " more lines like these") {
+			continue
+		}
+		if !ok || call == "" || !strings.Contains(rest, ", want ") {
+			t.Errorf("a line without a call, a got and a want: %s", line)
+		}
+	}
+}
+
 // TestBlemishes: the tests below can fail.
 func TestBlemishes(t *testing.T) {
 	for want, texts := range map[string][]string{
@@ -76,25 +92,44 @@ func TestBlemishes(t *testing.T) {
 	}
 }
 
-// TestMessages: what a rule says of a store that breaks it can be read.
-func TestMessages(t *testing.T) {
-	beasts := zoo()
+// TestMessagesOfFailures: what a rule says of a store that fails at the first call of each
+// kind that the rule makes.
+func TestMessagesOfFailures(t *testing.T) {
 	for _, c := range chapters() {
 		for _, r := range c.rules {
-			for name, breed := range beasts[r.name] {
-				t.Run(r.name+"/"+name, func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						h := zooHarness(func(t *testing.T) session.Store {
-							b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
-							breed(t, b)
-							return b
-						})
-						if err := h.check(t, r); err != nil {
-							readable(t, violation(err, r.name, c.invariant))
+			t.Run(r.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := new(FaultStore)
+					check := func(plan func(Call) Fault) error {
+						f.Reset(plan)
+						return zooHarness(func(t *testing.T) session.Store {
+							f.Store = goodStore(t)
+							return f
+						}).check(t, r)
+					}
+					if err := check(nil); err != nil {
+						t.Fatal(err)
+					}
+					at := make(map[string]int)
+					for _, c := range f.Calls() {
+						if at[c.Op] == 0 {
+							at[c.Op] = c.N
 						}
-					})
+					}
+					for _, n := range at {
+						err := check(func(c Call) Fault {
+							if c.N == n {
+								return FailBefore
+							}
+							return None
+						})
+						if err != nil {
+							readable(t, violation(err, r.name, c.invariant))
+							complete(t, err)
+						}
+					}
 				})
-			}
+			})
 		}
 	}
 }
@@ -111,6 +146,7 @@ func TestMessagesOfCapabilities(t *testing.T) {
 					t.Fatal("nothing is said")
 				}
 				readable(t, violation(err, r.name, c.invariant))
+				complete(t, err)
 			})
 		})
 	}
@@ -155,6 +191,7 @@ func TestMessagesOfPropagators(t *testing.T) {
 				t.Fatal("nothing is said")
 			}
 			readable(t, violation(err, r.name, ""))
+			complete(t, err)
 		})
 	}
 }
@@ -177,15 +214,72 @@ func TestMessagesOfExplorer(t *testing.T) {
 	}
 }
 
-// TestBrief: what is nil is not printed like what is empty.
-func TestBrief(t *testing.T) {
-	for _, pair := range [][2]any{
-		{[]byte(nil), []byte{}},
-		{map[string]any(nil), map[string]any{}},
-		{errors.New("a"), errors.New("b")},
+// TestShow: values that are not the same are not printed alike, and nil is not empty.
+func TestShow(t *testing.T) {
+	for want, v := range map[string]any{
+		"nil":                        nil,
+		`"a\n"`:                      "a\n",
+		"true":                       true,
+		"int(1)":                     1,
+		"int64(1)":                   int64(1),
+		"float64(0.5)":               0.5,
+		"[]byte(nil)":                []byte(nil),
+		"[]byte{}":                   []byte{},
+		"map[string]int(nil)":        map[string]int(nil),
+		"map[string]int{}":           map[string]int{},
+		"(*sessiontest.sample)(nil)": (*sample)(nil),
+		"time.Duration(1s)":          time.Second,
+		"time.Time(2026-01-02T03:04:05.000000006Z)":            time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		"a value of type string that prints as 302 characters": strings.Repeat("x", 300),
 	} {
-		if a, b := brief(pair[0]), brief(pair[1]); a == b {
-			t.Errorf("%#v and %#v are both printed as %q", pair[0], pair[1], a)
+		if got := show(v); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestDistinct: a message repeats no line, and ends somewhere.
+func TestDistinct(t *testing.T) {
+	for want, lines := range map[string][]string{
+		"":                          nil,
+		"a\nb":                      {"a", "b", "a"},
+		"1\n2\n3\n4\n5\n6\n7\n8\n9": {"1", "2", "3", "4", "5", "6", "7", "8", "9"},
+		"1\n2\n3\n4\n5\n6\n7\n8\nand 2 more lines like these": {"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "1"},
+	} {
+		var errs []error
+		for _, line := range lines {
+			errs = append(errs, errors.New(line))
+		}
+		got := ""
+		if err := distinct(errors.Join(errs...)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestWrong: a message says the call, what came and what had to come.
+func TestWrong(t *testing.T) {
+	fault := errors.New("down")
+	for want, err := range map[string]error{
+		`Get: got no error, want session.ErrNotFound`:                                   wrong(nil, session.ErrNotFound, "Get"),
+		`Get: got the error "down", want session.ErrNotFound`:                           wrong(fault, session.ErrNotFound, "Get"),
+		`Set of "a": got the error "down", want no error`:                               wrong(fault, nil, "Set of %q", "a"),
+		`Set: got the error "session: not found", want the error "down"`:                wrong(session.ErrNotFound, fault, "Set"),
+		`Get of the key "k": got []byte{}, want []byte(nil)`:                            differs(`Get of the key "k"`, []byte{}, []byte(nil)),
+		`Get: got another value that prints the same, want "a"`:                         differs("Get", "a", "a"),
+		"Describe: User: got \"ann\", want \"\"\nDescribe: Bound: got true, want false": sameInfo("Describe", session.Info{User: "ann", Bound: true}, session.Info{}),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+	if err := wrong(fault, nil, "Set"); !errors.Is(err, fault) {
+		t.Errorf("%v hides its cause", err)
+	}
+	if err := sameInfo("Describe", session.Info{User: "ann"}, session.Info{User: "ann"}); err != nil {
+		t.Error(err)
 	}
 }

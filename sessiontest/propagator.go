@@ -19,7 +19,8 @@ type PropagatorHarness struct {
 	New func() session.Propagator
 
 	// Carry does what a client does with the header of a response before it
-	// sends its next request. Nil: it keeps cookies, as a browser does.
+	// sends its next request. If it is nil, the client keeps cookies, as a
+	// browser does.
 	Carry func(response http.Header, next *http.Request)
 }
 
@@ -29,7 +30,7 @@ type propagatorRule struct {
 	check func(h PropagatorHarness) error
 }
 
-// TestPropagator runs the conformance suite on the propagators of h, a subtest
+// TestPropagator runs the conformance suite on the propagators of h, with a subtest
 // for each rule.
 func TestPropagator(t *testing.T, h PropagatorHarness) {
 	t.Helper()
@@ -38,6 +39,7 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
+			t.Helper() // a failure names the line that calls TestPropagator
 			if err := h.check(r); err != nil {
 				t.Error(violation(err, r.name, ""))
 			}
@@ -45,29 +47,28 @@ func TestPropagator(t *testing.T, h PropagatorHarness) {
 	}
 }
 
-// carried is what the rules send around: a token in shape, though of nobody.
-const carried = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
+// injected has the shape of a token, and belongs to no session.
+const injected = "1b4e28ba-2fa1-41d2-883f-0016d3cca427.AAAABBBBCCCCDDDDEEEEFFFFGG"
 
 func propagatorRules() []propagatorRule {
 	return []propagatorRule{
-		{"what was injected is extracted from the next request", comesBack},
-		{"a request without an identifier has none", noneIsNotFound},
+		{"Extract returns what Inject wrote to the response before", comesBack},
+		{"a request without an identifier gives ErrNotFound", noneIsNotFound},
 		{"the identifier that was injected last counts", lastCounts},
 		{"after Remove the next request has none", removeForgets},
 		{"after Remove and Inject the next request has the new one", removeThenInject},
-		{"what cannot travel unchanged is refused and the header stays", cannotTravel},
+		{"an identifier that cannot travel unchanged is refused and the header stays", cannotTravel},
 		{"other headers of the response stay", othersStay},
 		{"a response that carries an identifier is not stored by caches", notCached},
 		{"Extract only reads", extractReads},
-		{"many at the same time do not mix", propagatorTogether},
-		{"a request or writer that is missing is an error", missingParts},
+		{"concurrent requests do not mix", propagatorTogether},
+		{"a nil request or writer is an error", missingParts},
 	}
 }
 
-// check holds one rule against the propagators of h.
 func (h PropagatorHarness) check(r propagatorRule) error { return distinct(r.check(h)) }
 
-// round lets p write a response and returns the client's next request.
+// round runs the writes on one response and returns the client's next request.
 func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*http.Request, error) {
 	next := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	rec := httptest.NewRecorder()
@@ -95,7 +96,16 @@ func (h PropagatorHarness) round(writes ...func(w http.ResponseWriter) error) (*
 func inject(p session.Propagator, id string) func(w http.ResponseWriter) error {
 	return func(w http.ResponseWriter) error {
 		if err := p.Inject(id, w); err != nil {
-			return fmt.Errorf("Inject: %w", err)
+			return wrong(err, nil, "Inject")
+		}
+		return nil
+	}
+}
+
+func remove(p session.Propagator) func(w http.ResponseWriter) error {
+	return func(w http.ResponseWriter) error {
+		if err := p.Remove(w); err != nil {
+			return wrong(err, nil, "Remove")
 		}
 		return nil
 	}
@@ -103,7 +113,7 @@ func inject(p session.Propagator, id string) func(w http.ResponseWriter) error {
 
 func wantNone(p session.Propagator, next *http.Request) error {
 	if _, err := p.Extract(next); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Extract: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Extract")
 	}
 	return nil
 }
@@ -111,16 +121,16 @@ func wantNone(p session.Propagator, next *http.Request) error {
 func wantCarried(p session.Propagator, next *http.Request, want string) error {
 	got, err := p.Extract(next)
 	if err != nil {
-		return fmt.Errorf("Extract: %w", err)
+		return wrong(err, nil, "Extract")
 	}
 	if got != want {
-		return errors.New("Extract: got another identifier than was injected last")
+		return errors.New("Extract: got another identifier, want the one that was injected last")
 	}
 	return nil
 }
 
 func comesBack(h PropagatorHarness) error {
-	for _, id := range []string{carried, "x", strings.Repeat("x", 155), "plain-id_!#$%&'()*+./:<=>?@[]^`{|}~"} {
+	for _, id := range []string{injected, "x", strings.Repeat("x", 155), "plain-id_!#$%&'()*+./:<=>?@[]^`{|}~"} {
 		p := h.New()
 		next, err := h.round(inject(p, id))
 		if err != nil {
@@ -147,16 +157,16 @@ func noneIsNotFound(h PropagatorHarness) error {
 
 func lastCounts(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, "first"), inject(p, "second"), inject(p, carried))
+	next, err := h.round(inject(p, "first"), inject(p, "second"), inject(p, injected))
 	if err != nil {
 		return err
 	}
-	return wantCarried(p, next, carried)
+	return wantCarried(p, next, injected)
 }
 
 func removeForgets(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, carried), p.Remove)
+	next, err := h.round(inject(p, injected), remove(p))
 	if err != nil {
 		return err
 	}
@@ -165,11 +175,11 @@ func removeForgets(h PropagatorHarness) error {
 
 func removeThenInject(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(p.Remove, inject(p, carried))
+	next, err := h.round(remove(p), inject(p, injected))
 	if err != nil {
 		return err
 	}
-	return wantCarried(p, next, carried)
+	return wantCarried(p, next, injected)
 }
 
 func cannotTravel(h PropagatorHarness) error {
@@ -181,21 +191,21 @@ func cannotTravel(h PropagatorHarness) error {
 		before := rec.Header().Clone()
 		p := h.New()
 		err := p.Inject(id, rec)
-		if err == nil && id != "" { // fine if it does travel, as in some headers
+		if err == nil && id != "" { // allowed if the identifier travels unchanged, as in some headers
 			next, err := h.round(inject(p, id))
 			if err != nil {
 				return err
 			}
 			if err := wantCarried(p, next, id); err != nil {
-				return fmt.Errorf("%q was injected: %w", brief(id), err)
+				return fmt.Errorf("after Inject of %q: %w", short(id), err)
 			}
 			continue
 		}
 		if !errors.Is(err, session.ErrInvalidID) {
-			return fmt.Errorf("Inject of %q: got %v, want ErrInvalidID", brief(id), err)
+			return wrong(err, session.ErrInvalidID, "Inject of %q", short(id))
 		}
 		if !reflect.DeepEqual(rec.Header(), before) {
-			return fmt.Errorf("Inject of %q: refused, but the header changed", brief(id))
+			return fmt.Errorf("Inject of %q, which was refused: got a changed header, want the header as it was", short(id))
 		}
 	}
 	return nil
@@ -207,12 +217,12 @@ func othersStay(h PropagatorHarness) error {
 	rec.Header().Set("X-Other", "stays")
 	rec.Header().Add("Set-Cookie", "other=stays; Path=/")
 	rec.Header().Add("Vary", "Accept")
-	if err := errors.Join(p.Inject(carried, rec), p.Remove(rec)); err != nil {
-		return err
+	if err := errors.Join(p.Inject(injected, rec), p.Remove(rec)); err != nil {
+		return wrong(err, nil, "Inject or Remove")
 	}
 	for name, want := range map[string]string{"X-Other": "stays", "Set-Cookie": "other=stays; Path=/", "Vary": "Accept"} {
 		if !strings.Contains(strings.Join(rec.Header()[name], "\n"), want) {
-			return fmt.Errorf("the header %s of somebody else is gone", name)
+			return fmt.Errorf("after Inject and Remove: got the header %s without the application's own value, want the value to stay", name)
 		}
 	}
 	return nil
@@ -220,14 +230,14 @@ func othersStay(h PropagatorHarness) error {
 
 func notCached(h PropagatorHarness) error {
 	p := h.New()
-	for _, write := range []func(w http.ResponseWriter) error{inject(p, carried), p.Remove} {
+	for _, write := range []func(w http.ResponseWriter) error{inject(p, injected), remove(p)} {
 		rec := httptest.NewRecorder()
 		rec.Header().Set("Cache-Control", "public, max-age=3600")
 		if err := write(rec); err != nil {
 			return err
 		}
 		if got := rec.Header().Get("Cache-Control"); !strings.Contains(got, "no-store") {
-			return fmt.Errorf("Cache-Control: got %q, want no-store", got)
+			return fmt.Errorf("Cache-Control of the response: got %q, want no-store in it", got)
 		}
 	}
 	return nil
@@ -235,26 +245,26 @@ func notCached(h PropagatorHarness) error {
 
 func extractReads(h PropagatorHarness) error {
 	p := h.New()
-	next, err := h.round(inject(p, carried))
+	next, err := h.round(inject(p, injected))
 	if err != nil {
 		return err
 	}
 	before := next.Header.Clone()
 	for range 2 {
-		if err := wantCarried(p, next, carried); err != nil {
+		if err := wantCarried(p, next, injected); err != nil {
 			return err
 		}
 	}
 	if !reflect.DeepEqual(next.Header, before) {
-		return errors.New("Extract changed the request")
+		return errors.New("Extract: got a request with another header afterwards, want the header as it was")
 	}
 	return nil
 }
 
 func propagatorTogether(h PropagatorHarness) error {
 	p := h.New()
-	// All inject before any extracts, so that what is shared shows itself
-	// however the goroutines are scheduled.
+	// All inject before any extracts, so that shared state is found in every
+	// order of the goroutines.
 	var next [many]*http.Request
 	id := func(i int) string { return fmt.Sprint("visitor-", i) }
 	err := together(func(i int) (err error) {
@@ -277,10 +287,10 @@ func propagatorTogether(h PropagatorHarness) error {
 func missingParts(h PropagatorHarness) error {
 	p := h.New()
 	if _, err := p.Extract(nil); err == nil || errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Extract without a request: got %v, want an error that is not ErrNotFound", err)
+		return unexpected(err, ownError, "Extract of a nil request")
 	}
-	if p.Inject(carried, nil) == nil || p.Remove(nil) == nil {
-		return errors.New("Inject or Remove without a writer: got nil, want an error")
+	if p.Inject(injected, nil) == nil || p.Remove(nil) == nil {
+		return errors.New("Inject or Remove with a nil writer: got no error, want one")
 	}
 	return nil
 }

@@ -76,13 +76,13 @@ func brokenPropagators() map[string]func(m *mule) {
 		return nil
 	}
 	return map[string]func(m *mule){
-		"what was injected is extracted from the next request": func(m *mule) {
+		"Extract returns what Inject wrote to the response before": func(m *mule) {
 			m.extract = func(r *http.Request) (string, error) {
 				id, err := m.Propagator.Extract(r)
 				return strings.ToLower(id), err
 			}
 		},
-		"a request without an identifier has none": func(m *mule) {
+		"a request without an identifier gives ErrNotFound": func(m *mule) {
 			m.extract = func(r *http.Request) (string, error) {
 				id, err := m.Propagator.Extract(r)
 				if errors.Is(err, http.ErrNoCookie) {
@@ -110,7 +110,7 @@ func brokenPropagators() map[string]func(m *mule) {
 				return m.Propagator.Inject(id, w)
 			}
 		},
-		"what cannot travel unchanged is refused and the header stays": func(m *mule) { m.inject = setCookie },
+		"an identifier that cannot travel unchanged is refused and the header stays": func(m *mule) { m.inject = setCookie },
 		"other headers of the response stay": func(m *mule) {
 			m.inject = func(id string, w http.ResponseWriter) error {
 				w.Header().Del("Set-Cookie")
@@ -125,7 +125,7 @@ func brokenPropagators() map[string]func(m *mule) {
 				return id, err
 			}
 		},
-		"many at the same time do not mix": func(m *mule) {
+		"concurrent requests do not mix": func(m *mule) {
 			var last atomic.Value
 			m.inject = func(id string, w http.ResponseWriter) error {
 				last.Store(id)
@@ -136,7 +136,7 @@ func brokenPropagators() map[string]func(m *mule) {
 				return id, nil
 			}
 		},
-		"a request or writer that is missing is an error": func(m *mule) {
+		"a nil request or writer is an error": func(m *mule) {
 			m.extract = func(r *http.Request) (string, error) {
 				if r == nil {
 					return "", session.ErrNotFound

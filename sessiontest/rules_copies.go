@@ -10,13 +10,13 @@ import (
 
 func copies() []rule {
 	return []rule{
-		{"changing what was handed to Set changes nothing", 0, setCopies},
-		{"changing what Get returned changes nothing", 0, getCopies},
-		{"changing what All and Update handed out changes nothing", Ranger | Updater, othersCopy},
+		{"changing a value after Set does not change the session", 0, setCopies},
+		{"changing a value that Get returned does not change the session", 0, getCopies},
+		{"changing a value of All or Update does not change the session", Ranger | Updater, othersCopy},
 	}
 }
 
-// mutable are values that share memory when they are not copied.
+// mutable returns values that share memory unless they are copied.
 func mutable() map[string]func() any {
 	session.Register[*sample]()
 	session.Register[sample]()
@@ -29,8 +29,8 @@ func mutable() map[string]func() any {
 	}
 }
 
-// mutate changes such a value in place. One that a store got wrong stays as it
-// is; that is another rule's.
+// mutate changes such a value in place. It ignores a value of a wrong type, which another
+// rule reports.
 func mutate(v any) {
 	switch v := v.(type) {
 	case []byte:
@@ -50,7 +50,7 @@ func setCopies(ctx context.Context, e *env) error {
 	for name, fresh := range mutable() {
 		v := fresh()
 		want := fresh()
-		s, err := e.with(ctx, "key", v)
+		s, err := e.generateWith(ctx, "key", v)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func getCopies(ctx context.Context, e *env) error {
 	for name, fresh := range mutable() {
 		v := fresh()
 		want := fresh()
-		s, err := e.with(ctx, "key", v)
+		s, err := e.generateWith(ctx, "key", v)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func getCopies(ctx context.Context, e *env) error {
 		for _, s := range []session.Session{s, l} {
 			got, err := s.Get(ctx, "key")
 			if err != nil {
-				return err
+				return wrong(err, nil, "Get")
 			}
 			mutate(got)
 			if err := errors.Join(shows(ctx, s, "key", want), e.holds(ctx, s, "key", want)); err != nil {
@@ -92,13 +92,13 @@ func othersCopy(ctx context.Context, e *env) error {
 	for name, fresh := range mutable() {
 		v := fresh()
 		want := fresh()
-		s, err := e.with(ctx, "key", v)
+		s, err := e.generateWith(ctx, "key", v)
 		if err != nil {
 			return err
 		}
 		all, err := session.All(ctx, s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "All")
 		}
 		for _, v := range all {
 			mutate(v)
@@ -109,7 +109,7 @@ func othersCopy(ctx context.Context, e *env) error {
 			return nil, mine
 		})
 		if !errors.Is(err, mine) {
-			return fmt.Errorf("Update: got %v, want the error of f", err)
+			return unexpected(err, "the error that f returned", "Update")
 		}
 		var handed any
 		err = session.Update(ctx, s, "other", func(any) (any, error) {
@@ -117,7 +117,7 @@ func othersCopy(ctx context.Context, e *env) error {
 			return handed, nil
 		})
 		if err != nil {
-			return fmt.Errorf("Update: %w", err)
+			return wrong(err, nil, "Update")
 		}
 		mutate(handed)
 		if err := errors.Join(

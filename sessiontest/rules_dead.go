@@ -13,7 +13,7 @@ import (
 func deadStaysDead() []rule {
 	return []rule{
 		{"Remove ends the session", 0, removeEnds},
-		{"Remove may be repeated, and of an unknown id is no error", 0, removeTwice},
+		{"Remove may be repeated, and Remove of an unknown id is no error", 0, removeTwice},
 		{"no write after Remove", 0, writeAfter(removed)},
 		{"no write after expiry", 0, writeAfter(expired)},
 		{"no Refresh after Remove", 0, refreshAfter(removed)},
@@ -21,16 +21,14 @@ func deadStaysDead() []rule {
 		{"no rotation after Remove", TokenStore, rotateAfter(removed)},
 		{"no rotation after expiry", TokenStore, rotateAfter(expired)},
 		{"Remove kills every token of the session", TokenStore, removeKillsTokens},
-		{"Remove wins against writers, refreshers and rotation at the same time", 0, removeWins},
-		{"Remove wins against an Update that is under way", Updater, removeWinsUpdate},
+		{"Remove wins against concurrent writes, refreshes and rotations", 0, removeWins},
+		{"Remove wins against an Update in progress", Updater, removeWinsUpdate},
 	}
 }
 
-// removed and expired are two ways to end a session.
-
 func removed(ctx context.Context, e *env, s session.Session) error {
 	if err := e.store.Remove(ctx, s.ID()); err != nil {
-		return fmt.Errorf("Remove: %w", err)
+		return wrong(err, nil, "Remove")
 	}
 	return nil
 }
@@ -43,7 +41,7 @@ func expired(_ context.Context, e *env, _ session.Session) error {
 type ending func(ctx context.Context, e *env, s session.Session) error
 
 func removeEnds(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -65,9 +63,9 @@ func removeTwice(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range []string{s.ID(), s.ID(), "8f2fdb4c-0000-4000-8000-000000000000"} {
+	for i, id := range []string{s.ID(), s.ID(), "8f2fdb4c-0000-4000-8000-000000000000"} {
 		if err := e.store.Remove(ctx, id); err != nil {
-			return fmt.Errorf("Remove: %w", err)
+			return wrong(err, nil, "%s", []string{"Remove", "Remove for the second time", "Remove of an unknown id"}[i])
 		}
 	}
 	return e.gone(ctx, s)
@@ -76,7 +74,7 @@ func removeTwice(ctx context.Context, e *env) error {
 func writeAfter(end ending) func(ctx context.Context, e *env) error {
 	return func(ctx context.Context, e *env) error {
 		for name, write := range e.writes() {
-			made, err := e.with(ctx, "kept", 1)
+			made, err := e.generateWith(ctx, "kept", 1)
 			if err != nil {
 				return err
 			}
@@ -89,7 +87,7 @@ func writeAfter(end ending) func(ctx context.Context, e *env) error {
 			}
 			for _, s := range []session.Session{made, loaded} {
 				if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
-					return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+					return wrong(err, session.ErrNotFound, "%s of an ended session", name)
 				}
 			}
 			if err := e.gone(ctx, made); err != nil {
@@ -110,7 +108,7 @@ func refreshAfter(end ending) func(ctx context.Context, e *env) error {
 			return err
 		}
 		if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Refresh of an ended session")
 		}
 		return e.gone(ctx, s)
 	}
@@ -126,7 +124,7 @@ func rotateAfter(end ending) func(ctx context.Context, e *env) error {
 			return err
 		}
 		if _, err := e.tokens.Rotate(ctx, session.Token(s), time.Hour); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Rotate of an ended session")
 		}
 		return e.gone(ctx, s)
 	}
@@ -139,7 +137,7 @@ func removeKillsTokens(ctx context.Context, e *env) error {
 	}
 	second, err := e.tokens.Rotate(ctx, session.Token(first), time.Hour)
 	if err != nil {
-		return fmt.Errorf("Rotate: %w", err)
+		return wrong(err, nil, "Rotate")
 	}
 	if err := removed(ctx, e, first); err != nil {
 		return err
@@ -149,7 +147,7 @@ func removeKillsTokens(ctx context.Context, e *env) error {
 
 func removeWins(ctx context.Context, e *env) error {
 	for range 5 {
-		s, err := e.with(ctx, "kept", 1)
+		s, err := e.generateWith(ctx, "kept", 1)
 		if err != nil {
 			return err
 		}
@@ -165,22 +163,24 @@ func removeWins(ctx context.Context, e *env) error {
 				defer over.Store(true)
 				return removed(ctx, e, s)
 			}
-			// Whoever has begun goes on until after Remove returned.
+			// Every goroutine goes on until Remove has returned.
 			for after := 0; after < 3; {
 				if over.Load() {
 					after++
 				}
+				var call string
 				var err error
 				switch {
 				case i%3 == 1:
-					err = e.store.Refresh(ctx, s.ID())
+					call, err = "Refresh", e.store.Refresh(ctx, s.ID())
 				case i%3 == 2 && e.tokens != nil:
+					call = "Rotate"
 					_, err = e.tokens.Rotate(ctx, session.Token(s), e.Idle)
 				default:
-					err = loaded[i].Set(ctx, "late", i)
+					call, err = "Set", loaded[i].Set(ctx, "late", i)
 				}
 				if err != nil && !errors.Is(err, session.ErrNotFound) {
-					return err
+					return unexpected(err, "no error or session.ErrNotFound", "%s during Remove", call)
 				}
 			}
 			return nil
@@ -196,7 +196,7 @@ func removeWins(ctx context.Context, e *env) error {
 }
 
 func removeWinsUpdate(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func removeWinsUpdate(ctx context.Context, e *env) error {
 		return 2, removed(ctx, e, s)
 	})
 	if !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Update of a session that is removed meanwhile: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Update of a session that f removes")
 	}
 	return e.gone(ctx, s)
 }

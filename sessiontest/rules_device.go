@@ -13,40 +13,39 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// devices are what a rule about devices needs of a store.
+// devices is the capability that a rule about devices needs.
 const devices = DeviceStore | users
 
 const (
 	aDevice       = "the device"
 	anotherDevice = "another device"
 
-	crowded = 64 // how many proofs there are at once
+	crowded = 64 // how many proofs run at once
 )
 
 func devicesYours() []rule {
 	return []rule{
-		{"Bind gives a session a device, byte for byte, and no other session", devices, bindStores},
+		{"Bind gives one session a device, byte for byte", devices, bindStores},
 		{"a session is bound once, to the first device", devices, bindOnce},
-		{"of many who bind a session at once one does", devices, bindersCompete},
+		{"of many calls of Bind for one session exactly one succeeds", devices, bindersCompete},
 		{"only a live token binds its session", devices, bindNeedsToken},
 		{"a proof by another device is refused and changes nothing", devices, proofOfAnother},
-		{"a challenge is good once", devices, challengeOnce},
-		{"of many who answer a challenge at once one does", devices, repliesCompete},
+		{"a challenge can be answered once", devices, challengeOnce},
+		{"of many proofs with one challenge exactly one succeeds", devices, repliesCompete},
 	}
 }
 
-// proof is one of a device, that answers a fresh challenge.
+// proof returns a proof of a device, with a fresh challenge.
 func (e *env) proof(device string) session.Proof {
 	return session.Proof{Device: device, Challenge: uuid.NewString(), Remember: e.Idle, Lifetime: e.Idle / 4, Grace: e.Idle / 4}
 }
 
-// bind binds the session of s to the device of a proof.
 func (e *env) bind(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
 	b, err := e.devices.Bind(ctx, session.Token(s), p)
 	return fresh("Bind", s, b, err)
 }
 
-// prove gives the device of the session of s another token.
+// prove gives the device of the session of s a new token.
 func (e *env) prove(ctx context.Context, s session.Session, p session.Proof) (session.Session, error) {
 	b, err := e.devices.Prove(ctx, s.ID(), p)
 	return fresh("Prove", s, b, err)
@@ -56,57 +55,61 @@ func (e *env) prove(ctx context.Context, s session.Session, p session.Proof) (se
 func fresh(call string, s, got session.Session, err error) (session.Session, error) {
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", call, err)
+		return nil, wrong(err, nil, "%s", call)
 	case got == nil:
-		return nil, fmt.Errorf("%s returned neither a session nor an error", call)
+		return nil, fmt.Errorf("%s: got no session and no error, want one of them", call)
 	case got.ID() != s.ID():
-		return nil, fmt.Errorf("%s: the session has another id", call)
+		return nil, fmt.Errorf("%s: got a session with another id, want the same id", call)
 	case session.Token(got) == "" || session.Token(got) == session.Token(s):
-		return nil, fmt.Errorf("%s: the session has no new token", call)
+		return nil, fmt.Errorf("%s: got a session without a new token, want one", call)
 	}
 	return got, nil
 }
 
-// bound makes a session of ada that is bound to aDevice, and returns it with its token of
-// before, and with the one for p.Lifetime, which nobody has opened.
+// bound makes a session of ada and binds it to aDevice. before has its unbound token, first
+// its bound token, which nobody has used.
 func (e *env) bound(ctx context.Context, p session.Proof) (before, first session.Session, err error) {
-	before, err = e.member(ctx, ada())
-	if err == nil {
-		err = before.Set(ctx, "kept", 1)
+	if before, err = e.member(ctx, ada()); err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		first, err = e.bind(ctx, before, p)
+	if err := before.Set(ctx, "kept", 1); err != nil {
+		return nil, nil, wrong(err, nil, "Set")
 	}
+	first, err = e.bind(ctx, before, p)
 	return before, first, err
 }
 
 // on reports an error unless the session of s, loaded by its token and by its id, is bound
-// to a device; empty: to none.
+// to a device. An empty device means none.
 func (e *env) on(ctx context.Context, s session.Session, device string) error {
 	opened, err := e.load(ctx, s)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return err
 	}
 	got, err := e.store.Get(ctx, s.ID())
 	if err != nil {
-		return fmt.Errorf("Get: %w", err)
+		return wrong(err, nil, "Get of a live session")
 	}
 	for way, s := range map[string]session.Session{"Open": opened, "Get": got} {
 		d, err := session.DeviceOf(s)
 		if err != nil {
-			return fmt.Errorf("DeviceOf, loaded by %s: %w", way, err)
+			return wrong(err, nil, "DeviceOf of a session that %s returned", way)
 		}
 		if d != device {
-			return fmt.Errorf("DeviceOf, loaded by %s: the device is another one", way)
+			return differs("DeviceOf of a session that "+way+" returned", d, device)
 		}
-		if info, err := session.Describe(s); err != nil || info.Bound != (device != "") {
-			return fmt.Errorf("description, loaded by %s: got Bound %t and %v, want %t", way, info.Bound, err, device != "")
+		info, err := session.Describe(s)
+		if err != nil {
+			return wrong(err, nil, "Describe")
+		}
+		if info.Bound != (device != "") {
+			return differs("Describe of a session that "+way+" returned: Bound", info.Bound, device != "")
 		}
 	}
 	return nil
 }
 
-// lasting is a proof of aDevice for longer than the others.
+// lasting returns a proof of aDevice whose token is valid for d.
 func (e *env) lasting(d time.Duration) session.Proof {
 	p := e.proof(aDevice)
 	p.Lifetime = d
@@ -116,26 +119,38 @@ func (e *env) lasting(d time.Duration) session.Proof {
 // refusesProof reports an error unless the proof is refused with want.
 func (e *env) refusesProof(ctx context.Context, s session.Session, p session.Proof, want error) error {
 	if _, err := e.devices.Prove(ctx, s.ID(), p); !errors.Is(err, want) {
-		return fmt.Errorf("Prove: got %v, want %v", err, want)
+		return wrong(err, want, "Prove")
 	}
 	return nil
 }
 
-// refusesBind reports an error unless the token of s binds nothing, but fails with want.
+// refusesBind reports an error unless Bind with the token of s is refused with want.
 func (e *env) refusesBind(ctx context.Context, s session.Session, p session.Proof, want error) error {
 	if _, err := e.devices.Bind(ctx, session.Token(s), p); !errors.Is(err, want) {
-		return fmt.Errorf("Bind: got %v, want %v", err, want)
+		return wrong(err, want, "Bind")
 	}
 	return nil
 }
 
-// unproved reports an error unless the token of s has ended, and its session lives.
+// unproved reports an error unless the token of s has ended and its session is alive.
 func (e *env) unproved(ctx context.Context, s session.Session) error {
-	if _, err := e.load(ctx, s); !errors.Is(err, session.ErrUnproved) || !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Open with a bound token after its end: got %v, want ErrUnproved, which matches ErrNotFound", err)
+	if _, err := e.open(ctx, session.Token(s)); !errors.Is(err, session.ErrUnproved) || !errors.Is(err, session.ErrNotFound) {
+		return unexpected(err, "session.ErrUnproved, which also matches session.ErrNotFound", "Open of a bound token after its end")
 	}
 	if _, err := e.store.Get(ctx, s.ID()); err != nil {
-		return fmt.Errorf("Get after the end of a bound token: %w", err)
+		return wrong(err, nil, "Get after the end of a bound token")
+	}
+	return nil
+}
+
+// shown reports an error unless the session that a call returned is bound to a device.
+func shown(call string, s session.Session, device string) error {
+	got, err := session.DeviceOf(s)
+	if err != nil {
+		return wrong(err, nil, "DeviceOf of the session that %s returned", call)
+	}
+	if got != device {
+		return differs("DeviceOf of the session that "+call+" returned", got, device)
 	}
 	return nil
 }
@@ -145,34 +160,34 @@ func bindStores(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for i, device := range []string{"x", "\x00", strings.Repeat("d", 1024), "\xff\xfe\x00'\"\\{*}\r\n", "é", "5", "0", "false"} {
+	for _, device := range []string{"x", "\x00", strings.Repeat("d", 1024), "\xff\xfe\x00'\"\\{*}\r\n", "é", "5", "0", "false"} {
 		p := e.proof(device)
 		before, first, err := e.bound(ctx, p)
 		if err != nil {
-			return fmt.Errorf("device %d: %w", i, err)
+			return fmt.Errorf("device %q: %w", short(device), err)
 		}
 		err = errors.Join(
 			shows(ctx, first, "kept", 1), e.holds(ctx, first, "kept", 1), e.belongs(ctx, first, "ada"),
 			e.on(ctx, first, device), e.on(ctx, before, device), e.on(ctx, other, ""),
 		)
 		if err != nil {
-			return fmt.Errorf("device %d: %w", i, err)
+			return fmt.Errorf("device %q: %w", short(device), err)
 		}
-		if got, err := session.DeviceOf(first); err != nil || got != device {
-			return fmt.Errorf("device %d: DeviceOf the session of Bind: %v, or another device", i, err)
+		if err := shown("Bind", first, device); err != nil {
+			return err
 		}
 		second, err := e.prove(ctx, first, e.proof(device))
 		if err != nil {
-			return fmt.Errorf("device %d: %w", i, err)
+			return fmt.Errorf("device %q: %w", short(device), err)
 		}
-		if got, err := session.DeviceOf(second); err != nil || got != device {
-			return fmt.Errorf("device %d: DeviceOf the session of Prove: %v, or another device", i, err)
+		if err := shown("Prove", second, device); err != nil {
+			return err
 		}
 		if err := errors.Join(e.on(ctx, second, device), e.holds(ctx, second, "kept", 1)); err != nil {
-			return fmt.Errorf("device %d: %w", i, err)
+			return fmt.Errorf("device %q: %w", short(device), err)
 		}
 	}
-	visitor, err := e.generate(ctx) // stores do not ask who is logged in
+	visitor, err := e.generate(ctx) // a store binds anonymous sessions too
 	if err != nil {
 		return err
 	}
@@ -197,12 +212,12 @@ func bindOnce(ctx context.Context, e *env) error {
 			}
 		}
 	}
-	e.Advance(e.after(p.Grace)) // which has not begun, as nobody has seen the first token
+	e.Advance(e.after(p.Grace)) // the grace has not begun, because nobody has used the first token
 	if err := errors.Join(e.on(ctx, before, aDevice), e.on(ctx, first, aDevice)); err != nil {
 		return fmt.Errorf("after a second Bind: %w", err)
 	}
 	if err := e.refusesProof(ctx, first, e.proof(anotherDevice), session.ErrUnbound); err != nil {
-		return fmt.Errorf("by the device of a second Bind: %w", err)
+		return fmt.Errorf("by the device of the second Bind: %w", err)
 	}
 	_, err = e.prove(ctx, first, e.proof(aDevice))
 	return err
@@ -221,7 +236,7 @@ func bindersCompete(ctx context.Context, e *env) error {
 			case err == nil && s != nil:
 				won[i] = s
 			case !errors.Is(err, session.ErrBound):
-				return fmt.Errorf("Bind: got %w, want ErrBound or a session", err)
+				return unexpected(err, "a session or session.ErrBound", "Bind by many at once")
 			}
 			return nil
 		})
@@ -233,12 +248,12 @@ func bindersCompete(ctx context.Context, e *env) error {
 			if s != nil {
 				winners++
 				if err := e.on(ctx, s, fmt.Sprint("device ", i)); err != nil {
-					return fmt.Errorf("a binding that was acknowledged: %w", err)
+					return fmt.Errorf("the session of a Bind that succeeded: %w", err)
 				}
 			}
 		}
 		if winners != 1 {
-			return fmt.Errorf("%d bindings of one session succeeded, want 1", winners)
+			return fmt.Errorf("Bind by many at once: got %d successes for one session, want 1", winners)
 		}
 	}
 	return nil
@@ -263,7 +278,7 @@ func bindNeedsToken(ctx context.Context, e *env) error {
 		session.Token(s) + "A", session.Token(old), uuid.NewString() + session.Token(s)[len(id):],
 	} {
 		if _, err := e.devices.Bind(ctx, guess, e.proof(aDevice)); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Bind with what is no live token: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Bind with a string that is no live token")
 		}
 	}
 	if err := errors.Join(e.on(ctx, s, ""), e.refusesProof(ctx, s, e.proof(aDevice), session.ErrUnbound)); err != nil {
@@ -298,14 +313,14 @@ func proofOfAnother(ctx context.Context, e *env) error {
 	}
 	for _, id := range []string{uuid.NewString(), "", "a.b", session.Token(first), strings.Repeat("x", 200)} {
 		if _, err := e.devices.Prove(ctx, id, challenge); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Prove with what is no id: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Prove with a string that is no live id")
 		}
 	}
 	if err := errors.Join(e.on(ctx, free, ""), e.on(ctx, before, aDevice), e.on(ctx, first, aDevice)); err != nil {
 		return err
 	}
 	if _, err := e.prove(ctx, first, challenge); err != nil {
-		return fmt.Errorf("the challenge of refused proofs, by the device: %w", err)
+		return fmt.Errorf("with the challenge of refused proofs, by the device of the session: %w", err)
 	}
 	return nil
 }
@@ -328,7 +343,7 @@ func challengeOnce(ctx context.Context, e *env) error {
 			return err
 		}
 		if err := e.refusesProof(ctx, first, p, session.ErrReplayed); err != nil {
-			return fmt.Errorf("with the challenge of a moment ago: %w", err)
+			return fmt.Errorf("with a challenge that was answered a moment ago: %w", err)
 		}
 		tokens = append(tokens, s)
 		p.Challenge += "+"
@@ -337,7 +352,7 @@ func challengeOnce(ctx context.Context, e *env) error {
 	for range 5 {
 		p.Challenge = strings.TrimSuffix(p.Challenge, "+")
 		if err := e.refusesProof(ctx, first, p, session.ErrReplayed); err != nil {
-			return fmt.Errorf("within Remember of its answer: %w", err)
+			return fmt.Errorf("with a challenge that was answered less than Remember ago: %w", err)
 		}
 	}
 	for _, s := range tokens {
@@ -346,7 +361,7 @@ func challengeOnce(ctx context.Context, e *env) error {
 		}
 	}
 	if _, err := e.prove(ctx, other, p); err != nil {
-		return fmt.Errorf("the challenge of another session: %w", err)
+		return fmt.Errorf("with a challenge that another session answered: %w", err)
 	}
 	return nil
 }
@@ -362,19 +377,21 @@ func repliesCompete(ctx context.Context, e *env) error {
 		var won atomic.Int32
 		err = atOnce(crowded, func(int) error {
 			s, err := e.devices.Prove(ctx, first.ID(), p)
-			if err == nil {
+			switch {
+			case err == nil:
 				won.Add(1)
 				_, err = e.load(ctx, s)
-			} else if errors.Is(err, session.ErrReplayed) {
-				err = nil
+				return err
+			case !errors.Is(err, session.ErrReplayed):
+				return unexpected(err, "a session or session.ErrReplayed", "Prove by many at once")
 			}
-			return err
+			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("Prove: %w", err)
+			return err
 		}
 		if n := won.Load(); n != 1 {
-			return fmt.Errorf("%d proofs with one challenge succeeded, want 1", n)
+			return fmt.Errorf("Prove by many at once: got %d successes for one challenge, want 1", n)
 		}
 	}
 	return nil

@@ -21,9 +21,9 @@ func devicesLost() []rule {
 	return []rule{
 		{"a lost answer of Bind locks nobody out", devices, bindAnswerLost},
 		{"a lost answer of Prove locks nobody out", devices, proveAnswerLost},
-		{"proofs at the same time each get a token that is good", devices, proversGoOn},
-		{"a proof that is one too many is refused and ends no token", devices, tooManyProofs},
-		{"tokens and challenges that are over leave room for others, beside older ones that are not", devices, overLeavesRoom},
+		{"concurrent proofs each get a valid token", devices, proversGoOn},
+		{"a proof beyond the store's bound is refused and ends no token", devices, tooManyProofs},
+		{"ended tokens and challenges leave room for new ones", devices, overLeavesRoom},
 		{"writers survive Bind and Prove", devices, writersSurviveDevices},
 	}
 }
@@ -77,7 +77,7 @@ func loginUnbinds(l session.Login) func(ctx context.Context, e *env) error {
 		if err := e.refusesProof(ctx, again, e.proof(aDevice), session.ErrUnbound); err != nil {
 			return fmt.Errorf("after a login: %w", err)
 		}
-		e.Advance(e.after(e.Idle / 2)) // longer than bound tokens live
+		e.Advance(e.after(e.Idle / 2)) // longer than a bound token is valid
 		if err := errors.Join(e.on(ctx, again, ""), e.holds(ctx, again, "kept", 1)); err != nil {
 			return fmt.Errorf("after a login: %w", err)
 		}
@@ -97,7 +97,7 @@ func endedLogsIn(ctx context.Context, e *env) error {
 	e.Advance(e.after(e.Idle / 4))
 	for _, again := range []bool{false, true} {
 		if _, err := e.users.Login(ctx, session.Token(first), session.Login{User: "ada", Reauthentication: again}); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with a bound token after its end: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Login with a bound token after its end")
 		}
 	}
 	if err := errors.Join(e.unproved(ctx, first), e.refusesBind(ctx, first, e.proof(anotherDevice), session.ErrNotFound)); err != nil {
@@ -115,16 +115,16 @@ func bindAnswerLost(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	e.Advance(e.after(e.Idle / 2)) // the client has never heard of its binding
+	e.Advance(e.after(e.Idle / 2)) // the client never got the answer
 	if err := errors.Join(e.alive(ctx, before), e.holds(ctx, before, "kept", 1), e.unproved(ctx, first)); err != nil {
-		return fmt.Errorf("the client goes on with its old token: %w", err)
+		return fmt.Errorf("the old token of a client that lost the answer of Bind: %w", err)
 	}
 	l, err := e.load(ctx, before)
 	if err != nil {
 		return err
 	}
 	if session.Token(l) != session.Token(before) {
-		return errors.New("opened by the token from before the binding: Token is another, which the client cannot renew")
+		return errors.New("Token of a session opened by the token from before Bind: got another token, want the same (the client cannot renew another)")
 	}
 	return nil
 }
@@ -148,10 +148,10 @@ func proveAnswerLost(ctx context.Context, e *env) error {
 	p.Challenge += "+"
 	next, err := e.prove(ctx, first, p)
 	if err != nil {
-		return fmt.Errorf("the client tries again: %w", err)
+		return fmt.Errorf("with a new challenge, after a lost answer: %w", err)
 	}
 	if session.Token(lost) == session.Token(next) {
-		return errors.New("Prove: two proofs were given the same token")
+		return errors.New("Prove, twice: got the same token, want two tokens")
 	}
 	return errors.Join(e.alive(ctx, first), e.alive(ctx, next))
 }
@@ -163,7 +163,7 @@ func proversGoOn(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.alive(ctx, first); err != nil { // ends the token from before
+	if err := e.alive(ctx, first); err != nil { // which ends the token from before Bind
 		return err
 	}
 	e.Advance(e.after(0))
@@ -181,17 +181,17 @@ func proversGoOn(ctx context.Context, e *env) error {
 	known := map[string]bool{session.Token(first): true}
 	for _, s := range made {
 		if known[session.Token(s)] {
-			return errors.New("Prove: two proofs were given the same token")
+			return errors.New("Prove, twice: got the same token, want two tokens")
 		}
 		known[session.Token(s)] = true
 		if _, err := e.load(ctx, s); err != nil {
-			return fmt.Errorf("the token of one of %d proofs: %w", crowded, err)
+			return fmt.Errorf("the token of one of %d concurrent proofs: %w", crowded, err)
 		}
 	}
 	return e.on(ctx, first, aDevice)
 }
 
-// tooManyProofs: a store may have a bound, and sooner or later it must.
+// tooManyProofs lets a store choose its bound, up to a limit.
 func tooManyProofs(ctx context.Context, e *env) error {
 	const most = 3 * crowded
 	before, first, err := e.bound(ctx, e.lasting(e.Idle))
@@ -208,21 +208,21 @@ func tooManyProofs(ctx context.Context, e *env) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("proof %d: %w", len(made)-1, err)
+			return unexpected(err, "no error or session.ErrFull", "Prove number %d", len(made)-1)
 		}
 		if made = append(made, s); len(made) > most {
-			return fmt.Errorf("%d tokens of a session are good at once", len(made))
+			return fmt.Errorf("Prove many times: got %d valid tokens at once, want session.ErrFull before", len(made))
 		}
 	}
 	for i, s := range made {
 		if _, err := e.load(ctx, s); err != nil {
-			return fmt.Errorf("token %d of %d, after a proof that was one too many: %w", i, len(made), err)
+			return fmt.Errorf("token %d of %d, after Prove returned session.ErrFull: %w", i, len(made), err)
 		}
 	}
 	e.Advance(e.after(e.Idle / 2))
 	next, err := e.prove(ctx, first, p)
 	if err != nil {
-		return fmt.Errorf("with the challenge of a refused proof, once the tokens have ended: %w", err)
+		return fmt.Errorf("with the challenge of a refused proof, after the tokens have ended: %w", err)
 	}
 	return e.alive(ctx, next)
 }
@@ -238,11 +238,11 @@ func overLeavesRoom(ctx context.Context, e *env) error {
 		for range crowded - 4 {
 			p.Challenge += "+"
 			if _, err := e.prove(ctx, first, p); err != nil {
-				return fmt.Errorf("where at most %d tokens are good: %w", crowded-2, err)
+				return fmt.Errorf("while at most %d tokens are valid: %w", crowded-2, err)
 			}
 		}
-		if err := e.alive(ctx, before); err != nil { // in its grace, all the time
-			return fmt.Errorf("the token from before: %w", err)
+		if err := e.alive(ctx, before); err != nil { // its grace has not ended
+			return fmt.Errorf("the token from before Bind, within its grace: %w", err)
 		}
 		e.Advance(e.after(e.Idle / 8))
 	}

@@ -12,8 +12,8 @@ import (
 
 func devicesSame() []rule {
 	return []rule{
-		{"Rotate returns the token of a bound session as it is", devices, rotatesNoBound},
-		{"a Proof that cannot be is refused and changes nothing", devices, badProofs},
+		{"Rotate returns the token of a bound session unchanged", devices, rotatesNoBound},
+		{"an invalid Proof is refused and changes nothing", devices, badProofs},
 	}
 }
 
@@ -49,7 +49,7 @@ func rotatesNoBound(ctx context.Context, e *env) error {
 				return fmt.Errorf("token %d of a bound session: %w", i, err)
 			}
 			if session.Token(r) != session.Token(s) {
-				return fmt.Errorf("Rotate of token %d of a bound session: got another token", i)
+				return fmt.Errorf("Rotate of token %d of a bound session: got another token, want the same", i)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func badProofs(ctx context.Context, e *env) error {
 		_, err2 := e.devices.Prove(ctx, first.ID(), p)
 		for _, err := range []error{err1, err2} {
 			if err == nil || errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrUnbound) || errors.Is(err, session.ErrBound) {
-				return fmt.Errorf("a Proof with %s: got %v, want an error of its own", what, err)
+				return unexpected(err, "an error that matches none of session.ErrNotFound, ErrUnbound and ErrBound", "Bind or Prove with %s", what)
 			}
 		}
 	}
@@ -106,14 +106,14 @@ func devicesEnd(ctx context.Context, e *env) error {
 		return err
 	}
 	p := e.proof(aDevice)
-	cancelled, cancel := context.WithCancel(ctx)
+	canceled, cancel := context.WithCancel(ctx)
 	cancel()
 	late, cancel := context.WithDeadline(ctx, time.Unix(1, 0))
 	defer cancel()
 	for _, c := range []struct {
 		ctx  context.Context //nolint:containedctx // a column of the table
 		want error
-	}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}} {
+	}{{canceled, context.Canceled}, {late, context.DeadlineExceeded}} {
 		if err := errors.Join(e.refusesBind(c.ctx, free, p, c.want), e.refusesProof(c.ctx, first, p, c.want)); err != nil {
 			return fmt.Errorf("with a context that has ended: %w", err)
 		}
@@ -122,7 +122,7 @@ func devicesEnd(ctx context.Context, e *env) error {
 		return err
 	}
 	if _, err = e.prove(ctx, first, p); err != nil {
-		return fmt.Errorf("the challenge of a proof whose context had ended: %w", err)
+		return fmt.Errorf("with the challenge of a proof whose context had ended: %w", err)
 	}
 	return nil
 }
@@ -145,33 +145,40 @@ func devicesSayNothing(ctx context.Context, e *env) error {
 	bad.Lifetime = -1
 	_, secret, _ := strings.Cut(session.Token(first), ".")
 	_, older, _ := strings.Cut(session.Token(before), ".")
-	var errs []error
-	for _, call := range []func() (session.Session, error){
-		func() (session.Session, error) { return e.devices.Bind(ctx, session.Token(first), p) },
-		func() (session.Session, error) { return e.devices.Bind(ctx, session.Token(before), p) },
-		func() (session.Session, error) { return e.devices.Bind(ctx, session.Token(first)+"A", p) },
-		func() (session.Session, error) { return e.devices.Bind(ctx, session.Token(free), bad) },
-		func() (session.Session, error) { return e.devices.Prove(ctx, first.ID(), p) },
-		func() (session.Session, error) { return e.devices.Prove(ctx, first.ID(), bad) },
-		func() (session.Session, error) { return e.devices.Prove(ctx, first.ID(), again) },
-		func() (session.Session, error) { return e.devices.Prove(ctx, session.Token(first), p) },
-		func() (session.Session, error) { return e.devices.Prove(ctx, free.ID(), p) },
-	} {
-		_, err := call()
-		errs = append(errs, err)
-	}
-	e.Advance(e.after(e.Idle / 4))
-	_, err = e.load(ctx, first)
-	for i, err := range append(errs, err) {
+	quiet := func(call string, err error) error {
 		if err == nil {
-			return fmt.Errorf("call %d that must fail has not", i)
+			return fmt.Errorf("%s: got no error, want one", call)
 		}
 		text := fmt.Sprintf("%v %+v %#v", err, err, err)
 		for _, hidden := range []string{secret, older, p.Device, aDevice, p.Challenge, again.Challenge} {
 			if strings.Contains(text, hidden) {
-				return fmt.Errorf("the error of call %d shows a token, a device or a challenge", i)
+				return fmt.Errorf("%s: got an error that shows a token, a device or a challenge, want none of them", call)
 			}
 		}
+		return nil
 	}
-	return nil
+	bind := func(what, token string, p session.Proof) error {
+		_, err := e.devices.Bind(ctx, token, p)
+		return quiet("Bind "+what, err)
+	}
+	prove := func(what, id string, p session.Proof) error {
+		_, err := e.devices.Prove(ctx, id, p)
+		return quiet("Prove "+what, err)
+	}
+	if err := errors.Join(
+		bind("of a bound session", session.Token(first), p),
+		bind("with the token from before Bind", session.Token(before), p),
+		bind("with a malformed token", session.Token(first)+"A", p),
+		bind("with a negative lifetime", session.Token(free), bad),
+		prove("by another device", first.ID(), p),
+		prove("with a negative lifetime", first.ID(), bad),
+		prove("with an answered challenge", first.ID(), again),
+		prove("with a token as the id", session.Token(first), p),
+		prove("of an unbound session", free.ID(), p),
+	); err != nil {
+		return err
+	}
+	e.Advance(e.after(e.Idle / 4))
+	_, err = e.open(ctx, session.Token(first))
+	return quiet("Open of a bound token after its end", err)
 }

@@ -13,11 +13,11 @@ import (
 func devicesTimes() []rule {
 	return []rule{
 		{"a bound token ends at its deadline and not before", devices, boundDeadline},
-		{"the token from before lives until the first bound one was seen, then for its grace", devices, bindGrace(seenByOpen)},
-		{"a proof shows that the first bound token was seen", devices, bindGrace(seenByProof)},
-		{"a proof leaves every token its own end", devices, ownEnds},
-		{"no binding and no proof moves a deadline", devices, provesNoLife},
-		{"Describe tells when a bound token ends", devices | Clock, describesProof},
+		{"the token from before Bind is valid until the first bound one is used, then for its grace", devices, bindGrace(seenByOpen)},
+		{"a proof counts as use of the first bound token", devices, bindGrace(seenByProof)},
+		{"a proof moves the end of no token", devices, ownEnds},
+		{"neither Bind nor Prove moves a deadline", devices, provesNoLife},
+		{"Describe reports when a bound token ends", devices | Clock, describesProof},
 	}
 }
 
@@ -27,7 +27,7 @@ func boundDeadline(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for range 2 { // the end of a binding's token, and of a proof's
+	for range 2 { // first the token of Bind, then the token of Prove
 		object, err := e.load(ctx, first)
 		if err != nil {
 			return err
@@ -36,26 +36,26 @@ func boundDeadline(ctx context.Context, e *env) error {
 		if err := e.alive(ctx, first); err != nil {
 			return fmt.Errorf("just before the end of a bound token: %w", err)
 		}
-		if err := e.store.Refresh(ctx, first.ID()); err != nil { // which moves no end of a token
-			return fmt.Errorf("Refresh: %w", err)
+		if err := e.store.Refresh(ctx, first.ID()); err != nil { // which does not move the end of a token
+			return wrong(err, nil, "Refresh")
 		}
 		e.Advance(e.after(p.Lifetime) - e.before(p.Lifetime))
 		if err := e.unproved(ctx, first); err != nil {
 			return err
 		}
 		if _, err := e.open(ctx, first.ID()+"."+strings.Repeat("A", 26)+"DEVICE"); !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrUnproved) {
-			return fmt.Errorf("Open with a token that was never there: got %v, want ErrNotFound alone", err)
+			return unexpected(err, "session.ErrNotFound and not session.ErrUnproved", "Open of a bound token that never existed")
 		}
 		if _, err := e.tokens.Rotate(ctx, session.Token(first), e.Idle); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Rotate with a bound token after its end: got %v, want ErrNotFound", err)
+			return wrong(err, session.ErrNotFound, "Rotate of a bound token after its end")
 		}
 		if err := object.Set(ctx, "late", 1); err != nil {
-			return fmt.Errorf("Set by a request that began before the end of its token: %w", err)
+			return wrong(err, nil, "Set by a request that began before the end of its token")
 		}
 		ended := first
 		p.Challenge += "+"
 		if first, err = e.prove(ctx, ended, p); err != nil {
-			return fmt.Errorf("once the token has ended: %w", err)
+			return fmt.Errorf("after the bound token has ended: %w", err)
 		}
 		if err := errors.Join(e.unproved(ctx, ended), e.alive(ctx, first), e.holds(ctx, first, "kept", 1), e.holds(ctx, first, "late", 1)); err != nil {
 			return fmt.Errorf("after a proof: %w", err)
@@ -63,8 +63,6 @@ func boundDeadline(ctx context.Context, e *env) error {
 	}
 	return nil
 }
-
-// seenByOpen and seenByProof are two ways to see the first bound token.
 
 func seenByOpen(ctx context.Context, e *env, first session.Session) error { return e.alive(ctx, first) }
 
@@ -81,16 +79,16 @@ func bindGrace(see ending) func(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		e.Advance(e.after(grace)) // the first bound one was not seen: no grace has begun
+		e.Advance(e.after(grace)) // nobody has used the first bound token, so no grace has begun
 		if err := e.alive(ctx, before); err != nil {
-			return fmt.Errorf("token from before, the bound one not seen: %w", err)
+			return fmt.Errorf("the token from before Bind, while nobody has used the bound one: %w", err)
 		}
 		if err := see(ctx, e, first); err != nil {
 			return err
 		}
 		e.Advance(e.before(grace))
 		if err := e.alive(ctx, before); err != nil {
-			return fmt.Errorf("token from before, within its grace: %w", err)
+			return fmt.Errorf("the token from before Bind, within its grace: %w", err)
 		}
 		e.Advance(e.after(grace) - e.before(grace))
 		return errors.Join(e.dead(ctx, before), e.alive(ctx, first))
@@ -110,7 +108,7 @@ func ownEnds(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	third, err := e.prove(ctx, first, e.lasting(step)) // before the others
+	third, err := e.prove(ctx, first, e.lasting(step)) // ends before the others
 	if err != nil {
 		return err
 	}
@@ -142,16 +140,23 @@ func provesNoLife(ctx context.Context, e *env) error {
 	}
 	made, err := session.Describe(before)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	same := func(call string, s session.Session) error {
 		info, err := session.Describe(s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
-		if !info.LastSeen.Equal(made.LastSeen) || !info.IdleDeadline.Equal(made.IdleDeadline) || !info.AbsoluteDeadline.Equal(made.AbsoluteDeadline) ||
-			!info.AuthenticatedAt.Equal(made.AuthenticatedAt) || !info.CreatedAt.Equal(made.CreatedAt) {
-			return fmt.Errorf("%s moved a time that Describe tells", call)
+		for name, times := range map[string][2]time.Time{
+			"LastSeen":         {info.LastSeen, made.LastSeen},
+			"IdleDeadline":     {info.IdleDeadline, made.IdleDeadline},
+			"AbsoluteDeadline": {info.AbsoluteDeadline, made.AbsoluteDeadline},
+			"AuthenticatedAt":  {info.AuthenticatedAt, made.AuthenticatedAt},
+			"CreatedAt":        {info.CreatedAt, made.CreatedAt},
+		} {
+			if !times[0].Equal(times[1]) {
+				return differs("Describe after "+call+": "+name, times[0], times[1])
+			}
 		}
 		return nil
 	}
@@ -177,23 +182,34 @@ func describesProof(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if info, err := session.Describe(before); err != nil || info.Bound || !info.ProvedUntil.IsZero() {
-		return fmt.Errorf("description of a session that is not bound: %v, or Bound %t until %v", err, info.Bound, info.ProvedUntil)
+	// unproved reports an error unless the token of s has no end of its own.
+	unproved := func(what string, s session.Session, bound bool) error {
+		info, err := session.Describe(s)
+		if err != nil {
+			return wrong(err, nil, "Describe of %s", what)
+		}
+		if info.Bound != bound || !info.ProvedUntil.IsZero() {
+			return described(" of %s: got Bound %t and ProvedUntil %v, want %t and a zero time", what, info.Bound, info.ProvedUntil, bound)
+		}
+		return nil
 	}
-	// tells reports an error unless the token of s ends lifetime after the time from.
+	if err := unproved("an unbound session", before, false); err != nil {
+		return err
+	}
+	// tells reports an error unless the token of s ends a lifetime after from.
 	tells := func(what string, s session.Session, from time.Time, lifetime time.Duration) error {
 		info, err := session.Describe(s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
 		if d := info.ProvedUntil.Sub(from.Add(lifetime)); !info.Bound || d < -time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("description of %s: Bound %t, and ProvedUntil is off by %v", what, info.Bound, d)
+			return described(" of %s: got Bound %t and a ProvedUntil that is off by %v, want true and at most a millisecond and the slack", what, info.Bound, d)
 		}
 		return nil
 	}
 	bound, err := session.Now(ctx, before)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Now")
 	}
 	first, err := e.bind(ctx, before, e.lasting(e.Idle/2))
 	if err != nil {
@@ -202,7 +218,7 @@ func describesProof(ctx context.Context, e *env) error {
 	e.Advance(e.Idle / 8)
 	proved, err := session.Now(ctx, before)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Now")
 	}
 	second, err := e.prove(ctx, first, e.lasting(e.Idle/4))
 	if err != nil {
@@ -212,7 +228,7 @@ func describesProof(ctx context.Context, e *env) error {
 	for what, s := range map[string]session.Session{"the first bound token": first, "the newest token": second, "a rotation": first} {
 		l, err2 := e.load(ctx, s)
 		if what == "a rotation" {
-			l, err2 = e.tokens.Rotate(ctx, session.Token(s), 0)
+			l, err2 = e.rotate(ctx, s, 0)
 		}
 		if err2 != nil {
 			return err2
@@ -225,23 +241,22 @@ func describesProof(ctx context.Context, e *env) error {
 	}
 	l, err2 := e.store.Get(ctx, first.ID())
 	if err2 != nil {
-		return err2
+		return wrong(err2, nil, "Get of a live session")
 	}
 	err = errors.Join(err, tells("a session loaded by its id", l, proved, e.Idle/4))
 	if e.lists() {
 		infos, err2 := e.users.UserSessions(ctx, "ada")
-		if err2 != nil || len(infos) != 1 {
-			return fmt.Errorf("UserSessions: got %d and %v, want 1", len(infos), err2)
+		switch {
+		case err2 != nil:
+			return wrong(err2, nil, "UserSessions")
+		case len(infos) != 1:
+			return fmt.Errorf("UserSessions: got %d sessions, want 1", len(infos))
 		}
-		if info, _ := session.Describe(l); infos[0] != info {
-			err = errors.Join(err, fmt.Errorf("UserSessions: got %+v, want %+v as Describe tells", infos[0], info))
-		}
+		info, _ := session.Describe(l)
+		err = errors.Join(err, sameInfo("UserSessions beside Describe", infos[0], info))
 	}
 	if l, err2 = e.load(ctx, before); err2 != nil {
 		return err2
 	}
-	if info, err2 := session.Describe(l); err2 != nil || !info.Bound || !info.ProvedUntil.IsZero() {
-		err = errors.Join(err, fmt.Errorf("description of the token from before: %v, or Bound %t until %v", err2, info.Bound, info.ProvedUntil))
-	}
-	return err
+	return errors.Join(err, unproved("a session opened by the token from before Bind", l, true))
 }

@@ -11,14 +11,14 @@ import (
 
 func nothingLost() []rule {
 	return []rule{
-		{"writers of different keys at the same time all survive", 0, differentKeys},
+		{"concurrent writes of different keys all survive", 0, differentKeys},
 		{"reading writes nothing", 0, readingWritesNothing},
 		{"Refresh writes nothing", 0, refreshWritesNothing},
-		{"Delete takes out its keys and no others", Deleter, deleteTakesItsOwn},
+		{"Delete removes its keys and no others", Deleter, deleteTakesItsOwn},
 		{"writers of other keys survive Delete and Clear", Deleter, writersSurviveDelete},
 		{"SetAll stores all or nothing", BatchSetter, allOrNothing},
 		{"Update loses no increment", Updater, noIncrementLost},
-		{"Pop gives a value to exactly one", Popper, popOnce},
+		{"Pop gives a value to exactly one caller", Popper, popOnce},
 	}
 }
 
@@ -28,7 +28,7 @@ func differentKeys(ctx context.Context, e *env) error {
 		return err
 	}
 	const rounds = 10
-	var loaded [many]session.Session // all before any writes
+	var loaded [many]session.Session // loaded before the first write
 	for i := range loaded {
 		if loaded[i], err = e.load(ctx, s); err != nil {
 			return err
@@ -37,7 +37,7 @@ func differentKeys(ctx context.Context, e *env) error {
 	err = together(func(i int) error {
 		for n := range rounds {
 			if err := loaded[i].Set(ctx, fmt.Sprintf("%d-%d", i, n), n); err != nil {
-				return fmt.Errorf("Set: %w", err)
+				return wrong(err, nil, "Set")
 			}
 		}
 		return nil
@@ -60,7 +60,7 @@ func differentKeys(ctx context.Context, e *env) error {
 }
 
 func readingWritesNothing(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "key", "first")
+	s, err := e.generateWith(ctx, "key", "first")
 	if err != nil {
 		return err
 	}
@@ -69,35 +69,35 @@ func readingWritesNothing(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "key", "second"); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	if err := s.Set(ctx, "other", "third"); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	if _, err := reader.Get(ctx, "key"); err != nil {
-		return err
+		return wrong(err, nil, "Get")
 	}
 	if _, err := reader.Get(ctx, "absent"); err != nil {
-		return err
+		return wrong(err, nil, "Get")
 	}
 	if e.Capabilities&Ranger != 0 {
 		all, err := session.All(ctx, reader)
 		if err != nil {
-			return err
+			return wrong(err, nil, "All")
 		}
-		for range all { // reading is the point
+		for range all { // only read
 		}
 	}
 	return errors.Join(e.holds(ctx, s, "key", "second"), e.holds(ctx, s, "other", "third"), e.holds(ctx, s, "absent", nil))
 }
 
 func refreshWritesNothing(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "key", "first")
+	s, err := e.generateWith(ctx, "key", "first")
 	if err != nil {
 		return err
 	}
 	if err := e.store.Refresh(ctx, s.ID()); err != nil {
-		return err
+		return wrong(err, nil, "Refresh")
 	}
 	return e.holds(ctx, s, "key", "first")
 }
@@ -109,11 +109,11 @@ func deleteTakesItsOwn(ctx context.Context, e *env) error {
 	}
 	for _, key := range []string{"a", "b", "c", "ab"} {
 		if err := s.Set(ctx, key, key); err != nil {
-			return err
+			return wrong(err, nil, "Set")
 		}
 	}
 	if err := session.Delete(ctx, s, "a", "c", "absent"); err != nil {
-		return fmt.Errorf("Delete: %w", err)
+		return wrong(err, nil, "Delete")
 	}
 	return errors.Join(
 		e.holds(ctx, s, "a", nil), e.holds(ctx, s, "b", "b"), e.holds(ctx, s, "c", nil), e.holds(ctx, s, "ab", "ab"),
@@ -122,7 +122,7 @@ func deleteTakesItsOwn(ctx context.Context, e *env) error {
 }
 
 func writersSurviveDelete(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "doomed", 1)
+	s, err := e.generateWith(ctx, "doomed", 1)
 	if err != nil {
 		return err
 	}
@@ -131,40 +131,40 @@ func writersSurviveDelete(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "written since", 2); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	if err := session.Delete(ctx, stale, "doomed"); err != nil {
-		return fmt.Errorf("Delete: %w", err)
+		return wrong(err, nil, "Delete")
 	}
 	if err := errors.Join(e.holds(ctx, s, "doomed", nil), e.holds(ctx, s, "written since", 2)); err != nil {
 		return err
 	}
 	if err := session.Clear(ctx, stale); err != nil {
-		return fmt.Errorf("Clear: %w", err)
+		return wrong(err, nil, "Clear")
 	}
 	if err := errors.Join(e.holds(ctx, s, "written since", nil), e.alive(ctx, s)); err != nil {
 		return err
 	}
 	if err := stale.Set(ctx, "after", 3); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	return e.holds(ctx, s, "after", 3)
 }
 
 func allOrNothing(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", "old")
+	s, err := e.generateWith(ctx, "kept", "old")
 	if err != nil {
 		return err
 	}
 	err = session.SetAll(ctx, s, map[string]any{"kept": "new", "more": 1, "bad": func() {}})
 	if !errors.Is(err, session.ErrValue) {
-		return fmt.Errorf("SetAll with a value that cannot be kept: got %v, want ErrValue", err)
+		return wrong(err, session.ErrValue, "SetAll with a value that cannot be stored")
 	}
 	if err := errors.Join(e.holds(ctx, s, "kept", "old"), e.holds(ctx, s, "more", nil), shows(ctx, s, "more", nil)); err != nil {
 		return err
 	}
 	if err := session.SetAll(ctx, s, map[string]any{"kept": "new", "more": 1}); err != nil {
-		return fmt.Errorf("SetAll: %w", err)
+		return wrong(err, nil, "SetAll")
 	}
 	return errors.Join(e.holds(ctx, s, "kept", "new"), e.holds(ctx, s, "more", 1), shows(ctx, s, "more", 1))
 }
@@ -177,24 +177,30 @@ func noIncrementLost(ctx context.Context, e *env) error {
 	const each = 5
 	err = together(func(int) error {
 		l, err := e.load(ctx, s)
-		for n := 0; err == nil && n < each; n++ {
-			_ = e.store.Refresh(ctx, s.ID()) // all this may take a slow machine as long as the session lives
-			err = session.Update(ctx, l, "counter", func(old any) (any, error) {
+		if err != nil {
+			return err
+		}
+		for range each {
+			_ = e.store.Refresh(ctx, s.ID()) // on a slow machine this loop may outlast the idle timeout
+			err := session.Update(ctx, l, "counter", func(old any) (any, error) {
 				n, _ := old.(int)
 				return n + 1, nil
 			})
+			if err != nil {
+				return wrong(err, nil, "Update")
+			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("Update: %w", err)
+		return err
 	}
 	return e.holds(ctx, s, "counter", many*each)
 }
 
 func popOnce(ctx context.Context, e *env) error {
 	for n := range 10 {
-		s, err := e.with(ctx, "flash", n)
+		s, err := e.generateWith(ctx, "flash", n)
 		if err != nil {
 			return err
 		}
@@ -208,17 +214,20 @@ func popOnce(ctx context.Context, e *env) error {
 			if err == nil && v != nil {
 				got.Add(1)
 				if !same(v, n) {
-					err = fmt.Errorf("got %T, want the int that was set", v)
+					err = differs("Pop", v, n)
 				}
-				err = errors.Join(err, shows(ctx, l, "flash", nil))
+				return errors.Join(err, shows(ctx, l, "flash", nil))
 			}
-			return err
+			if err != nil {
+				return wrong(err, nil, "Pop")
+			}
+			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("Pop: %w", err)
+			return err
 		}
 		if got.Load() != 1 {
-			return fmt.Errorf("Pop: %d callers got the value, want 1", got.Load())
+			return fmt.Errorf("Pop by many at once: got the value %d times, want once", got.Load())
 		}
 		if err := e.holds(ctx, s, "flash", nil); err != nil {
 			return err

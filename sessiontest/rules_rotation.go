@@ -12,42 +12,41 @@ import (
 func rotation() []rule {
 	return []rule{
 		{"Rotate gives a new token to the same session", TokenStore, rotateKeepsAll},
-		{"the old token is good until the new one was seen, then for the grace", TokenStore, graceBegins},
-		{"without grace the old token is dead once the new one was seen", TokenStore, noGrace},
-		{"whoever rotates with an old token gets the newest", TokenStore, losersConverge},
-		{"all who rotate at the same time get the same new token", TokenStore, racersConverge},
+		{"the old token is valid until the new one is used, then for the grace", TokenStore, graceBegins},
+		{"without grace the old token ends when the new one is used", TokenStore, noGrace},
+		{"Rotate with an old token returns the newest", TokenStore, losersConverge},
+		{"concurrent calls of Rotate return the same new token", TokenStore, racersConverge},
 		{"a rotation whose answer was lost logs nobody out", TokenStore, lostAnswer},
 		{"writers survive rotation", TokenStore, writersSurviveRotation},
 		{"a negative grace is refused", TokenStore, negativeGrace},
 	}
 }
 
-// rotate rotates with what the client of s carries.
 func (e *env) rotate(ctx context.Context, s session.Session, grace time.Duration) (session.Session, error) {
 	r, err := e.tokens.Rotate(ctx, session.Token(s), grace)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("Rotate: %w", err)
+		return nil, wrong(err, nil, "Rotate")
 	case r == nil:
-		return nil, errors.New("Rotate returned neither a session nor an error")
+		return nil, errors.New("Rotate: got no session and no error, want one of them")
 	case r.ID() != s.ID():
-		return nil, errors.New("Rotate: the session has another id")
+		return nil, errors.New("Rotate: got a session with another id, want the same id")
 	case session.Token(r) == "":
-		return nil, errors.New("Rotate: the session has no token")
+		return nil, errors.New("Rotate: got a session without a token, want the new token")
 	}
 	return r, nil
 }
 
 // dead reports an error unless the token of s is refused.
 func (e *env) dead(ctx context.Context, s session.Session) error {
-	if _, err := e.load(ctx, s); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("an old token after its time: got %v, want ErrNotFound", err)
+	if _, err := e.open(ctx, session.Token(s)); !errors.Is(err, session.ErrNotFound) {
+		return wrong(err, session.ErrNotFound, "Open of an old token after its end")
 	}
 	return nil
 }
 
 func rotateKeepsAll(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -56,13 +55,13 @@ func rotateKeepsAll(ctx context.Context, e *env) error {
 		return err
 	}
 	if session.Token(r) == session.Token(s) {
-		return errors.New("Rotate: the token is the old one")
+		return errors.New("Rotate: got the old token, want a new one")
 	}
 	if err := s.Set(ctx, "by the old object", 2); err != nil {
-		return fmt.Errorf("Set by a session that was loaded before: %w", err)
+		return wrong(err, nil, "Set by a session that was loaded before Rotate")
 	}
 	if err := r.Set(ctx, "by the new object", 3); err != nil {
-		return fmt.Errorf("Set by the rotated session: %w", err)
+		return wrong(err, nil, "Set by the session that Rotate returned")
 	}
 	return errors.Join(
 		shows(ctx, r, "kept", 1), e.holds(ctx, r, "kept", 1),
@@ -80,16 +79,16 @@ func graceBegins(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	e.Advance(e.after(2 * grace)) // the new one was not seen: no grace has begun
+	e.Advance(e.after(2 * grace)) // nobody has used the new one, so no grace has begun
 	if err := e.alive(ctx, first); err != nil {
-		return fmt.Errorf("old token, new one not seen: %w", err)
+		return fmt.Errorf("the old token, while nobody has used the new one: %w", err)
 	}
-	if err := e.alive(ctx, second); err != nil { // seen
-		return fmt.Errorf("new token: %w", err)
+	if err := e.alive(ctx, second); err != nil { // the first use
+		return fmt.Errorf("the new token: %w", err)
 	}
 	e.Advance(e.before(grace))
 	if err := e.alive(ctx, first); err != nil {
-		return fmt.Errorf("old token within its grace: %w", err)
+		return fmt.Errorf("the old token within its grace: %w", err)
 	}
 	e.Advance(e.after(grace) - e.before(grace))
 	return errors.Join(e.dead(ctx, first), e.alive(ctx, second))
@@ -105,10 +104,10 @@ func noGrace(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := e.alive(ctx, first); err != nil {
-		return fmt.Errorf("old token, new one not seen: %w", err)
+		return fmt.Errorf("the old token, while nobody has used the new one: %w", err)
 	}
 	if err := e.alive(ctx, second); err != nil {
-		return fmt.Errorf("new token: %w", err)
+		return fmt.Errorf("the new token: %w", err)
 	}
 	e.Advance(e.after(0))
 	return e.dead(ctx, first)
@@ -133,17 +132,17 @@ func losersConverge(ctx context.Context, e *env) error {
 	for _, old := range []session.Session{first, second} {
 		loser, err := e.rotate(ctx, old, e.Idle)
 		if err != nil {
-			return fmt.Errorf("with an old token in its grace: %w", err)
+			return fmt.Errorf("an old token within its grace: %w", err)
 		}
 		if session.Token(loser) != session.Token(third) {
-			return errors.New("Rotate with an old token: got another token than the newest")
+			return errors.New("Rotate of an old token: got another token, want the newest one")
 		}
 		again, err := e.load(ctx, old)
 		if err != nil {
-			return fmt.Errorf("an old token in its grace: %w", err)
+			return fmt.Errorf("an old token within its grace: %w", err)
 		}
 		if session.Token(again) != session.Token(third) {
-			return errors.New("opened by an old token: Token is not the newest, which the client should carry")
+			return errors.New("Token of a session opened by an old token: got another token, want the newest one, which the client should carry")
 		}
 	}
 	return e.alive(ctx, third)
@@ -166,13 +165,13 @@ func racersConverge(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		for _, carried := range got {
-			if carried != got[0] || carried == session.Token(s) {
-				return errors.New("Rotate at the same time: not all got the same new token")
+		for _, token := range got {
+			if token != got[0] || token == session.Token(s) {
+				return errors.New("Rotate by many at once: got different tokens or the old one, want one new token for all")
 			}
 		}
 		if _, err := e.open(ctx, got[0]); err != nil {
-			return fmt.Errorf("the new token: %w", err)
+			return wrong(err, nil, "Open of the new token")
 		}
 	}
 	return nil
@@ -189,14 +188,14 @@ func lostAnswer(ctx context.Context, e *env) error {
 	}
 	e.Advance(e.Idle / 2)
 	if err := e.alive(ctx, s); err != nil {
-		return fmt.Errorf("the client goes on with its old token: %w", err)
+		return fmt.Errorf("the old token of a client that lost the new one: %w", err)
 	}
 	retried, err := e.rotate(ctx, s, 0)
 	if err != nil {
-		return fmt.Errorf("the client tries again: %w", err)
+		return fmt.Errorf("by a client that lost the new token: %w", err)
 	}
 	if session.Token(retried) != session.Token(lost) {
-		return errors.New("Rotate again: got another token than the first time")
+		return errors.New("Rotate by a client that lost the new token: got another token, want the same new token again")
 	}
 	return e.alive(ctx, retried)
 }
@@ -219,26 +218,31 @@ func writersSurviveRotation(ctx context.Context, e *env) error {
 	})
 }
 
-// writtenMeanwhile calls meanwhile once, while others write to a session in so many
-// rounds, each under its own keys. It returns an error unless all that they wrote is there
-// at the end.
+// writtenMeanwhile calls meanwhile once, while other goroutines write to a session in so
+// many rounds, each under its own keys. It returns an error unless every value is stored at
+// the end.
 func writtenMeanwhile(ctx context.Context, e *env, s session.Session, rounds int, meanwhile func() error) error {
 	err := together(func(i int) error {
 		if i == 0 {
 			return meanwhile()
 		}
 		l, err := e.load(ctx, s)
-		for n := 0; err == nil && n < rounds; n++ {
-			err = l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n)
+		if err != nil {
+			return err
 		}
-		return err
+		for n := range rounds {
+			if err := l.Set(ctx, fmt.Sprintf("%d-%d", i, n), n); err != nil {
+				return wrong(err, nil, "Set")
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	l, err := e.store.Get(ctx, s.ID())
 	if err != nil {
-		return err
+		return wrong(err, nil, "Get")
 	}
 	for i := 1; i < many; i++ {
 		for n := range rounds {
@@ -256,10 +260,14 @@ func negativeGrace(ctx context.Context, e *env) error {
 		return err
 	}
 	if _, err := e.tokens.Rotate(ctx, session.Token(s), -1); err == nil || errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Rotate with a negative grace: got %v, want an error of its own", err)
+		return unexpected(err, ownError, "Rotate with a negative grace")
 	}
-	if l, err := e.load(ctx, s); err != nil || session.Token(l) != session.Token(s) {
-		return fmt.Errorf("Rotate with a negative grace changed the token (%w)", err)
+	l, err := e.load(ctx, s)
+	if err != nil {
+		return err
+	}
+	if session.Token(l) != session.Token(s) {
+		return errors.New("Token after a Rotate with a negative grace: got another token, want the token from before")
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ import (
 func neverEarlyNeverLate() []rule {
 	return []rule{
 		{"a session ends at its idle deadline and not before", 0, idleDeadline},
-		{"Refresh starts the idle timeout anew", 0, refreshProlongs},
+		{"Refresh restarts the idle timeout", 0, refreshProlongs},
 		{"a session ends at its absolute deadline whatever happens", 0, absoluteDeadline},
-		{"neither reading nor writing prolongs", 0, nothingElseProlongs},
+		{"neither reading nor writing extends a session", 0, nothingElseProlongs},
 		{"rotation moves no deadline", TokenStore, rotationProlongsNot},
 		{"no operation leaves a session that never ends", 0, everyOperationExpires},
-		{"an id is free again after expiry, and its data gone", 0, freeAfterExpiry},
-		{"Describe tells the times", Describer, describeTimes},
-		{"Now is the clock of the times that Describe tells", Clock | Describer, sameClock},
+		{"after expiry an id can be used again, without its old data", 0, freeAfterExpiry},
+		{"Describe reports the times", Describer, describeTimes},
+		{"Now is the clock of the times that Describe reports", Clock | Describer, sameClock},
 	}
 }
 
@@ -47,16 +47,16 @@ func refreshProlongs(ctx context.Context, e *env) error {
 	for range 2 {
 		e.Advance(e.before(e.Idle))
 		if err := e.store.Refresh(ctx, s.ID()); err != nil {
-			return fmt.Errorf("Refresh just before the idle deadline: %w", err)
+			return wrong(err, nil, "Refresh just before the idle deadline")
 		}
 	}
 	e.Advance(e.before(e.Idle))
 	if err := e.alive(ctx, s); err != nil {
-		return fmt.Errorf("refreshed less than the idle timeout ago: %w", err)
+		return fmt.Errorf("just before the idle deadline of the last Refresh: %w", err)
 	}
 	e.Advance(e.after(e.Idle) - e.before(e.Idle))
 	if err := e.gone(ctx, s); err != nil {
-		return fmt.Errorf("refreshed an idle timeout ago: %w", err)
+		return fmt.Errorf("at the idle deadline of the last Refresh: %w", err)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func absoluteDeadline(ctx context.Context, e *env) error {
 		e.Advance(step)
 		left -= step
 		if err := e.store.Refresh(ctx, s.ID()); err != nil {
-			return fmt.Errorf("Refresh before the absolute deadline: %w", err)
+			return wrong(err, nil, "Refresh before the absolute deadline")
 		}
 	}
 	if err := e.alive(ctx, s); err != nil {
@@ -80,13 +80,13 @@ func absoluteDeadline(ctx context.Context, e *env) error {
 	}
 	e.Advance(e.after(e.Absolute) - e.before(e.Absolute))
 	if err := e.gone(ctx, s); err != nil {
-		return fmt.Errorf("at the absolute deadline, refreshed all the time: %w", err)
+		return fmt.Errorf("at the absolute deadline of a session that was refreshed: %w", err)
 	}
 	return nil
 }
 
 func nothingElseProlongs(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func nothingElseProlongs(ctx context.Context, e *env) error {
 	}
 	for name, write := range e.writes() {
 		if err := write(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return wrong(err, nil, "%s just before the idle deadline", name)
 		}
 	}
 	e.Advance(e.after(e.Idle) - e.before(e.Idle))
@@ -122,23 +122,30 @@ func rotationProlongsNot(ctx context.Context, e *env) error {
 
 func everyOperationExpires(ctx context.Context, e *env) error {
 	ops := e.writes()
-	ops["Generate alone"] = func(context.Context, session.Session) error { return nil }
+	ops["Generate"] = func(context.Context, session.Session) error { return nil }
 	ops["Refresh"] = func(ctx context.Context, s session.Session) error { return e.store.Refresh(ctx, s.ID()) }
-	ops["load"] = func(ctx context.Context, s session.Session) error { return e.alive(ctx, s) }
+	ops[e.opener()] = func(ctx context.Context, s session.Session) error {
+		_, err := e.open(ctx, session.Token(s))
+		return err
+	}
+	ops["Get"] = func(ctx context.Context, s session.Session) error {
+		_, err := e.store.Get(ctx, s.ID())
+		return err
+	}
 	if e.tokens != nil {
 		ops["Rotate"] = func(ctx context.Context, s session.Session) error {
-			_, err := e.rotate(ctx, s, e.Absolute)
+			_, err := e.tokens.Rotate(ctx, session.Token(s), e.Absolute)
 			return err
 		}
 	}
 	made := make(map[string]session.Session)
 	for name, op := range ops {
-		s, err := e.with(ctx, "kept", 1)
+		s, err := e.generateWith(ctx, "kept", 1)
 		if err != nil {
 			return err
 		}
 		if err := op(ctx, s); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return wrong(err, nil, "%s", name)
 		}
 		made[name] = s
 	}
@@ -152,7 +159,7 @@ func everyOperationExpires(ctx context.Context, e *env) error {
 }
 
 func freeAfterExpiry(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", "old")
+	s, err := e.generateWith(ctx, "kept", "old")
 	if err != nil {
 		return err
 	}
@@ -165,7 +172,7 @@ func freeAfterExpiry(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "kept", "late"); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Set by the expired session: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Set by the expired session, whose id was used again")
 	}
 	return e.holds(ctx, n, "kept", nil)
 }
@@ -177,12 +184,12 @@ func describeTimes(ctx context.Context, e *env) error {
 	}
 	made, err := session.Describe(s)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	// near allows a store to round to the millisecond.
 	near := func(what string, got, want time.Time) error {
 		if d := got.Sub(want); d < -e.Slack-time.Millisecond || d > e.Slack+time.Millisecond {
-			return fmt.Errorf("%s of Describe is off by %v", what, d)
+			return described(": %s: got a time that is off by %v, want at most a millisecond and the slack", what, d)
 		}
 		return nil
 	}
@@ -192,14 +199,15 @@ func describeTimes(ctx context.Context, e *env) error {
 		near("AbsoluteDeadline", made.AbsoluteDeadline, made.CreatedAt.Add(e.Absolute)),
 	)
 	if made.ID != s.ID() || made.User != "" || !made.AuthenticatedAt.IsZero() {
-		err = errors.Join(err, errors.New("of Describe: an anonymous session has no user, and its own id"))
+		err = errors.Join(err, described(" of an anonymous session: got the user %q, AuthenticatedAt %v and its own id: %t, want no user, a zero time and true",
+			made.User, made.AuthenticatedAt, made.ID == s.ID()))
 	}
 	if err != nil {
 		return err
 	}
 	e.Advance(e.Idle / 2)
 	if err := e.store.Refresh(ctx, s.ID()); err != nil {
-		return err
+		return wrong(err, nil, "Refresh")
 	}
 	l, err := e.load(ctx, s)
 	if err != nil {
@@ -207,7 +215,7 @@ func describeTimes(ctx context.Context, e *env) error {
 	}
 	refreshed, err := session.Describe(l)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	return errors.Join(
 		near("CreatedAt after Refresh", refreshed.CreatedAt, made.CreatedAt),
@@ -225,14 +233,14 @@ func sameClock(ctx context.Context, e *env) error {
 	for range 2 {
 		before, err := session.Now(ctx, s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Now")
 		}
 		if err := e.store.Refresh(ctx, s.ID()); err != nil {
-			return err
+			return wrong(err, nil, "Refresh")
 		}
 		after, err := session.Now(ctx, s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Now")
 		}
 		l, err := e.load(ctx, s)
 		if err != nil {
@@ -240,19 +248,19 @@ func sameClock(ctx context.Context, e *env) error {
 		}
 		info, err := session.Describe(l)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
 		// A store may round to the millisecond.
 		if seen := info.LastSeen; seen.Before(before.Add(-time.Millisecond)) || seen.After(after.Add(time.Millisecond)) {
-			return fmt.Errorf("Refresh between two calls of Now: LastSeen of Describe is %v after the first and %v before the second, want neither negative",
+			return fmt.Errorf("Refresh between two calls of Now: got a LastSeen %v after the first and %v before the second, want neither negative",
 				seen.Sub(before), after.Sub(seen))
 		}
 		e.Advance(e.Idle / 2)
 	}
-	cancelled, cancel := context.WithCancel(ctx)
+	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := session.Now(cancelled, s); !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("Now with a cancelled context: got %v, want context.Canceled", err)
+	if _, err := session.Now(canceled, s); !errors.Is(err, context.Canceled) {
+		return wrong(err, context.Canceled, "Now with a canceled context")
 	}
 	return nil
 }

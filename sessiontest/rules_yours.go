@@ -11,18 +11,18 @@ import (
 
 func yoursOnly() []rule {
 	return []rule{
-		{"sessions made and used at the same time do not mix", 0, doNotMix},
+		{"concurrent sessions do not mix", 0, doNotMix},
 		{"the secret of one session opens no other", TokenStore, foreignSecret},
 		{"every character of a secret counts", TokenStore, everyCharacter},
 		{"an id alone opens nothing", TokenStore, idIsNoToken},
-		{"a session whose id was given away again is not the new one", 0, reusedID},
+		{"an old session object cannot write to a new session with the same id", 0, reusedID},
 	}
 }
 
 func doNotMix(ctx context.Context, e *env) error {
 	return together(func(i int) error {
 		mine := fmt.Sprintf("visitor %d", i)
-		s, err := e.with(ctx, "name", mine)
+		s, err := e.generateWith(ctx, "name", mine)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func foreignSecret(ctx context.Context, e *env) error {
 	}
 	_, secret, _ := strings.Cut(session.Token(a), ".")
 	if _, err := e.tokens.Open(ctx, b.ID()+"."+secret); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("one session's id with another's secret: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Open of one session's id with another session's secret")
 	}
 	return nil
 }
@@ -56,16 +56,16 @@ func everyCharacter(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	carried := []byte(session.Token(s))
-	for i := len(s.ID()) + 1; i < len(carried); i++ {
-		was := carried[i]
-		if carried[i] = 'A'; was == 'A' {
-			carried[i] = 'B'
+	token := []byte(session.Token(s))
+	for i := len(s.ID()) + 1; i < len(token); i++ {
+		was := token[i]
+		if token[i] = 'A'; was == 'A' {
+			token[i] = 'B'
 		}
-		if _, err := e.tokens.Open(ctx, string(carried)); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("a token with another character %d: got %v, want ErrNotFound", i, err)
+		if _, err := e.tokens.Open(ctx, string(token)); !errors.Is(err, session.ErrNotFound) {
+			return wrong(err, session.ErrNotFound, "Open of a token whose character %d was changed", i)
 		}
-		carried[i] = was
+		token[i] = was
 	}
 	return e.alive(ctx, s)
 }
@@ -75,21 +75,21 @@ func idIsNoToken(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, carried := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
-		if _, err := e.tokens.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("an id without its secret: got %v, want ErrNotFound", err)
+	for _, token := range []string{s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("A", 26)} {
+		if _, err := e.tokens.Open(ctx, token); !errors.Is(err, session.ErrNotFound) {
+			return wrong(err, session.ErrNotFound, "Open of an id without its secret")
 		}
 	}
 	return nil
 }
 
 func reusedID(ctx context.Context, e *env) error {
-	old, err := e.with(ctx, "kept", "old")
+	old, err := e.generateWith(ctx, "kept", "old")
 	if err != nil {
 		return err
 	}
 	if err := e.store.Remove(ctx, old.ID()); err != nil {
-		return fmt.Errorf("Remove: %w", err)
+		return wrong(err, nil, "Remove")
 	}
 	s, err := e.generateID(ctx, old.ID())
 	if err != nil {
@@ -99,11 +99,11 @@ func reusedID(ctx context.Context, e *env) error {
 		return fmt.Errorf("the new session is not empty: %w", err)
 	}
 	if err := s.Set(ctx, "kept", "new"); err != nil {
-		return fmt.Errorf("Set: %w", err)
+		return wrong(err, nil, "Set by the new session")
 	}
 	for name, write := range e.writes() {
 		if err := write(ctx, old); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("%s by the old session: got %v, want ErrNotFound", name, err)
+			return wrong(err, session.ErrNotFound, "%s by the old session object", name)
 		}
 	}
 	return e.holds(ctx, s, "kept", "new")

@@ -39,7 +39,7 @@ func brokenWrites() map[string]wreck {
 		"a write brings back what expired":  {burst: "write expire", finds: "Set after a session had ended by its idle timeout", store: resurrects},
 		"Refresh brings back what is gone":  {burst: "logout refresh", finds: "Refresh after a session had ended", store: revivesOnRefresh},
 		"rotation brings back what is gone": {burst: "logout rotate", finds: "Rotate after a session had ended", store: revivesOnRotate},
-		"Update reads, and then writes": {burst: "update update", finds: "the counter shows 1", store: sessions(func(s *cub) {
+		"Update reads, and then writes": {burst: "update update", finds: "a counter after 2 acknowledged updates: got int(1)", store: sessions(func(s *cub) {
 			s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 				stored, err := s.stored(ctx)
 				if err != nil {
@@ -71,7 +71,7 @@ func brokenWrites() map[string]wreck {
 		"Remove clears the cookie only": {burst: "logout", finds: "a session lives that had ended by Remove", store: func(_ *testing.T, b *beast) {
 			b.remove = func(ctx context.Context, _ string) error { return ctx.Err() }
 		}},
-		"the session of the last visitor": {burst: "write write2", finds: "browser was given shows", store: func(_ *testing.T, b *beast) {
+		"the session of the last visitor": {burst: "write write2", finds: "browser was given the session of another browser", store: func(_ *testing.T, b *beast) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := b.Store.Open(ctx, token)
 				if last, ok := b.note("last", s).(session.Session); ok && err == nil {
@@ -85,7 +85,7 @@ func brokenWrites() map[string]wreck {
 
 func brokenTokens() map[string]wreck {
 	return map[string]wreck{
-		"rotation for each who asks": {burst: "rotate rotate", finds: "1 tokens became 2", store: rotatesAlways},
+		"rotation for each who asks": {burst: "rotate rotate", finds: "got 2 new tokens for 1 old", store: rotatesAlways},
 		"rotation copies the record": {burst: "write rotate", finds: "an acknowledged write is lost", store: func(_ *testing.T, b *beast) {
 			b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 				Step(ctx)
@@ -157,7 +157,7 @@ func brokenManagers() map[string]wreck {
 				return v.manager.Propagator.Remove(ctx.ResponseWriter)
 			},
 		}},
-		"a login is a value": {burst: "login", finds: "the token is the one from before", flows: map[string]flow{
+		"a login is a value": {burst: "login", finds: "Login returned the old token", flows: map[string]flow{
 			kindLogin: func(v *visit, ctx *mist.Context) error {
 				if err := v.load(ctx); err != nil {
 					return err
@@ -172,7 +172,7 @@ func brokenManagers() map[string]wreck {
 // brokenAnswers are simple, one for each of the Explorer's remaining questions.
 func brokenAnswers() map[string]wreck {
 	return map[string]wreck{
-		"a write fails in its own way": {burst: "write", finds: "Set: sessiontest: fault", store: sessions(func(s *cub) {
+		"a write fails in its own way": {burst: "write", finds: "Set: got the error \"sessiontest: fault\"", store: sessions(func(s *cub) {
 			s.setHook = func(ctx context.Context, key string, value any) error {
 				if key != marker {
 					return ErrFault
@@ -189,7 +189,7 @@ func brokenAnswers() map[string]wreck {
 				return err
 			}
 		})},
-		"a login finds a revocation where there is none": {burst: "login login", finds: "but nobody revoked", store: func(_ *testing.T, b *beast) {
+		"a login finds a revocation where there is none": {burst: "login login", finds: "but nobody had revoked", store: func(_ *testing.T, b *beast) {
 			b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 				s, err := b.Store.Login(ctx, token, l)
 				if errors.Is(err, session.ErrNotFound) {
@@ -204,12 +204,12 @@ func brokenAnswers() map[string]wreck {
 			}
 		}},
 		"rotation ends the grace of all old tokens": {
-			burst: "rotate lose", finds: "gave away opens nothing any more",
+			burst: "rotate lose", finds: "gave away no longer opens its session",
 			store: rotatesWith(func(time.Duration) time.Duration { return 0 }, false),
 		},
 		"a second login keeps the old token": {burst: "in: login", finds: "a token from before a login", store: keepsOldToken},
 		"an id is a token": {
-			burst: "write", finds: "what was never given away",
+			burst: "write", finds: "that was never given away",
 			store: opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
 				return b.Store.Get(ctx, idOf(token))
 			}),
@@ -263,7 +263,7 @@ func brokenAnswers() map[string]wreck {
 				return err
 			}
 		})},
-		"a value cannot be read": {burst: "write", finds: "Get of a value: sessiontest: fault", store: sessions(func(s *cub) {
+		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: sessions(func(s *cub) {
 			s.getHook = func(ctx context.Context, key string) (any, error) {
 				if key != marker {
 					return nil, ErrFault
@@ -271,10 +271,10 @@ func brokenAnswers() map[string]wreck {
 				return s.Session.Get(ctx, key)
 			}
 		})},
-		"Get fails": {burst: "write", finds: "afterwards: Get: sessiontest: fault", store: func(_ *testing.T, b *beast) {
+		"Get fails": {burst: "write", finds: "afterwards: Get: got the error", store: func(_ *testing.T, b *beast) {
 			b.get = func(context.Context, string) (session.Session, error) { return nil, ErrFault }
 		}},
-		"Remove fails": {burst: "write", finds: "afterwards: Remove: sessiontest: fault", store: func(_ *testing.T, b *beast) {
+		"Remove fails": {burst: "write", finds: "afterwards: Remove: got the error", store: func(_ *testing.T, b *beast) {
 			b.remove = func(context.Context, string) error { return ErrFault }
 		}},
 		"Generate fails": {burst: "write", finds: "before the burst", store: func(_ *testing.T, b *beast) {

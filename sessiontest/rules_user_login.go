@@ -11,46 +11,46 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// login logs in the client of s, which is anonymous or has that user.
+// login logs in the client of s, which is anonymous or logged in as that user.
 func (e *env) login(ctx context.Context, s session.Session, l session.Login) (session.Session, error) {
 	before, err := session.Describe(s)
 	if err != nil {
-		return nil, err
+		return nil, wrong(err, nil, "Describe")
 	}
-	r, err := e.enter(ctx, session.Token(s), l)
+	r, err := e.logIn(ctx, session.Token(s), l)
 	switch goesOn := before.User != ""; {
 	case err != nil:
 		return nil, err
 	case session.Token(r) == session.Token(s):
-		return nil, errors.New("Login: the token is the one from before")
+		return nil, errors.New("Login: got the token from before, want a new one")
 	case goesOn && r.ID() != s.ID():
-		return nil, errors.New("Login of the same user: the session has another id")
+		return nil, errors.New("Login of the same user: got a session with another id, want the same id")
 	case !goesOn && r.ID() == s.ID():
-		return nil, errors.New("Login: the session has the id of the anonymous one")
+		return nil, errors.New("Login of an anonymous session: got a session with its id, want a new id")
 	}
 	return r, nil
 }
 
-// enter logs in a client that carries a token, or none.
-func (e *env) enter(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	r, err := e.users.Login(ctx, carried, l)
+// logIn logs in a client that carries a token, or nothing.
+func (e *env) logIn(ctx context.Context, token string, l session.Login) (session.Session, error) {
+	r, err := e.users.Login(ctx, token, l)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("Login: %w", err)
+		return nil, wrong(err, nil, "Login")
 	case r == nil:
-		return nil, errors.New("Login returned neither a session nor an error")
+		return nil, errors.New("Login: got no session and no error, want one of them")
 	case session.Token(r) == "":
-		return nil, errors.New("Login: the session has no token")
+		return nil, errors.New("Login: got a session without a token, want the new token")
 	}
 	return r, nil
 }
 
-// member makes a session of a user, from none.
+// member logs a user in without a session before.
 func (e *env) member(ctx context.Context, l session.Login) (session.Session, error) {
-	return e.enter(ctx, "", l)
+	return e.logIn(ctx, "", l)
 }
 
-// limit makes a login one of a user's only session, where the store knows such a limit.
+// limit limits a login to one session, if the store has such limits.
 func (e *env) limit(l session.Login) session.Login {
 	if e.lists() {
 		l.MaxSessions = 1
@@ -58,7 +58,6 @@ func (e *env) limit(l session.Login) session.Login {
 	return l
 }
 
-// visitor makes a session of a user, from an anonymous one.
 func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, error) {
 	s, err := e.generate(ctx)
 	if err != nil {
@@ -67,18 +66,18 @@ func (e *env) visitor(ctx context.Context, l session.Login) (session.Session, er
 	return e.login(ctx, s, l)
 }
 
-// lists reports whether the store is declared to list the sessions of a user.
+// lists reports whether the Harness declares UserLister.
 func (e *env) lists() bool { return e.Capabilities&UserLister != 0 }
 
-// has reports an error unless the user has these sessions and no other, as far as the
-// store lists them.
+// has reports an error unless the user has exactly these sessions. It reports nothing if the
+// store does not list sessions.
 func (e *env) has(ctx context.Context, user string, sessions ...session.Session) error {
 	if !e.lists() {
 		return nil
 	}
 	list, err := e.users.UserSessions(ctx, user)
 	if err != nil {
-		return fmt.Errorf("UserSessions: %w", err)
+		return wrong(err, nil, "UserSessions of %q", user)
 	}
 	ids := make(map[string]bool)
 	for _, info := range list {
@@ -86,11 +85,11 @@ func (e *env) has(ctx context.Context, user string, sessions ...session.Session)
 	}
 	for _, s := range sessions {
 		if !ids[s.ID()] {
-			return errors.New("UserSessions does not list a session of the user")
+			return fmt.Errorf("UserSessions of %q: got a list without a session of the user, want all of them", user)
 		}
 	}
 	if len(list) != len(sessions) {
-		return fmt.Errorf("UserSessions: got %d sessions, want %d", len(list), len(sessions))
+		return fmt.Errorf("UserSessions of %q: got %d sessions, want %d", user, len(list), len(sessions))
 	}
 	return nil
 }
@@ -103,7 +102,7 @@ func loginBegins(ctx context.Context, e *env) error {
 		return err
 	}
 	if !strings.HasSuffix(s.ID(), id) {
-		return errors.New("Login: the id of the session does not end with the one that was asked for")
+		return errors.New("Login with an ID: got a session whose id does not end with it, want one that does")
 	}
 	if err := errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada")); err != nil {
 		return err
@@ -113,7 +112,7 @@ func loginBegins(ctx context.Context, e *env) error {
 		return err
 	}
 	if others[0].ID() == others[1].ID() {
-		return errors.New("Login without an id: two sessions have the same")
+		return errors.New("Login without an ID, twice: got two sessions with one id, want two ids")
 	}
 	return e.has(ctx, "ada", s, others[0], others[1])
 }
@@ -125,30 +124,30 @@ func loginTakesNoID(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "hers", 1); err != nil {
-		return fmt.Errorf("Set: %w", err)
+		return wrong(err, nil, "Set")
 	}
 	if _, err := e.users.Login(ctx, "", l); !errors.Is(err, session.ErrExists) {
-		return fmt.Errorf("Login with the id of a live session: got %v, want ErrExists", err)
+		return wrong(err, session.ErrExists, "Login with the id of a live session")
 	}
 	if err := errors.Join(e.alive(ctx, s), e.holds(ctx, s, "hers", 1), e.has(ctx, "ada", s)); err != nil {
 		return fmt.Errorf("the session that has the id: %w", err)
 	}
 	if err := e.store.Remove(ctx, s.ID()); err != nil {
-		return fmt.Errorf("Remove: %w", err)
+		return wrong(err, nil, "Remove")
 	}
 	again, err := e.member(ctx, l)
 	if err != nil {
-		return fmt.Errorf("with the id of a session that has ended: %w", err)
+		return fmt.Errorf("with the id of an ended session: %w", err)
 	}
 	if err := s.Set(ctx, "late", 1); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Set by the session that had the id before: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Set by the ended session, whose id was used again")
 	}
 	return errors.Join(e.dead(ctx, s), e.alive(ctx, again), e.holds(ctx, again, "hers", nil))
 }
 
 func loginBinds(ctx context.Context, e *env) error {
 	id := uuid.NewString()
-	made, err := e.with(ctx, "cart", "apples")
+	made, err := e.generateWith(ctx, "cart", "apples")
 	if err != nil {
 		return err
 	}
@@ -160,7 +159,7 @@ func loginBinds(ctx context.Context, e *env) error {
 		return err
 	}
 	if !strings.HasSuffix(s.ID(), id) {
-		return errors.New("Login: the id of the session does not end with the one that was asked for")
+		return errors.New("Login with an ID: got a session whose id does not end with it, want one that does")
 	}
 	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.has(ctx, "ada", s),
 		shows(ctx, s, "cart", "apples"), e.holds(ctx, s, "cart", "apples"))
@@ -172,11 +171,11 @@ func loginGoesOn(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "cart", "apples"); err != nil {
-		return fmt.Errorf("Set: %w", err)
+		return wrong(err, nil, "Set")
 	}
 	made, err := session.Describe(s)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	e.Advance(e.Idle / 10)
 	again, err := e.login(ctx, s, e.limit(session.Login{User: "ada", ID: uuid.NewString()}))
@@ -185,13 +184,13 @@ func loginGoesOn(ctx context.Context, e *env) error {
 	}
 	info, err := session.Describe(again)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	switch {
 	case !info.CreatedAt.Equal(made.CreatedAt):
-		return fmt.Errorf("CreatedAt: got %v, want %v as before the login", info.CreatedAt, made.CreatedAt)
+		return differs("Describe after a login of the same user: CreatedAt", info.CreatedAt, made.CreatedAt)
 	case !info.AuthenticatedAt.After(made.AuthenticatedAt) || !info.RotatedAt.Equal(info.AuthenticatedAt):
-		return fmt.Errorf("AuthenticatedAt %v and RotatedAt %v are not both the time of the login", info.AuthenticatedAt, info.RotatedAt)
+		return described(" after a login of the same user: got AuthenticatedAt %v and RotatedAt %v, want both to be the time of the login", info.AuthenticatedAt, info.RotatedAt)
 	}
 	return errors.Join(e.dead(ctx, s), e.alive(ctx, again), e.belongs(ctx, again, "ada"), e.has(ctx, "ada", again),
 		shows(ctx, again, "cart", "apples"), e.holds(ctx, again, "cart", "apples"))
@@ -207,14 +206,14 @@ func loginKeepsWriters(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "late", 1); err != nil {
-		return fmt.Errorf("Set by a session that was loaded before: %w", err)
+		return wrong(err, nil, "Set by a session that was loaded before a login of the same user")
 	}
 	return e.holds(ctx, again, "late", 1)
 }
 
 func loginEndsAnonymous(ctx context.Context, e *env) error {
 	for name, write := range e.writes() {
-		s, err := e.with(ctx, "kept", 1)
+		s, err := e.generateWith(ctx, "kept", 1)
 		if err != nil {
 			return err
 		}
@@ -233,7 +232,7 @@ func loginEndsAnonymous(ctx context.Context, e *env) error {
 			return err
 		}
 		if err := e.store.Remove(ctx, s.ID()); err != nil {
-			return fmt.Errorf("Remove: %w", err)
+			return wrong(err, nil, "Remove")
 		}
 		if err := e.gone(ctx, s); err != nil {
 			return fmt.Errorf("after %s: %w", name, err)
@@ -259,7 +258,7 @@ func loginEndsTokens(begin func(ctx context.Context, e *env) (session.Session, e
 		if err != nil {
 			return err
 		}
-		s, err := e.login(ctx, second, ada()) // good still
+		s, err := e.login(ctx, second, ada()) // still valid
 		if err != nil {
 			return err
 		}
@@ -268,10 +267,10 @@ func loginEndsTokens(begin func(ctx context.Context, e *env) (session.Session, e
 				return err
 			}
 			if _, err := e.tokens.Rotate(ctx, session.Token(old), e.Idle); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Rotate with a token from before the login: got %v, want ErrNotFound", err)
+				return wrong(err, session.ErrNotFound, "Rotate of a token from before the login")
 			}
 			if _, err := e.users.Login(ctx, session.Token(old), ada()); !errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Login with a token from before the login: got %v, want ErrNotFound", err)
+				return wrong(err, session.ErrNotFound, "Login with a token from before the login")
 			}
 		}
 		return e.alive(ctx, s)
@@ -288,26 +287,26 @@ func loginRefusesOthers(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "hers", 1); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	his := e.limit(session.Login{User: "bob", ID: uuid.NewString(), Values: map[string]any{"hers": 2}, EndOldest: true})
 	if _, err := e.users.Login(ctx, session.Token(s), his); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login with another user's session: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Login with another user's session")
 	}
 	if _, err := e.users.Login(ctx, s.ID()+"."+strings.Repeat("B", 26), ada()); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login with an id and no secret of it: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Login with an id and a wrong secret")
 	}
 	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, "ada"), e.holds(ctx, s, "hers", 1), e.has(ctx, "ada", s), e.has(ctx, "bob"))
 }
 
 func loginsCompete(ctx context.Context, e *env) error {
 	for round := range 4 {
-		s, err := e.with(ctx, "cart", "apples")
+		s, err := e.generateWith(ctx, "cart", "apples")
 		if err != nil {
 			return err
 		}
 		theirs := []string{"ada", "bob"}
-		if round%2 == 1 { // of a session that is ada's already
+		if round%2 == 1 { // with a session that ada has already
 			theirs = theirs[:1]
 			if s, err = e.login(ctx, s, ada()); err != nil {
 				return err
@@ -319,7 +318,7 @@ func loginsCompete(ctx context.Context, e *env) error {
 			if err == nil {
 				won[i] = r
 			} else if !errors.Is(err, session.ErrNotFound) {
-				return err
+				return unexpected(err, "no error or session.ErrNotFound", "Login by many at once")
 			}
 			return nil
 		})
@@ -333,11 +332,11 @@ func loginsCompete(ctx context.Context, e *env) error {
 			}
 			winners++
 			if err := errors.Join(e.belongs(ctx, r, theirs[i%len(theirs)]), e.holds(ctx, r, "cart", "apples")); err != nil {
-				return fmt.Errorf("a login that was acknowledged: %w", err)
+				return fmt.Errorf("the session of a login that succeeded: %w", err)
 			}
 		}
 		if winners != 1 {
-			return fmt.Errorf("%d logins with one token succeeded, want 1", winners)
+			return fmt.Errorf("Login by many at once with one token: got %d successes, want 1", winners)
 		}
 		if err := e.dead(ctx, s); err != nil {
 			return err
@@ -346,19 +345,19 @@ func loginsCompete(ctx context.Context, e *env) error {
 		for _, user := range theirs {
 			n, err := e.users.RemoveUserSessions(ctx, user)
 			if err != nil {
-				return fmt.Errorf("RemoveUserSessions: %w", err)
+				return wrong(err, nil, "RemoveUserSessions of %q", user)
 			}
 			ended += n
 		}
 		if ended != 1 {
-			return fmt.Errorf("%d sessions came of logins with one token, want 1", ended)
+			return fmt.Errorf("RemoveUserSessions after many logins with one token: got %d sessions, want 1", ended)
 		}
 	}
 	return nil
 }
 
 func reauthenticatesNobody(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -366,9 +365,9 @@ func reauthenticatesNobody(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, carried := range []string{session.Token(s), session.Token(bobs), ""} {
-		if _, err := e.users.Login(ctx, carried, session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("got %v, want ErrNotFound", err)
+	for _, token := range []string{session.Token(s), session.Token(bobs), ""} {
+		if _, err := e.users.Login(ctx, token, session.Login{User: "ada", Reauthentication: true}); !errors.Is(err, session.ErrNotFound) {
+			return wrong(err, session.ErrNotFound, "Login with Reauthentication, but without a session of that user")
 		}
 	}
 	return errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1),

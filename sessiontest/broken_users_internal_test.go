@@ -55,7 +55,7 @@ func revokesOnly(_ *testing.T, b *beast) {
 
 func brokenUsers() map[string]map[string]breed {
 	return map[string]map[string]breed{
-		"no value makes anybody a user": {
+		"no stored value sets the user": {
 			"believes a value": func(_ *testing.T, b *beast) {
 				b.tame = func(s *cub) {
 					s.infoHook = func() session.Info {
@@ -68,12 +68,12 @@ func brokenUsers() map[string]map[string]breed {
 				}
 			},
 		},
-		"names of users that would leave their place stay in it": {
+		"a user name with special characters reaches no other user": {
 			"cuts at a colon":  logs(func(l session.Login) session.Login { l.User, _, _ = strings.Cut(l.User, ":"); return l }),
 			"ignores case":     logs(func(l session.Login) session.Login { l.User = strings.ToLower(l.User); return l }),
 			"cuts after a NUL": logs(func(l session.Login) session.Login { l.User = strings.TrimRight(l.User, "\x00") + "."; return l }),
 		},
-		"a login that cannot be is refused and changes nothing": {
+		"an invalid login is refused and changes nothing": {
 			"takes any user": logs(func(l session.Login) session.Login {
 				if l.Check() != nil {
 					l = session.Login{User: "ada"}
@@ -97,7 +97,7 @@ func brokenUsers() map[string]map[string]breed {
 			},
 			"takes any timeout": logs(func(l session.Login) session.Login { l.IdleTimeout, l.AbsoluteTimeout = 0, 0; return l }),
 		},
-		"Reauthentication is of the same user, and keeps the rest": {
+		"Reauthentication keeps the session and its settings": {
 			"is a login": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
 			"is none": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
@@ -109,10 +109,10 @@ func brokenUsers() map[string]map[string]breed {
 			},
 			"never lowers the level": logs(func(l session.Login) session.Login { l.Level = max(l.Level, 2); return l }),
 		},
-		"Reauthentication of a session that is not the user's is refused": {
+		"Reauthentication with another user's session is refused": {
 			"logs in": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
 		},
-		"UserSessions lists what lives, the last seen first": {
+		"UserSessions lists the live sessions, the last seen first": {
 			"the other way round": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
 				slices.Reverse(infos)
 				return infos
@@ -127,11 +127,11 @@ func brokenUsers() map[string]map[string]breed {
 				return infos[:max(0, len(infos)-1)]
 			}),
 		},
-		"Describe tells the login": {
+		"Describe reports the login": {
 			"another level":  logs(func(l session.Login) session.Login { l.Level = 1; return l }),
 			"not persistent": logs(func(l session.Login) session.Login { l.Persistent = false; return l }),
 		},
-		"Describe tells the device of the login": {
+		"Describe reports the device of the login": {
 			"no browser": logs(func(l session.Login) session.Login { l.UserAgent = ""; return l }),
 			"no address": logs(func(l session.Login) session.Login { l.Address = ""; return l }),
 		},
@@ -166,10 +166,10 @@ func brokenUsers() map[string]map[string]breed {
 			},
 		},
 		"a login whose check began before a revocation is refused": {"lets it in": revokesOnly},
-		"RemoveUserSessions wins against logins that are under way": {
+		"RemoveUserSessions wins against logins in progress": {
 			"lets them in": revokesOnly,
 		},
-		"a limit refuses the login that is one too many": {
+		"a limit refuses a login beyond it": {
 			"knows no limit": logs(func(l session.Login) session.Login { l.MaxSessions = 0; return l }),
 			"one more":       logs(func(l session.Login) session.Login { l.MaxSessions++; return l }),
 			"one fewer":      logs(func(l session.Login) session.Login { l.MaxSessions--; return l }),
@@ -180,7 +180,7 @@ func brokenUsers() map[string]map[string]breed {
 			"knows no limit": logs(func(l session.Login) session.Login { l.MaxSessions = 0; return l }),
 			"tells nobody":   logs(func(l session.Login) session.Login { l.Ended = nil; return l }),
 		},
-		"many logins at once leave as many sessions as the limit says": {
+		"concurrent logins leave as many sessions as the limit allows": {
 			"one more": logs(func(l session.Login) session.Login { l.MaxSessions++; return l }),
 			"looks before it logs in": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
@@ -197,7 +197,7 @@ func brokenUsers() map[string]map[string]breed {
 				}
 			},
 		},
-		"sessions that have ended do not count for a limit": {
+		"ended sessions do not count for a limit": {
 			"they do": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					if before, _ := b.note(l.User, true).(bool); before {
@@ -207,7 +207,7 @@ func brokenUsers() map[string]map[string]breed {
 				}
 			},
 		},
-		"a login begins both timeouts anew": {
+		"a login restarts both timeouts": {
 			"keeps the deadline": func(_ *testing.T, b *beast) {
 				b.Store = &memory.Store{IdleTimeout: zooIdle * 9 / 10, AbsoluteTimeout: zooAbsolute}
 			},

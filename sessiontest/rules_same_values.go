@@ -20,10 +20,10 @@ type sample struct {
 	Next  *sample
 }
 
-// unregistered is one that it does not.
+// unregistered is a type that the suite does not register.
 type unregistered struct{ Name string }
 
-// kept are values that every store keeps exactly.
+// kept returns values that every store keeps exactly.
 func kept() []any {
 	session.Register[sample]()
 	session.Register[*sample]()
@@ -55,7 +55,7 @@ func sameValues() []rule {
 	return []rule{
 		{"values come back with their type and content", 0, roundTrip},
 		{"a long text comes back whole", 0, longText},
-		{"values that cannot be kept are refused and the old one stays", 0, unkeepable},
+		{"values that cannot be stored are refused and the old one stays", 0, unkeepable},
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
 		{"limits are the same and exact", 0, limits},
@@ -70,10 +70,10 @@ func roundTrip(ctx context.Context, e *env) error {
 	for i, want := range kept() {
 		key := fmt.Sprint(i)
 		if err := s.Set(ctx, key, want); err != nil {
-			return fmt.Errorf("Set of a %T: %w", want, err)
+			return wrong(err, nil, "Set of %s", show(want))
 		}
 		if err := errors.Join(shows(ctx, s, key, want), e.holds(ctx, s, key, want)); err != nil {
-			return fmt.Errorf("a %T: %w", want, err)
+			return err
 		}
 	}
 	return nil
@@ -81,7 +81,7 @@ func roundTrip(ctx context.Context, e *env) error {
 
 func longText(ctx context.Context, e *env) error {
 	long := strings.Repeat("long ", 20_000)
-	s, err := e.with(ctx, "key", long)
+	s, err := e.generateWith(ctx, "key", long)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func longText(ctx context.Context, e *env) error {
 }
 
 func unkeepable(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "key", "old")
+	s, err := e.generateWith(ctx, "key", "old")
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func unkeepable(ctx context.Context, e *env) error {
 	session.Register[local]()
 	for _, v := range []any{nil, func() {}, make(chan int), unregistered{"a"}, &unregistered{"a"}, time.Second, complex(1, 1), local{func() {}}} {
 		if err := s.Set(ctx, "key", v); !errors.Is(err, session.ErrValue) {
-			return fmt.Errorf("Set of a %T: got %v, want ErrValue", v, err)
+			return wrong(err, session.ErrValue, "Set of %s", typeOf(v))
 		}
 	}
 	return errors.Join(shows(ctx, s, "key", "old"), e.holds(ctx, s, "key", "old"))
@@ -113,13 +113,17 @@ func absentKey(ctx context.Context, e *env) error {
 			return err
 		}
 		if e.Capabilities&Popper != 0 {
-			if v, err := session.Pop(ctx, s, key); v != nil || err != nil {
-				return fmt.Errorf("Pop of an absent key: got %T, %v, want nil, nil", v, err)
+			v, err := session.Pop(ctx, s, key)
+			switch {
+			case err != nil:
+				return wrong(err, nil, "Pop of an absent key")
+			case v != nil:
+				return differs("Pop of an absent key", v, nil)
 			}
 		}
 		if e.Capabilities&Deleter != 0 {
 			if err := session.Delete(ctx, s, key); err != nil {
-				return fmt.Errorf("Delete of an absent key: %w", err)
+				return wrong(err, nil, "Delete of an absent key")
 			}
 		}
 	}
@@ -137,7 +141,7 @@ func anyKey(ctx context.Context, e *env) error {
 	}
 	for i, key := range keys {
 		if err := s.Set(ctx, key, i); err != nil {
-			return fmt.Errorf("Set under key %q: %w", key, err)
+			return wrong(err, nil, "Set of the key %q", short(key))
 		}
 	}
 	for i, key := range keys {
@@ -149,58 +153,58 @@ func anyKey(ctx context.Context, e *env) error {
 }
 
 func limits(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "key", "old")
+	s, err := e.generateWith(ctx, "key", "old")
 	if err != nil {
 		return err
 	}
 	tooLarge := func(what string, err error) error {
 		if !errors.Is(err, session.ErrTooLarge) {
-			return fmt.Errorf("%s: got %v, want ErrTooLarge", what, err)
+			return wrong(err, session.ErrTooLarge, "%s", what)
 		}
 		return nil
 	}
 	const mib = 1 << 20
 	longKey := strings.Repeat("k", 257)
 	if err := errors.Join(
-		tooLarge("a key of 257 bytes", s.Set(ctx, longKey, 1)),
-		tooLarge("a string of 1 MiB and its kind", s.Set(ctx, "key", strings.Repeat("v", mib))),
-		tooLarge("1 MiB of bytes and their kind", s.Set(ctx, "key", make([]byte, mib))),
+		tooLarge("Set of a key of 257 bytes", s.Set(ctx, longKey, 1)),
+		tooLarge("Set of a string of 1 MiB, to which its type is added", s.Set(ctx, "key", strings.Repeat("v", mib))),
+		tooLarge("Set of 1 MiB of bytes, to which their type is added", s.Set(ctx, "key", make([]byte, mib))),
 		shows(ctx, s, "key", "old"), e.holds(ctx, s, "key", "old"),
 	); err != nil {
 		return err
 	}
 	if err := s.Set(ctx, "key", strings.Repeat("v", mib-16)); err != nil {
-		return fmt.Errorf("Set of almost 1 MiB: %w", err)
+		return wrong(err, nil, "Set of almost 1 MiB")
 	}
 	if err := s.Set(ctx, "key", "old"); err != nil {
-		return err
+		return wrong(err, nil, "Set")
 	}
 	first := 0
-	if e.Capabilities&BatchSetter != 0 { // one by one takes a slow machine as long as the session lives
+	if e.Capabilities&BatchSetter != 0 { // on a slow machine single calls may outlast the idle timeout
 		first = 960
 		all := make(map[string]any, first)
 		for n := range first {
 			all[fmt.Sprint(n)] = n
 		}
 		if err := session.SetAll(ctx, s, all); err != nil {
-			return fmt.Errorf("SetAll of %d values: %w", first, err)
+			return wrong(err, nil, "SetAll of %d values", first)
 		}
 	}
 	if err := together(func(i int) error {
 		for n := first + i; n < 1023; n += many {
 			if err := s.Set(ctx, fmt.Sprint(n), n); err != nil {
-				return fmt.Errorf("Set of one of 1024 values: %w", err)
+				return wrong(err, nil, "Set of one of 1024 values")
 			}
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	if err := tooLarge("value 1025", s.Set(ctx, "one more", 1)); err != nil {
+	if err := tooLarge("Set of value 1025", s.Set(ctx, "one more", 1)); err != nil {
 		return err
 	}
 	if err := s.Set(ctx, "key", "replaced"); err != nil {
-		return fmt.Errorf("Set of a key that is there, at 1024 values: %w", err)
+		return wrong(err, nil, "Set of a present key in a session of 1024 values")
 	}
 	return errors.Join(e.holds(ctx, s, "one more", nil), shows(ctx, s, "one more", nil), e.holds(ctx, s, "key", "replaced"))
 }

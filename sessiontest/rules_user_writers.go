@@ -12,14 +12,14 @@ import (
 
 func usersLost() []rule {
 	return []rule{
-		{"what is acknowledged during a login is in its session", users, loginLosesNothing},
-		{"requests from before a login of the same user can write", users, loginKeepsWriters},
-		{"what is acknowledged during a login that is refused is in the anonymous session", users | UserLister, refusalLosesNothing},
+		{"a write acknowledged during a login is in its session", users, loginLosesNothing},
+		{"requests that began before a login of the same user can write", users, loginKeepsWriters},
+		{"a write acknowledged during a refused login is in the anonymous session", users | UserLister, refusalLosesNothing},
 	}
 }
 
 func loginLosesNothing(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -38,13 +38,13 @@ func refusalLosesNothing(ctx context.Context, e *env) error {
 	if _, err := e.member(ctx, ada()); err != nil {
 		return err
 	}
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	w, err := e.writers(ctx, s, func() error {
 		if _, err := e.users.Login(ctx, session.Token(s), session.Login{User: "ada", MaxSessions: 1}); !errors.Is(err, session.ErrUserLimit) {
-			return fmt.Errorf("Login: got %v, want ErrUserLimit", err)
+			return wrong(err, session.ErrUserLimit, "Login beyond MaxSessions")
 		}
 		return nil
 	})
@@ -52,20 +52,20 @@ func refusalLosesNothing(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := s.Set(ctx, "late", 1); err != nil {
-		return fmt.Errorf("Set afterwards, by a session that was loaded before: %w", err)
+		return wrong(err, nil, "Set after a refused login, by a session that was loaded before")
 	}
 	return errors.Join(e.holds(ctx, s, "kept", 1), e.holds(ctx, s, "late", 1), w.judge(ctx, e, s))
 }
 
-// written is what was told to those who wrote while somebody logged in.
+// written records the answers to writes during a login.
 type written struct {
 	mu      sync.Mutex
-	sets    map[string]bool // by key: acknowledged, or refused with ErrNotFound
-	updates int             // of "counter", acknowledged
-	pops    map[string]bool // by key, as sets
+	sets    map[string]bool // by key; false: refused with ErrNotFound
+	updates int             // acknowledged updates of "counter"
+	pops    map[string]bool // as sets
 }
 
-// writers write to s by many objects, some milliseconds long, while login runs.
+// writers writes to s through many session objects for some milliseconds, while login runs.
 func (e *env) writers(ctx context.Context, s session.Session, login func() error) (*written, error) {
 	const rounds = 12
 	w := &written{sets: make(map[string]bool), pops: make(map[string]bool)}
@@ -84,7 +84,7 @@ func (e *env) writers(ctx context.Context, s session.Session, login func() error
 			}
 		}
 		if err := session.SetAll(ctx, s, flashes); err != nil {
-			return nil, fmt.Errorf("SetAll: %w", err)
+			return nil, wrong(err, nil, "SetAll")
 		}
 	}
 	return w, together(func(i int) error {
@@ -102,7 +102,7 @@ func (e *env) writers(ctx context.Context, s session.Session, login func() error
 	})
 }
 
-// write makes one write and keeps what it was told.
+// write makes one write and records its answer.
 func (w *written) write(ctx context.Context, e *env, s session.Session, i, n int) error {
 	set, flash := fmt.Sprintf("%d-%d", i, n), fmt.Sprintf("flash %d-%d", i, n)
 	var what string
@@ -128,7 +128,7 @@ func (w *written) write(ctx context.Context, e *env, s session.Session, i, n int
 		note = func(acknowledged bool) { w.sets[set] = acknowledged }
 	}
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("%s: %w", what, err)
+		return unexpected(err, "no error or session.ErrNotFound", "%s during a login", what)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,18 +136,18 @@ func (w *written) write(ctx context.Context, e *env, s session.Session, i, n int
 	return nil
 }
 
-// judge reports an error unless s has what was acknowledged, and nothing else.
+// judge reports an error unless s has every acknowledged write and no refused one.
 func (w *written) judge(ctx context.Context, e *env, s session.Session) error {
 	l, err := e.load(ctx, s)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return err
 	}
 	lost, kept := 0, 0
 	look := func(key string, want bool) error {
 		v, err := l.Get(ctx, key)
 		switch {
 		case err != nil:
-			return fmt.Errorf("Get: %w", err)
+			return wrong(err, nil, "Get")
 		case want && v == nil:
 			lost++
 		case !want && v != nil:
@@ -165,11 +165,14 @@ func (w *written) judge(ctx context.Context, e *env, s session.Session) error {
 			return err
 		}
 	}
-	if v, err := l.Get(ctx, "counter"); err != nil || v != any(w.updates) && (v != nil || w.updates > 0) {
-		return fmt.Errorf("the counter shows %v (%v) after %d acknowledged updates", v, err, w.updates)
-	}
-	if lost > 0 || kept > 0 {
-		return fmt.Errorf("%d values are missing, and %d are there that should not be", lost, kept)
+	v, err := l.Get(ctx, "counter")
+	switch {
+	case err != nil:
+		return wrong(err, nil, "Get")
+	case v != any(w.updates) && (v != nil || w.updates > 0):
+		return differs(fmt.Sprintf("Get of a counter after %d acknowledged updates", w.updates), v, w.updates)
+	case lost > 0 || kept > 0:
+		return fmt.Errorf("after writes during a login: got %d acknowledged writes lost and %d refused writes stored, want none", lost, kept)
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ var acknowledgesAll = sessions(func(s *cub) {
 
 func brokenLogins() map[string]map[string]breed {
 	all := map[string]map[string]breed{
-		"a login from no session begins one, with an id that no other has": {
+		"a login without a session begins one with a new id": {
 			"ignores the id": logs(func(l session.Login) session.Login { l.ID = ""; return l }),
 			"wants a session": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
@@ -162,7 +162,7 @@ func brokenLogins() map[string]map[string]breed {
 				}
 			},
 		},
-		"a login takes no id that a live session has": {
+		"a login cannot take the id of a live session": {
 			"takes the place of the one that has the id": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
@@ -182,7 +182,7 @@ func brokenLogins() map[string]map[string]breed {
 				}
 			},
 		},
-		"a login of an anonymous session begins one of the user with its values": {
+		"a login of an anonymous session begins the user's session with its values": {
 			"keeps the id":   keepsID,
 			"ignores the id": logs(func(l session.Login) session.Login { l.ID = ""; return l }),
 			"keeps the token": func(_ *testing.T, b *beast) {
@@ -209,7 +209,7 @@ func brokenLogins() map[string]map[string]breed {
 				}
 			},
 		},
-		"a login of the same user goes on with the session": {
+		"a login of the same user keeps the session": {
 			"begins another":     copiesAndDrops(func(context.Context) {}),
 			"makes it once more": keepsID,
 			"loses the values": entersBy(func(ctx context.Context, b *beast, _ session.Session, token string, l session.Login) (session.Session, error) {
@@ -220,17 +220,17 @@ func brokenLogins() map[string]map[string]breed {
 				return s, session.Clear(ctx, s)
 			}),
 		},
-		"a login ends every token from before, with no grace": {
+		"a login ends every older token, without grace": {
 			"keeps the old token": keepsOldToken,
 		},
-		"a login of the same user ends every token from before": {
+		"a login of the same user ends every older token": {
 			"keeps the old token": keepsOldToken,
 		},
-		"requests from before a login of the same user can write": {
+		"requests that began before a login of the same user can write": {
 			"begins another":     copiesAndDrops(func(context.Context) {}),
 			"makes it once more": keepsID,
 		},
-		"a login takes nobody's session away": {
+		"a login cannot take another user's session": {
 			"takes it over": takesOver,
 			"begins one with its values": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
@@ -242,7 +242,7 @@ func brokenLogins() map[string]map[string]breed {
 				}
 			},
 		},
-		"of many logins with one token one wins": {
+		"of many logins with one token exactly one succeeds": {
 			"lets all of one user in": func(_ *testing.T, b *beast) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)

@@ -221,7 +221,7 @@ func believesBind(ctx context.Context, b *beast, s session.Session) (session.Ses
 
 func brokenDevices() map[string]map[string]breed {
 	all := map[string]map[string]breed{
-		"Bind gives a session a device, byte for byte, and no other session": {
+		"Bind gives one session a device, byte for byte": {
 			"makes text of it": bindsWith(func(p session.Proof) session.Proof { p.Device = strings.ToValidUTF8(p.Device, "?"); return p }),
 			"loses the values": bindAfter(func(ctx context.Context, _ *beast, s session.Session) (session.Session, error) {
 				return s, session.Clear(ctx, s)
@@ -245,7 +245,7 @@ func brokenDevices() map[string]map[string]breed {
 				return nil, session.ErrBound
 			}),
 		},
-		"of many who bind a session at once one does": {
+		"of many calls of Bind for one session exactly one succeeds": {
 			"looks, and then binds": func(t *testing.T, b *beast) {
 				t.Helper()
 				replacesDevice(t, b)
@@ -289,7 +289,7 @@ func brokenDevices() map[string]map[string]breed {
 				}
 			},
 		},
-		"a challenge is good once": {
+		"a challenge can be answered once": {
 			"takes it again":          provesWith(func(p session.Proof) session.Proof { p.Challenge = uuid.NewString(); return p }),
 			"forgets it at once":      provesWith(func(p session.Proof) session.Proof { p.Remember = 0; return p }),
 			"forgets it a ms early":   provesWith(func(p session.Proof) session.Proof { p.Remember -= time.Millisecond; return p }),
@@ -303,7 +303,7 @@ func brokenDevices() map[string]map[string]breed {
 				}
 			},
 		},
-		"of many who answer a challenge at once one does": {"looks, and then notes": checksOnly},
+		"of many proofs with one challenge exactly one succeeds": {"looks, and then notes": checksOnly},
 		"no proof brings a session back": {
 			"one after a revocation does": provesWhatIsGone,
 			"each does": func(_ *testing.T, b *beast) {

@@ -65,19 +65,19 @@ func brokenRotation() map[string]map[string]breed {
 				}
 			},
 		},
-		"the old token is good until the new one was seen, then for the grace": {
+		"the old token is valid until the new one is used, then for the grace": {
 			"without grace":         rotatesWith(func(time.Duration) time.Duration { return 0 }, false),
 			"with grace a ms short": rotatesWith(func(g time.Duration) time.Duration { return g - time.Millisecond }, false),
 			"with grace a ms long":  rotatesWith(func(g time.Duration) time.Duration { return g + time.Millisecond }, false),
 			"begins at once":        rotatesWith(func(g time.Duration) time.Duration { return g }, true),
 		},
-		"without grace the old token is dead once the new one was seen": {
+		"without grace the old token ends when the new one is used": {
 			"grants some": rotatesWith(func(time.Duration) time.Duration { return time.Second }, false),
 		},
-		"whoever rotates with an old token gets the newest":      {"rotates again": rotatesAlways},
-		"all who rotate at the same time get the same new token": {"rotates for each": rotatesAlways},
-		"a rotation whose answer was lost logs nobody out":       {"believes it arrived": rotatesWith(func(g time.Duration) time.Duration { return g }, true)},
-		"a negative grace is refused":                            {"takes it for none": rotatesWith(func(g time.Duration) time.Duration { return max(g, 0) }, false)},
+		"Rotate with an old token returns the newest":          {"rotates again": rotatesAlways},
+		"concurrent calls of Rotate return the same new token": {"rotates for each": rotatesAlways},
+		"a rotation whose answer was lost logs nobody out":     {"believes it arrived": rotatesWith(func(g time.Duration) time.Duration { return g }, true)},
+		"a negative grace is refused":                          {"takes it for none": rotatesWith(func(g time.Duration) time.Duration { return max(g, 0) }, false)},
 		"writers survive rotation": {
 			"copies the record": func(_ *testing.T, b *beast) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
@@ -96,7 +96,7 @@ func brokenRotation() map[string]map[string]breed {
 			"a nanosecond late":   timeouts(zooIdle+1, zooAbsolute),
 			"a millisecond early": timeouts(zooIdle-time.Millisecond, zooAbsolute),
 		},
-		"Refresh starts the idle timeout anew": {
+		"Refresh restarts the idle timeout": {
 			"does nothing": func(_ *testing.T, b *beast) {
 				b.refresh = func(context.Context, string) error { return nil }
 			},

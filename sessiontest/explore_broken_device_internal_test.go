@@ -63,7 +63,7 @@ func brokenBindings() map[string]wreck {
 			func(ctx context.Context, b *beast, token string) (session.Session, error) {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			})},
-		"the end of a token is not told": {burst: "bound: lapse", finds: "gave away after its end", store: ifUnproved(
+		"the end of a token is not told": {burst: "bound: lapse", finds: "gave away, after its end", store: ifUnproved(
 			func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound })},
 		"the token from before lives on": {burst: "in: bind prove lapse", finds: "opens its session after its end", store: func(_ *testing.T, b *beast) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
@@ -75,8 +75,8 @@ func brokenBindings() map[string]wreck {
 			}
 		}},
 		"a challenge is looked for, and then noted": {burst: "bound: replay replay", finds: "a challenge was answered twice", store: checksOnly},
-		"a proof ends the token of another tab":     {burst: "bound: prove write", finds: "a token is said to have ended that has not", store: endsOthers},
-		"two proofs share a token":                  {burst: "bound: prove prove", finds: "Prove gave a token that was there", store: sharesToken},
+		"a proof ends the token of another tab":     {burst: "bound: prove write", finds: "got session.ErrUnproved, but the token had not ended", store: endsOthers},
+		"two proofs share a token":                  {burst: "bound: prove prove", finds: "Prove gave a token that existed before", store: sharesToken},
 		"a proof asks for no device":                {burst: "bound: prove login bind", finds: "a proof worked on a session that was not bound to its device", store: anyDevice},
 		"a proof brings back what was revoked":      {burst: "bound: prove revoke", finds: "Prove worked on a session that had ended by a revocation", store: provesWhatIsGone},
 		"a login keeps the binding":                 {burst: "bound: login", finds: "a session is bound to another device, or to none", store: keepsBinding},
@@ -88,7 +88,7 @@ func brokenBindings() map[string]wreck {
 				return b.another(ctx, idOf(token))
 			}
 		}},
-		"a binding believes that its answer arrived": {burst: "in: bind write", finds: "opens nothing any more", store: func(t *testing.T, b *beast) {
+		"a binding believes that its answer arrived": {burst: "in: bind write", finds: "no longer opens its session", store: func(t *testing.T, b *beast) {
 			t.Helper()
 			b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 				p.Grace = 0
@@ -105,17 +105,17 @@ func brokenBindings() map[string]wreck {
 			burst: "in: bind refresh prove lapse", finds: "lost its session",
 			flows: map[string]flow{"refresh": injectsSent},
 		},
-		"a device that is there is refused": {burst: "bound: prove", finds: "session: not bound to that device, but it is", store: refusesDevices(session.ErrUnbound)},
+		"a device that is there is refused": {burst: "bound: prove", finds: "got session.ErrUnbound, but the session was bound", store: refusesDevices(session.ErrUnbound)},
 		"a challenge that is new is refused": {
-			burst: "bound: prove", finds: "session: challenge was answered before, but it was not",
+			burst: "bound: prove", finds: "got session.ErrReplayed, but nobody had answered",
 			store: refusesDevices(session.ErrReplayed),
 		},
-		"a session that is free is bound":     {burst: "in: bind", finds: "but nobody had bound it", store: refusesDevices(session.ErrBound)},
-		"a binding fails in its own way":      {burst: "in: bind", finds: "Bind: sessiontest: fault", store: refusesDevices(ErrFault)},
+		"a session that is free is bound":     {burst: "in: bind", finds: "but nobody had bound the session", store: refusesDevices(session.ErrBound)},
+		"a binding fails in its own way":      {burst: "in: bind", finds: "Bind: got the error \"sessiontest: fault\"", store: refusesDevices(ErrFault)},
 		"a proof worked, and it was no proof": {burst: "in: prove", finds: "a proof worked on a session that was not bound", store: provesAll},
 		"Bind gives another's device": {burst: "in: bind", finds: "Bind returned a session of another device", store: bindsWith(
 			func(p session.Proof) session.Proof { p.Device += "?"; return p })},
-		"the device of a browser gets nothing": {burst: "bound: lapse", finds: "the next request of the first browser: sessiontest: fault", store: func(_ *testing.T, b *beast) {
+		"the device of a browser gets nothing": {burst: "bound: lapse", finds: "the next request of the first browser: got the error", store: func(_ *testing.T, b *beast) {
 			b.prove = func(context.Context, string, session.Proof) (session.Session, error) { return nil, ErrFault }
 		}},
 	}

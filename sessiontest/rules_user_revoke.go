@@ -16,22 +16,22 @@ func usersDead() []rule {
 		{"nothing brings a session back after RemoveUserSessions", users, revokedStaysDead},
 		{"nothing brings an anonymous session back after its login", users, loginEndsAnonymous},
 		{"a login whose check began before a revocation is refused", users, lateLogin},
-		{"RemoveUserSessions wins against logins that are under way", users, revokeWins},
-		{"a limit refuses the login that is one too many", users | UserLister, limitRefuses},
+		{"RemoveUserSessions wins against logins in progress", users, revokeWins},
+		{"a limit refuses a login beyond it", users | UserLister, limitRefuses},
 		{"EndOldest ends the session that logged in first", users | UserLister, limitEndsOldest},
-		{"many logins at once leave as many sessions as the limit says", users | UserLister, limitHolds},
-		{"sessions that have ended do not count for a limit", users | UserLister, endedDoNotCount},
+		{"concurrent logins leave as many sessions as the limit allows", users | UserLister, limitHolds},
+		{"ended sessions do not count for a limit", users | UserLister, endedDoNotCount},
 	}
 }
 
 func usersTimes() []rule {
 	return []rule{
-		{"a login begins both timeouts anew", users, loginBeginsAnew},
+		{"a login restarts both timeouts", users, loginBeginsAnew},
 		{"a session keeps the timeouts of its login", users, ownTimeouts},
 	}
 }
 
-// members makes n sessions of a user, one after the other.
+// members logs a user in n times, one after the other.
 func (e *env) members(ctx context.Context, n int, l session.Login) ([]session.Session, error) {
 	all := make([]session.Session, n)
 	for i := range all {
@@ -39,7 +39,7 @@ func (e *env) members(ctx context.Context, n int, l session.Login) ([]session.Se
 		if all[i], err = e.member(ctx, l); err != nil {
 			return nil, err
 		}
-		e.Advance(2 * time.Millisecond) // so that there is a first
+		e.Advance(2 * time.Millisecond) // so that the logins have an order
 	}
 	return all, nil
 }
@@ -70,17 +70,20 @@ func revokesAll(ctx context.Context, e *env) error {
 		return fmt.Errorf("without exceptions: %w", err)
 	}
 	if err := e.revoke(ctx, "ada", 0); err != nil {
-		return fmt.Errorf("again: %w", err)
+		return fmt.Errorf("for the second time: %w", err)
 	}
 	return errors.Join(e.gone(ctx, mine[1]), e.alive(ctx, other), e.alive(ctx, anonymous))
 }
 
-// revoke ends the sessions of a user. It reports an error unless there were want of them,
-// as far as the store counts them.
+// revoke ends the sessions of a user. It reports an error unless their number was want. It
+// ignores the number if the store does not list sessions.
 func (e *env) revoke(ctx context.Context, user string, want int, except ...string) error {
 	n, err := e.users.RemoveUserSessions(ctx, user, except...)
-	if err != nil || n != want && e.lists() {
-		return fmt.Errorf("RemoveUserSessions: got %d, %v, want %d", n, err, want)
+	switch {
+	case err != nil:
+		return wrong(err, nil, "RemoveUserSessions of %q", short(user))
+	case n != want && e.lists():
+		return fmt.Errorf("RemoveUserSessions of %q: got %d sessions, want %d", short(user), n, want)
 	}
 	return nil
 }
@@ -91,8 +94,10 @@ func removedStaysDead(ctx context.Context, e *env) error {
 
 func revokedStaysDead(ctx context.Context, e *env) error {
 	return staysDeadAfter(ctx, e, func(ctx context.Context, e *env, _ session.Session) error {
-		_, err := e.users.RemoveUserSessions(ctx, "ada")
-		return err
+		if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
+			return wrong(err, nil, "RemoveUserSessions")
+		}
+		return nil
 	})
 }
 
@@ -120,26 +125,26 @@ func staysDeadAfter(ctx context.Context, e *env, end ending) error {
 }
 
 func lateLogin(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	e.Advance(10 * time.Millisecond)
 	if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
-		return err
+		return wrong(err, nil, "RemoveUserSessions")
 	}
 	e.Advance(10 * time.Millisecond)
 	late := session.Login{User: "ada", Began: began}
 	if _, err := e.users.Login(ctx, session.Token(s), late); !errors.Is(err, session.ErrRevoked) || !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login: got %v, want ErrRevoked, which is ErrNotFound, too", err)
+		return unexpected(err, "session.ErrRevoked, which also matches session.ErrNotFound", "Login whose check began before a revocation")
 	}
 	old := session.Login{User: "bob", Began: time.Now().Add(-2 * session.BeganLimit)}
 	if _, err := e.users.Login(ctx, session.Token(s), old); !errors.Is(err, session.ErrRevoked) {
-		return fmt.Errorf("Login whose check began over BeganLimit ago: got %v, want ErrRevoked", err)
+		return wrong(err, session.ErrRevoked, "Login whose check began more than BeganLimit ago")
 	}
 	if err := errors.Join(e.alive(ctx, s), e.belongs(ctx, s, ""), e.holds(ctx, s, "kept", 1)); err != nil {
-		return fmt.Errorf("after a login that was refused: %w", err)
+		return fmt.Errorf("after a refused login: %w", err)
 	}
 	if err := e.has(ctx, "ada"); err != nil {
 		return err
@@ -149,10 +154,10 @@ func lateLogin(ctx context.Context, e *env) error {
 		return err
 	}
 	if _, err := e.login(ctx, other, session.Login{User: "bob", Began: began}); err != nil {
-		return fmt.Errorf("another user: %w", err)
+		return fmt.Errorf("of another user: %w", err)
 	}
 	if _, err := e.login(ctx, s, session.Login{User: "ada", Began: time.Now()}); err != nil {
-		return fmt.Errorf("a check that began after the revocation: %w", err)
+		return fmt.Errorf("whose check began after the revocation: %w", err)
 	}
 	return nil
 }
@@ -171,21 +176,23 @@ func revokeWins(ctx context.Context, e *env) error {
 		in := make([]session.Session, many)
 		err := together(func(i int) (err error) {
 			if i == 0 {
-				_, err = e.users.RemoveUserSessions(ctx, "ada")
-				return err
-			}
-			carried := ""
-			if i%2 == 0 {
-				carried = session.Token(made[i])
-			}
-			in[i], err = e.users.Login(ctx, carried, session.Login{User: "ada", Began: began})
-			switch {
-			case errors.Is(err, session.ErrRevoked): // it came first
-				return e.alive(ctx, made[i])
-			case errors.Is(err, session.ErrNotFound): // it came while the login was in progress
+				if _, err = e.users.RemoveUserSessions(ctx, "ada"); err != nil {
+					return wrong(err, nil, "RemoveUserSessions")
+				}
 				return nil
 			}
-			return err
+			token := ""
+			if i%2 == 0 {
+				token = session.Token(made[i])
+			}
+			in[i], err = e.users.Login(ctx, token, session.Login{User: "ada", Began: began})
+			switch {
+			case errors.Is(err, session.ErrRevoked): // the revocation came first
+				return e.alive(ctx, made[i])
+			case err != nil && !errors.Is(err, session.ErrNotFound): // which means that the revocation came during the login
+				return unexpected(err, "no error, session.ErrRevoked or session.ErrNotFound", "Login during RemoveUserSessions")
+			}
+			return nil
 		})
 		if err != nil {
 			return err
@@ -199,112 +206,6 @@ func revokeWins(ctx context.Context, e *env) error {
 		}
 		if err := e.has(ctx, "ada"); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func listsLiving(ctx context.Context, e *env) error {
-	if list, err := e.users.UserSessions(ctx, "nobody"); err != nil || len(list) != 0 {
-		return fmt.Errorf("UserSessions of nobody: got %d, %v, want none", len(list), err)
-	}
-	if n, err := e.users.RemoveUserSessions(ctx, "nobody"); err != nil || n != 0 {
-		return fmt.Errorf("RemoveUserSessions of nobody: got %d, %v, want 0", n, err)
-	}
-	mine, err := e.members(ctx, 4, session.Login{User: "ada", UserAgent: "browser", Address: "192.0.2.0/24"})
-	if err != nil {
-		return err
-	}
-	if _, err := e.member(ctx, session.Login{User: "bob"}); err != nil {
-		return err
-	}
-	if err := errors.Join(removed(ctx, e, mine[3]), e.store.Refresh(ctx, mine[1].ID()), mine[0].Set(ctx, "k", "v")); err != nil {
-		return err
-	}
-	list, err := e.users.UserSessions(ctx, "ada")
-	if err != nil {
-		return err
-	}
-	for range 2 { // what it may have tidied up does not matter
-		if list, err = e.users.UserSessions(ctx, "ada"); err != nil {
-			return err
-		}
-	}
-	want := []session.Session{mine[1], mine[2], mine[0]}
-	if len(list) != len(want) {
-		return fmt.Errorf("UserSessions: got %d sessions, want %d", len(list), len(want))
-	}
-	for i, s := range want {
-		l, err := e.load(ctx, s)
-		if err != nil {
-			return err
-		}
-		if info, err := session.Describe(l); err != nil || list[i] != info {
-			return fmt.Errorf("session %d of the list: got %+v, want %+v (%v)", i, list[i], info, err)
-		}
-	}
-	return nil
-}
-
-func describesLogin(ctx context.Context, e *env) error {
-	s, err := e.generate(ctx)
-	if err != nil {
-		return err
-	}
-	made, err := session.Describe(s)
-	if err != nil {
-		return err
-	}
-	e.Advance(e.Idle / 10)
-	l := session.Login{User: "ada", Level: 3, Persistent: true}
-	in, err := e.login(ctx, s, l)
-	if err != nil {
-		return err
-	}
-	loaded, err := e.load(ctx, in)
-	if err != nil {
-		return err
-	}
-	for _, s := range []session.Session{in, loaded} {
-		info, err := session.Describe(s)
-		if err != nil {
-			return err
-		}
-		at := info.AuthenticatedAt
-		if !at.After(made.CreatedAt) {
-			return errors.New("AuthenticatedAt is not the time of the login")
-		}
-		want := session.Info{
-			ID: in.ID(), User: l.User, Level: l.Level, CreatedAt: at, LastSeen: at, AuthenticatedAt: at, RotatedAt: at,
-			IdleDeadline: at.Add(e.Idle), AbsoluteDeadline: at.Add(e.Absolute), Persistent: true,
-		}
-		if late := info.IdleDeadline.Sub(want.IdleDeadline); late >= 0 && late <= e.Slack { // so the absolute one, too
-			want.IdleDeadline, want.AbsoluteDeadline = info.IdleDeadline, want.AbsoluteDeadline.Add(late)
-		}
-		if info != want {
-			return fmt.Errorf("describe: got %+v, want %+v", info, want)
-		}
-	}
-	return nil
-}
-
-func describesDevice(ctx context.Context, e *env) error {
-	l := session.Login{User: "ada", UserAgent: "browser\n of a kind", Address: "192.0.2.0/24"}
-	in, err := e.visitor(ctx, l)
-	if err != nil {
-		return err
-	}
-	loaded, err := e.load(ctx, in)
-	if err != nil {
-		return err
-	}
-	for _, s := range []session.Session{in, loaded} {
-		info, err := session.Describe(s)
-		if err != nil {
-			return err
-		}
-		if info.UserAgent != l.UserAgent || info.Address != l.Address {
-			return fmt.Errorf("describe: got %q at %q, want %q at %q", info.UserAgent, info.Address, l.UserAgent, l.Address)
 		}
 	}
 	return nil
@@ -352,12 +253,15 @@ func ownTimeouts(ctx context.Context, e *env) error {
 		return err
 	}
 	e.Advance(e.before(e.Idle / 2))
-	if err := errors.Join(e.alive(ctx, short), e.store.Refresh(ctx, short.ID()), e.store.Refresh(ctx, brief.ID())); err != nil {
+	if err := e.alive(ctx, short); err != nil {
 		return fmt.Errorf("just before its own deadline: %w", err)
+	}
+	if err := errors.Join(e.store.Refresh(ctx, short.ID()), e.store.Refresh(ctx, brief.ID())); err != nil {
+		return wrong(err, nil, "Refresh just before its own deadline")
 	}
 	e.Advance(e.before(e.Idle / 2))
 	if err := errors.Join(e.alive(ctx, short), e.gone(ctx, brief)); err != nil {
-		return fmt.Errorf("refreshed: %w", err)
+		return fmt.Errorf("after a Refresh: %w", err)
 	}
 	e.Advance(e.after(e.Idle/2) - e.before(e.Idle/2))
 	if err := errors.Join(e.gone(ctx, short), e.alive(ctx, long)); err != nil {
@@ -365,31 +269,34 @@ func ownTimeouts(ctx context.Context, e *env) error {
 	}
 	e.Advance(e.before(e.Idle * 8 / 10))
 	if err := e.alive(ctx, long); err != nil {
-		return fmt.Errorf("past the store's timeout, before its own: %w", err)
+		return fmt.Errorf("after the store's idle timeout and before its own: %w", err)
 	}
 	info, err := session.Describe(long)
-	if err != nil || info.AbsoluteDeadline.Sub(info.AuthenticatedAt) != e.Absolute*2 {
-		return fmt.Errorf("the absolute deadline is not its own (%v)", err)
+	if err != nil {
+		return wrong(err, nil, "Describe")
+	}
+	if got, want := info.AbsoluteDeadline.Sub(info.AuthenticatedAt), e.Absolute*2; got != want {
+		return described(": got an AbsoluteDeadline %v after the login, want %v, its own timeout", got, want)
 	}
 	return nil
 }
 
-// staysDead checks that nothing makes a user's session, or one that a login has ended,
-// live again.
+// staysDead reports an error if a call brings back a session that a logout, a revocation or
+// a login has ended.
 func (e *env) staysDead(ctx context.Context, s, loaded session.Session, name string, write func(ctx context.Context, s session.Session) error) error {
 	for _, s := range []session.Session{s, loaded} {
 		if err := write(ctx, s); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("%s: got %v, want ErrNotFound", name, err)
+			return wrong(err, session.ErrNotFound, "%s of an ended session", name)
 		}
 	}
 	if err := e.store.Refresh(ctx, s.ID()); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Refresh: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Refresh of an ended session")
 	}
 	if _, err := e.tokens.Rotate(ctx, session.Token(s), e.Idle); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Rotate: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Rotate of an ended session")
 	}
 	if _, err := e.users.Login(ctx, session.Token(s), ada()); !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("Login: got %v, want ErrNotFound", err)
+		return wrong(err, session.ErrNotFound, "Login with the token of an ended session")
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func frauds() map[string]fraud {
 				return nil
 			}
 		}},
-		"sessions end early": {burst: "write", finds: "opens nothing any more, but nothing had ended it", store: func(c *cheat) {
+		"sessions end early": {burst: "write", finds: "no longer opens its session, but nothing had ended it", store: func(c *cheat) {
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := c.Store.Open(ctx, token)
 				if v, _ := ctx.Value(visitKey{}).(*visit); err == nil && v == nil {
@@ -67,7 +67,7 @@ func frauds() map[string]fraud {
 		"a request finds nothing":                      {burst: "write write", finds: "Open found no session, but nothing had ended it", store: forgetsEveryOther},
 		"requests share what they know of a session":   {burst: "write write", finds: "what its request did not see", store: shared(1)},
 		"requests share what they know of all":         {burst: "write write2", finds: "found no session, but nothing had ended it", store: shared(2)},
-		"the last visitor's session":                   {burst: "write write2", finds: "browser was given shows", store: opensTheLast},
+		"the last visitor's session":                   {burst: "write write2", finds: "browser was given the session of another browser", store: opensTheLast},
 		"the session of the last request":              {burst: "login write", finds: "a session that the request does not have", store: opensTheLast},
 		"Revoked is ignored after a logout":            {burst: "in: logout", finds: "a cookie opens a session that had ended by a logout", store: neverRevoked},
 		"Revoked is ignored after a revocation":        {burst: "in: revoke", finds: "a cookie opens a session that had ended by a revocation", store: neverRevoked},
@@ -76,10 +76,10 @@ func frauds() map[string]fraud {
 		"Revoked is ignored by what a request left":    {burst: "in: write logout", finds: "Set after a session had ended by a logout", store: neverRevoked},
 		"a login is let in that began before":          {burst: "login revoke", finds: "a cookie opens a session that had ended by a revocation", store: forgetsBegan},
 		"a login is let in that is late":               {burst: "late", finds: "a login succeeded whose check began too long ago", store: forgetsBegan},
-		"a login finds a revocation where there is no": {burst: "login login", finds: "Login: session: ", store: func(c *cheat) { c.login = failsLogin(session.ErrRevoked) }},
-		"a login fails in its own way":                 {burst: "login", finds: "Login: sessiontest: fault", store: func(c *cheat) { c.login = failsLogin(ErrFault) }},
+		"a login finds a revocation where there is no": {burst: "login login", finds: "Login: got the error \"session: ", store: func(c *cheat) { c.login = failsLogin(session.ErrRevoked) }},
+		"a login fails in its own way":                 {burst: "login", finds: "Login: got the error \"sessiontest: fault\"", store: func(c *cheat) { c.login = failsLogin(ErrFault) }},
 		"the seal of an end is good without its last character": {
-			burst: "write", finds: "what was never given away",
+			burst: "write", finds: "that was never given away",
 			store: func(c *cheat) {
 				known := make(map[string]string)
 				c.open = func(ctx context.Context, token string) (session.Session, error) {
@@ -91,7 +91,7 @@ func frauds() map[string]fraud {
 				}
 			},
 		},
-		"two seals are joined": {burst: "write", finds: "what was never given away", store: func(c *cheat) {
+		"two seals are joined": {burst: "write", finds: "that was never given away", store: func(c *cheat) {
 			known := make(map[string]string)
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := c.Store.Open(ctx, token)
@@ -161,7 +161,7 @@ func frauds() map[string]fraud {
 				return err
 			},
 		}},
-		"a login goes on with another id": {burst: "in: login", finds: "a user's did not go on", store: func(c *cheat) {
+		"a login goes on with another id": {burst: "in: login", finds: "did not go on with the user's own", store: func(c *cheat) {
 			c.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 				if token != "" {
 					l.ID = ""
@@ -185,7 +185,7 @@ func frauds() map[string]fraud {
 				return err
 			},
 		}},
-		"a value cannot be read": {burst: "write", finds: "Get of a value: sessiontest: fault", store: func(c *cheat) {
+		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: func(c *cheat) {
 			c.get = func(ctx context.Context, s session.Session, key string) (any, error) {
 				if key == marker {
 					return s.Get(ctx, key)
@@ -193,7 +193,7 @@ func frauds() map[string]fraud {
 				return nil, ErrFault
 			}
 		}},
-		"a cookie opens once": {burst: "write", finds: "a cookie: sessiontest: fault", store: func(c *cheat) {
+		"a cookie opens once": {burst: "write", finds: "with a cookie: got the error", store: func(c *cheat) {
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				if v, _ := ctx.Value(visitKey{}).(*visit); v == nil {
 					return nil, ErrFault

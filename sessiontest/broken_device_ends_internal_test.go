@@ -136,9 +136,9 @@ func brokenProofs() map[string]map[string]breed {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			}),
 		},
-		"a lost answer of Prove locks nobody out":               {"ends the token of before": endsOthers, "gives the same token": sharesToken},
-		"proofs at the same time each get a token that is good": {"end each other's": endsOthers, "share one": sharesToken},
-		"a proof that is one too many is refused and ends no token": {
+		"a lost answer of Prove locks nobody out":  {"ends the token of before": endsOthers, "gives the same token": sharesToken},
+		"concurrent proofs each get a valid token": {"end each other's": endsOthers, "share one": sharesToken},
+		"a proof beyond the store's bound is refused and ends no token": {
 			"ends the oldest": dropsOldest,
 			"has no bound": func(_ *testing.T, b *beast) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
@@ -160,7 +160,7 @@ func brokenProofs() map[string]map[string]breed {
 				}
 			},
 		},
-		"tokens and challenges that are over leave room for others, beside older ones that are not": {
+		"ended tokens and challenges leave room for new ones": {
 			"counts all of them": func(_ *testing.T, b *beast) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					n, _ := b.noted("proofs of " + id).(int)
@@ -210,16 +210,16 @@ func brokenEnds() map[string]map[string]breed {
 				}
 			},
 		},
-		"the token from before lives until the first bound one was seen, then for its grace": {
+		"the token from before Bind is valid until the first bound one is used, then for its grace": {
 			"without grace":         bindsWith(func(p session.Proof) session.Proof { p.Grace = 0; return p }),
 			"with grace a ms short": bindsWith(graces(-time.Millisecond)),
 			"with grace a ns long":  bindsWith(graces(1)),
 			"begins at once":        bindAfter(believesBind),
 		},
-		"a proof shows that the first bound token was seen": {"waits for a request": awaitsRequest},
-		"a proof leaves every token its own end":            {"ends the others": endsOthers, "prolongs the others": prolongsAll},
-		"no binding and no proof moves a deadline":          {"Bind does": bindAfter(prolongs), "Prove does": proveAfter(prolongs)},
-		"Describe tells when a bound token ends": {
+		"a proof counts as use of the first bound token": {"waits for a request": awaitsRequest},
+		"a proof moves the end of no token":              {"ends the others": endsOthers, "prolongs the others": prolongsAll},
+		"neither Bind nor Prove moves a deadline":        {"Bind does": bindAfter(prolongs), "Prove does": proveAfter(prolongs)},
+		"Describe reports when a bound token ends": {
 			"never says so":   tells(func(info session.Info) session.Info { info.ProvedUntil = time.Time{}; return info }),
 			"says it is free": tells(func(info session.Info) session.Info { info.Bound = false; return info }),
 			"says it of all": tells(func(info session.Info) session.Info {
@@ -235,7 +235,7 @@ func brokenEnds() map[string]map[string]breed {
 				return infos
 			}),
 		},
-		"Rotate returns the token of a bound session as it is": {
+		"Rotate returns the token of a bound session unchanged": {
 			"makes one without end": rotatesForEver,
 			"makes another": func(_ *testing.T, b *beast) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
@@ -247,7 +247,7 @@ func brokenEnds() map[string]map[string]breed {
 				}
 			},
 		},
-		"a Proof that cannot be is refused and changes nothing": {"Bind makes it one": bindsWith(takesAll), "Prove makes it one": provesWith(takesAll)},
+		"an invalid Proof is refused and changes nothing": {"Bind makes it one": bindsWith(takesAll), "Prove makes it one": provesWith(takesAll)},
 		"Bind and Prove end with their context, and change nothing": {
 			"Bind goes on": func(_ *testing.T, b *beast) {
 				b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {

@@ -18,10 +18,10 @@ func brokenAccounts() map[string]wreck {
 		"a login copies the record":           {burst: "write login", finds: "an acknowledged write is lost", store: copiesAtLogin(Step)},
 		"a login drops the session later":     {burst: "write login", finds: "an acknowledged write is lost", store: copiesAndDrops(Step)},
 		"a login leaves the session":          {burst: "login", finds: "a session lives that had ended by a login", store: keepsAnonymous},
-		"a login keeps the id":                {burst: "login", finds: "a login of an anonymous session returned one that was there", store: keepsID},
+		"a login keeps the id":                {burst: "login", finds: "a login of an anonymous session returned an existing session", store: keepsID},
 		"a login forgets its values":          {burst: "login", finds: "an acknowledged write is lost", store: logs(func(l session.Login) session.Login { l.Values = nil; return l })},
 		"a login of the same user is another": {burst: "in: login", finds: "a session of a user did not go on as theirs", store: copiesAndDrops(func(context.Context) {})},
-		"a login from none finds one":         {burst: "login login", finds: "a login from no session returned one that was there", store: findsAtLogin},
+		"a login from none finds one":         {burst: "login login", finds: "a login from no session returned an existing session", store: findsAtLogin},
 		"a login that came late is let in":    {burst: "late", finds: "a login succeeded whose check began too long ago", store: revokesOnly},
 		"writes go on after a login":          {burst: "write login", finds: "Set worked on a session that had ended by a login", store: writesOn},
 		"a refused login ends the session": {burst: "late", finds: "a session is gone, but nothing had ended it", store: ifRefused(func(ctx context.Context, b *beast, old session.Session) error {

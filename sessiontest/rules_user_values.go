@@ -13,7 +13,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// full are as many values as a session can hold.
+// full returns as many values as a session can hold.
 func full() map[string]any {
 	all := map[string]any{"kept": 2}
 	for i := range 1023 {
@@ -22,29 +22,29 @@ func full() map[string]any {
 	return all
 }
 
-// A refusal is a login of ada that cannot be, and why.
+// A refusal is a login of ada that a store must refuse.
 type refusal struct {
 	why  error
 	what string
 	l    session.Login
 }
 
-// refusals are all there are, of a user who has the session of taken, which is as many
-// as she may have, and was revoked after began. Those of values come last.
+// refusals returns every kind of refusal. Ada has one session, with the id taken, and was
+// revoked after began. The last four are about values.
 func refusals(taken string, began time.Time) []refusal {
 	overfull := full()
 	delete(overfull, "kept")
 	overfull["one more"] = 1
 	changed := map[string]any{"kept": 2}
 	return []refusal{
-		{session.ErrRevoked, "ErrRevoked", session.Login{User: "ada", Values: changed, Began: began}},
-		{session.ErrUserLimit, "ErrUserLimit", session.Login{User: "ada", Values: changed, MaxSessions: 1}},
-		{session.ErrExists, "ErrExists", session.Login{User: "ada", Values: changed, ID: taken}},
-		{session.ErrNotFound, "ErrNotFound", session.Login{User: "ada", Values: changed, Reauthentication: true}},
-		{session.ErrValue, "ErrValue", session.Login{User: "ada", Values: map[string]any{"kept": 2, "bad": func() {}}}},
-		{session.ErrTooLarge, "ErrTooLarge of a value", session.Login{User: "ada", Values: map[string]any{"kept": 2, "large": strings.Repeat("v", 1<<20)}}},
-		{session.ErrTooLarge, "ErrTooLarge of a key", session.Login{User: "ada", Values: map[string]any{"kept": 2, strings.Repeat("k", 257): 1}}},
-		{session.ErrTooLarge, "ErrTooLarge with those that are kept", session.Login{User: "ada", Values: overfull}},
+		{session.ErrRevoked, "whose check began before a revocation", session.Login{User: "ada", Values: changed, Began: began}},
+		{session.ErrUserLimit, "beyond MaxSessions", session.Login{User: "ada", Values: changed, MaxSessions: 1}},
+		{session.ErrExists, "with an id in use", session.Login{User: "ada", Values: changed, ID: taken}},
+		{session.ErrNotFound, "with Reauthentication of an anonymous session", session.Login{User: "ada", Values: changed, Reauthentication: true}},
+		{session.ErrValue, "with a value that cannot be stored", session.Login{User: "ada", Values: map[string]any{"kept": 2, "bad": func() {}}}},
+		{session.ErrTooLarge, "with a value over 1 MiB", session.Login{User: "ada", Values: map[string]any{"kept": 2, "large": strings.Repeat("v", 1<<20)}}},
+		{session.ErrTooLarge, "with a key over 256 bytes", session.Login{User: "ada", Values: map[string]any{"kept": 2, strings.Repeat("k", 257): 1}}},
+		{session.ErrTooLarge, "with too many values beside those that are stored", session.Login{User: "ada", Values: overfull}},
 	}
 }
 
@@ -52,7 +52,7 @@ func loginGivesBack(ctx context.Context, e *env) error {
 	began := time.Now()
 	e.Advance(10 * time.Millisecond)
 	if _, err := e.users.RemoveUserSessions(ctx, "ada"); err != nil {
-		return fmt.Errorf("RemoveUserSessions: %w", err)
+		return wrong(err, nil, "RemoveUserSessions")
 	}
 	e.Advance(10 * time.Millisecond)
 	taken := uuid.NewString()
@@ -60,7 +60,7 @@ func loginGivesBack(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	first, err := e.with(ctx, "kept", 1)
+	first, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
@@ -68,72 +68,72 @@ func loginGivesBack(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if s, err = e.load(ctx, s); err != nil { // which begins the grace of the first
-		return fmt.Errorf("load: %w", err)
+	if s, err = e.load(ctx, s); err != nil { // which begins the grace of the first token
+		return err
 	}
 	before, err := session.Describe(s)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	e.Advance(e.Idle / 5)
 	for i, c := range refusals(taken, began) {
 		if c.l.MaxSessions > 0 && !e.lists() {
 			continue
 		}
-		carried := session.Token(s)
+		token := session.Token(s)
 		if i%2 == 1 {
-			carried = session.Token(first) // in its grace
+			token = session.Token(first) // within its grace
 		}
-		if _, err := e.users.Login(ctx, carried, c.l); !errors.Is(err, c.why) {
-			return fmt.Errorf("Login: got %v, want %s", err, c.what)
+		if _, err := e.users.Login(ctx, token, c.l); !errors.Is(err, c.why) {
+			return wrong(err, c.why, "Login %s", c.what)
 		}
 		if err := e.unchanged(ctx, s, first, before); err != nil {
-			return fmt.Errorf("after %s: %w", c.what, err)
+			return fmt.Errorf("after a refused login %s: %w", c.what, err)
 		}
 		if err := s.Set(ctx, "mine", i); err != nil {
-			return fmt.Errorf("after %s: Set by a session that was loaded before: %w", c.what, err)
+			return wrong(err, nil, "after a refused login %s: Set by a session that was loaded before", c.what)
 		}
 		if err := errors.Join(e.holds(ctx, s, "mine", i), e.has(ctx, "ada", hers)); err != nil {
-			return fmt.Errorf("after %s: %w", c.what, err)
+			return fmt.Errorf("after a refused login %s: %w", c.what, err)
 		}
 	}
 	e.Advance(e.before(e.Idle * 7 / 10))
 	if err := e.alive(ctx, s); err != nil {
-		return fmt.Errorf("before its idle deadline: %w", err)
+		return fmt.Errorf("just before its idle deadline: %w", err)
 	}
-	e.Advance(e.after(e.Idle*85/100) - e.before(e.Idle*7/10)) // the calls took some time of their own
+	e.Advance(e.after(e.Idle*85/100) - e.before(e.Idle*7/10)) // the calls themselves took some time
 	return e.gone(ctx, s)
 }
 
-// unchanged reports an error unless an anonymous session is as before told, and both
-// tokens open it.
+// unchanged reports an error unless both tokens open an anonymous session, and it is as
+// described before.
 func (e *env) unchanged(ctx context.Context, s, first session.Session, before session.Info) error {
 	for _, s := range []session.Session{s, first} {
 		l, err := e.load(ctx, s)
 		if err != nil {
-			return fmt.Errorf("the session is gone: %w", err)
+			return err
 		}
 		info, err := session.Describe(l)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
-		if info != before {
-			return fmt.Errorf("describe: got %+v, want %+v", info, before)
+		if err := sameInfo("Describe", info, before); err != nil {
+			return err
 		}
 	}
 	if _, err := e.store.Get(ctx, s.ID()); err != nil {
-		return fmt.Errorf("Get: %w", err)
+		return wrong(err, nil, "Get")
 	}
 	return errors.Join(e.holds(ctx, s, "kept", 1), e.holds(ctx, s, "bad", nil), e.holds(ctx, s, "0", nil))
 }
 
 func loginValues(ctx context.Context, e *env) error {
-	anonymous, err := e.with(ctx, "kept", 1)
+	anonymous, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	if err := anonymous.Set(ctx, "mine", "old"); err != nil {
-		return fmt.Errorf("Set: %w", err)
+		return wrong(err, nil, "Set")
 	}
 	text := []byte("new")
 	l := session.Login{User: "ada", Values: map[string]any{"mine": text, "more": 1}}
@@ -142,10 +142,10 @@ func loginValues(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	text[0] = 'X' // the caller may change what it has handed over
+	text[0] = 'X' // the caller may change a value after the call
 	if err := errors.Join(shows(ctx, hers, "mine", []byte("new")), shows(ctx, hers, "more", 1), shows(ctx, hers, "kept", 1),
 		e.holds(ctx, hers, "mine", []byte("new")), e.holds(ctx, hers, "more", 1), e.holds(ctx, hers, "kept", 1)); err != nil {
-		return fmt.Errorf("of an anonymous session: %w", err)
+		return fmt.Errorf("after a login of an anonymous session: %w", err)
 	}
 
 	l.Values = map[string]any{"mine": "newer", "most": 2}
@@ -155,7 +155,7 @@ func loginValues(ctx context.Context, e *env) error {
 	}
 	if err := errors.Join(shows(ctx, again, "mine", "newer"), shows(ctx, again, "most", 2), shows(ctx, again, "more", 1),
 		e.holds(ctx, again, "mine", "newer"), e.holds(ctx, again, "most", 2), e.holds(ctx, again, "more", 1), e.holds(ctx, again, "kept", 1)); err != nil {
-		return fmt.Errorf("of the same user: %w", err)
+		return fmt.Errorf("after a login of the same user: %w", err)
 	}
 
 	fresh, err := e.member(ctx, l)
@@ -163,35 +163,35 @@ func loginValues(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := errors.Join(shows(ctx, fresh, "mine", "newer"), e.holds(ctx, fresh, "most", 2), e.holds(ctx, fresh, "kept", nil)); err != nil {
-		return fmt.Errorf("from no session: %w", err)
+		return fmt.Errorf("after a login from no session: %w", err)
 	}
 
 	for _, c := range refusals("", time.Time{})[4:] {
 		if _, err := e.users.Login(ctx, session.Token(again), c.l); !errors.Is(err, c.why) {
-			return fmt.Errorf("Login of the same user: got %v, want %s", err, c.what)
+			return wrong(err, c.why, "Login of the same user %s", c.what)
 		}
 		if err := errors.Join(e.alive(ctx, again), e.holds(ctx, again, "kept", 1), e.holds(ctx, again, "0", nil)); err != nil {
-			return fmt.Errorf("the session of the user, after %s: %w", c.what, err)
+			return fmt.Errorf("the session of the user, after a refused login %s: %w", c.what, err)
 		}
-		c.l.Values["kept"] = 1 // so that these alone are too many
+		c.l.Values["kept"] = 1 // so that the values of the login alone are too many
 		if _, err := e.users.Login(ctx, "", c.l); !errors.Is(err, c.why) {
-			return fmt.Errorf("Login from no session: got %v, want %s", err, c.what)
+			return wrong(err, c.why, "Login from no session %s", c.what)
 		}
 	}
 	return e.has(ctx, "ada", again, fresh)
 }
 
 func loginOfManyValues(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	in, err := e.login(ctx, s, session.Login{User: "bob", Values: full()})
 	if err != nil {
-		return fmt.Errorf("1024 values, one of them in the place of one that is kept: %w", err)
+		return fmt.Errorf("with 1024 values, one of which replaces a stored one: %w", err)
 	}
 	if err := in.Set(ctx, "one more", 1); !errors.Is(err, session.ErrTooLarge) {
-		return fmt.Errorf("value 1025: got %v, want ErrTooLarge", err)
+		return wrong(err, session.ErrTooLarge, "Set of value 1025")
 	}
 	return errors.Join(e.holds(ctx, in, "kept", 2), e.holds(ctx, in, "1022", 1022))
 }
@@ -203,22 +203,22 @@ func loginValuesAtOnce(ctx context.Context, e *env) error {
 	return together(func(i int) error {
 		if i < many/2 { // logs in
 			defer left.Add(-1)
-			enter := e.member
+			logIn := e.member
 			if i%2 == 0 {
-				enter = e.visitor
+				logIn = e.visitor
 			}
-			_, err := enter(ctx, l)
+			_, err := logIn(ctx, l)
 			return err
 		}
 		for left.Load() > 0 { // looks
 			list, err := e.users.UserSessions(ctx, "ada")
 			if err != nil {
-				return fmt.Errorf("UserSessions: %w", err)
+				return wrong(err, nil, "UserSessions")
 			}
 			for _, info := range list {
 				s, err := e.store.Get(ctx, info.ID)
 				if err != nil {
-					return fmt.Errorf("Get: %w", err)
+					return wrong(err, nil, "Get")
 				}
 				if err := errors.Join(shows(ctx, s, "first", 1), shows(ctx, s, "second", 2)); err != nil {
 					return err

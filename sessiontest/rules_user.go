@@ -10,58 +10,58 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// users are what a rule about users needs of a store.
+// users is the capability that a rule about users needs.
 const users = UserStore | TokenStore | Describer
 
 func usersYours() []rule {
 	return []rule{
-		{"a login from no session begins one, with an id that no other has", users, loginBegins},
-		{"a login of an anonymous session begins one of the user with its values", users, loginBinds},
-		{"a login of the same user goes on with the session", users, loginGoesOn},
-		{"a login takes no id that a live session has", users, loginTakesNoID},
-		{"a login ends every token from before, with no grace", users, loginEndsTokens(anonymous)},
-		{"a login of the same user ends every token from before", users, loginEndsTokens(adas)},
-		{"a login takes nobody's session away", users, loginRefusesOthers},
-		{"no value makes anybody a user", users, valuesAreNoUsers},
-		{"of many logins with one token one wins", users, loginsCompete},
-		{"names of users that would leave their place stay in it", users, strangeUsers},
+		{"a login without a session begins one with a new id", users, loginBegins},
+		{"a login of an anonymous session begins the user's session with its values", users, loginBinds},
+		{"a login of the same user keeps the session", users, loginGoesOn},
+		{"a login cannot take the id of a live session", users, loginTakesNoID},
+		{"a login ends every older token, without grace", users, loginEndsTokens(anonymous)},
+		{"a login of the same user ends every older token", users, loginEndsTokens(adas)},
+		{"a login cannot take another user's session", users, loginRefusesOthers},
+		{"no stored value sets the user", users, valuesAreNoUsers},
+		{"of many logins with one token exactly one succeeds", users, loginsCompete},
+		{"a user name with special characters reaches no other user", users, strangeUsers},
 	}
 }
 
 func usersSame() []rule {
 	return []rule{
-		{"a login that cannot be is refused and changes nothing", users, badLogins},
-		{"a login that is refused gives the anonymous session back as it was", users, loginGivesBack},
-		{"a login stores its values over those that are kept, all or none", users, loginValues},
-		{"a login stores as many values as a session can have", users, loginOfManyValues},
-		{"no session is seen without the values of its login", users | UserLister, loginValuesAtOnce},
-		{"Reauthentication is of the same user, and keeps the rest", users, reauthenticates},
-		{"Reauthentication of a session that is not the user's is refused", users, reauthenticatesNobody},
-		{"UserSessions lists what lives, the last seen first", users | UserLister, listsLiving},
-		{"Describe tells the login", users, describesLogin},
-		{"Describe tells the device of the login", users, describesDevice},
+		{"an invalid login is refused and changes nothing", users, badLogins},
+		{"a refused login leaves the anonymous session as it was", users, loginGivesBack},
+		{"a login stores its values over the old ones, all or none", users, loginValues},
+		{"a login stores as many values as a session can hold", users, loginOfManyValues},
+		{"no request sees a session without the values of its login", users | UserLister, loginValuesAtOnce},
+		{"Reauthentication keeps the session and its settings", users, reauthenticates},
+		{"Reauthentication with another user's session is refused", users, reauthenticatesNobody},
+		{"UserSessions lists the live sessions, the last seen first", users | UserLister, listsLiving},
+		{"Describe reports the login", users, describesLogin},
+		{"Describe reports the device of the login", users, describesDevice},
 		{"an old token after its grace is reported as reused", TokenStore, reportsReuse},
 	}
 }
 
 func ada() session.Login { return session.Login{User: "ada"} }
 
-// belongs reports an error unless the session of s, loaded anew, is of that user.
+// belongs reports an error unless s, and its session loaded again, is of that user.
 func (e *env) belongs(ctx context.Context, s session.Session, user string) error {
 	l, err := e.load(ctx, s)
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return err
 	}
 	for _, s := range []session.Session{s, l} {
 		info, err := session.Describe(s)
 		if err != nil {
-			return err
+			return wrong(err, nil, "Describe")
 		}
 		if info.User != user {
-			return errors.New("the session is of another user")
+			return differs("Describe: User", info.User, user)
 		}
 		if at := info.AuthenticatedAt; at.IsZero() != (user == "") || (info.Level == session.Anonymous) != (user == "") {
-			return fmt.Errorf("AuthenticatedAt %v with level %d do not fit the user", at, info.Level)
+			return described(" of a session of the user %q: got AuthenticatedAt %v and Level %d, want both set exactly if there is a user", user, at, info.Level)
 		}
 	}
 	return nil
@@ -74,7 +74,7 @@ func valuesAreNoUsers(ctx context.Context, e *env) error {
 	}
 	for _, key := range []string{"user", "User", "u", ":u", "l", "level", "v", "", "AuthenticatedAt"} {
 		if err := s.Set(ctx, key, "ada"); err != nil {
-			return fmt.Errorf("Set: %w", err)
+			return wrong(err, nil, "Set of the key %q", key)
 		}
 	}
 	if err := e.belongs(ctx, s, ""); err != nil {
@@ -89,7 +89,7 @@ func strangeUsers(ctx context.Context, e *env) error {
 	for i, user := range names {
 		var err error
 		if made[i], err = e.member(ctx, session.Login{User: user}); err != nil {
-			return fmt.Errorf("user %d: %w", i, err)
+			return fmt.Errorf("user %q: %w", short(user), err)
 		}
 	}
 	for i, user := range names {
@@ -98,22 +98,22 @@ func strangeUsers(ctx context.Context, e *env) error {
 		}
 		list, err := e.users.UserSessions(ctx, user)
 		if err != nil {
-			return err
+			return wrong(err, nil, "UserSessions")
 		}
 		if len(list) != 1 || list[0].ID != made[i].ID() || list[0].User != user {
-			return fmt.Errorf("user %d: got %d sessions, want the one", i, len(list))
+			return fmt.Errorf("UserSessions of %q: got %d sessions, want exactly the one that logged in", short(user), len(list))
 		}
 	}
-	for i := 0; i < len(names); i += 4 { // not all: in a Cluster each takes its time
+	for i := 0; i < len(names); i += 4 { // not all of them, because each is slow on a Cluster
 		if err := e.revoke(ctx, names[i], 1); err != nil {
-			return fmt.Errorf("user %d: %w", i, err)
+			return fmt.Errorf("user %q: %w", short(names[i]), err)
 		}
 		if err := e.gone(ctx, made[i]); err != nil {
 			return err
 		}
 		if i+1 < len(made) {
 			if err := e.alive(ctx, made[i+1]); err != nil {
-				return fmt.Errorf("another user: %w", err)
+				return fmt.Errorf("the session of another user: %w", err)
 			}
 		}
 	}
@@ -121,13 +121,13 @@ func strangeUsers(ctx context.Context, e *env) error {
 }
 
 func badLogins(ctx context.Context, e *env) error {
-	s, err := e.with(ctx, "kept", 1)
+	s, err := e.generateWith(ctx, "kept", 1)
 	if err != nil {
 		return err
 	}
 	for _, c := range []struct {
 		what string
-		want error // nil: one of its own
+		want error // nil: any but ErrNotFound
 		l    session.Login
 	}{
 		{"no user", session.ErrInvalidUser, session.Login{}},
@@ -142,24 +142,27 @@ func badLogins(ctx context.Context, e *env) error {
 		{"an id with a dot", session.ErrInvalidID, session.Login{User: "ada", ID: "a.b"}},
 		{"an id of 97 characters", session.ErrInvalidID, session.Login{User: "ada", ID: strings.Repeat("x", 97)}},
 	} {
-		for _, carried := range []string{session.Token(s), ""} {
-			_, err := e.users.Login(ctx, carried, c.l)
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, session.ErrNotFound) {
-				return fmt.Errorf("Login with %s: got %v, want an error of its own", c.what, err)
+		for _, token := range []string{session.Token(s), ""} {
+			_, err := e.users.Login(ctx, token, c.l)
+			switch {
+			case c.want != nil && !errors.Is(err, c.want):
+				return wrong(err, c.want, "Login with %s", c.what)
+			case err == nil || c.want == nil && errors.Is(err, session.ErrNotFound):
+				return unexpected(err, ownError, "Login with %s", c.what)
 			}
 		}
 	}
 	for _, user := range []string{"", strings.Repeat("x", 257)} {
 		if _, err := e.users.UserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
-			return fmt.Errorf("UserSessions: got %v, want ErrInvalidUser", err)
+			return wrong(err, session.ErrInvalidUser, "UserSessions of a user of %d bytes", len(user))
 		}
 		if _, err := e.users.RemoveUserSessions(ctx, user); !errors.Is(err, session.ErrInvalidUser) {
-			return fmt.Errorf("RemoveUserSessions: got %v, want ErrInvalidUser", err)
+			return wrong(err, session.ErrInvalidUser, "RemoveUserSessions of a user of %d bytes", len(user))
 		}
 	}
-	for _, carried := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
-		if _, err := e.users.Login(ctx, carried, ada()); !errors.Is(err, session.ErrNotFound) {
-			return fmt.Errorf("Login with a token that opens nothing: got %v, want ErrNotFound", err)
+	for _, token := range []string{"x", s.ID(), s.ID() + ".", s.ID() + "." + strings.Repeat("B", 26), "nobody." + strings.Repeat("B", 26)} {
+		if _, err := e.users.Login(ctx, token, ada()); !errors.Is(err, session.ErrNotFound) {
+			return wrong(err, session.ErrNotFound, "Login with a token that opens nothing")
 		}
 	}
 	for _, user := range []string{"ada", "bob"} {
@@ -179,7 +182,7 @@ func reauthenticates(ctx context.Context, e *env) error {
 	}
 	before, err := session.Describe(first)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	e.Advance(e.Idle / 10)
 	second, err := e.login(ctx, first, session.Login{User: "ada", Reauthentication: true, IdleTimeout: e.Idle, UserAgent: "other"})
@@ -188,25 +191,30 @@ func reauthenticates(ctx context.Context, e *env) error {
 	}
 	after, err := session.Describe(second)
 	if err != nil {
-		return err
+		return wrong(err, nil, "Describe")
 	}
 	if !after.AuthenticatedAt.After(before.AuthenticatedAt) || !after.AbsoluteDeadline.After(before.AbsoluteDeadline) {
-		return errors.New("AuthenticatedAt or AbsoluteDeadline has not moved")
+		return described(" after a reauthentication: got AuthenticatedAt %v and AbsoluteDeadline %v, want both later than %v and %v",
+			after.AuthenticatedAt, after.AbsoluteDeadline, before.AuthenticatedAt, before.AbsoluteDeadline)
 	}
 	moved := after.AuthenticatedAt.Sub(before.AuthenticatedAt)
 	want := before
 	for _, at := range []*time.Time{&want.AuthenticatedAt, &want.LastSeen, &want.RotatedAt, &want.IdleDeadline, &want.AbsoluteDeadline} {
 		*at = at.Add(moved)
 	}
-	if after != want {
-		return fmt.Errorf("describe: got %+v, want %+v", after, want)
+	if err := sameInfo("Describe after a reauthentication", after, want); err != nil {
+		return err
 	}
 	third, err := e.login(ctx, second, session.Login{User: "ada", Reauthentication: true, Level: 1})
 	if err != nil {
 		return err
 	}
-	if info, err := session.Describe(third); err != nil || info.Level != 1 {
-		return fmt.Errorf("level: got %d, %v, want the one that was proved", info.Level, err)
+	info, err := session.Describe(third)
+	switch {
+	case err != nil:
+		return wrong(err, nil, "Describe")
+	case info.Level != 1:
+		return differs("Describe after a reauthentication of level 1: Level", info.Level, session.Level(1))
 	}
 	return errors.Join(e.dead(ctx, first), e.dead(ctx, second), e.alive(ctx, third))
 }
@@ -221,12 +229,12 @@ func reportsReuse(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := e.alive(ctx, r); err != nil { // seen, which ends the old one
+		if err := e.alive(ctx, r); err != nil { // the first use, which ends the old one
 			return err
 		}
 		e.Advance(e.after(0))
 		if _, err := e.tokens.Open(ctx, session.Token(s)); !errors.Is(err, session.ErrReused) {
-			return fmt.Errorf("Open with an old token: got %v, want ErrReused", err)
+			return wrong(err, session.ErrReused, "Open of an old token after its grace")
 		}
 		if err := e.alive(ctx, r); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-const declaredRule = "changing what was handed to Set changes nothing"
+const declaredRule = "changing a value after Set does not change the session"
 
 // A declaration is a suite with a Without, and whether it passes.
 type declaration struct {
@@ -34,7 +35,7 @@ func declared() map[string]declaration {
 		"nothing":                         {goodStore, 0, nil, true},
 		"a rule that is broken":           {broken, 0, map[string]string{declaredRule: "a reason"}, true},
 		"a rule that holds":               {goodStore, 0, map[string]string{declaredRule: "a reason"}, false},
-		"another rule than is broken":     {broken, 0, map[string]string{"changing what Get returned changes nothing": "a reason"}, false},
+		"another rule than is broken":     {broken, 0, map[string]string{"changing a value that Get returned does not change the session": "a reason"}, false},
 		"no rule of the suite":            {goodStore, 0, map[string]string{"quiet": "a reason"}, false},
 		"a rule of what it has not":       {goodStore, TokenStore, map[string]string{"a negative grace is refused": "a reason"}, false},
 		"a rule, without a reason":        {broken, 0, map[string]string{declaredRule: ""}, false},
@@ -69,6 +70,61 @@ func TestDeclaredAway(t *testing.T) {
 			skipped := strings.Contains(string(out), "--- SKIP: TestDeclaredAway/values_are_copies/")
 			if want := name == "a rule that is broken" || name == "a rule, without a reason"; skipped != want {
 				t.Errorf("shown as skipped: got %t, want %t\n%s", skipped, want, out)
+			}
+		})
+	}
+}
+
+const callerCase = "SESSIONTEST_CALLER"
+
+// TestFailuresNameTheirCaller runs a store, a propagator and an explorer that fail, each in a
+// process of its own. A failure names the line that called the suite, and no line of the suite.
+func TestFailuresNameTheirCaller(t *testing.T) {
+	suites := map[string]func(t *testing.T){
+		"store": func(t *testing.T) {
+			t.Helper()
+			TestStore(t, zooHarness(declared()["nothing, and one rule is broken"].store))
+		},
+		"propagator": func(t *testing.T) {
+			t.Helper()
+			TestPropagator(t, PropagatorHarness{New: func() session.Propagator {
+				m := new(mule)
+				brokenPropagators()["a request without an identifier gives ErrNotFound"](m)
+				return m
+			}})
+		},
+		"explorer": func(t *testing.T) {
+			t.Helper()
+			Explore(t, Explorer{Bursts: []string{"write"}, New: func(t *testing.T) session.Store {
+				t.Helper()
+				b := &beast{Store: new(memory.Store)}
+				wrecks()["a write is refused, and stored"].store(t, b)
+				return b
+			}})
+		},
+	}
+	if name := os.Getenv(callerCase); name != "" {
+		suites[name](t)
+		return
+	}
+	place := regexp.MustCompile(`(?m)^ +(\w+\.go):\d+: (.*)$`)
+	for name := range suites {
+		t.Run(name, func(t *testing.T) {
+			only := "^TestFailuresNameTheirCaller$"
+			if name == "store" {
+				only += "/^values_are_copies$/^" + strings.ReplaceAll(declaredRule, " ", "_") + "$"
+			}
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+only)
+			cmd.Env = append(os.Environ(), callerCase+"="+name)
+			out, err := cmd.CombinedOutput()
+			places := place.FindAllStringSubmatch(string(out), -1)
+			if err == nil || len(places) == 0 {
+				t.Fatalf("the suite did not fail (%v)\n%s", err, out)
+			}
+			for _, p := range places {
+				if p[1] != "harness_internal_test.go" {
+					t.Errorf("got a failure in %s, want one in harness_internal_test.go: %s", p[1], p[2])
+				}
 			}
 		})
 	}

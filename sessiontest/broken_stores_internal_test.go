@@ -68,7 +68,7 @@ func opens(otherwise func(ctx context.Context, b *beast, token string) (session.
 
 func brokenStores() map[string]map[string]breed {
 	return map[string]map[string]breed{
-		"sessions made and used at the same time do not mix": {
+		"concurrent sessions do not mix": {
 			"hands the last visitor's session to the next": func(_ *testing.T, b *beast) {
 				b.open = func(ctx context.Context, token string) (session.Session, error) {
 					s, err := b.Store.Open(ctx, token)
@@ -128,7 +128,7 @@ func brokenStores() map[string]map[string]breed {
 				}
 			},
 		},
-		"Remove may be repeated, and of an unknown id is no error": {
+		"Remove may be repeated, and Remove of an unknown id is no error": {
 			"reports what is not there": func(_ *testing.T, b *beast) {
 				b.remove = func(ctx context.Context, id string) error {
 					if _, err := b.Store.Get(ctx, id); err != nil {
@@ -159,7 +159,7 @@ func brokenStores() map[string]map[string]breed {
 				}
 			},
 		},
-		"Remove wins against writers, refreshers and rotation at the same time": {
+		"Remove wins against concurrent writes, refreshes and rotations": {
 			"refreshes what it had seen": revivesOnRefresh,
 		},
 		"Refresh writes nothing": {
@@ -173,7 +173,7 @@ func brokenStores() map[string]map[string]breed {
 				}
 			},
 		},
-		"an id is free again after expiry, and its data gone": {
+		"after expiry an id can be used again, without its old data": {
 			"finds the old data": func(_ *testing.T, b *beast) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
@@ -210,7 +210,7 @@ func brokenStores() map[string]map[string]breed {
 				}
 			},
 		},
-		"exactly one of many makes the session of an id": {
+		"of many calls of Generate with one id exactly one succeeds": {
 			"looks first, then makes": func(_ *testing.T, b *beast) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					if _, err := b.Store.Get(ctx, id); err == nil {
@@ -224,7 +224,7 @@ func brokenStores() map[string]map[string]breed {
 				}
 			},
 		},
-		"only who was given a token has it": {
+		"only a session that was made or opened with a token has it": {
 			"keeps the secret": func(_ *testing.T, b *beast) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
@@ -240,7 +240,7 @@ func brokenStores() map[string]map[string]breed {
 				b.tame = func(s *cub) { s.tokenHook = func() string { return "" } }
 			},
 		},
-		"asking for an unknown session makes none": {
+		"a call with an unknown id creates no session": {
 			"makes it on Get": func(_ *testing.T, b *beast) {
 				b.get = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Get(ctx, id)
@@ -259,7 +259,7 @@ func brokenStores() map[string]map[string]breed {
 			}),
 			"rotates it": revivesOnRotate,
 		},
-		"ids that would leave their place are refused, or stay in it": {
+		"an id with special characters is refused or reaches no other session": {
 			"matches a pattern": func(_ *testing.T, b *beast) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
@@ -306,7 +306,7 @@ func brokenStores() map[string]map[string]breed {
 				return nil, session.ErrInvalidID
 			}),
 		},
-		"a context that ended is no ErrNotFound": {
+		"an ended context is not reported as ErrNotFound": {
 			"does not look at the context": func(_ *testing.T, b *beast) {
 				b.refresh = func(ctx context.Context, id string) error {
 					return b.Store.Refresh(context.WithoutCancel(ctx), id)

@@ -73,7 +73,7 @@ func forgetsObjects(t *testing.T, b *beast) {
 // brokenRefusals is what goes wrong with values, and with logins that are refused.
 func brokenRefusals() map[string]map[string]breed {
 	return map[string]map[string]breed{
-		"a login that is refused gives the anonymous session back as it was": {
+		"a refused login leaves the anonymous session as it was": {
 			"takes it, and keeps it": ifRefused(func(ctx context.Context, b *beast, old session.Session) error {
 				return b.Store.Remove(ctx, old.ID())
 			}),
@@ -106,7 +106,7 @@ func brokenRefusals() map[string]map[string]breed {
 			}),
 			"forgets who had loaded it": forgetsObjects,
 		},
-		"a login stores its values over those that are kept, all or none": {
+		"a login stores its values over the old ones, all or none": {
 			"forgets them":      logs(func(l session.Login) session.Login { l.Values = nil; return l }),
 			"stores them later": valuesAfterwards(func() {}),
 			"under those that are kept": entersBy(func(ctx context.Context, b *beast, old session.Session, token string, l session.Login) (session.Session, error) {
@@ -150,13 +150,13 @@ func brokenRefusals() map[string]map[string]breed {
 				return l
 			}),
 		},
-		"a login stores as many values as a session can have": {
+		"a login stores as many values as a session can hold": {
 			"forgets them": logs(func(l session.Login) session.Login { l.Values = nil; return l }),
 		},
-		"no session is seen without the values of its login": {
+		"no request sees a session without the values of its login": {
 			"stores them later": valuesAfterwards(func() { time.Sleep(2 * time.Millisecond) }),
 		},
-		"what is acknowledged during a login is in its session": {
+		"a write acknowledged during a login is in its session": {
 			"copies, and then takes":     copiesAtLogin(slowly),
 			"copies, and drops later":    copiesAndDrops(slowly),
 			"acknowledges what it loses": acknowledgesAll,
@@ -173,7 +173,7 @@ func brokenRefusals() map[string]map[string]breed {
 				}
 			},
 		},
-		"what is acknowledged during a login that is refused is in the anonymous session": {
+		"a write acknowledged during a refused login is in the anonymous session": {
 			"gives back a copy": givesBackCopy(slowly),
 			"takes it, and keeps it": ifRefused(func(ctx context.Context, b *beast, old session.Session) error {
 				return b.Store.Remove(ctx, old.ID())

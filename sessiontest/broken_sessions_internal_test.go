@@ -15,7 +15,7 @@ import (
 
 func brokenSessions() map[string]map[string]breed {
 	return map[string]map[string]breed{
-		"a session whose id was given away again is not the new one": {
+		"an old session object cannot write to a new session with the same id": {
 			"writes by id": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					now, err := s.stored(ctx)
@@ -43,15 +43,15 @@ func brokenSessions() map[string]map[string]breed {
 			}
 		})},
 		"no write after expiry": {"resurrects": resurrects},
-		"Remove wins against writers, refreshers and rotation at the same time": {"resurrects": resurrects},
-		"Remove wins against an Update that is under way": {
+		"Remove wins against concurrent writes, refreshes and rotations": {"resurrects": resurrects},
+		"Remove wins against an Update in progress": {
 			"resurrects": sessions(func(s *cub) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return revive(ctx, s.store, s.ID(), session.Update(ctx, s.Session, key, f))
 				}
 			}),
 		},
-		"writers of different keys at the same time all survive": {"writes the whole record": wholeRecord},
+		"concurrent writes of different keys all survive": {"writes the whole record": wholeRecord},
 		"reading writes nothing": {
 			"writes back what it read": sessions(func(s *cub) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
@@ -63,7 +63,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"Delete takes out its keys and no others": {
+		"Delete removes its keys and no others": {
 			"takes all that begin so": sessions(func(s *cub) {
 				s.deleteHook = func(ctx context.Context, keys ...string) error {
 					for key := range values(ctx, s.Session) {
@@ -112,7 +112,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"Pop gives a value to exactly one": {
+		"Pop gives a value to exactly one caller": {
 			"reads, then deletes": sessions(func(s *cub) {
 				s.popHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
@@ -124,7 +124,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"neither reading nor writing prolongs": {
+		"neither reading nor writing extends a session": {
 			"Set refreshes": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					return errors.Join(s.Session.Set(ctx, key, value), s.store.Store.Refresh(ctx, s.ID()))
@@ -153,7 +153,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			},
 		},
-		"Describe tells the times": {
+		"Describe reports the times": {
 			"has the deadline of the idle timeout only": sessions(func(s *cub) {
 				s.infoHook = func() session.Info {
 					info, _ := session.Describe(s.Session)
@@ -176,7 +176,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"Now is the clock of the times that Describe tells": {
+		"Now is the clock of the times that Describe reports": {
 			"another machine's, which is behind": sessions(func(s *cub) {
 				s.nowHook = func(ctx context.Context) (time.Time, error) {
 					now, err := session.Now(ctx, s.Session)
@@ -230,7 +230,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"values that cannot be kept are refused and the old one stays": {
+		"values that cannot be stored are refused and the old one stays": {
 			"keeps their text": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					err := s.Session.Set(ctx, key, value)
@@ -328,7 +328,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"Update sees nil for an absent key and hands on the error of f": {
+		"Update passes nil for an absent key and returns the error of f": {
 			"swallows the error": sessions(func(s *cub) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return session.Update(ctx, s.Session, key, func(old any) (any, error) {
@@ -356,7 +356,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"Clear empties the session, which lives on": {
+		"Clear empties the session and does not end it": {
 			"ends it": sessions(func(s *cub) {
 				s.clearHook = func(ctx context.Context) error {
 					return errors.Join(session.Clear(ctx, s.Session), s.store.Store.Remove(ctx, s.ID()))
@@ -373,9 +373,9 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"changing what was handed to Set changes nothing":         {"keeps references": references},
-		"changing what Get returned changes nothing":              {"keeps references": references},
-		"changing what All and Update handed out changes nothing": {"keeps references": references},
+		"changing a value after Set does not change the session":         {"keeps references": references},
+		"changing a value that Get returned does not change the session": {"keeps references": references},
+		"changing a value of All or Update does not change the session":  {"keeps references": references},
 		"no error holds a token, an id or a value": {
 			"names the value": sessions(func(s *cub) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
