@@ -89,13 +89,15 @@ databases: ## install PostgreSQL, MariaDB and pgbouncer where they are missing (
 
 # The stores with servers come last and one by one, because their tests wait for real servers, some of them for milliseconds.
 # Twice: the race detector slows everything down, and so hides some orders of events. Tests that wait for real servers
-# learn nothing from that, nor does the audit, which asks one thing after the other.
+# learn nothing from that. The audit asks one thing after the other, so it runs without the detector only, and so do the
+# explorers of memory and sealed where they try all orders: one step runs at a time.
 test: format tidy-root vet redis databases ## all tests, with the race detector and without, but for the browser's (e2e)
-	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/sqltest$$')
+	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/sqltest$$' -e '/sessionaudit$$')
 	$(GO) test -race -shuffle=on -count=$(COUNT) -timeout=12m -p=1 ./redis ./sql ./internal/sqltest
 	$(GO) test -C examples/store -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -C examples/configfile -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
-	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$' -e '/sessionaudit$$')
+	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$' -e '/memory$$' -e '/sealed$$')
+	$(GO) test -shuffle=on -count=1 -timeout=6m ./memory ./sealed -limit=0
 
 audit: needs redis ## the tests of the security requirements, and their table with the results (three minutes)
 	@GO="$(GO)" bash tools/audit.sh
@@ -105,7 +107,7 @@ soak: needs ## a thousand browsers at once through the middleware for SOAK (60s)
 
 servers: needs redis ## the conformance suite on older and newer servers, which it fetches (Debian)
 	servers=$$(bash tools/servers.sh) && REDIS_SERVERS=$$(paste -sd: <<<"$$servers") \
-		$(GO) test -count=1 -timeout=15m -parallel=6 -run Conformance -v ./redis | grep -E '^(---|    ---|ok|FAIL|panic)'
+		$(GO) test -count=1 -timeout=15m -parallel=6 -run Conformance -v ./redis -realtime | grep -E '^(---|    ---|ok|FAIL|panic)'
 
 chaos: needs redis ## clients, failing servers and a broken network for CHAOS (60s), then all invariants
 	$(GO) test -race -count=1 -timeout=10m -run "^TestChaos$$" -v ./redis -chaos $(CHAOS)

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"flag"
 	"testing"
 	"time"
 
@@ -9,18 +10,16 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// TestInterleavings explores what requests do to each other. Only one of them
-// runs at a time, so the race detector has little to find, and makes it slow: with
-// it long bursts are cut short.
+var limit = flag.Int("limit", 25, "how many orders of a burst TestInterleavings explores, at most; 0 for all")
+
+// TestInterleavings explores what requests do to each other. Only one of them runs at a
+// time, so the race detector finds little here. make test explores all orders without it.
 func TestInterleavings(t *testing.T) {
-	e := sessiontest.Explorer{
+	sessiontest.Explore(t, sessiontest.Explorer{
 		New: func(*testing.T) session.Store {
 			return &memory.Store{IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour}
 		},
-		Idle: 30 * time.Minute,
-	}
-	if raceDetector {
-		e.Limit = 25 // one step at a time, so the detector learns little here
-	}
-	sessiontest.Explore(t, e)
+		Idle:  30 * time.Minute,
+		Limit: *limit,
+	})
 }

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"context"
+	"flag"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"github.com/mist-contrib/session/sealed"
 	"github.com/mist-contrib/session/sessiontest"
 )
+
+var limit = flag.Int("limit", 30, "how many orders of two requests TestInterleavings explores, at most; 0 for all, and five times as many of more")
 
 // TestInterleavings explores what requests do to each other. What is lost is what the
 // package says, and it is lost: see [sessiontest.Losses].
@@ -23,9 +26,9 @@ func TestInterleavings(t *testing.T) {
 			more = append(more, burst)
 		}
 	}
-	random, limit := 4000, 0
-	if raceDetector {
-		random, limit = 800, 30
+	random := 800
+	if *limit == 0 {
+		random = 4000
 	}
 	for _, c := range []struct {
 		name                string
@@ -40,7 +43,7 @@ func TestInterleavings(t *testing.T) {
 			var lost sessiontest.Losses
 			e := sessiontest.Explorer{
 				New: func(*testing.T) session.Store { return explored(c.revokes) }, Idle: 30 * time.Minute,
-				Middleware: c.middleware, ByDesign: &lost, Limit: limit, Bursts: possible(pairs, c.revokes),
+				Middleware: c.middleware, ByDesign: &lost, Limit: *limit, Bursts: possible(pairs, c.revokes),
 			}
 			sessiontest.Explore(t, e)
 			e.Bursts, e.Random = possible(more, c.revokes), random

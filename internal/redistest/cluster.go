@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mist-contrib/session/internal/servertest"
 )
 
 const (
@@ -42,7 +44,7 @@ func (b Binary) StartCluster(tb testing.TB, nodeTimeout time.Duration, config ..
 	}, config...)
 	c := &ClusterSet{}
 	for range 2 * clusterMasters {
-		c.Nodes = append(c.Nodes, b.Start(tb, args...))
+		c.Nodes = append(c.Nodes, b.mustStart(tb, plan{args: args, clock: servertest.CanSetClock()}))
 	}
 	c.form(tb)
 	return c
