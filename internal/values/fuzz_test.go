@@ -64,6 +64,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add("é", []byte("\x14"), int64(1<<62), uint64(127), 1e300, int64(1)<<40, int64(999_999_999), 3600)
 	register[account]()
 	register[ints]()
+	register[point]()
 	register[box[any]]()
 	f.Fuzz(func(t *testing.T, s string, b []byte, i int64, u uint64, x float64, sec, nsec int64, offset int) {
 		at := time.Unix(sec, nsec)
@@ -75,6 +76,7 @@ func FuzzRoundTrip(f *testing.F) {
 			at.UTC(), at.In(time.FixedZone(s, offset)),
 			ints{int(i), int(u)},
 			box[any]{map[string]any{s: []any{s, i, x == x, nil}}},
+			[]any{s, b, int(i), int8(i), u, uint16(u), at.UTC(), []any{map[string]any{s: int32(i)}}, point{int(i), 1}, nil},
 			account{
 				Name: s, Roles: []string{s, ""}, Limits: map[string]uint64{s: u}, Home: &point{int(i), int(u)},
 				Ratio: float32(i), Avatar: b, Matrix: grid{{uint8(u)}}, ID: userID(s),

@@ -34,15 +34,17 @@ func as[T any](cbor string) string {
 // dynamic is a value of type T with a dynamic part, as a store could have it.
 func dynamic[T any](part, cbor string) string {
 	register[T]()
-	return "\x15" + stored(named[T](), string(binary.AppendUvarint(nil, uint64(len(part))))+part+cbor)[1:]
+	return "\x15" + stored(named[T](), sized(part)+cbor)[1:]
 }
+
+// sized is s after its length.
+func sized(s string) string { return string(binary.AppendUvarint(nil, uint64(len(s)))) + s }
 
 // towers is n values, each in an interface of the next.
 func towers(n int) string {
 	v := "\x02"
 	for range n {
-		entry := "\x01V" + string(binary.AppendUvarint(nil, uint64(len(v)))) + v
-		v = dynamic[box[any]]("\x00"+entry, "\xa0")
+		v = dynamic[box[any]]("\x00\x01V"+sized(v), "\xa0")
 	}
 	return v
 }
@@ -151,7 +153,7 @@ func hostileBytes() []struct{ name, encoded string } {
 		{"part of a list for an interface", dynamic[box[any]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
 		{"part of a list for a number", dynamic[one[int]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
 		{"part of a list for a nil pointer", dynamic[one[*box[any]]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
-		{"part for a struct that nobody can set", dynamic[tagged]("\x00\x01x\x02\x06\x02", "\xa0")},
+		{"part for a struct that nobody can set", dynamic[tagged]("\x00\x01x"+sized(as[box[any]]("\xa0")), "\xa0")},
 		{"part of the wrong type", dynamic[one[fmt.Stringer]]("\x00\x01V\x02\x06\x02", "\xa0")},
 		{"part for all of it, wrong type", dynamic[point]("\x06\x02", "\xa0")},
 		{"name longer than its part", dynamic[box[any]]("\x00\x7fV", "\xa0")},
