@@ -29,7 +29,9 @@ func FuzzDecode(f *testing.F) {
 			f.Add(tt.encoded)
 		}
 	}
-	loose := []string{".box[", ".account", "interface {}"}
+	loose := []string{
+		".box[", ".account", "interface {}", ".one[", ".mixed", ".any", ".chain", ".outer", ".tagged", ".boxed",
+	}
 	f.Fuzz(func(t *testing.T, encoded string) {
 		v, err := values.Decode(encoded)
 		if err != nil {
@@ -38,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		registered := strings.HasPrefix(encoded, "\x14")
+		registered := strings.HasPrefix(encoded, "\x14") || strings.HasPrefix(encoded, "\x15")
 		b, err := values.Append(nil, v)
 		if err != nil {
 			documented := errors.Is(err, values.ErrValue) || errors.Is(err, values.ErrTooLarge)
