@@ -25,11 +25,17 @@ func NewKey[T any](name string) Key[T] {
 }
 
 // Register makes values of type T storable in every session of the program.
-// Only a type with a name, or made of such, that CBOR (RFC 8949) gives back
-// unchanged can be kept; what cannot is refused by Set with [ErrValue], value by
-// value: an unexported or skipped field that is not zero, an interface that
-// holds a type which would come back as another, a function, a value nested
-// deeper than 32 levels.
+// CBOR (RFC 8949) must give a value back unchanged, or Set refuses it with
+// [ErrValue]. It refuses, value by value: an unexported or skipped field that is not
+// zero, a function, a value nested deeper than 32 levels.
+//
+// An interface inside a value may hold whatever a session stores by itself, and it
+// keeps the type: map[string]any{"n": 1} comes back with an int. A key of a map is
+// the exception, because CBOR alone encodes it: the type of what an interface in a
+// key holds must survive CBOR, as string and int64 do.
+//
+// These types need no Register: slices of any, bool, string, []byte, [time.Time] or
+// an int, uint or float type, and maps of the same with string keys.
 //
 // A stored value names its type in full. After a deploy, a value of a type that
 // was renamed, moved or is not registered any more gives [ErrValue] from Get and

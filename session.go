@@ -24,7 +24,8 @@ type Session interface {
 
 	// Set stores a copy of value under key; when it returns nil the value is in
 	// the store. It keeps bool, string, []byte, every int, uint and float type,
-	// [time.Time] and any type that was registered ([NewKey], [Register]).
+	// [time.Time], slices of these and of any, maps of the same with string keys,
+	// and any type that was registered ([NewKey], [Register]).
 	// Repeating it is harmless. [ErrNotFound]: the session has ended, nothing
 	// was stored. [ErrValue], [ErrTooLarge]: the value cannot be kept, the old
 	// one stays.

@@ -209,6 +209,15 @@ func brokenSessions() map[string]map[string]breed {
 					return v, err
 				}
 			}),
+			"knows one type of int in an interface": sessions(func(s *cub) {
+				s.getHook = func(ctx context.Context, key string) (any, error) {
+					v, err := s.Session.Get(ctx, key)
+					if m, ok := v.(map[string]any); ok {
+						m["n"] = int64(1)
+					}
+					return v, err
+				}
+			}),
 			"knows no nil slice": sessions(func(s *cub) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)

@@ -48,6 +48,8 @@ func kept() []any {
 		[]string(nil),
 		map[string]int{"a": 1},
 		map[string]int(nil),
+		map[string]any{"n": 1, "nil": nil, "in": []any{int8(1), "a", map[string]any{"at": time.Unix(1, 2).UTC()}}},
+		[]any{sample{Name: "a"}, &sample{}, []string{"a"}, []byte(nil)},
 	}
 }
 
@@ -95,7 +97,7 @@ func unkeepable(ctx context.Context, e *env) error {
 	}
 	type local struct{ F func() }
 	session.Register[local]()
-	for _, v := range []any{nil, func() {}, make(chan int), unregistered{"a"}, &unregistered{"a"}, time.Second, complex(1, 1), local{func() {}}} {
+	for _, v := range []any{nil, func() {}, make(chan int), unregistered{"a"}, &unregistered{"a"}, time.Second, complex(1, 1), local{func() {}}, map[string]any{"in": []any{unregistered{"a"}}}} {
 		if err := s.Set(ctx, "key", v); !errors.Is(err, session.ErrValue) {
 			return wrong(err, session.ErrValue, "Set of %s", typeOf(v))
 		}

@@ -29,7 +29,9 @@ func FuzzDecode(f *testing.F) {
 			f.Add(tt.encoded)
 		}
 	}
-	loose := []string{".box[", ".account", "interface {}"}
+	loose := []string{
+		".box[", ".account", "interface {}", ".one[", ".mixed", ".any", ".chain", ".outer", ".tagged", ".boxed",
+	}
 	f.Fuzz(func(t *testing.T, encoded string) {
 		v, err := values.Decode(encoded)
 		if err != nil {
@@ -38,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		registered := strings.HasPrefix(encoded, "\x14")
+		registered := strings.HasPrefix(encoded, "\x14") || strings.HasPrefix(encoded, "\x15")
 		b, err := values.Append(nil, v)
 		if err != nil {
 			documented := errors.Is(err, values.ErrValue) || errors.Is(err, values.ErrTooLarge)
@@ -64,6 +66,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Add("é", []byte("\x14"), int64(1<<62), uint64(127), 1e300, int64(1)<<40, int64(999_999_999), 3600)
 	register[account]()
 	register[ints]()
+	register[point]()
 	register[box[any]]()
 	f.Fuzz(func(t *testing.T, s string, b []byte, i int64, u uint64, x float64, sec, nsec int64, offset int) {
 		at := time.Unix(sec, nsec)
@@ -75,6 +78,7 @@ func FuzzRoundTrip(f *testing.F) {
 			at.UTC(), at.In(time.FixedZone(s, offset)),
 			ints{int(i), int(u)},
 			box[any]{map[string]any{s: []any{s, i, x == x, nil}}},
+			[]any{s, b, int(i), int8(i), u, uint16(u), at.UTC(), []any{map[string]any{s: int32(i)}}, point{int(i), 1}, nil},
 			account{
 				Name: s, Roles: []string{s, ""}, Limits: map[string]uint64{s: u}, Home: &point{int(i), int(u)},
 				Ratio: float32(i), Avatar: b, Matrix: grid{{uint8(u)}}, ID: userID(s),

@@ -3,6 +3,7 @@ package values_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"runtime"
@@ -30,13 +31,43 @@ func as[T any](cbor string) string {
 	return stored(named[T](), cbor)
 }
 
+// dynamic is a value of type T with a dynamic part, as a store could have it.
+func dynamic[T any](part, cbor string) string {
+	register[T]()
+	return "\x15" + stored(named[T](), sized(part)+cbor)[1:]
+}
+
+// sized is s after its length.
+func sized(s string) string { return string(binary.AppendUvarint(nil, uint64(len(s)))) + s }
+
+// towers is n values, each in an interface of the next.
+func towers(n int) string {
+	v := "\x02"
+	for range n {
+		v = dynamic[box[any]]("\x00\x01V"+sized(v), "\xa0")
+	}
+	return v
+}
+
+// copies is a slice of n interfaces that hold the same.
+func copies(n int, v string) string {
+	part := []byte{0}
+	for i := range n {
+		index := binary.AppendUvarint(nil, uint64(i))
+		part = append(append(part, byte(len(index))), index...)
+		part = append(binary.AppendUvarint(part, uint64(len(v))), v...)
+	}
+	head := binary.BigEndian.AppendUint32([]byte{0x9a}, uint32(n))
+	return dynamic[anys](string(part), string(head)+strings.Repeat("\xf6", n))
+}
+
 func hostileBytes() []struct{ name, encoded string } {
 	const huge = "\xff\xff\xff\xff\xff\xff\xff\xff"
 	return []struct{ name, encoded string }{
 		{"nothing", ""},
 		{"kind 0", "\x00"},
-		{"kind after the last", "\x15"},
-		{"kind after the last, with a payload", "\x15abc"},
+		{"kind after the last", "\x16"},
+		{"kind after the last, with a payload", "\x16abc"},
 		{"kind 255", "\xff\x00"},
 		{"int overlong", "\x06\x80\x00"},
 		{"int overlong 1", "\x06\x82\x00"},
@@ -102,7 +133,7 @@ func hostileBytes() []struct{ name, encoded string } {
 		{"array of 2^63-1", as[ints]("\x9b\x7f" + huge[1:])},
 		{"array of 2^32-1", as[ints]("\x9a" + huge[:4] + "\x01\x02")},
 		{"array of a million, empty", as[ints]("\x9a\x00\x0f\xff\xff")},
-		{"array of a million, of large elements", as[[1 << 10]account]("\x9a\x00\x0f\xff\xff\xa0")},
+		{"array of a million, of large elements", as[crowd]("\x9a\x00\x0f\xff\xff\xa0")},
 		{"map of 2^64-1", as[lookup]("\xbb" + huge)},
 		{"map of a million", as[lookup]("\xba\x00\x0f\xff\xff\x61a\x01")},
 		{"bytes of 2^64-1", as[blob]("\xa1\x61B\x5b" + huge)},
@@ -114,6 +145,33 @@ func hostileBytes() []struct{ name, encoded string } {
 		{"tag in tag a million times", as[box[any]]("\xa1\x61V" + strings.Repeat("\xc6", 1<<20-100))},
 		{"array in array for a slice of slices", as[nest](strings.Repeat("\x81", 32) + "\x80")},
 		{"list of 33 nodes", as[list](strings.Repeat("\xa1\x64Next", 33) + "\xf6")},
+		{"dynamic without a name", "\x15"},
+		{"dynamic without a part", dynamic[box[any]]("", "\xa0")[:len(named[box[any]]())+2]},
+		{"part longer than all", "\x15" + as[box[any]]("\x7f\x00\xa0")[1:]},
+		{"part of no bytes inside", dynamic[box[any]]("\x00\x01V\x00", "\xa0")},
+		{"part of an unknown kind", dynamic[box[any]]("\x00\x01V\x01\x7f", "\xa0")},
+		{"part of a list for an interface", dynamic[box[any]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
+		{"part of a list for a number", dynamic[one[int]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
+		{"part of a list for a nil pointer", dynamic[one[*box[any]]]("\x00\x01V\x05\x00\x01V\x01\x01", "\xa0")},
+		{"part for a struct that nobody can set", dynamic[tagged]("\x00\x01x"+sized(as[box[any]]("\xa0")), "\xa0")},
+		{"part of the wrong type", dynamic[one[fmt.Stringer]]("\x00\x01V\x02\x06\x02", "\xa0")},
+		{"part for all of it, wrong type", dynamic[point]("\x06\x02", "\xa0")},
+		{"name longer than its part", dynamic[box[any]]("\x00\x7fV", "\xa0")},
+		{"name without a part", dynamic[box[any]]("\x00\x01V", "\xa0")},
+		{"entry longer than its part", dynamic[box[any]]("\x00\x01V\x7f\x01", "\xa0")},
+		{"item beyond the last", dynamic[one[[]any]]("\x00\x01V\x05\x00\x01\x01\x01\x01", "\xa1\x61V\x81\xf6")},
+		{"item 2^64-1", dynamic[one[[]any]]("\x00\x01V\x0e\x00\x0a"+huge+"\xff\x01\x01\x01", "\xa1\x61V\x81\xf6")},
+		{"item without a number", dynamic[one[[]any]]("\x00\x01V\x04\x00\x00\x01\x01", "\xa1\x61V\x81\xf6")},
+		{"item number and more", dynamic[one[[]any]]("\x00\x01V\x06\x00\x02\x00\x00\x01\x01", "\xa1\x61V\x81\xf6")},
+		{"key that is not there", dynamic[one[map[string]any]]("\x00\x01V\x05\x00\x01a\x01\x01", "\xa1\x61V\xa1\x61b\xf6")},
+		{"key of a nil map", dynamic[one[map[string]any]]("\x00\x01V\x05\x00\x01a\x01\x01", "\xa0")},
+		{"key that is no number", dynamic[one[map[int]any]]("\x00\x01V\x06\x00\x02\x61a\x01\x01", "\xa1\x61V\xa1\x01\xf6")},
+		{"key that has no hash", dynamic[one[map[any]any]]("\x00\x01V\x05\x00\x01\x80\x01\x01", "\xa1\x61V\xa1\x01\xf6")},
+		{"key that has no hash inside", dynamic[one[map[box[any]]any]]("\x00\x01V\x08\x00\x04\xa1\x61V\x80\x01\x01", "\xa1\x61V\xa1\xa0\xf6")},
+		{"name nobody registered inside", dynamic[box[any]]("\x00\x01V\x04"+stored("x", "\xf6"), "\xa0")},
+		{"no CBOR inside", dynamic[box[any]]("\x00\x01V\x10"+stored("[]interface {}", ""), "\xa0")},
+		{"33 values inside each other", towers(33)},
+		{"a thousand values inside each other", towers(1000)},
 		{"over a megabyte", as[text]("\x7a\x00\x10\x00\x00" + strings.Repeat("x", 1<<20))},
 	}
 }
@@ -183,6 +241,22 @@ func TestDecodeLargest(t *testing.T) {
 	}
 }
 
+// TestDecodeLargeTypes bounds what short names of large types cost.
+func TestDecodeLargeTypes(t *testing.T) {
+	decode(t, copies(16, as[vast]("\x80")))
+	encoded := copies(5000, as[vast]("\x80"))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	v, err := values.Decode(encoded)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, values.ErrValue) || v != nil {
+		t.Errorf("got %T, %v, want ErrValue", v, err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+		t.Errorf("got %d MiB allocated for %d bytes", used>>20, len(encoded))
+	}
+}
+
 type (
 	before struct {
 		Name, Gone string
@@ -197,6 +271,12 @@ type (
 		Inner       *point
 		At          time.Time
 	}
+	crowd  [1 << 10]account
+	vast   [1 << 17]int64
+	tagged struct {
+		box[any] `cbor:"x"`
+	}
+	anys       []any
 	one[T any] struct{ V T }
 	two[T any] struct{ V T }
 )
@@ -207,12 +287,12 @@ func change[Old, New any](name string, old Old, want any) changed {
 	return changed{name, func(t *testing.T) string {
 		t.Helper()
 		register[Old]()
-		head := stored(named[Old](), "")
-		cbor, ok := strings.CutPrefix(encode(t, old), head)
+		encoded, head := encode(t, old), stored(named[Old](), "")
+		rest, ok := strings.CutPrefix(encoded[1:], head[1:])
 		if !ok {
-			t.Fatalf("the bytes do not begin with %q", head)
+			t.Fatalf("the bytes do not go on with %q", head[1:])
 		}
-		return as[New](cbor)
+		return encoded[:1] + as[New](rest)[1:]
 	}, want}
 }
 

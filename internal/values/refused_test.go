@@ -23,6 +23,8 @@ func TestRefused(t *testing.T) {
 	)
 	cycle.Next, selfie[0], self["x"], chain, knot["x"] = cycle, selfie, self, &chain, []any{knot}
 	p := new(*point)
+	register[callback]()
+	register[*any]()
 	for _, tt := range []registered{
 		{"nil", nil, nil},
 		{"named int, not registered", time.March, nil},
@@ -46,17 +48,28 @@ func TestRefused(t *testing.T) {
 		kept("empty slice that is left out", omitted{S: []int{}}),
 		kept("-0 that is left out", omitted{F: math.Copysign(0, -1)}),
 		kept("skipped field", skipped{Kept: 1, Skip: 1}),
-		kept("interface int", box[any]{1}),
-		kept("interface int8", box[any]{int8(1)}),
-		kept("interface uint64", box[any]{uint64(1)}),
-		kept("interface float32", box[any]{float32(1)}),
-		kept("interface nil bytes", box[any]{[]byte(nil)}),
-		kept("interface struct", box[any]{point{1, 2}}),
-		kept("interface named", box[any]{text("x")}),
-		kept("interface pointer", box[any]{&point{}}),
-		kept("interface zero time", box[any]{time.Time{}}),
+		kept("interface struct", box[any]{stranger{1}}),
+		kept("interface named", box[any]{unknownID("x")}),
+		kept("interface pointer", box[any]{&stranger{}}),
+		kept("interface pointer to a scalar", box[any]{new(int)}),
+		kept("interface slice of strangers", box[any]{[]stranger{}}),
+		kept("interface function", box[any]{func() {}}),
+		kept("interface nil function", box[any]{(func())(nil)}),
+		kept("interface struct with a function", []any{callback{func() {}}}),
 		kept("interface with methods", box[error]{errors.ErrUnsupported}),
-		kept("int inside a map of any", map[string]any{"m": map[string]any{"n": []any{1}}}),
+		kept("interface time of an odd offset", box[any]{noon.In(time.FixedZone("", 1<<20+1))}),
+		kept("interface that would lose a field", box[any]{account{private: 1}}),
+		kept("interface in a field that is left out", hidden{Skip: 1}),
+		kept("interface in an unexported field", hidden{private: 1}),
+		kept("stranger inside a map of any", map[string]any{"m": map[string]any{"n": []any{1, stranger{}}}}),
+		kept("interface as a key, int", map[any]string{1: "x"}),
+		kept("interface in a key", map[box[any]]string{{1}: "x"}),
+		kept("NaN as a key of any", map[float64]any{math.NaN(): 1}),
+		kept("pointer as a key of any", map[*point]any{{}: 1}),
+		kept("channel as a key of any", map[chan int]any{nil: 1}),
+		kept("33 levels of any", nestedAny(33)),
+		kept("33 levels of slices of any", []any{nestedAny(32)}),
+		kept("pointers without end in any", pointers(40)),
 		kept("pointer to a nil pointer", p),
 		kept("NaN as a key", map[float64]int{math.NaN(): 1}),
 		kept("pointer as a key", map[*point]int{{}: 1}),
@@ -105,6 +118,8 @@ func TestRefusedAsTooLarge(t *testing.T) {
 		kept("shared branches", shared),
 		kept("empty structs", make([]struct{}, math.MaxInt)),
 		kept("array of nothing", [math.MaxInt]struct{}{}),
+		kept("name of a map over and over", wide(100, 20_000)),
+		kept("long names", map[string][]any{strings.Repeat("x", 1<<19): {1}, strings.Repeat("y", 1<<19): {2}}),
 		kept("two million ints", make(ints, 2<<20)),
 		kept("too many entries", parse(func(string) (map[int32]int32, error) {
 			m := make(map[int32]int32)

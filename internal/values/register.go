@@ -6,41 +6,66 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
-// registry is what [Register] has been told, for the whole program: a stored
-// value names its type, and only a type that was registered is ever made.
+// registry lists the storable types of the whole program. A stored value names its
+// type, and decoding makes no other types than these.
 //
 //nolint:gochecknoglobals // the one exception: what types exist is a fact about the program
-var registry struct {
+var registry = newTypes()
+
+type types struct {
 	sync.RWMutex
-	names map[reflect.Type]string // "" for a type whose name another type has
-	types map[string]reflect.Type
+	known map[reflect.Type]registration
+	named map[string]reflect.Type
 }
 
-// Register makes a type storable. It may be called again, and at any time; two
-// different types of one name (declared in two functions) cannot both be kept,
-// the second is refused by [Append].
+type registration struct {
+	name    string // "" if another type has the name
+	dynamic bool   // values of the type may have interfaces
+}
+
+// newTypes returns the types that are storable without [Register]: slices of
+// scalars or interfaces, and maps of them by string.
+func newTypes() *types {
+	r := &types{known: make(map[reflect.Type]registration), named: make(map[string]reflect.Type)}
+	text := reflect.TypeFor[string]()
+	for _, elem := range []reflect.Type{
+		reflect.TypeFor[any](), reflect.TypeFor[bool](), text, reflect.TypeFor[[]byte](), reflect.TypeFor[time.Time](),
+		reflect.TypeFor[int](), reflect.TypeFor[int8](), reflect.TypeFor[int16](), reflect.TypeFor[int32](), reflect.TypeFor[int64](),
+		reflect.TypeFor[uint](), reflect.TypeFor[uint8](), reflect.TypeFor[uint16](), reflect.TypeFor[uint32](), reflect.TypeFor[uint64](),
+		reflect.TypeFor[float32](), reflect.TypeFor[float64](),
+	} {
+		r.add(reflect.SliceOf(elem))
+		r.add(reflect.MapOf(text, elem))
+	}
+	return r
+}
+
+// Register makes a type storable. It may be called again, and at any time. If two
+// different types have one name (two functions may declare them), [Append] refuses
+// the type that was registered second.
 func Register(t reflect.Type) {
-	if t.Kind() == reflect.Interface {
-		return // the values behind it have types of their own
+	if t.Kind() != reflect.Interface { // what an interface holds has a type of its own
+		registry.add(t)
 	}
+}
+
+func (r *types) add(t reflect.Type) {
 	name := typeName(t)
-	registry.Lock()
-	defer registry.Unlock()
-	if registry.names == nil {
-		registry.names = make(map[reflect.Type]string)
-		registry.types = make(map[string]reflect.Type)
-	}
-	switch registry.types[name] {
+	dynamic := hasInterface(t, make(map[reflect.Type]bool))
+	r.Lock()
+	defer r.Unlock()
+	switch r.named[name] {
 	case nil:
-		registry.types[name] = t
-		registry.names[t] = name
+		r.named[name] = t
+		r.known[t] = registration{name, dynamic}
 	case t:
 	default:
-		registry.names[t] = ""
+		r.known[t] = registration{}
 	}
 }
 
@@ -67,17 +92,17 @@ func typeName(t reflect.Type) string {
 	}
 }
 
-func registeredName(t reflect.Type) (name string, known bool) {
+func registered(t reflect.Type) (r registration, ok bool) {
 	registry.RLock()
 	defer registry.RUnlock()
-	name, known = registry.names[t]
-	return name, known
+	r, ok = registry.known[t]
+	return r, ok
 }
 
 func registeredType(name string) reflect.Type {
 	registry.RLock()
 	defer registry.RUnlock()
-	return registry.types[name]
+	return registry.named[name]
 }
 
 // maxDepth is how many structs, slices, arrays and maps may be inside each
@@ -115,59 +140,108 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// appendRegistered appends the kind, name and CBOR of a value of a registered
-// type. What it appends has been decoded once and found equal to value: a field
-// that the encoding leaves out, or an interface whose dynamic type it changes,
-// is refused here instead of lost later.
-func appendRegistered(dst []byte, value any) ([]byte, error) {
+// appendRegistered appends the kind, name and CBOR of a value of a registered type.
+// Unless the value is inside another one, it decodes the bytes and compares: a field
+// that the encoding leaves out is refused here instead of lost later.
+func appendRegistered(dst []byte, value any, inside bool) ([]byte, error) {
 	t := reflect.TypeOf(value)
 	if t == nil {
 		return nil, fmt.Errorf("%w: nil", ErrValue)
 	}
-	name, known := registeredName(t)
+	known, ok := registered(t)
 	switch {
-	case !known:
+	case !ok:
 		return nil, fmt.Errorf("%w: type %v is not registered", ErrValue, t)
-	case name == "":
+	case known.name == "":
 		return nil, fmt.Errorf("%w: another type is registered under the name of %v", ErrValue, t)
 	}
-	w := walk{left: maxVisits}
-	if err := w.bounded(reflect.ValueOf(value), 0); err != nil {
-		return nil, fmt.Errorf("%w: type %v", err, t)
+	if !inside {
+		w := walk{left: maxVisits}
+		if err := w.bounded(reflect.ValueOf(value), 0); err != nil {
+			return nil, fmt.Errorf("%w: type %v", err, t)
+		}
+	}
+	k, bare, dynamic := kindRegistered, value, []byte(nil)
+	if known.dynamic {
+		v := reflect.New(t).Elem()
+		v.Set(reflect.ValueOf(value))
+		var err error
+		if dynamic, err = extract(v); err != nil {
+			return nil, err
+		}
+		bare = v.Interface()
 	}
 	start := len(dst)
-	dst = append(dst, byte(kindRegistered))
-	dst = binary.AppendUvarint(dst, uint64(len(name)))
-	dst = append(dst, name...)
+	if dynamic != nil {
+		k = kindDynamic
+	}
+	dst = binary.AppendUvarint(append(dst, byte(k)), uint64(len(known.name)))
+	dst = append(dst, known.name...)
+	if dynamic != nil {
+		dst = binary.AppendUvarint(dst, uint64(len(dynamic)))
+		dst = append(dst, dynamic...)
+	}
 	buf := bytes.NewBuffer(dst)
-	if err := encMode.NewEncoder(buf).Encode(value); err != nil {
+	if err := encMode.NewEncoder(buf).Encode(bare); err != nil {
 		return nil, fmt.Errorf("%w: type %v has no encoding", ErrValue, t)
 	}
 	encoded := buf.Bytes()
-	if len(encoded)-start > MaxValue {
+	switch {
+	case len(encoded)-start > MaxValue:
 		return nil, errValue
+	case inside:
+		return encoded, nil
 	}
-	back := reflect.New(t)
-	if err := decMode.Unmarshal(encoded[len(dst):], back.Interface()); err != nil || !equal(reflect.ValueOf(value), back.Elem()) {
+	back, err := decodeType(t, string(dynamic), encoded[len(dst):], nil)
+	if err != nil || !equal(reflect.ValueOf(value), back) {
 		return nil, fmt.Errorf("%w: type %v: this value would not come back the same", ErrValue, t)
 	}
 	return encoded, nil
 }
 
-func decodeRegistered(payload string) (any, error) {
-	size, n := uvarint(payload)
-	payload = payload[n:]
-	if n == 0 || size > uint64(len(payload)) {
+func decodeRegistered(k kind, payload string, r *restorer) (any, error) {
+	name, encoded, ok := cut(payload)
+	var dynamic string
+	if ok && k == kindDynamic {
+		dynamic, encoded, ok = cut(encoded)
+	}
+	if !ok {
 		return nil, errMalformed
 	}
-	name, encoded := payload[:size], payload[size:]
 	t := registeredType(name)
 	if t == nil {
 		return nil, fmt.Errorf("%w: stored under a type name that is not registered", ErrValue)
 	}
-	back := reflect.New(t)
-	if err := decMode.Unmarshal([]byte(encoded), back.Interface()); err != nil {
-		return nil, fmt.Errorf("%w: stored bytes do not fit type %v", ErrValue, t)
+	back, err := decodeType(t, dynamic, []byte(encoded), r)
+	if err != nil {
+		return nil, err
 	}
-	return back.Elem().Interface(), nil
+	return back.Interface(), nil
+}
+
+// decodeType makes a value of type t of both its parts.
+func decodeType(t reflect.Type, dynamic string, encoded []byte, r *restorer) (reflect.Value, error) {
+	if r != nil {
+		if r.memory -= int(t.Size()); r.memory < 0 {
+			return reflect.Value{}, errMalformed
+		}
+	}
+	back := reflect.New(t)
+	if err := decMode.Unmarshal(encoded, back.Interface()); err != nil {
+		return reflect.Value{}, fmt.Errorf("%w: stored bytes do not fit type %v", ErrValue, t)
+	}
+	if dynamic == "" {
+		return back.Elem(), nil
+	}
+	if r == nil {
+		r = &restorer{levels: maxDepth, memory: maxTypes}
+	}
+	if r.levels--; r.levels < 0 {
+		return reflect.Value{}, errDeep
+	}
+	if err := r.restore(back.Elem(), dynamic); err != nil {
+		return reflect.Value{}, err
+	}
+	r.levels++
+	return back.Elem(), nil
 }

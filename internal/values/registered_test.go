@@ -132,11 +132,7 @@ func parse[T any](f func(string) (T, error), s string) T {
 func registeredValues() []registered {
 	huge, _ := new(big.Int).SetString("-"+strings.Repeat("9", 100), 10)
 	link := parse(url.Parse, "https://u:p%40ss@example.com:8080/a%2Fb;c?x=1&x=2&y#frag%20ment")
-	deepest := map[string]any{}
-	for range 31 {
-		deepest = map[string]any{"in": deepest}
-	}
-	return []registered{
+	return append(dynamicValues(), []registered{
 		kept("named string", text("\xff\x00é")),
 		kept("named int", number(math.MinInt)),
 		kept("duration", 90*time.Second),
@@ -196,8 +192,8 @@ func registeredValues() []registered {
 		kept("time to the nanosecond", box[time.Time]{noon}),
 		kept("32 levels", nested(32)),
 		kept("32 nodes of a list", linked(32)),
-		kept("32 levels of any", deepest),
-	}
+		kept("32 levels of any", nestedAny(32)),
+	}...)
 }
 
 func TestRegistered(t *testing.T) {

@@ -36,6 +36,7 @@ var (
 	errValue     = fmt.Errorf("%w: encoded value over %d bytes", ErrTooLarge, MaxValue)
 	errCount     = fmt.Errorf("%w: more than %d values", ErrTooLarge, MaxCount)
 	errDeep      = fmt.Errorf("%w: nested deeper than %d levels", ErrValue, maxDepth)
+	errFit       = fmt.Errorf("%w: stored bytes do not fit the type", ErrValue)
 	errOffset    = fmt.Errorf("%w: time with an offset of over %d seconds", ErrValue, maxOffset)
 )
 
@@ -65,6 +66,7 @@ const (
 	kindTimeUTC
 	kindTimeZone
 	kindRegistered
+	kindDynamic
 )
 
 // CheckKey returns an error that matches [ErrTooLarge] for a key that is too
@@ -87,6 +89,11 @@ func CheckCount(n int) error {
 // Append appends the encoded value to dst. Its errors match [ErrValue] (this
 // value cannot be kept exactly) or [ErrTooLarge].
 func Append(dst []byte, value any) ([]byte, error) {
+	return appendValue(dst, value, false)
+}
+
+// appendValue is Append. A value inside another one is checked together with it.
+func appendValue(dst []byte, value any, inside bool) ([]byte, error) {
 	switch v := value.(type) {
 	case bool:
 		if v {
@@ -133,7 +140,7 @@ func Append(dst []byte, value any) ([]byte, error) {
 	case time.Time:
 		return appendTime(dst, v)
 	}
-	return appendRegistered(dst, value)
+	return appendRegistered(dst, value, inside)
 }
 
 func appendInt(dst []byte, k kind, v int64) []byte {
@@ -168,6 +175,11 @@ func appendTime(dst []byte, t time.Time) ([]byte, error) {
 // that can be changed with encoded. Its errors match [ErrValue]; no bytes make
 // it panic.
 func Decode(encoded string) (any, error) {
+	return decode(encoded, nil)
+}
+
+// decode is Decode. r is nil for a value that is not inside another one.
+func decode(encoded string, r *restorer) (any, error) {
 	if encoded == "" || len(encoded) > MaxValue {
 		return nil, errMalformed
 	}
@@ -199,8 +211,8 @@ func Decode(encoded string) (any, error) {
 		return decodeUint(k, payload)
 	case kindTimeUTC, kindTimeZone:
 		return decodeTime(k, payload)
-	case kindRegistered:
-		return decodeRegistered(payload)
+	case kindRegistered, kindDynamic:
+		return decodeRegistered(k, payload, r)
 	}
 	return nil, errMalformed
 }
@@ -272,6 +284,16 @@ func decodeTime(k kind, payload string) (any, error) {
 
 // maxOffset is the largest offset of a time zone that is believed, in seconds.
 const maxOffset = 1 << 20
+
+// cut returns the bytes behind a length, and what follows them.
+func cut(s string) (value, rest string, ok bool) {
+	size, n := uvarint(s)
+	s = s[n:]
+	if n == 0 || size > uint64(len(s)) {
+		return "", "", false
+	}
+	return s[:size], s[size:], true
+}
 
 // varint and uvarint read from a string without copying it; n is the number of
 // bytes read, 0 for anything that is no whole number of at most 64 bits in its
