@@ -59,6 +59,9 @@ func sameValues() []rule {
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
 		{"limits are the same and exact", 0, limits},
+		{"a session has room for 2 MiB and no byte more", 0, sizeIsExact},
+		{"every write keeps account of the size", BatchSetter | Updater | Popper | Deleter, sizeOfEveryWrite},
+		{"writers at the same time do not pass the size together", 0, sizeTogether},
 	}
 }
 

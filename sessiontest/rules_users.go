@@ -34,6 +34,7 @@ func usersSame() []rule {
 		{"a login that is refused gives the anonymous session back as it was", users, loginGivesBack},
 		{"a login stores its values over those that are kept, all or none", users, loginValues},
 		{"a login stores as many values as a session can have", users, loginOfManyValues},
+		{"a login keeps to the size", users, loginKeepsSize},
 		{"no session is seen without the values of its login", users | UserLister, loginValuesAtOnce},
 		{"Reauthentication is of the same user, and keeps the rest", users, reauthenticates},
 		{"Reauthentication of a session that is not the user's is refused", users, reauthenticatesNobody},
