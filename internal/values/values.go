@@ -22,8 +22,7 @@ const (
 	// MaxCount is how many values a session holds at most.
 	MaxCount = 1024
 	// MaxSize is the most that the keys and the encoded values of a session take, in
-	// bytes. A Redis server copies a session at each read, memory at each write: at
-	// this size that takes less than a millisecond.
+	// bytes. Redis sends a session at each read, and memory copies it at each write.
 	MaxSize = 2 << 20
 )
 
