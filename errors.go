@@ -74,8 +74,9 @@ var (
 	// a type this program knows.
 	ErrValue = values.ErrValue
 
-	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, or
-	// more than 1024 values in a session.
+	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, more than
+	// 1024 values in a session, or keys and encoded values of over 2 MiB in all. A
+	// session that is larger already may become smaller.
 	ErrTooLarge = values.ErrTooLarge
 )
 

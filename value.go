@@ -7,6 +7,7 @@ const (
 	MaxKeySize   = values.MaxKey   // bytes of a key
 	MaxValueSize = values.MaxValue // bytes of an encoded value
 	MaxValues    = values.MaxCount // values in a session
+	MaxSize      = values.MaxSize  // bytes of all keys and encoded values of a session
 )
 
 // EncodeValue returns the bytes to store for a value, for authors of a [Store].

@@ -19,7 +19,7 @@ import (
 // The least that the user of a store must be allowed. docs/redis.md quotes it.
 const (
 	aclRest    = "resetchannels ~session:* -@all"
-	aclServer  = "+eval +evalsha +exists +get +hdel +hexists +hget +hgetall +hkeys +hlen +hmget +hset +pexpire +pexpireat +pttl +set +time +unlink +zadd +zcount +zrangebyscore +zrem +zrevrange +zrevrangebyscore +zscore"
+	aclServer  = "+eval +evalsha +exists +get +hdel +hget +hgetall +hkeys +hmget +hset +hstrlen +pexpire +pexpireat +pttl +set +time +unlink +zadd +zcount +zrangebyscore +zrem +zrevrange +zrevrangebyscore +zscore"
 	aclCluster = aclServer + aclMoving + " +cluster|slots"
 	aclMoving  = " +asking"          // for slots that migrate
 	aclSelect  = "+select"           // for a database other than 0

@@ -80,6 +80,7 @@ func TestDifferential(t *testing.T) {
 	t.Parallel()
 	d := newDuel(t)
 	d.playSeeds(t, 0, 40)
+	d.play(t, "a full session", program.Full(1, 100))
 	d.Complain(t)
 }
 

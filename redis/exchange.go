@@ -96,7 +96,11 @@ func (s *object) swap(ctx context.Context, field, seen, change string) (now stri
 		return nothing, err
 	}
 	defer done()
-	args := append(scriptArgs(5), s.record.incarnation, values.MaxCount, field, seen, change)
+	word, value := change, ""
+	if change != nothing && change != takeOut {
+		word, value = present, change[len(present):]
+	}
+	args := append(scriptArgs(7), s.record.incarnation, values.MaxCount, values.MaxSize, seen, word, field, value)
 	reply, err := s.store.eval(ctx, sc, s.store.key(s.id), args)
 	if err != nil {
 		return nothing, err
@@ -114,7 +118,7 @@ func (s *object) swap(ctx context.Context, field, seen, change string) (now stri
 		if change == takeOut {
 			delete(shown, field)
 		} else {
-			shown[field] = change[len(present):]
+			shown[field] = value
 		}
 	})
 	return seen, nil

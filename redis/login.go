@@ -29,6 +29,7 @@ type entry struct {
 	incarnation    string
 	presented      string // the hash of the secret that the client has; empty: a session begins
 	values         map[string]string
+	size           int      // that the values may have
 	oldest         []string // the names of sessions that may end
 	excused        string   // the revocation after which the check began
 }
@@ -41,7 +42,7 @@ type entry struct {
 // gone, with its values; nobody is logged in. Between the two it is not found by
 // anybody, also where the login is then refused and the session is given back.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation()}
+	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation(), size: values.MaxSize}
 	e.sum = token.Hash(e.secret)
 	if !l.Began.IsZero() && l.Began.Before(e.began) {
 		e.began = l.Began
@@ -122,6 +123,11 @@ func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.
 		return nil, err
 	}
 	maps.DeleteFunc(fields, func(field, _ string) bool { return !strings.HasPrefix(field, valuePrefix) })
+	before := 0
+	for field, encoded := range fields {
+		before += len(field) - len(valuePrefix) + len(encoded)
+	}
+	e.size = max(e.size, before)
 	maps.Copy(fields, e.values)
 	e.values = fields
 	return st.enter(ctx, e)
@@ -228,9 +234,9 @@ func (e *entry) words(ctx context.Context, name string) []any {
 		left = time.Until(deadline).Microseconds()
 	}
 	device := splitDevice(e.Address, e.UserAgent)
-	args := make([]any, 0, 16+len(device)+len(e.oldest)+2*len(e.values))
+	args := make([]any, 0, 17+len(device)+len(e.oldest)+2*len(e.values))
 	args = append(args, e.User, name, e.presented, e.sum[:], e.incarnation, e.level(), milliseconds(e.idle), milliseconds(e.absolute),
-		flag(e.Persistent), time.Since(e.began).Microseconds(), e.MaxSessions, flag(e.EndOldest), values.MaxCount, left, e.excused, len(device))
+		flag(e.Persistent), time.Since(e.began).Microseconds(), e.MaxSessions, flag(e.EndOldest), values.MaxCount, e.size, left, e.excused, len(device))
 	return appendFields(appendWords(appendWords(args, device), e.oldest), e.values)
 }
 

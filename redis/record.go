@@ -31,6 +31,7 @@ import (
 //	b  where it is bound to a device: when its newest secret ends, ms since 1970, and the
 //	   device; see scripts/prove.lua
 //	q  the challenges that the device has answered, see there
+//	s  how many values it has, and their size, see scripts/values.lua
 //
 // and where somebody is logged in, see account.go:
 //

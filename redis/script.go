@@ -55,6 +55,9 @@ var clearSource string
 //go:embed scripts/exchange.lua
 var exchangeSource string
 
+//go:embed scripts/values.lua
+var valuesSource string // what those above begin with, from set.lua on, and login.lua
+
 //go:embed scripts/users.lua
 var usersSource string // what those below begin with
 
@@ -87,14 +90,14 @@ var (
 	proveScript    = newScript("prove", usersSource+proveSource, repeatable)
 	refreshScript  = newScript("refresh", usersSource+refreshSource, repeatable)
 	clockScript    = newScript("now", clockSource, looks)
-	setScript      = newScript("set", setSource, once)
-	deleteScript   = newScript("delete", deleteSource, once)
+	setScript      = newScript("set", valuesSource+setSource, once)
+	deleteScript   = newScript("delete", valuesSource+deleteSource, once)
 	clearScript    = newScript("clear", clearSource, once)
-	exchangeScript = newScript("exchange", exchangeSource, once)
-	askScript      = newScript("exchange", exchangeSource, looks)
+	exchangeScript = newScript("exchange", valuesSource+exchangeSource, once)
+	askScript      = newScript("exchange", valuesSource+exchangeSource, looks)
 
-	loginScript   = newScript("login", usersSource+loginSource, repeatable)
-	beginScript   = newScript("login", usersSource+loginSource, once)
+	loginScript   = newScript("login", usersSource+valuesSource+loginSource, repeatable)
+	beginScript   = newScript("login", usersSource+valuesSource+loginSource, once)
 	takeScript    = newScript("login", usersSource+takeSource, repeatable)
 	restoreScript = newScript("login", usersSource+restoreSource, repeatable)
 	listScript    = newScript("list", usersSource+listSource, looks)
@@ -202,6 +205,8 @@ func refusal(reply any) error {
 		return session.ErrReplayed
 	case int64(-10):
 		return session.ErrFull
+	case int64(-11):
+		return values.CheckSize(0, values.MaxSize+1)
 	}
 	return errRecord
 }

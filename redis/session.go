@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -115,7 +116,7 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 		return err
 	}
 	field := valuePrefix + key
-	args := append(scriptArgs(4), s.record.incarnation, values.MaxCount, field, encoded)
+	args := append(scriptArgs(5), s.record.incarnation, values.MaxCount, values.MaxSize, field, encoded)
 	return s.write(ctx, &setScript, args, func(shown map[string]string) { shown[field] = encoded })
 }
 
@@ -124,13 +125,13 @@ func (s *object) SetAll(ctx context.Context, all map[string]any) error {
 	if err != nil {
 		return err
 	}
-	args := append(scriptArgs(2+2*len(set)), s.record.incarnation, values.MaxCount)
+	args := append(scriptArgs(3+2*len(set)), s.record.incarnation, values.MaxCount, values.MaxSize)
 	return s.write(ctx, &setScript, appendFields(args, set), func(shown map[string]string) { maps.Copy(shown, set) })
 }
 
 func (s *object) Delete(ctx context.Context, keys ...string) error {
 	args := append(scriptArgs(1+len(keys)), s.record.incarnation)
-	for _, key := range keys {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
 		if values.CheckKey(key) == nil { // nothing has a longer one
 			args = append(args, valuePrefix+key)
 		}

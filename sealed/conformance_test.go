@@ -72,6 +72,10 @@ func withoutServer() map[string]string {
 		"a refused login leaves the anonymous session as it was":     refused,
 		"Describe reports the device of the login":                   noDevice,
 		"an old token after its grace is reported as reused":         oldSeal,
+		"a session holds 2 MiB and not a byte more":                  room,
+		"every write counts towards the size":                        room,
+		"concurrent writers cannot exceed the size together":         room,
+		"a login cannot exceed the size":                             room,
 	}
 }
 

@@ -20,7 +20,7 @@ type breed = func(t *testing.T, b *beast)
 // zoo returns, for every rule, stores that break it, by what they do.
 func zoo() map[string]map[string]breed {
 	all := make(map[string]map[string]breed)
-	for _, part := range []map[string]map[string]breed{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers(), brokenLogins(), brokenDevices()} {
+	for _, part := range []map[string]map[string]breed{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers(), brokenLogins(), brokenDevices(), brokenSizes()} {
 		for rule, breeds := range part {
 			if all[rule] == nil {
 				all[rule] = make(map[string]breed)

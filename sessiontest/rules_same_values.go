@@ -61,6 +61,9 @@ func sameValues() []rule {
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
 		{"limits are the same and exact", 0, limits},
+		{"a session holds 2 MiB and not a byte more", 0, sizeIsExact},
+		{"every write counts towards the size", BatchSetter | Updater | Popper | Deleter, sizeOfEveryWrite},
+		{"concurrent writers cannot exceed the size together", 0, sizeTogether},
 	}
 }
 

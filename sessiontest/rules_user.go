@@ -34,6 +34,7 @@ func usersSame() []rule {
 		{"a refused login leaves the anonymous session as it was", users, loginGivesBack},
 		{"a login stores its values over the old ones, all or none", users, loginValues},
 		{"a login stores as many values as a session can hold", users, loginOfManyValues},
+		{"a login cannot exceed the size", users, loginKeepsSize},
 		{"no request sees a session without the values of its login", users | UserLister, loginValuesAtOnce},
 		{"Reauthentication keeps the session and its settings", users, reauthenticates},
 		{"Reauthentication with another user's session is refused", users, reauthenticatesNobody},

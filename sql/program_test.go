@@ -81,6 +81,7 @@ func TestProgram(t *testing.T) {
 				program.Play(t, fmt.Sprintf("seed %d", seed), program.Random(seed, 150), run)
 			}
 			if *firstOne == 0 && *programs >= 24 { // the ordinary ones
+				program.Play(t, "a full session", program.Full(1, 100), run)
 				d.Complain(t, "after a time Get ", "after a time Get ErrNotFound", "after a time Open ErrExpiredIdle", "after a time Open ErrExpiredAbsolute",
 					"after a time Open ErrNotFound ErrUnproved", "Open ErrNotFound ErrUnproved")
 			}

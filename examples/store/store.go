@@ -264,7 +264,7 @@ func (h *handle) write(ctx context.Context, check func(stored map[string]string)
 		return err
 	}
 	stored := changed(h.record.values, change)
-	if len(stored) > session.MaxValues {
+	if len(stored) > session.MaxValues || size(stored) > session.MaxSize {
 		return session.ErrTooLarge
 	}
 	h.record.values, h.shown = stored, changed(h.shown, change)
@@ -278,6 +278,13 @@ func changed(m map[string]string, change func(map[string]string)) map[string]str
 	}
 	change(m)
 	return m
+}
+
+func size(m map[string]string) (bytes int) {
+	for key, encoded := range m {
+		bytes += len(key) + len(encoded)
+	}
+	return bytes
 }
 
 func always(map[string]string) error { return nil }

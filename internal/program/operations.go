@@ -181,6 +181,9 @@ func setsAll(ctx context.Context, s session.Session, st Step) (any, error) {
 		for i := range 1025 {
 			all[fmt.Sprint(i)] = i
 		}
+	case st.Variant == fills: // what an empty session can hold, but for a few bytes
+		room := int(st.Value) % 16
+		all = map[string]any{"a": large, "n": large[:session.MaxSize-len(large)-len("a-n-")-room]}
 	}
 	return nil, session.SetAll(ctx, s, all)
 }

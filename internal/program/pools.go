@@ -65,6 +65,8 @@ var (
 		[]string{strings.Repeat("v", 1<<20)},
 	}
 
+	large = strings.Repeat("v", session.MaxValueSize-1)
+
 	graces    = []time.Duration{0, time.Hour, math.MaxInt64, 0}
 	idles     = []time.Duration{0, time.Minute, time.Hour}
 	absolutes = []time.Duration{0, time.Hour, 400 * 24 * time.Hour}

@@ -37,6 +37,30 @@ func Random(seed uint64, steps int) []byte {
 	return program
 }
 
+// fills is the variant of SetAll that fills a session.
+const fills = 219
+
+// Full returns the program of a seed whose calls write to one session, which is almost
+// as large as a session can be.
+func Full(seed uint64, steps int) []byte {
+	program := append([]byte{Op("Generate"), 0, 0, 0, 0, 0}, Random(seed, steps)...)
+	ops := []string{"SetAll", "Set", "Update", "Set", "Pop", "Set", "Delete", "Update"}
+	for i := 1; i <= steps; i++ {
+		st := program[i*stepSize : (i+1)*stepSize]
+		st[0], st[1], st[4] = Op(ops[(i-1)%len(ops)]), 0, 0
+		switch {
+		case i == 1:
+			st[5] = fills
+		case st[5]%16 == 6: // ends the session
+			st[5]++
+			fallthrough
+		case st[2]%4 != 0: // the small ones come and go
+			st[2] = 2 + st[2]%12
+		}
+	}
+	return program
+}
+
 // Head returns the first steps of a program.
 func Head(program []byte, steps int) []byte { return program[:min(len(program), steps*stepSize)] }
 

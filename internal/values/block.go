@@ -164,12 +164,20 @@ func (b Block) With(c *Change, prefix string) string {
 	return out.String()
 }
 
-// Changed is With, for what is stored: it fails with an error of [CheckCount] where
-// that would be too many values.
+// Changed is With, for what is stored: it fails with an error of [CheckCount] or
+// [CheckSize] where that would be too much.
 func (b Block) Changed(c *Change, prefix string) (string, error) {
 	after := b.With(c, prefix)
-	if c.Set != "" {
-		if err := CheckCount(Block(after[len(prefix):]).count()); err != nil {
+	if c.Set == "" {
+		return after, nil
+	}
+	count, size := Block(after[len(prefix):]).total()
+	if err := CheckCount(count); err != nil {
+		return "", err
+	}
+	if size > MaxSize {
+		_, before := b.total()
+		if err := CheckSize(before, size); err != nil {
 			return "", err
 		}
 	}
@@ -189,12 +197,13 @@ func (b Block) kept(c *Change) iter.Seq[Block] {
 	}
 }
 
-func (b Block) count() int {
-	n := 0
-	for range b.All() {
-		n++
+// total returns how many values there are, and the bytes of their keys and encodings.
+func (b Block) total() (count, size int) {
+	for key, encoded := range b.All() {
+		count++
+		size += len(key) + len(encoded)
 	}
-	return n
+	return count, size
 }
 
 // AppendField appends a value to the bytes of a Block. Its errors are those of

@@ -21,6 +21,9 @@ const (
 	MaxValue = 1 << 20
 	// MaxCount is how many values a session holds at most.
 	MaxCount = 1024
+	// MaxSize is the most that the keys and the encoded values of a session take, in
+	// bytes. Redis sends a session at each read, and memory copies it at each write.
+	MaxSize = 2 << 20
 )
 
 // The sentinels of the root package, which documents them.
@@ -35,6 +38,7 @@ var (
 	errKey       = fmt.Errorf("%w: key over %d bytes", ErrTooLarge, MaxKey)
 	errValue     = fmt.Errorf("%w: encoded value over %d bytes", ErrTooLarge, MaxValue)
 	errCount     = fmt.Errorf("%w: more than %d values", ErrTooLarge, MaxCount)
+	errSize      = fmt.Errorf("%w: keys and encoded values over %d bytes", ErrTooLarge, MaxSize)
 	errDeep      = fmt.Errorf("%w: nested deeper than %d levels", ErrValue, maxDepth)
 	errFit       = fmt.Errorf("%w: stored bytes do not fit the type", ErrValue)
 	errOffset    = fmt.Errorf("%w: time with an offset of over %d seconds", ErrValue, maxOffset)
@@ -82,6 +86,15 @@ func CheckKey(key string) error {
 func CheckCount(n int) error {
 	if n > MaxCount {
 		return errCount
+	}
+	return nil
+}
+
+// CheckSize returns an error that matches [ErrTooLarge] for a write that makes a
+// session larger than [MaxSize]. A session that is larger already may become smaller.
+func CheckSize(before, after int) error {
+	if after > max(before, MaxSize) {
+		return errSize
 	}
 	return nil
 }

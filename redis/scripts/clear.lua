@@ -12,7 +12,7 @@ if redis.call('HGET', key, 'n') ~= ARGV[1] then
   return 0
 end
 for _, field in ipairs(redis.call('HKEYS', key)) do
-  if string.sub(field, 1, 1) == ':' then
+  if field == 's' or string.sub(field, 1, 1) == ':' then -- see values.lua
     redis.call('HDEL', key, field)
   end
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
--- ARGV[2…] fields; none is a question whether the session lives
+-- ARGV[2…] fields, each once; none is a question whether the session lives
 --
 -- Returns 1; 0 where that session is gone.
 --
@@ -13,6 +13,7 @@ if redis.call('HGET', key, 'n') ~= ARGV[1] then
   return 0
 end
 for i = 2, #ARGV, 1000 do
-  redis.call('HDEL', key, unpack(ARGV, i, math.min(i + 999, #ARGV)))
+  local fields = {unpack(ARGV, i, math.min(i + 999, #ARGV))}
+  remove(key, redis.call('HGET', key, 's'), fields, redis.call('HMGET', key, unpack(fields)))
 end
 return 1

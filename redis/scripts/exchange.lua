@@ -3,45 +3,39 @@
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
 -- ARGV[2]  how many values a session may hold
--- ARGV[3]  the field
--- ARGV[4]  what the caller saw there: '=' and the value, or '' for nothing
--- ARGV[5]  what to make of it: '=' and the new value, '-' to take it out, '' to
---          change nothing, which is a question
+-- ARGV[3]  how large they may be together
+-- ARGV[4]  what the caller saw in the field: '=' and the value, or '' for nothing
+-- ARGV[5]  '=' to store a value there, '-' to take it out, '' to change nothing, which
+--          is a question
+-- ARGV[6]  the field
+-- ARGV[7]  the new value
 --
--- Returns 1; 0 where that session is gone; -6 where it would hold too many
--- values; and where the field holds something else than what the caller saw,
--- changing nothing, that: '=' and the value, or '' for nothing.
+-- Returns 1; 0 where that session is gone; -6 where it would hold too many values,
+-- -11 where they would be too large; and where the field holds something else than what
+-- the caller saw, changing nothing, that: '=' and the value, or '' for nothing.
 --
 -- Must not be sent twice: the second would find the first one's work.
 
-local key, field, seen, change = KEYS[1], ARGV[3], ARGV[4], ARGV[5]
-local r = redis.call('HMGET', key, 'n', field)
+local key, seen, change = KEYS[1], ARGV[4], ARGV[5]
+local r = look(key, 6)
 if r[1] ~= ARGV[1] then
   return 0
 end
 local stored = ''
-if r[2] then
-  stored = '=' .. r[2]
+if r[3] then
+  stored = '=' .. r[3]
 end
 if stored ~= seen then
   return stored
 end
 
 if change == '-' then
-  redis.call('HDEL', key, field)
-elseif change ~= '' and change ~= stored then -- what is there needs no memory
-  -- HLEN counts our own fields too, so it is only the first look.
-  if stored == '' and redis.call('HLEN', key) >= tonumber(ARGV[2]) then
-    local count = 0
-    for _, name in ipairs(redis.call('HKEYS', key)) do
-      if string.sub(name, 1, 1) == ':' then
-        count = count + 1
-      end
-    end
-    if count >= tonumber(ARGV[2]) then
-      return -6
-    end
+  remove(key, r[2], {ARGV[6]}, {r[3]})
+elseif change == '=' and ARGV[7] ~= r[3] then -- what is there needs no memory
+  local s, refused = add(key, r[2], r, 6, ARGV[2], ARGV[3])
+  if refused then
+    return refused
   end
-  redis.call('HSET', key, field, string.sub(change, 2))
+  redis.call('HSET', key, 's', s, ARGV[6], ARGV[7])
 end
 return 1

@@ -19,15 +19,17 @@
 -- ARGV[11] how many sessions the user may have, this one included; 0: any number
 -- ARGV[12] '1' to end the oldest where there is one too many
 -- ARGV[13] how many values a session may hold
--- ARGV[14] for how long this script may be on its way, us; 0 if that does not matter
--- ARGV[15] the revocation which that was found to be no matter for, or ''
--- ARGV[16] how many pieces of the device follow; behind them are the names of the
+-- ARGV[14] how large they may be together
+-- ARGV[15] for how long this script may be on its way, us; 0 if that does not matter
+-- ARGV[16] the revocation which that was found to be no matter for, or ''
+-- ARGV[17] how many pieces of the device follow; behind them are the names of the
 --          sessions in KEYS[4…], and then fields and values
 --
 -- Returns a number where nothing is done: 0 where the session is not there, is not the
 -- user's or has another secret; -1 where a key holds none of ours; -3 where the user's
 -- sessions were revoked meanwhile; -4 where there are too many; -5 where the record of
--- a session that begins is there already; -6 where it would hold too many values.
+-- a session that begins is there already; -6 where it would hold too many values, -11
+-- where they would be too large.
 --
 -- Else a list. 1, how many sessions of KEYS[4…] have ended, and what is stored: of a
 -- session that begins the time (ms since 1970), of one that goes on the whole record, as
@@ -86,7 +88,7 @@ local later = micros - ARGV[10] - stamp
 if tonumber(ARGV[10]) > remembered or later < 0 then
   return -3
 end
-if later < tonumber(ARGV[14]) and stamp ~= ARGV[15] then
+if later < tonumber(ARGV[15]) and stamp ~= ARGV[16] then
   return {-1, micros, stamp}
 end
 
@@ -94,21 +96,14 @@ if begins and some and redis.call('EXISTS', key) == 1 then
   return -5
 end
 
-local pieces, given = tonumber(ARGV[16]), #KEYS - 3
-local values = 17 + pieces + given
-local count = (#ARGV - values + 1) / 2
-if not begins and count > 0 then
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 1) == ':' then
-      count = count + 1
-    end
-  end
-  for i = values, #ARGV, 2 do
-    count = count - redis.call('HEXISTS', key, ARGV[i])
-  end
+local pieces, given = tonumber(ARGV[17]), #KEYS - 3
+local values, size, refused = 18 + pieces + given, nil, nil
+if values < #ARGV then
+  local stored = begins and {} or look(key, values)
+  size, refused = add(key, begins and '0 0' or stored[2], stored, values, ARGV[13], ARGV[14])
 end
-if count > tonumber(ARGV[13]) then
-  return -6
+if refused then
+  return refused
 end
 
 local own, limit, ended = false, tonumber(ARGV[11]), 0
@@ -139,7 +134,7 @@ if some and limit > 0 then
         leave(index, other)
       else
         wanted[#wanted + 1] = other
-        fits = fits and (#wanted > given or ARGV[16 + pieces + #wanted] == other)
+        fits = fits and (#wanted > given or ARGV[17 + pieces + #wanted] == other)
       end
     end
     if given == 0 or given > #wanted or not fits then
@@ -171,7 +166,7 @@ redis.call('ZADD', index, '-' .. digits(micros), name, deadline, digits(micros))
 if own then
   redis.call('ZREM', index, digits(-own))
 end
-local refused = settle(index, not some and deadline)
+refused = settle(index, not some and deadline)
 if refused then
   if begins then
     leave(index, name)
@@ -203,12 +198,12 @@ if not again then
     put('p', ARGV[9])
   end
   for i = 1, pieces do
-    put('d' .. i - 1, ARGV[16 + i])
+    put('d' .. i - 1, ARGV[17 + i])
   end
 end
 redis.call('HSET', key, unpack(fields))
-if values < #ARGV then
-  redis.call('HSET', key, unpack(ARGV, values))
+if size then
+  redis.call('HSET', key, 's', size, unpack(ARGV, values))
 end
 
 -- Last, because it may find that the time is over, and delete the key.

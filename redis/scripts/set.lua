@@ -3,51 +3,25 @@
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
 -- ARGV[2]  how many values a session may hold
--- ARGV[3…] fields and values; none is a question whether the session lives
+-- ARGV[3]  how large they may be together
+-- ARGV[4…] fields and values; none is a question whether the session lives
 --
 -- Returns 1; 0 where that session is gone; -6 where it would hold too many
--- values, and then nothing is stored.
+-- values, -11 where they would be too large, and then nothing is stored.
 --
 -- Not sent twice: others may have changed the same values in between.
 
 local key = KEYS[1]
-if redis.call('HGET', key, 'n') ~= ARGV[1] then
+local r = look(key, 4)
+if r[1] ~= ARGV[1] then
   return 0
 end
-if #ARGV == 2 then
+if #ARGV == 3 then
   return 1
 end
-
--- HLEN counts our own fields too, so it is only the first look. One value is
--- stored before it, because most replace one that is there.
-local limit, given = tonumber(ARGV[2]), (#ARGV - 2) / 2
-if given == 1 then
-  if redis.call('HSET', key, ARGV[3], ARGV[4]) == 0 or redis.call('HLEN', key) <= limit then
-    return 1
-  end
-elseif redis.call('HLEN', key) + given <= limit then
-  redis.call('HSET', key, unpack(ARGV, 3))
-  return 1
+local s, refused = add(key, r[2], r, 4, ARGV[2], ARGV[3])
+if refused then
+  return refused
 end
-
-local count = 0
-for _, field in ipairs(redis.call('HKEYS', key)) do
-  if string.sub(field, 1, 1) == ':' then
-    count = count + 1
-  end
-end
-if given == 1 then
-  if count > limit then
-    redis.call('HDEL', key, ARGV[3])
-    return -6
-  end
-  return 1
-end
-for i = 3, #ARGV, 2 do
-  count = count + 1 - redis.call('HEXISTS', key, ARGV[i])
-end
-if count > limit then
-  return -6
-end
-redis.call('HSET', key, unpack(ARGV, 3))
+redis.call('HSET', key, 's', s, unpack(ARGV, 4))
 return 1
