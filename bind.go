@@ -18,13 +18,13 @@ import (
 )
 
 var (
-	errOvertaken   = errors.New("session: the client carries the session of another login by now")
+	errOvertaken   = errors.New("session: the client has the session of another login by now")
 	errDeviceBound = errors.New("session: Manager.DeviceBound is not between a second and a day")
-	errDevicePath  = errors.New("session: Manager.DevicePath does not begin with /, ends with one, is over 256 bytes, or has . or .. or an empty part, or characters but A-Z a-z 0-9 -._~")
+	errDevicePath  = errors.New("session: Manager.DevicePath must begin with / and not end with it, have no empty, . or .. segment, be at most 256 bytes, and use only / - . _ ~ and ASCII letters and digits")
 )
 
-// ChallengeLife is how long the challenge of [Manager.ProveDevice] may be answered.
-// A browser gets one with each cookie, and answers it when that is about to end.
+// ChallengeLife is how long a challenge for [Manager.ProveDevice] is valid. A browser gets
+// one with each cookie, and answers it shortly before the cookie ends.
 const ChallengeLife = 15 * time.Minute
 
 const (
@@ -34,17 +34,16 @@ const (
 
 	headerRegistration = "Secure-Session-Registration"
 
-	// bindTime is how long after the login a session can be bound. Browsers do it in the
-	// first second.
+	// bindTime is how long after the login a session can be bound. Browsers bind it within
+	// the first second.
 	bindTime = 2 * time.Minute
 
-	// settleTime is how long after the login RefreshSession leaves the cookie alone. The
-	// browser registers in the first of these seconds, and the cookie of another response
-	// could arrive after the bound one.
+	// settleTime is how long after the login RefreshSession sets no cookie. The browser
+	// registers in the first of these seconds. A cookie from another response could arrive
+	// later than the bound cookie and replace it.
 	settleTime = 10 * time.Second
 )
 
-// devicePath is where the browser finds what answers it.
 func (m *Manager) devicePath() string {
 	if m == nil || m.DevicePath == "" {
 		return defaultDevicePath
@@ -52,13 +51,14 @@ func (m *Manager) devicePath() string {
 	return m.DevicePath
 }
 
-// DevicePaths returns the paths at which browsers register their device and prove
-// that they hold it.
+// DevicePaths returns the path where a browser registers its device, and the path where it
+// proves that it still has the device's key.
 func (m *Manager) DevicePaths() (register, refresh string) {
 	return m.devicePath() + "/register", m.devicePath() + "/refresh"
 }
 
-// checkDevices reports what is wrong with DeviceBound and what it needs.
+// checkDevices checks DeviceBound, DevicePath, and whether the store and the propagator
+// support bound sessions.
 func (m *Manager) checkDevices() error {
 	p := m.devicePath()
 	if p[0] != '/' || p == "/" || len(p) > maxDevicePath || path.Clean(p) != p || strings.Trim(p, pathCharacters) != "" {
@@ -75,13 +75,12 @@ func (m *Manager) checkDevices() error {
 	}
 	b := bindable(m.Propagator)
 	if b == nil {
-		return unsupported("Manager.DeviceBound, without a cookie")
+		return unsupported("Manager.DeviceBound without a cookie propagator")
 	}
 	return b.Bindable(p)
 }
 
-// bindable returns the propagator whose cookie is bound, the first that could be; nil:
-// there is none.
+// bindable returns the propagator whose cookie is bound: the first [Bindable] one, or nil.
 func bindable(p Propagator) Bindable {
 	if c, ok := unwrap[Chain](p); ok {
 		for _, one := range c {
@@ -95,14 +94,14 @@ func bindable(p Propagator) Bindable {
 	return b
 }
 
-// binds reports whether the identifier of a request travels in the cookie that is bound.
+// binds reports whether the request's identifier came in the cookie that can be bound.
 func (e *entry) binds(req *http.Request) bool {
 	b, ok := unwrap[Bindable](e.through(req))
 	return ok && same(b, bindable(e.manager.Propagator))
 }
 
-// offer asks the browser to bind the session of a login to its device. It takes back what
-// this Manager offered before in the same response.
+// offer asks the browser to bind the new login's session to its device. It replaces an
+// earlier offer of this Manager in the same response.
 func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
 	if m.DeviceBound == 0 || !m.entry(ctx).binds(ctx.Request) {
 		return
@@ -117,28 +116,29 @@ func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
 	h[headerRegistration] = append(others, to+bindChallenge(carried)+`"`)
 }
 
-// bindChallenge is what a device signs to be bound to the session of a token. Nobody
-// without the token knows it, and nothing has to remember it.
+// bindChallenge returns the challenge that a device signs at registration. It is derived
+// from the session's token, so only the token's owner knows it and no store keeps it.
 func bindChallenge(carried string) string {
 	mac := hmac.New(sha256.New, []byte(carried))
 	_, _ = mac.Write([]byte("mist-contrib/session device registration"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// keptBound is how long the browser keeps a token that is good for that long: a little
-// less, so that a request that is under way when the browser drops it arrives in time.
-func keptBound(good time.Duration) time.Duration {
-	return max(time.Second, (good - min(good/10, defaultRotateGrace)).Truncate(time.Second))
+// boundMaxAge returns the Max-Age of a bound cookie. It is a little shorter than the token's
+// lifetime, so that a request sent just before the browser drops the cookie still arrives
+// in time.
+func boundMaxAge(lifetime time.Duration) time.Duration {
+	return max(time.Second, (lifetime - min(lifetime/10, defaultRotateGrace)).Truncate(time.Second))
 }
 
-// devices is the start of every call about a device.
-func (m *Manager) devices(ctx *mist.Context) (DeviceStore, error) {
+// deviceStore returns the store for a call about a device, or why the call is impossible.
+func (m *Manager) deviceStore(ctx *mist.Context) (DeviceStore, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
 	}
 	ds, ok := unwrap[DeviceStore](m.Store)
 	if !ok || m.DeviceBound == 0 {
-		return nil, unsupported("a device, without Manager.DeviceBound")
+		return nil, unsupported("binding a device without Manager.DeviceBound")
 	}
 	if m.headerWritten(ctx) {
 		return nil, ErrHeaderWritten
@@ -146,19 +146,23 @@ func (m *Manager) devices(ctx *mist.Context) (DeviceStore, error) {
 	return ds, nil
 }
 
-// BindDevice binds the session of the request to a device: from now on its token is good
-// for [Manager].DeviceBound, and the response gives the client the first such
-// token. Package dbsc calls it when a browser registers. verify gets the challenge
-// that the login offered to the client and checks that the device signed it. What it
-// returns stands for the device, see [Proof].
+// BindDevice binds the session of the request to a device. From then on each token of the
+// session is valid for [Manager].DeviceBound, and the response carries the first such token.
+// Package dbsc calls BindDevice when a browser registers. verify gets the challenge that the
+// login offered to the client. It checks the device's signature and returns the device, see
+// [Proof].
 //
-// [ErrNotFound]: nobody is logged in. [ErrReauthenticate]: the login is over two minutes
-// ago. [ErrBound]: the session has a device. [ErrFull]: too many old tokens of it are good.
-// [errors.ErrUnsupported]: the identifier did not come in the cookie that is bound, the
-// first [Bindable] one. What verify returned. After these nothing has changed, and the
-// session goes on as it was. Other errors are the store's and the propagator's.
+// After each of these errors the session is unchanged:
+//   - [ErrNotFound]: no user is logged in
+//   - [ErrReauthenticate]: the login is more than two minutes old
+//   - [ErrBound]: the session is already bound
+//   - [ErrFull]: too many old tokens of the session are still valid
+//   - [errors.ErrUnsupported]: the identifier did not come in the first [Bindable] cookie
+//   - any error of verify
+//
+// Other errors come from the store or from the propagator.
 func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (device string, err error)) (Session, error) {
-	ds, err := m.devices(ctx)
+	ds, err := m.deviceStore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +173,7 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	e, reqctx := m.entry(ctx), ctx.Request.Context()
 	carried := e.sent()
 	if carried == "" || !e.binds(ctx.Request) {
-		return nil, unsupported("BindDevice of a session that came in no cookie")
+		return nil, unsupported("BindDevice without the cookie of the session")
 	}
 	now, err := Now(reqctx, s)
 	if err != nil {
@@ -197,25 +201,30 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	if err := m.inject(ctx, bound, next); err != nil {
 		return nil, err
 	}
-	e.put(ctx, bound, carried) // what the client has shown
+	e.put(ctx, bound, carried) // the client has sent the old token only
 	m.emit(reqctx, m.about(EventBound, bound))
 	return bound, nil
 }
 
-// ProveDevice gives the client another token for the session of an id, once its device
-// has proved itself. The request carries no token, as that has ended. Package dbsc calls it
-// when a browser refreshes. verify gets the device that the session is bound to, and
-// the time of the store. It checks that the device signed a challenge of this session
-// that is not older than [ChallengeLife], and returns the challenge. That is good once.
-// Neither deadline of the session is moved.
+// ProveDevice gives the client a new token for the session with this id, after its device
+// has proved itself. The request needs no token, because the last one may have ended.
+// Package dbsc calls ProveDevice when a browser refreshes its cookie. verify gets the
+// session's device and the store's time. It checks that the device signed a challenge for
+// this session that is no older than [ChallengeLife], and returns the challenge. Each
+// challenge can be used once. The session's deadlines do not change.
 //
-// [ErrNotFound]: the session has ended. [ErrUnbound]: it has no device. [ErrReplayed]:
-// the challenge was answered before. [ErrFull]: too many tokens of the session are good.
-// What verify returned. An error that matches none: the request carries the token of
-// another login, which a late answer must not replace. After these nothing has
-// changed. Other errors are the store's and the propagator's.
+// After each of these errors the session is unchanged:
+//   - [ErrNotFound]: the session has ended
+//   - [ErrUnbound]: the session has no device
+//   - [ErrReplayed]: the challenge was answered before
+//   - [ErrFull]: too many tokens of the session are still valid
+//   - any error of verify
+//   - an error that matches none of these: the request carries the token of another login,
+//     and a late answer must not replace that
+//
+// Other errors come from the store or from the propagator.
 func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device string, now time.Time) (challenge string, err error)) (Session, error) {
-	ds, err := m.devices(ctx)
+	ds, err := m.deviceStore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +238,7 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	switch {
 	case errors.Is(err, ErrUnbound):
 		return refuse(err)
-	case errors.Is(err, ErrNotFound): // after a logout the browser asks once more
+	case errors.Is(err, ErrNotFound): // no event: after each logout the browser asks once more
 		return nil, err
 	case err != nil:
 		return nil, m.failed(reqctx, err)
@@ -253,7 +262,7 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	if err != nil {
 		return refuse(err)
 	}
-	// Twice, because the clock of the store may have been set back since the challenge.
+	// Twice ChallengeLife, because the store's clock may have been set back since the challenge.
 	s, err = ds.Prove(reqctx, id, Proof{Device: device, Challenge: challenge, Remember: 2 * ChallengeLife, Lifetime: m.DeviceBound})
 	switch {
 	case errors.Is(err, ErrUnbound), errors.Is(err, ErrReplayed), errors.Is(err, ErrFull):
@@ -273,7 +282,7 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	return s, nil
 }
 
-// refuseProof tells OnEvent that a device was refused because of err, and returns that.
+// refuseProof reports EventProofRefused with the cause err, and returns err.
 func (m *Manager) refuseProof(ctx context.Context, id, user string, err error) error {
 	m.emit(ctx, Event{Kind: EventProofRefused, Session: id, User: user, Cause: err})
 	return err
@@ -285,16 +294,15 @@ func isBound(s Session) bool {
 	return err == nil && info.Bound
 }
 
-// proved reports whether the token that opened s is one of a device, which only proofs
-// renew.
+// proved reports whether a token of a device opened s. Only a proof of the device renews it.
 func proved(s Session) bool {
 	info, err := Describe(s)
 	return err == nil && !info.ProvedUntil.IsZero()
 }
 
-// settling reports whether a refresh leaves the cookie of s alone: the browser has a
-// bound one, or may be getting it now. If a token from before the binding is good for
-// long after it, the bound one never arrived. s was loaded after it was refreshed.
+// settling reports whether a refresh must not set the cookie of s: the browser has a bound
+// cookie, or may be getting one now. If the browser still uses a token from before the
+// binding long after it, the bound cookie never arrived. s was loaded after the refresh.
 func (m *Manager) settling(s Session) bool {
 	info, err := Describe(s)
 	switch {
@@ -306,7 +314,7 @@ func (m *Manager) settling(s Session) bool {
 	return m.DeviceBound > 0 && info.LastSeen.Sub(info.AuthenticatedAt) < settleTime
 }
 
-// deviceOf returns the session of an id, and its device.
+// deviceOf returns the session with this id, and its device.
 func (m *Manager) deviceOf(ctx context.Context, id string) (Session, string, error) {
 	s, err := m.Store.Get(ctx, id)
 	if err != nil {
@@ -319,12 +327,12 @@ func (m *Manager) deviceOf(ctx context.Context, id string) (Session, string, err
 	return s, device, err
 }
 
-// RequireBound returns a middleware for applications that want bound sessions only: it
-// lets a request through when its token is one of a session that is bound to a
-// device, or its login is less than within ago, so that the browser has time to bind
-// it. Otherwise 403, its error is [ErrUnbound]; nobody is logged out. Browsers that
-// cannot bind sessions get no further. Nobody logged in: 401. Otherwise as
-// [Manager.RequireFresh]. It panics when within is not positive.
+// RequireBound returns a middleware for applications that accept only bound sessions. A
+// request passes if its session is bound to a device and its token is one of that device. For
+// a time of within after the login, every request passes, so that the browser can bind the session.
+// Any other request gets 403, with the error [ErrUnbound], and stays logged in. Browsers
+// that cannot bind sessions are therefore refused. If no user is logged in, the request gets 401.
+// In all else it works like [Manager.RequireFresh]. It panics if within is not positive.
 func (m *Manager) RequireBound(within time.Duration) mist.Middleware {
 	if within <= 0 {
 		panic("session: RequireBound: duration is not positive")

@@ -10,62 +10,65 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A DeviceStore is a [UserStore] that binds sessions to devices. From then on the token
-// of a session ends after minutes, and only who holds the device's private key is given
-// another one. So a token that was stolen is worth minutes. The stores know nothing of
-// keys and signatures; see [Manager.BindDevice] for who does.
+// A DeviceStore is a [UserStore] that can bind sessions to devices. The tokens of a bound
+// session end after minutes, and only the holder of the device's private key gets new ones.
+// A stolen token is therefore useful for minutes only. Stores do not check signatures;
+// the caller of [Manager.BindDevice] does.
 type DeviceStore interface {
 	UserStore
 
-	// Bind binds the session of a token to p.Device and returns it with a new token,
-	// which ends after p.Lifetime. The old token stays good until the new one is first
-	// opened or the device first proves itself, and then for p.Grace. That is done once in the life of a login: the next
-	// login of the session ends the binding. [ErrNotFound] as for Open. [ErrBound]:
-	// the session is bound already, to whatever device. [ErrFull]: too many old
-	// tokens are good still. After these nothing has changed.
+	// Bind binds a token's session to p.Device and returns it with a new token, which ends
+	// after p.Lifetime. The old token stays valid until the new one is first opened or the
+	// device first proves itself, and then for p.Grace. A login can be bound once; the next
+	// login of the session ends the binding. After each of these errors nothing has changed:
+	//   - [ErrNotFound]: as from Open
+	//   - [ErrBound]: the session is already bound, to this or another device
+	//   - [ErrFull]: too many old tokens are still valid
 	Bind(ctx context.Context, token string, p Proof) (Session, error)
 
-	// Prove returns the session of an id with a new token, which ends after
-	// p.Lifetime. Its deadlines stay. A bound token of before is good until its own end, so
-	// of several proofs at once each gets a token, and all are good. [ErrNotFound]: the
-	// session has ended. [ErrUnbound]: it is not bound to p.Device. [ErrReplayed]:
-	// p.Challenge was answered before. [ErrFull]: too many tokens are good still. After
-	// these nothing has changed.
+	// Prove returns the session with this id and a new token, which ends after p.Lifetime.
+	// The session's deadlines do not change. Earlier bound tokens stay valid until their own
+	// end, so concurrent proofs each get a valid token. After each of these errors nothing
+	// has changed:
+	//   - [ErrNotFound]: the session has ended
+	//   - [ErrUnbound]: the session is not bound to p.Device
+	//   - [ErrReplayed]: p.Challenge was answered before
+	//   - [ErrFull]: too many tokens are still valid
 	//
-	// The store takes a bound session's token for no other purpose after its end: that
-	// is [ErrUnproved] from Open, of the newest and of the last seven before it, and
-	// [ErrNotFound] of older ones. Rotate returns the token of a bound session as it
-	// is.
+	// After its end, a bound session's token opens nothing. For the newest token and the
+	// seven before it, Open then fails with [ErrUnproved]; for older ones, with
+	// [ErrNotFound]. Rotate returns a bound session with its token unchanged.
 	Prove(ctx context.Context, id string, p Proof) (Session, error)
 }
 
-// A Proof is what a device has proved, for a [DeviceStore]. Whoever makes one has checked
-// the signature.
+// A Proof tells a [DeviceStore] what a device has proved. Its maker has checked the
+// signature.
 type Proof struct {
-	// Device stands for the device: its public key, and what else its verifier needs.
-	// A store keeps it as it is, 1 to 1024 bytes.
+	// Device describes the device to its verifier, for example by its public key. It has
+	// 1 to 1024 bytes, and the store returns it unchanged.
 	Device string
 
-	// Challenge is what the device signed. A store takes each once. Bind needs none.
+	// Challenge is the text that the device signed. A store accepts each challenge once.
+	// Bind ignores it.
 	Challenge string
 
-	// Remember is for how long from now Challenge could be answered again, so the
-	// store refuses it for that long.
+	// Remember is how long the store refuses Challenge from now on: at least as long as the
+	// challenge is valid.
 	Remember time.Duration
 
-	// Lifetime is how long the new token is good, at least a millisecond.
+	// Lifetime is how long the new token is valid, at least a millisecond.
 	Lifetime time.Duration
 
-	// Grace is for Bind; zero or more.
+	// Grace is how long Bind keeps the old token valid, see there. It is not negative.
 	Grace time.Duration
 }
 
-// Format prints no part of the proof, whatever the verb.
+// Format prints the word "proof" for every verb, and nothing of the proof itself.
 func (p Proof) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "proof") }
 
 const maxProof = 24 * time.Hour
 
-// Check reports what is wrong with the fields; a [DeviceStore] calls it.
+// Check validates the fields. A [DeviceStore] calls it.
 func (p Proof) Check() error {
 	switch {
 	case p.Device == "" || len(p.Device) > token.MaxDevice:
@@ -80,12 +83,12 @@ func (p Proof) Check() error {
 
 // A Bound is a [Session] that may be bound to a device.
 type Bound interface {
-	// Device returns what Bind stored; empty: it is bound to no device.
+	// Device returns the device that Bind stored. It is empty if the session is not bound.
 	Device() string
 }
 
-// DeviceOf returns the device that s is bound to, as it was when this request loaded it;
-// empty: none. [errors.ErrUnsupported]: s is not [Bound].
+// DeviceOf returns the device that s was bound to when this request loaded it. It is empty
+// if s was not bound. If s is no [Bound], the error matches [errors.ErrUnsupported].
 func DeviceOf(s Session) (string, error) {
 	if b, ok := unwrap[Bound](s); ok {
 		return b.Device(), nil

@@ -324,7 +324,7 @@ func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried s
 		return unsupported("Login.Persistent")
 	}
 	if bound {
-		return k.InjectFor(carried, keptBound(info.ProvedUntil.Sub(info.RotatedAt)), w)
+		return k.InjectFor(carried, boundMaxAge(info.ProvedUntil.Sub(info.RotatedAt)), w)
 	}
 	// What is left is the difference of two times of the store; it just wrote the
 	// later of these.

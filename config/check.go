@@ -11,18 +11,18 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
-// Check reports all that is wrong, with the names that the fields have in a file. Call it
-// after decoding; [FromEnv], [FromFile] and [Config.Manager] do so themselves. It opens no
-// store: what is wrong with a URL behind its scheme is an error of Manager.
+// Check reports all mistakes, with the names that the fields have in a file. Call it after
+// decoding; [FromEnv], [FromFile] and [Config.Manager] call it themselves. Check opens no
+// store, so it reads only the scheme of the store's URL; Manager checks the rest.
 func (c Config) Check() error { return c.check(inFile) }
 
-// inFile is the name of a field in a file.
+// inFile returns a field's name in a file.
 func inFile(path string) string { return path }
 
-// inBoth is for errors that do not know where the Config comes from.
+// inBoth returns both names of a field, for errors about a Config of unknown origin.
 func inBoth(path string) string { return inEnv(path) + " (" + path + ")" }
 
-// inEnv is the name of the field's variable.
+// inEnv returns the name of a field's variable.
 func inEnv(path string) string {
 	return prefix + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(path))
 }
@@ -43,27 +43,27 @@ func (c Config) check(name func(path string) string) error {
 
 	wrongIf(u.scheme == "", "%s: want a URL, such as memory: or redis://host:6379", "store")
 	wrongIf(u.scheme != "" && !known, "%s: no store has the scheme \""+u.scheme+"\""+packages(u.scheme), "store")
-	wrongIf((inMemory || isSealed) && u.with("") != u.scheme+":", "%s: nothing may follow "+u.scheme+":", "store")
+	wrongIf((inMemory || isSealed) && u.text("") != u.scheme+":", "%s: nothing may follow "+u.scheme+":", "store")
 	if c.StorePassword.reveal() != "" && known {
 		wrongIf(!u.slashes, "%s: the URL of %s has no place for a password", "store-password", "store")
-		wrongIf(u.password != "", "%s: the URL of %s has a password already", "store-password", "store")
+		wrongIf(u.password != "", "%s: the URL of %s already has a password", "store-password", "store")
 	}
-	wrongIf(c.Prefix != "" && (inMemory || isSealed), "%s: the %s "+u.scheme+": has no keys to prefix", "prefix", "store")
-	wrongIf(c.MaxSessions != 0 && known && !inMemory, "%s: only the %s memory: has this limit", "max-sessions", "store")
+	wrongIf(c.Prefix != "" && (inMemory || isSealed), "%s: has no effect, because %s is "+u.scheme+":", "prefix", "store")
+	wrongIf(c.MaxSessions != 0 && known && !inMemory, "%s: applies only if %s is memory:", "max-sessions", "store")
 	if c.Keys.reveal() != "" {
-		wrongIf(known && !isSealed, "%s: only the %s sealed: has keys", "keys", "store")
+		wrongIf(known && !isSealed, "%s: applies only if %s is sealed:", "keys", "store")
 		_, err := sealed.ParseKeys(c.Keys.reveal())
 		wrongIf(err != nil, "%s: "+detail(err), "keys")
 	}
-	wrongIf(c.Keys.reveal() == "" && isSealed, "%s: the %s sealed: needs a key", "keys", "store")
-	wrongIf(c.MaxUserSessions != 0 && isSealed, "%s: the %s sealed: cannot count the sessions of a user", "max-user-sessions", "store")
-	wrongIf(c.RotateGrace.Duration != 0 && isSealed, "%s: the %s sealed: keeps no list of old tokens", "rotate-grace", "store")
-	wrongIf(c.DeviceBound.Duration != 0 && isSealed, "%s: the %s sealed: cannot bind sessions to a device", "device-bound", "store")
-	wrongIf(c.EndOldest && c.MaxUserSessions == 0, "%s: without %s there is no limit", "end-oldest", "max-user-sessions")
-	wrongIf(isFalse(c.Cookie.HTTPOnly), "%s: the cookie is always http-only, so that no script can read it", "cookie.http-only")
+	wrongIf(c.Keys.reveal() == "" && isSealed, "%s: must be set, because %s is sealed:", "keys", "store")
+	wrongIf(c.MaxUserSessions != 0 && isSealed, "%s: must not be set, because %s is sealed: and cannot count the sessions of a user", "max-user-sessions", "store")
+	wrongIf(c.RotateGrace.Duration != 0 && isSealed, "%s: must not be set, because %s is sealed: and keeps no list of old tokens", "rotate-grace", "store")
+	wrongIf(c.DeviceBound.Duration != 0 && isSealed, "%s: must not be set, because %s is sealed: and cannot bind sessions to a device", "device-bound", "store")
+	wrongIf(c.EndOldest && c.MaxUserSessions == 0, "%s: has no effect without %s", "end-oldest", "max-user-sessions")
+	wrongIf(isFalse(c.Cookie.HTTPOnly), "%s: must not be false, or scripts could read the cookie", "cookie.http-only")
 
-	// The rest are rules of the packages that do the work. This store takes the place of
-	// the one that is not opened yet.
+	// The Manager and its parts check the rest. The memory store stands in for the real one,
+	// which is not open yet.
 	m := c.manager(&memory.Store{
 		IdleTimeout: c.IdleTimeout.Duration, AbsoluteTimeout: c.AbsoluteTimeout.Duration, MaxSessions: c.MaxSessions,
 	})
@@ -73,22 +73,22 @@ func (c Config) check(name func(path string) string) error {
 	return errors.Join(errs...)
 }
 
-// packages says what a program imports for a scheme that no store has registered.
+// packages names the package that a program must import for an unregistered scheme.
 func packages(scheme string) string {
 	switch first, _, _ := strings.Cut(scheme, "+"); first {
 	case "redis", "rediss", "unix":
-		return `; the program has to import _ "github.com/mist-contrib/session/redis"`
+		return `; the program must import _ "github.com/mist-contrib/session/redis"`
 	case "postgres", "postgresql":
-		return `; the program has to import _ "github.com/mist-contrib/session/sql/postgres"`
+		return `; the program must import _ "github.com/mist-contrib/session/sql/postgres"`
 	case "mysql", "mariadb":
-		return `; the program has to import _ "github.com/mist-contrib/session/sql/mysql"`
+		return `; the program must import _ "github.com/mist-contrib/session/sql/mysql"`
 	case "sqlite":
-		return `; the program has to import _ "github.com/mist-contrib/session/sql/sqlite"`
+		return `; the program must import _ "github.com/mist-contrib/session/sql/sqlite"`
 	}
-	return "; the program has to import the package of its store"
+	return "; the program must import the package of its store"
 }
 
-// detail is the text of an error without the name of its package in front.
+// detail returns the text of an error without its package prefix.
 func detail(err error) string {
 	if err == nil {
 		return ""
@@ -97,13 +97,12 @@ func detail(err error) string {
 	return text
 }
 
-// renamed replaces the names of the fields of the Manager and its parts by names that an
-// operator knows.
+// renamed replaces the Go names of fields by the names that an operator knows.
 func renamed(text string, name func(path string) string) string {
 	paths := map[string]string{"Insecure": name("cookie.secure") + "=false"}
 	words := []string{"Insecure"}
 	for _, f := range fields(&Config{}) {
-		if f.goName != "Secure" && f.goName != "HTTPOnly" { // as words they are attributes of the cookie
+		if f.goName != "Secure" && f.goName != "HTTPOnly" { // in a text these are attributes of the cookie
 			paths[f.goName] = name(f.path)
 			words = append(words, f.goName)
 		}

@@ -1,5 +1,5 @@
 // Package config makes a [session.Manager] from environment variables or from a file, so
-// that an operator changes store, cookie and lifetimes without a new build:
+// that an operator can change the store, the cookie and the lifetimes without a new build:
 //
 //	c, err := config.FromEnv()
 //	if err != nil {
@@ -18,9 +18,9 @@
 // _ "github.com/mist-contrib/session/redis". This package alone imports no client of any
 // database.
 //
-// Every error names the variable or the field that is wrong, and the name it is near to. No
-// error contains a value, because any value may be a secret in the wrong place. A
-// [Secret] is not printed either.
+// Every error names the wrong variable or field, and suggests the name that was probably
+// meant. No error contains a value, because any value may be a misplaced secret. A [Secret]
+// is never printed either.
 package config
 
 import (
@@ -32,21 +32,22 @@ import (
 	"github.com/mist-contrib/session/cookie"
 )
 
-// A Config is what an operator decides. The zero value is a store in memory and the safest
-// cookie. Its tags are for decoders of JSON, YAML and TOML, also where it is a field of a
-// larger struct; call Check after decoding. The methods may be called concurrently.
+// A Config holds the settings that an operator chooses. The zero value means a store in
+// memory and the safest cookie. Decoders of JSON, YAML and TOML fill it by its tags, also as
+// a field of a larger struct; call Check after decoding. Its methods are safe for concurrent
+// use.
 type Config struct {
-	// Store is the URL of the store: memory:, sealed:, or one of a package that the
+	// Store is the URL of the store: memory:, sealed:, or a URL for a store package that the
 	// program imports. Empty: memory:.
 	Store Secret `json:"store" yaml:"store" toml:"store" env:"STORE"`
 
-	// StorePassword is the password for Store, where the URL has none.
+	// StorePassword is the password for Store, if the URL contains none.
 	StorePassword Secret `json:"store-password" yaml:"store-password" toml:"store-password" env:"STORE_PASSWORD"`
 
-	// Keys are the keys of sealed:, in the form that [sealed.ParseKeys] reads.
+	// Keys holds the keys for sealed:, in the form that [sealed.ParseKeys] reads.
 	Keys Secret `json:"keys" yaml:"keys" toml:"keys" env:"KEYS"`
 
-	// Prefix is what the names of the store's keys or tables begin with. Empty: the store's default.
+	// Prefix begins the names of the store's keys or tables. Empty: the store's default.
 	Prefix string `json:"prefix" yaml:"prefix" toml:"prefix" env:"PREFIX"`
 
 	// IdleTimeout is how long after its last refresh a session ends. Zero: 30 minutes, or
@@ -56,12 +57,12 @@ type Config struct {
 	// AbsoluteTimeout is how long after its last login a session ends. Zero: 12 hours.
 	AbsoluteTimeout Duration `json:"absolute-timeout" yaml:"absolute-timeout" toml:"absolute-timeout" env:"ABSOLUTE_TIMEOUT"`
 
-	// MaxSessions is how many sessions memory: holds, see [memory.Store]. Zero: no limit.
+	// MaxSessions limits the sessions in memory:, see [memory.Store]. Zero: no limit.
 	MaxSessions int `json:"max-sessions" yaml:"max-sessions" toml:"max-sessions" env:"MAX_SESSIONS"`
 
 	Cookie Cookie `json:"cookie" yaml:"cookie" toml:"cookie" envPrefix:"COOKIE_"`
 
-	// The fields of [session.Manager] of the same names.
+	// These are the fields of [session.Manager] with the same names.
 	RotateGrace     Duration `json:"rotate-grace" yaml:"rotate-grace" toml:"rotate-grace" env:"ROTATE_GRACE"`
 	RefreshInterval Duration `json:"refresh-interval" yaml:"refresh-interval" toml:"refresh-interval" env:"REFRESH_INTERVAL"`
 	RenewAfter      Duration `json:"renew-after" yaml:"renew-after" toml:"renew-after" env:"RENEW_AFTER"`
@@ -71,8 +72,8 @@ type Config struct {
 	DevicePath      string   `json:"device-path" yaml:"device-path" toml:"device-path" env:"DEVICE_PATH"`
 }
 
-// A Cookie is what an operator decides about the cookie. The fields are those of
-// [cookie.Propagator] but for two.
+// A Cookie holds the settings of the cookie. All fields but Secure and HTTPOnly are those of
+// [cookie.Propagator].
 type Cookie struct {
 	Name        string   `json:"name" yaml:"name" toml:"name" env:"NAME"`
 	Path        string   `json:"path" yaml:"path" toml:"path" env:"PATH"`
@@ -81,18 +82,18 @@ type Cookie struct {
 	MaxAge      Duration `json:"max-age" yaml:"max-age" toml:"max-age" env:"MAX_AGE"`
 	Partitioned bool     `json:"partitioned" yaml:"partitioned" toml:"partitioned" env:"PARTITIONED"`
 
-	// Secure is false where the site is plain http, in development. Nil: true.
+	// Secure may be false for plain http, in development only. Nil: true.
 	Secure *bool `json:"secure" yaml:"secure" toml:"secure" env:"SECURE"`
 
-	// HTTPOnly must not be false: a script on a page could then read the cookie. The field
-	// exists because operators look for it. Nil: true.
+	// HTTPOnly must not be false, or scripts could read the cookie. The field exists because
+	// operators look for it. Nil: true.
 	HTTPOnly *bool `json:"http-only" yaml:"http-only" toml:"http-only" env:"HTTP_ONLY"`
 }
 
-// Manager makes a Manager that has passed [session.Manager.Check], and what the caller
-// closes after its last use, which is nil only beside an error. Errors are those of Check
-// and those of the store about its URL. Manager connects to nothing: a store that is down
-// shows with the first request. The caller may set further fields of the Manager before
+// Manager makes a Manager that has passed [session.Manager.Check]. The caller closes the
+// closer after the Manager's last use; it is nil only beside an error. Manager fails if Check
+// fails, or if the store refuses its URL. It opens no connection, so a store that is down is
+// noticed only by the first request. The caller may set further fields of the Manager before
 // its first use.
 func (c Config) Manager() (*session.Manager, io.Closer, error) {
 	if err := c.check(inBoth); err != nil {

@@ -19,18 +19,19 @@ const (
 	// fileSuffix ends the name of the variable that holds the path of a secret's file.
 	fileSuffix = "_FILE"
 
-	// foreign is a variable of the X session manager: desktops set it for all programs.
-	foreign = "SESSION_MANAGER"
+	// xSessionManager is a variable of the X Window System: desktops set it for all programs.
+	xSessionManager = "SESSION_MANAGER"
 )
 
-// FromEnv reads the environment variables whose names begin with SESSION_. A variable that
-// is set to the empty text counts as unset. SESSION_STORE, SESSION_STORE_PASSWORD and
-// SESSION_KEYS can instead be in files, as containers hand out secrets:
-// SESSION_KEYS_FILE=/run/secrets/keys. Line breaks at the end of such a file are ignored.
+// FromEnv reads the environment variables whose names begin with SESSION_. An empty variable
+// counts as unset. The secrets SESSION_STORE, SESSION_STORE_PASSWORD and SESSION_KEYS can
+// also be read from files, as containers provide them: SESSION_KEYS_FILE=/run/secrets/keys.
+// Line breaks at the end of such a file are ignored.
 //
-// Errors name the variable and contain no value: an unknown variable (SESSION_MANAGER of
-// the X session manager is ignored), a malformed value, a file that cannot be read or is
-// empty, a secret that is set in both ways, and everything that [Config.Check] finds.
+// FromEnv fails for an unknown variable, a malformed value, a secret file that is empty or
+// cannot be read, a secret that is set in both ways, and for everything that [Config.Check]
+// reports. It ignores SESSION_MANAGER, which the X Window System sets. Errors name the variable
+// and contain no value.
 func FromEnv() (Config, error) { return fromEnv(os.Environ()) }
 
 func fromEnv(environ []string) (Config, error) {
@@ -49,9 +50,9 @@ func fromEnv(environ []string) (Config, error) {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {
-		case !strings.HasPrefix(name, prefix) || name == foreign:
+		case !strings.HasPrefix(name, prefix) || name == xSessionManager:
 		case !slices.Contains(known, name):
-			errs = append(errs, fmt.Errorf("config: %s is unknown%s", name, meant(name, known)))
+			errs = append(errs, fmt.Errorf("config: %s is unknown%s", name, didYouMean(name, known)))
 		case value != "":
 			set[name] = value
 		}
@@ -61,10 +62,10 @@ func fromEnv(environ []string) (Config, error) {
 		if !ok {
 			continue
 		}
-		into := name
-		if of, isFile := strings.CutSuffix(name, fileSuffix); isFile && secrets[of] {
-			if set[of] != "" {
-				errs = append(errs, fmt.Errorf("config: %s and %s are both set", of, name))
+		field := name
+		if secret, isFile := strings.CutSuffix(name, fileSuffix); isFile && secrets[secret] {
+			if set[secret] != "" {
+				errs = append(errs, fmt.Errorf("config: %s and %s are both set", secret, name))
 				continue
 			}
 			text, err := secretFile(value)
@@ -72,10 +73,10 @@ func fromEnv(environ []string) (Config, error) {
 				errs = append(errs, fmt.Errorf("config: %s: %w", name, err))
 				continue
 			}
-			into, value = of, text
+			field, value = secret, text
 		}
 		// One variable at a time, because the library's errors do not name it.
-		err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{into: value}, Prefix: prefix})
+		err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{field: value}, Prefix: prefix})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("config: %s: %w", name, reason(err)))
 		}
@@ -91,8 +92,8 @@ func fromEnv(environ []string) (Config, error) {
 
 var errEmpty = errors.New("the file is empty")
 
-// secretFile reads a secret from a file. No error contains the path: an operator may have
-// put the secret there.
+// secretFile reads a secret from a file. No error contains the path, because an operator may
+// have set the variable to the secret itself.
 func secretFile(path string) (string, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
@@ -105,9 +106,9 @@ func secretFile(path string) (string, error) {
 	return text, err
 }
 
-// reason is what an error of the library says, without the value that it may quote.
+// reason returns the reason of the library's error, without the value that it may quote.
 func reason(err error) error {
-	if p, ok := errors.AsType[env.ParseError](err); ok { // which has no Unwrap
+	if p, ok := errors.AsType[env.ParseError](err); ok { // it has no Unwrap
 		err = p.Err
 	}
 	var v valueError

@@ -14,14 +14,14 @@ import (
 	"strings"
 )
 
-// FromFile reads a file, and no environment variable. decode reads the format of the file
-// into a map: Unmarshal of a package for YAML or TOML. Nil: [json.Unmarshal].
+// FromFile reads a file, and no environment variable. decode decodes the file into a map, for
+// example Unmarshal of a YAML or TOML package. Nil: [json.Unmarshal].
 //
-// Errors name the file and the field, and contain no value. A missing file is an error
-// that matches [io/fs.ErrNotExist]. A file that sets nothing, an unknown field, a value of
-// the wrong type (a number is no time), and everything that [Config.Check] finds are
-// errors, the same ones with every decoder. Of an error of decode only the line is told,
-// because decoders quote the file.
+// FromFile fails for a file that sets nothing, an unknown field, a value of the wrong type (a
+// number is no time), and for everything that [Config.Check] reports. If the file is
+// missing, the error matches [io/fs.ErrNotExist]. Errors name the file and the field, contain
+// no value, and are the same with every decoder. If decode fails, the error gives only the
+// line, because decoders quote the file.
 func FromFile(path string, decode func(data []byte, into any) error) (Config, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the program names the file
 	if err != nil {
@@ -51,9 +51,9 @@ func FromFile(path string, decode func(data []byte, into any) error) (Config, er
 	return c, nil
 }
 
-// assign sets the fields of a struct to the values of a map. above is the name of the
+// assign sets the fields of a struct to the values of a map. parent is the name of the
 // struct in the file, with a dot.
-func assign(into reflect.Value, all map[string]any, above string) (errs []error) {
+func assign(into reflect.Value, all map[string]any, parent string) (errs []error) {
 	known := make(map[string]reflect.Value)
 	for f, value := range into.Fields() {
 		known[f.Tag.Get("json")] = value
@@ -63,20 +63,19 @@ func assign(into reflect.Value, all map[string]any, above string) (errs []error)
 		inner, isMap := all[name].(map[string]any)
 		switch {
 		case !ok:
-			errs = append(errs, fmt.Errorf("%s is unknown%s", above+printable(name), meant(name, slices.Sorted(maps.Keys(known)))))
+			errs = append(errs, fmt.Errorf("%s is unknown%s", parent+printable(name), didYouMean(name, slices.Sorted(maps.Keys(known)))))
 		case all[name] == nil:
 		case f.Type() == reflect.TypeFor[Cookie]() && isMap:
 			errs = append(errs, assign(f, inner, name+".")...)
 		default:
 			if err := set(f, all[name]); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", above+name, err))
+				errs = append(errs, fmt.Errorf("%s: %w", parent+name, err))
 			}
 		}
 	}
 	return errs
 }
 
-// set sets a field to a value that a decoder made.
 func set(f reflect.Value, value any) error {
 	text, isText := value.(string)
 	yes, isBool := value.(bool)
@@ -106,7 +105,7 @@ func set(f reflect.Value, value any) error {
 		}
 		*to = &yes
 	case *int:
-		n, ok := whole(reflect.ValueOf(value))
+		n, ok := wholeNumber(reflect.ValueOf(value))
 		if !ok {
 			return errInt
 		}
@@ -117,10 +116,10 @@ func set(f reflect.Value, value any) error {
 	return nil
 }
 
-// whole returns a number as an int. JSON knows no whole numbers, and each decoder has
-// types of its own.
-func whole(v reflect.Value) (int, bool) {
-	var n float64 // exact, as far as an int of 32 bits goes
+// wholeNumber returns a number as an int. JSON has no integers, and each decoder uses its own
+// types.
+func wholeNumber(v reflect.Value) (int, bool) {
+	var n float64 // it holds every int of 32 bits exactly
 	switch {
 	case v.CanInt():
 		n = float64(v.Int())
@@ -134,8 +133,8 @@ func whole(v reflect.Value) (int, bool) {
 	return int(n), n == math.Trunc(n) && math.Abs(n) <= math.MaxInt32
 }
 
-// printable is a name of a file if it looks like one. It may be part of a secret that the
-// decoder took for a name.
+// printable returns name if it looks like the name of a field. It could also be part of a
+// secret that the decoder took for a name.
 func printable(name string) string {
 	if regexp.MustCompile(`^[A-Za-z0-9_.-]{1,32}$`).MatchString(name) {
 		return name
@@ -143,7 +142,7 @@ func printable(name string) string {
 	return "a name that is not printed"
 }
 
-// lineOf says in which line of the file a decoder found a mistake, if it tells.
+// lineOf returns the line of a decoder's error as ":12", or nothing if the error has no line.
 func lineOf(err error, data []byte) string {
 	line := 0
 	var syntax *json.SyntaxError

@@ -198,7 +198,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 			continue
 		}
-		if _, got, _ := strings.Cut(err.Error(), "is it "); got != strings.TrimLeft(want+"?", "?") {
+		if _, got, _ := strings.Cut(err.Error(), "did you mean "); got != strings.TrimLeft(want+"?", "?") {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}

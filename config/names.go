@@ -2,19 +2,19 @@ package config
 
 import "reflect"
 
-// A field is a value that an operator sets.
+// A field is one setting.
 type field struct {
-	path   string // its name in a file, cookie.max-age
+	path   string // its name in a file, such as cookie.max-age
 	goName string
 	value  reflect.Value
 }
 
-// fields returns all fields of a Config, in order.
+// fields returns all settings of a Config, in order.
 func fields(c *Config) []field { return fieldsOf(reflect.ValueOf(c).Elem(), "") }
 
-func fieldsOf(v reflect.Value, above string) (all []field) {
+func fieldsOf(v reflect.Value, parent string) (all []field) {
 	for f, value := range v.Fields() {
-		path := above + f.Tag.Get("json")
+		path := parent + f.Tag.Get("json")
 		if f.Type == reflect.TypeFor[Cookie]() {
 			all = append(all, fieldsOf(value, path+".")...)
 		} else {
@@ -26,9 +26,9 @@ func fieldsOf(v reflect.Value, above string) (all []field) {
 
 func (f field) secret() bool { return f.value.Type() == reflect.TypeFor[Secret]() }
 
-// meant says which known name is the nearest to an unknown one, if one is near.
-func meant(name string, known []string) string {
-	best, least := "", 1+len(name)/4 // mistakes that a typo makes
+// didYouMean suggests the known name that is most like an unknown one, if any is.
+func didYouMean(name string, known []string) string {
+	best, least := "", 1+len(name)/4 // the most changes that a typo makes
 	for _, k := range known {
 		if d := distance(name, k); d <= least {
 			best, least = k, d-1
@@ -37,11 +37,10 @@ func meant(name string, known []string) string {
 	if best == "" {
 		return ""
 	}
-	return "; is it " + best + "?"
+	return "; did you mean " + best + "?"
 }
 
-// distance is how many characters have to be added, removed or replaced to make one text
-// of the other (Levenshtein).
+// distance returns the Levenshtein distance of two texts.
 func distance(a, b string) int {
 	last, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

@@ -16,19 +16,19 @@ const (
 	sealedScheme = "sealed"
 )
 
-// Options are what an operator says about a store, for a function given to [Register].
+// Options are an operator's settings for a store, for a function given to [Register].
 type Options = driver.Options
 
-// Register makes a store known by the schemes of its URLs, in lower case. Authors of
-// stores call it in init. open makes a store and connects to nothing; the Manager's user
-// closes the closer, which may be nil. No error of open may contain [Options].URL or a part
-// of it. Register panics if open is nil or if a scheme is taken. It is safe for concurrent
-// use.
+// Register registers a store under the schemes of its URLs, in lower case. A store's package
+// calls it in init. open makes a store and opens no connection. The user of the Manager
+// calls the closer, which may be nil. No error of open may contain [Options].URL or a part
+// of it. Register panics if open is nil or a scheme is already registered. It is safe for
+// concurrent use.
 func Register(open func(o Options) (session.Store, io.Closer, error), schemes ...string) {
 	driver.Register(open, schemes...)
 }
 
-//nolint:gochecknoinits // the stores that come with this package, registered as any other
+//nolint:gochecknoinits // these two stores are registered like any other
 func init() {
 	Register(func(o Options) (session.Store, io.Closer, error) {
 		return &memory.Store{IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}, nil, nil
@@ -38,11 +38,11 @@ func init() {
 	}, sealedScheme)
 }
 
-// open makes the store. The Config has passed check.
+// open makes the store of a Config that has passed check.
 func (c Config) open() (session.Store, io.Closer, error) {
 	u := c.url()
 	store, closer, err := driver.Lookup(u.scheme)(Options{
-		URL:             u.with(c.StorePassword.reveal()),
+		URL:             u.text(c.StorePassword.reveal()),
 		Prefix:          c.Prefix,
 		IdleTimeout:     c.IdleTimeout.Duration,
 		AbsoluteTimeout: c.AbsoluteTimeout.Duration,
@@ -59,13 +59,13 @@ func (c Config) open() (session.Store, io.Closer, error) {
 	return store, closer, err
 }
 
-// A storeURL is the URL of a store, taken apart. [url.Parse] does not read those that name
-// many hosts.
+// A storeURL holds the parts of a store's URL. [url.Parse] cannot read a URL with several
+// hosts.
 type storeURL struct {
 	scheme         string // empty: the text is no URL
 	slashes        bool
-	user, password string // as the URL has them, percent-encoded
-	rest           string // of what is behind them
+	user, password string // percent-encoded, as in the URL
+	rest           string
 }
 
 func (c Config) url() (u storeURL) {
@@ -80,7 +80,7 @@ func (c Config) url() (u storeURL) {
 	}
 	if u.rest, u.slashes = strings.CutPrefix(rest, "//"); !u.slashes {
 		if strings.Contains(rest, "@") && driver.Lookup(scheme) == nil {
-			return storeURL{} // user:password@host, and the user is no scheme to print
+			return storeURL{} // it looks like user:password@host, and errors would print the user as the scheme
 		}
 		return storeURL{scheme: scheme, rest: rest}
 	}
@@ -96,8 +96,8 @@ func (c Config) url() (u storeURL) {
 	return u
 }
 
-// with returns the URL as text, with the password that it lacks.
-func (u storeURL) with(password string) string {
+// text returns the URL. A password that is not empty replaces the URL's.
+func (u storeURL) text(password string) string {
 	text := u.scheme + ":"
 	if u.slashes {
 		text += "//"
@@ -114,8 +114,8 @@ func (u storeURL) with(password string) string {
 	return text + u.rest
 }
 
-// isScheme reports whether a text is a scheme (RFC 3986, 3.1) in lower case. Errors print
-// it, so it is short.
+// isScheme reports whether a text is a scheme (RFC 3986, 3.1) in lower case. It must be short,
+// because errors print it.
 func isScheme(s string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz"
 	return s != "" && len(s) <= 32 && strings.IndexByte(letters, s[0]) >= 0 && strings.Trim(s, letters+"0123456789+-.") == ""

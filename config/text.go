@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A valueError says what a field takes. An error about a value says no more, because the
-// value may be a secret in the wrong place.
+// A valueError says which values a field accepts. It does not quote the value, which may be a
+// misplaced secret.
 type valueError string
 
 func (e valueError) Error() string { return "want " + string(e) }
@@ -22,27 +22,28 @@ const (
 	errText     = valueError("text")
 	errBool     = valueError("true or false")
 	errInt      = valueError("a whole number")
-	errFields   = valueError("fields of its own")
+	errFields   = valueError("a group of fields")
 )
 
-// A Duration is a time as people write it: "90s", "30m", "1h30m". A number without a unit
-// is an error, because nobody knows its unit.
+// A Duration is a time with its unit: "90s", "30m", "1h30m". A number without a unit is an
+// error, because its unit could only be guessed.
 //
-// It is a struct because one decoder of TOML stores a number in any type of the kind without
-// asking UnmarshalText. So is a [SameSite].
+// Duration and [SameSite] are structs because one TOML decoder stores a number in any type of
+// kind int64 without calling UnmarshalText.
 type Duration struct{ time.Duration }
 
-// UnmarshalText reads what [time.ParseDuration] reads. No error contains the text.
+// UnmarshalText reads the format of [time.ParseDuration], with a unit also for zero. No error
+// contains the text.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	if err != nil || strings.Trim(string(text), "+-0") == "" { // it reads 0 without a unit
+	if err != nil || strings.Trim(string(text), "+-0") == "" { // ParseDuration accepts 0 without a unit
 		return errDuration
 	}
 	d.Duration = parsed
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns a text that UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // A SameSite is "lax", "strict" or "none", see [cookie.Propagator]. Zero: lax.
@@ -64,7 +65,7 @@ func (s *SameSite) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns a text that UnmarshalText reads.
 func (s SameSite) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s SameSite) String() string {
@@ -79,16 +80,16 @@ func (s SameSite) String() string {
 	return "invalid"
 }
 
-// A Secret is text that is never printed: fmt, log/slog and encoders write a placeholder.
-// That also holds where the Secret is in an unexported field of another struct. The zero
-// value is the empty text.
+// A Secret is a text that is never printed: fmt, log/slog and encoders write a placeholder,
+// also if the Secret is an unexported field of another struct. The zero value is the empty
+// text.
 type Secret struct {
-	text *string // behind a pointer, because fmt prints unexported fields without asking their methods
+	text *string // a pointer, because fmt prints unexported fields without calling their methods
 }
 
 const placeholder = "[secret]"
 
-// NewSecret makes a Secret of a text.
+// NewSecret returns a Secret that holds the text.
 func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
@@ -110,8 +111,8 @@ func (s Secret) shown() string {
 	return placeholder
 }
 
-// UnmarshalText reads the secret. It fails for the placeholder that MarshalText writes,
-// because that is the secret of nobody.
+// UnmarshalText stores the text. It fails for the placeholder that MarshalText writes, which
+// is never a real secret.
 func (s *Secret) UnmarshalText(text []byte) error {
 	if string(text) == placeholder {
 		return errSecret
@@ -120,10 +121,10 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes a placeholder, or nothing for an empty Secret.
+// MarshalText returns a placeholder, or nothing for an empty Secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown()), nil }
 
-// Format prints a placeholder, whatever the verb.
+// Format prints a placeholder for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.shown()) }
 
 // LogValue returns a placeholder.

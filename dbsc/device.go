@@ -15,8 +15,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A device is what the record of a session keeps of one: a version, the secret of its
-// challenges, and its public key in PKIX form.
+// A device is stored in the session's record as a version, the secret of its challenges, and
+// its public key in PKIX form.
 type device struct {
 	secret [16]byte
 	key    any // *ecdsa.PublicKey or *rsa.PublicKey
@@ -26,9 +26,8 @@ const version = "1"
 
 var errDevice = errors.New("dbsc: the device in the store cannot be read")
 
-// newDevice makes the device of a key.
 func newDevice(key any) (*device, error) {
-	if !checked(key) {
+	if !allowedKey(key) {
 		return nil, ErrKey
 	}
 	d := &device{key: key}
@@ -36,7 +35,7 @@ func newDevice(key any) (*device, error) {
 	return d, nil
 }
 
-// parseDevice reads what encode made.
+// parseDevice reads the output of encode.
 func parseDevice(stored string) (*device, error) {
 	rest, ok := strings.CutPrefix(stored, version)
 	if !ok || len(rest) < len(device{}.secret) {
@@ -44,14 +43,14 @@ func parseDevice(stored string) (*device, error) {
 	}
 	d := &device{}
 	key, err := x509.ParsePKIXPublicKey([]byte(rest[copy(d.secret[:], rest):]))
-	if err != nil || !checked(key) {
+	if err != nil || !allowedKey(key) {
 		return nil, errDevice
 	}
 	d.key = key
 	return d, nil
 }
 
-// A challenge is when it was made, random bytes, and a code over both and the session.
+// A challenge consists of its time, random bytes, and a code over both and the session's id.
 const (
 	timeSize      = 8
 	randomSize    = 8
@@ -59,7 +58,7 @@ const (
 	challengeSize = timeSize + randomSize + codeSize
 )
 
-// challenge makes a challenge for the session of an id.
+// challenge makes a challenge for the session with this id.
 func (d *device) challenge(id string, now time.Time) string {
 	c := binary.BigEndian.AppendUint64(make([]byte, 0, challengeSize), uint64(now.UnixMilli()))
 	c = c[:timeSize+randomSize]
@@ -67,11 +66,11 @@ func (d *device) challenge(id string, now time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(append(c, d.code(c, id)...))
 }
 
-// issued reports whether a challenge was made for the session, and not too long ago.
+// issued reports whether the challenge was made for this session and is still valid.
 func (d *device) issued(challenge, id string, now time.Time) bool {
 	c, err := base64.RawURLEncoding.DecodeString(challenge)
 	if err != nil || len(c) != challengeSize || base64.RawURLEncoding.EncodeToString(c) != challenge {
-		return false // also another spelling of what is good: stores know challenges by their text
+		return false // also for another encoding of a valid challenge: stores compare the text
 	}
 	if subtle.ConstantTimeCompare(c[timeSize+randomSize:], d.code(c[:timeSize+randomSize], id)) != 1 {
 		return false
@@ -87,5 +86,4 @@ func (d *device) code(c []byte, id string) []byte {
 	return mac.Sum(nil)[:codeSize]
 }
 
-// equal compares in constant time.
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

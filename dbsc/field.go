@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// maxField is the length of the longest header field that is read. A proof with an RSA
-// key of 4096 bits is under 3000 bytes.
+// maxField is the longest header field that field reads. A proof with an RSA key of 4096
+// bits has under 3000 bytes.
 const maxField = 4096
 
-// field returns the value of a header field that stands once, bare or as a string of
-// structured fields (RFC 9651, 3.3.3), as browsers differ from the draft. The values of
-// this protocol need none of the characters that such a string has to escape.
+// field returns the value of a header field that occurs once. It accepts a bare value and a
+// string of structured fields (RFC 9651, 3.3.3), because browsers differ from the draft. The
+// values of this protocol contain no character that such a string has to escape.
 func field(header http.Header, name string) (value string, ok bool) {
 	lines := header.Values(name)
 	if len(lines) != 1 || len(lines[0]) > maxField {

@@ -347,7 +347,7 @@ func TestOlderToken(t *testing.T) {
 		}
 		// The device answers to the token that it has, and not to that of the login.
 		d.register(t).want(t, http.StatusForbidden, false)
-		s.wantEvents(t, "rotated", "proof_refused: dbsc: proof refused: challenge that is unknown or too old")
+		s.wantEvents(t, "rotated", "proof_refused: dbsc: proof refused: unknown or expired challenge")
 		rotated := d.token
 		a := s.ask(t, http.MethodPost, "/dbsc/register", older, headerProof, registration(t, d.key, d.offered))
 		a.want(t, http.StatusOK, true)

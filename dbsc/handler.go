@@ -12,21 +12,20 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Handler answers the browser's two requests: for a registration, and for a refresh of
-// the cookie. Mount serves them in a mist server; as an [http.Handler] it serves them
-// elsewhere. It is safe for concurrent use; its fields must not change after the first
-// call.
+// A Handler answers the browser's two requests: to register a device, and to refresh the
+// cookie. Mount adds it to a mist server; other servers can use it as an [http.Handler]. It
+// is safe for concurrent use; its fields must not change after the first call.
 //
-// A refresh asks the store three times: for the session, for the time, and for the new
+// A refresh makes three calls to the store: for the session, for the time, and for the new
 // token.
 type Handler struct {
-	// Manager is the one whose logins are bound. Its DeviceBound must not be zero.
+	// Manager is the Manager whose logins are bound. Its DeviceBound must not be zero.
 	Manager *session.Manager
 
-	// Exclude are paths of the site that the browser asks for without waiting for a
-	// fresh cookie, with all that is below them, such as "/static". Name those that need
-	// no session: each request in scope can cost a signature, and browsers make few of
-	// them. Letters, digits and -._~/ only.
+	// Exclude lists paths such as "/static". The browser requests them, and all paths below
+	// them, without waiting for a fresh cookie. List the paths that need no session: any
+	// other request can cost a signature, and browsers limit how many they make. A path
+	// consists of ASCII letters, digits and -._~/ only.
 	Exclude []string
 }
 
@@ -35,19 +34,18 @@ var (
 
 	errNoManager = errors.New("dbsc: Handler.Manager is nil")
 	errUnbound   = errors.New("dbsc: Manager.DeviceBound is zero")
-	errExclude   = errors.New("dbsc: Exclude has a path that does not begin with /, or with characters that are not allowed")
+	errExclude   = errors.New("dbsc: a path in Exclude must begin with / and use only / - . _ ~ and ASCII letters and digits")
 )
 
-// Headers of the protocol.
 const (
 	headerProof     = "Secure-Session-Response"
 	headerSession   = "Sec-Secure-Session-Id"
 	headerChallenge = "Secure-Session-Challenge"
 
-	parameter = "session" // of the refresh URL: the id
+	idParameter = "session" // in the query of the refresh URL
 )
 
-// Check reports what is wrong with the fields and with the Manager.
+// Check validates the fields and the Manager.
 func (h *Handler) Check() error {
 	if h == nil || h.Manager == nil {
 		return errNoManager
@@ -63,8 +61,8 @@ func (h *Handler) Check() error {
 	return h.Manager.Check()
 }
 
-// Mount serves the two requests in a server, at the paths of the Manager. It panics where
-// Check reports an error.
+// Mount adds the handler to a mist server, at the paths of the Manager. It panics if Check
+// fails.
 func (h *Handler) Mount(server interface {
 	POST(path string, handle mist.HandleFunc, middlewares ...mist.Middleware)
 },
@@ -77,8 +75,8 @@ func (h *Handler) Mount(server interface {
 	server.POST(refresh, h.Refresh)
 }
 
-// ServeHTTP serves the two requests, whose paths are those of the Manager; anything else
-// is 404, and what is no POST is 405.
+// ServeHTTP serves the two requests at the paths of the Manager. It answers any other path
+// with 404, and any method but POST with 405.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx := &mist.Context{Request: req, ResponseWriter: w, RespStatusCode: http.StatusNotFound}
 	var register, refresh string
@@ -96,10 +94,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Refresh(ctx)
 	}
 	w.WriteHeader(ctx.RespStatusCode)
-	_, _ = w.Write(ctx.RespData) // the browser may have left
+	_, _ = w.Write(ctx.RespData) // fails only if the browser has left
 }
 
-// begin is the start of both answers. It keeps them from caches and from other sites.
+// begin sets the headers that keep both answers from caches and from other sites. It reports
+// whether the request can be served.
 func (h *Handler) begin(ctx *mist.Context) (ok bool) {
 	if ctx == nil || ctx.Request == nil || ctx.ResponseWriter == nil {
 		return false
@@ -115,11 +114,15 @@ func (h *Handler) begin(ctx *mist.Context) (ok bool) {
 	return true
 }
 
-// Register answers a browser that binds the session of its request. 200 and the
-// instructions: it is bound. 400: the request carries no proof. 401: nobody is logged
-// in. 403: the proof is not good, the session is bound already, or its login is over
-// two minutes ago. 503: the store failed. After all but the first the session goes on as
-// it was. The server of the context sends the answer.
+// Register binds the session of the request to the browser's device. The status is
+//   - 200, with the instructions for the browser: the session is now bound
+//   - 400: the request carries no proof
+//   - 401: no user is logged in
+//   - 403: the proof is wrong, the session is already bound, or its login is more than two
+//     minutes old
+//   - 503: the store failed
+//
+// Only 200 changes the session. The server of the context sends the answer.
 func (h *Handler) Register(ctx *mist.Context) {
 	if !h.begin(ctx) {
 		return
@@ -129,8 +132,9 @@ func (h *Handler) Register(ctx *mist.Context) {
 		ctx.RespStatusCode = http.StatusBadRequest
 		return
 	}
-	// A script of the page can set the header, too, but not without cors. It has no
-	// business with keys: it could take its own away from here.
+	// Scripts must not register keys: an injected one could bind the session to a key of its
+	// own and use it elsewhere. A script can set the proof's header only in the mode cors or
+	// same-origin; browsers register in the mode no-cors.
 	if mode := ctx.Request.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "no-cors" {
 		ctx.RespStatusCode = http.StatusForbidden
 		return
@@ -151,17 +155,21 @@ func (h *Handler) Register(ctx *mist.Context) {
 	}
 }
 
-// Refresh answers a browser whose cookie has ended, or soon will. 200 and the
-// instructions: it has another. 403 and a challenge: it has to sign that. 200 and
-// instructions to stop: the session has ended. 400: the request names no session. 429: it
-// has been given too many tokens. 503: the store failed, and the browser tries again
-// later. The server of the context sends the answer.
+// Refresh answers a browser whose cookie has ended or ends soon. The status is
+//   - 403, with a challenge: the browser has to sign it and ask again
+//   - 200, with instructions and a new cookie: the proof is correct
+//   - 200, with the instruction to stop: the session has ended
+//   - 400: the request names no session
+//   - 429: too many tokens of the session are still valid
+//   - 503: the store failed, and the browser tries again later
+//
+// The server of the context sends the answer.
 func (h *Handler) Refresh(ctx *mist.Context) {
 	if !h.begin(ctx) {
 		return
 	}
 	name, ok := field(ctx.Request.Header, headerSession)
-	id := ctx.Request.URL.Query().Get(parameter)
+	id := ctx.Request.URL.Query().Get(idParameter)
 	if !ok || !token.ValidID(id) {
 		ctx.RespStatusCode = http.StatusBadRequest
 		return
@@ -188,7 +196,7 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 	}
 }
 
-// challenge asks the browser for a proof. name is what it knows the binding by.
+// challenge asks the browser for a proof. name is the binding's name in the browser.
 func (h *Handler) challenge(ctx *mist.Context, name, id string) {
 	s, err := h.Manager.Get(ctx.Request.Context(), id)
 	var now time.Time
@@ -196,7 +204,7 @@ func (h *Handler) challenge(ctx *mist.Context, name, id string) {
 		now, err = session.Now(ctx.Request.Context(), s)
 	}
 	if err == nil {
-		err = offer(ctx, name, s, now)
+		err = setChallenge(ctx, name, s, now)
 	}
 	if err != nil {
 		h.failed(ctx, name, err)
@@ -205,8 +213,8 @@ func (h *Handler) challenge(ctx *mist.Context, name, id string) {
 	ctx.RespStatusCode = http.StatusForbidden
 }
 
-// offer puts a challenge for the device of s into the response.
-func offer(ctx *mist.Context, name string, s session.Session, now time.Time) error {
+// setChallenge puts a challenge for the device of s into the response.
+func setChallenge(ctx *mist.Context, name string, s session.Session, now time.Time) error {
 	stored, err := session.DeviceOf(s)
 	if err != nil {
 		return err
@@ -222,7 +230,7 @@ func offer(ctx *mist.Context, name string, s session.Session, now time.Time) err
 	return nil
 }
 
-// failed answers a refresh that got nowhere.
+// failed answers a refresh that ended with err.
 func (h *Handler) failed(ctx *mist.Context, name string, err error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound), errors.Is(err, session.ErrUnbound):

@@ -13,7 +13,7 @@ import (
 
 var errNoCookie = errors.New("dbsc: the Manager set no cookie")
 
-// An instructions is what a browser is told about its session.
+// The instructions tell a browser how to refresh the cookie of its session.
 type instructions struct {
 	SessionIdentifier string       `json:"session_identifier"`
 	RefreshURL        string       `json:"refresh_url"`
@@ -38,28 +38,28 @@ type credential struct {
 	Attributes string `json:"attributes"`
 }
 
-// instruct tells the browser about the session whose cookie is in the response, and gives
-// it the challenge of the next refresh.
+// instruct sends the instructions for the cookie in the response, with the challenge for the
+// next refresh.
 func (h *Handler) instruct(ctx *mist.Context, s session.Session) {
 	header := ctx.ResponseWriter.Header()
-	name, attributes, err := bound(header, session.Token(s))
+	name, attributes, err := boundCookie(header, session.Token(s))
 	if err == nil {
 		var info session.Info
 		if info, err = session.Describe(s); err == nil {
-			err = offer(ctx, name, s, info.RotatedAt) // the token was made just now
+			err = setChallenge(ctx, name, s, info.RotatedAt) // the token was made just now
 		}
 	}
-	if err != nil { // a browser that cannot refresh the cookie must not have it
+	if err != nil { // without instructions the browser could not refresh the cookie
 		header.Del("Set-Cookie")
 		ctx.RespStatusCode = http.StatusInternalServerError
 		return
 	}
 	_, refresh := h.Manager.DevicePaths()
-	// The browser knows a binding by the name of its cookie, so that the next login's takes
-	// its place. Under the id of the session there could be two for one cookie, and the
-	// browser would become who it was before.
+	// The binding is named after its cookie, so that the binding of the next login replaces
+	// it. If it were named after the session, two bindings could set the same cookie, and the
+	// older one could bring back the previous user.
 	in := instructions{
-		SessionIdentifier: name, RefreshURL: refresh + "?" + parameter + "=" + s.ID(),
+		SessionIdentifier: name, RefreshURL: refresh + "?" + idParameter + "=" + s.ID(),
 		Credentials: []credential{{"cookie", name, attributes}},
 	}
 	for _, path := range h.Exclude {
@@ -68,9 +68,9 @@ func (h *Handler) instruct(ctx *mist.Context, s session.Session) {
 	answer(ctx, in)
 }
 
-// bound returns the name and the attributes of the cookie that carries a token, as the
-// browser has to be told them.
-func bound(header http.Header, carried string) (name, attributes string, err error) {
+// boundCookie returns the name of the cookie that carries the token, and its attributes in
+// the form that instructions need.
+func boundCookie(header http.Header, carried string) (name, attributes string, err error) {
 	for _, line := range header["Set-Cookie"] {
 		pair, rest, _ := strings.Cut(line, ";")
 		name, value, _ := strings.Cut(pair, "=")
@@ -89,7 +89,6 @@ func bound(header http.Header, carried string) (name, attributes string, err err
 	return "", "", errNoCookie
 }
 
-// answer answers with JSON.
 func answer(ctx *mist.Context, body any) {
 	data, err := json.Marshal(body)
 	if err != nil { // strings only

@@ -11,19 +11,19 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/json" // which takes no key twice
+	"github.com/go-jose/go-jose/v4/json" // it refuses duplicate keys
 )
 
-// ErrProof means that a proof is not what it should be. Why is told by the errors that
-// match it, which are the Cause of [session.EventProofRefused].
+// ErrProof means that a proof was refused. The errors below match it and give the reason;
+// they are the Cause of [session.EventProofRefused].
 var ErrProof = errors.New("dbsc: proof refused")
 
-// Why a proof was refused. Each matches [ErrProof].
+// The reasons for refusing a proof. Each matches [ErrProof].
 var (
 	ErrMalformed error = reason("malformed proof")
-	ErrKey       error = reason("key that is none of P-256 or RSA with 2048 to 4096 bits")
+	ErrKey       error = reason("key is neither P-256 nor RSA with 2048 to 4096 bits")
 	ErrSignature error = reason("bad signature")
-	ErrChallenge error = reason("challenge that is unknown or too old")
+	ErrChallenge error = reason("unknown or expired challenge")
 )
 
 type reason string
@@ -39,10 +39,10 @@ const (
 	proofType = "dbsc+jwt"
 )
 
-// parse reads a proof whose signature is not checked yet. What it takes is decided by
-// the algorithms of this list, and not by what the proof says.
+// parse reads a proof without checking its signature. The list decides which algorithms it
+// accepts, not the proof's own header.
 func parse(proof string, algorithms ...jose.SignatureAlgorithm) (*jose.JSONWebSignature, error) {
-	for part := range strings.SplitSeq(proof, ".") { // the library decodes, and verifies what it encodes anew
+	for part := range strings.SplitSeq(proof, ".") { // the library would also accept other encodings of the same bytes
 		if raw, err := base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw) != part {
 			return nil, ErrMalformed
 		}
@@ -51,7 +51,7 @@ func parse(proof string, algorithms ...jose.SignatureAlgorithm) (*jose.JSONWebSi
 	if err != nil {
 		return nil, ErrMalformed
 	}
-	// Of headers that change how a proof is to be read, there are none.
+	// These headers would change how the proof has to be read.
 	extra := jws.Signatures[0].Protected.ExtraHeaders
 	if _, critical := extra["crit"]; critical || extra["b64"] != nil || extra[jose.HeaderType] != proofType {
 		return nil, ErrMalformed
@@ -74,8 +74,8 @@ func verify(jws *jose.JSONWebSignature, key any) (challenge string, err error) {
 	return claims.JTI, nil
 }
 
-// register checks the proof of a registration, which brings its key, and returns the
-// device to store.
+// register checks the proof of a registration, which contains the public key, and returns
+// the device to store.
 func register(proof, challenge string) (device string, err error) {
 	jws, err := parse(proof, jose.ES256, jose.RS256)
 	if err != nil {
@@ -117,7 +117,7 @@ func (d *device) proved(proof, id string, now time.Time) (challenge string, err 
 	return challenge, nil
 }
 
-// algorithm is the only one that the device's key signs with.
+// algorithm returns the only signature algorithm that the device may use.
 func (d *device) algorithm() jose.SignatureAlgorithm {
 	if _, ok := d.key.(*ecdsa.PublicKey); ok {
 		return jose.ES256
@@ -125,8 +125,8 @@ func (d *device) algorithm() jose.SignatureAlgorithm {
 	return jose.RS256
 }
 
-// checked returns whether a key is one that devices have.
-func checked(key any) bool {
+// allowedKey reports whether a key has a type and size that this package accepts.
+func allowedKey(key any) bool {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
 		return k.Curve == elliptic.P256()

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	refusedChallenge = "proof_refused: dbsc: proof refused: challenge that is unknown or too old"
+	refusedChallenge = "proof_refused: dbsc: proof refused: unknown or expired challenge"
 	refusedSignature = "proof_refused: dbsc: proof refused: bad signature"
 	refusedMalformed = "proof_refused: dbsc: proof refused: malformed proof"
 	refusedReplay    = "proof_refused: session: challenge was answered before"
@@ -117,7 +117,7 @@ func TestRefusedRegistration(t *testing.T) {
 			{"no proof", d.token, "", http.StatusBadRequest, ""},
 			{"without its key", d.token, proof(t, d.key, d.offered), http.StatusForbidden, refusedMalformed},
 			{"another's key", d.token, sign(t, d.key, map[string]any{"alg": "ES256", "typ": "dbsc+jwt", "jwk": jwk(other.key)}, map[string]any{"jti": d.offered}), http.StatusForbidden, refusedSignature},
-			{"P-384", d.token, sign(t, p384, map[string]any{"alg": "ES256", "typ": "dbsc+jwt", "jwk": jwk(p384)}, map[string]any{"jti": d.offered}), http.StatusForbidden, "proof_refused: dbsc: proof refused: key that is none of P-256 or RSA with 2048 to 4096 bits"},
+			{"P-384", d.token, sign(t, p384, map[string]any{"alg": "ES256", "typ": "dbsc+jwt", "jwk": jwk(p384)}, map[string]any{"jti": d.offered}), http.StatusForbidden, "proof_refused: dbsc: proof refused: key is neither P-256 nor RSA with 2048 to 4096 bits"},
 			{"no challenge", d.token, registration(t, d.key, ""), http.StatusForbidden, refusedChallenge},
 		} {
 			headers := []string{headerProof, c.proof}

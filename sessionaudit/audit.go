@@ -11,18 +11,19 @@ import (
 
 // A Check is one line of the report.
 type Check struct {
-	Name string // what is expected, a short statement
-	// ASVS is the requirement of OWASP ASVS 5.0 that a failure breaks. Empty: the
-	// standard does not ask for it, and the check finds nothing but hardening.
+	Name string // the expected behaviour, in a few words
+
+	// ASVS is the requirement of OWASP ASVS 5.0 that a failure breaks. Empty: ASVS does not
+	// require it, and the check only finds hardening.
 	ASVS        string
-	Requirement string // the one of docs/security.md
+	Requirement string // the requirement of docs/security.md
 	Advice      string // what to do, and why a finding may be hardening
 
-	// run returns the failures, and notes hardening with env.remark.
+	// run returns failures, and reports hardening with env.remark.
 	run func(e *env) error
 }
 
-// title is the name of the subtest.
+// title returns the name of the subtest.
 func (c Check) title() string {
 	if c.ASVS == "" {
 		return "hardening " + c.Name
@@ -30,17 +31,17 @@ func (c Check) title() string {
 	return c.ASVS + " " + c.Name
 }
 
-// A kind is what a check came to.
+// A kind is the result of a check.
 type kind int
 
 const (
-	passed    kind = iota // nothing was found, or it is accepted, or it was not checked
-	hardening             // something can be better, but no attack follows from it
+	passed    kind = iota // no finding, an accepted one, or the check was not made
+	hardening             // a defence is missing, but no attack follows
 	failure
 )
 
-// Checks returns all checks, in the order in which [Run] makes them. Those that
-// judge every answer of the site come last, when there are many.
+// Checks returns all checks, in the order in which [Run] makes them. The checks that read
+// all answers of the site so far come last.
 func Checks() []Check {
 	var all []Check
 	for _, chapter := range [][]Check{
@@ -52,10 +53,9 @@ func Checks() []Check {
 	return all
 }
 
-// Run makes all checks of an application, a subtest for each, on a server of its
-// own. It stops at once where app is incomplete, or where nobody can log in as it
-// says. The handler keeps what it was told: give each Run a new one, or users that
-// may be logged in and out.
+// Run makes all checks of an application, each as a subtest, on its own test server. It fails
+// at once if app is incomplete or its logins do not work. The checks leave their traces in
+// the handler: give each Run a new handler, or users whose logins may change.
 func Run(t *testing.T, handler http.Handler, app App) {
 	t.Helper()
 	e, err := newEnv(t, handler, app)
@@ -77,7 +77,7 @@ func Run(t *testing.T, handler http.Handler, app App) {
 	t.Log(summary(names))
 }
 
-// summary is the end of the report: how many checks came to what, and which.
+// summary returns the end of the report.
 func summary(names [failure + 1][]string) string {
 	passes, failures, remarks := len(names[passed]), len(names[failure]), len(names[hardening])
 	lines := []string{fmt.Sprintf("sessionaudit: %d checks, %d failed, %d with hardening only", passes+failures+remarks, failures, remarks)}
@@ -90,14 +90,14 @@ func summary(names [failure + 1][]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// verdict makes a check; text is its part of the report.
+// verdict makes a check and returns its part of the report.
 func (e *env) verdict(c Check) (k kind, text string) {
-	err, remarks := e.make(c)
+	err, remarks := e.run(c)
 	var not notCheckedError
 	reason, accepted := e.app.Accept[c.Name]
 	switch {
 	case err == nil && remarks == nil && accepted:
-		return passed, "passed: Accept need not name it any more"
+		return passed, "passed: remove it from App.Accept"
 	case err == nil && remarks == nil:
 		return passed, ""
 	case errors.As(err, &not):
@@ -120,16 +120,15 @@ func (e *env) verdict(c Check) (k kind, text string) {
 	return k, strings.Join(append(lines, "what to do: "+c.Advice), "\n")
 }
 
-// make makes a check, and then logs out whoever it logged in, so that sessions do
-// not pile up. It returns the failures and the hardening.
-func (e *env) make(c Check) (failures, remarks error) {
+// run makes a check, and then logs out all its users, so that sessions do not pile up.
+func (e *env) run(c Check) (failures, remarks error) {
 	defer e.retire()
 	e.remarks = nil
 	failures = c.run(e)
 	return failures, errors.Join(e.remarks...)
 }
 
-// remark notes hardening: a finding from which no attack follows.
+// remark reports hardening: a finding from which no attack follows.
 func (e *env) remark(err error) {
 	same := func(r error) bool { return r.Error() == err.Error() }
 	if err != nil && !slices.ContainsFunc(e.remarks, same) {
@@ -137,7 +136,7 @@ func (e *env) remark(err error) {
 	}
 }
 
-// judge returns a failure, and notes hardening.
+// judge returns err if it is a failure, and reports it with remark if it is hardening.
 func (e *env) judge(k kind, err error) error {
 	if k == failure {
 		return err
@@ -146,7 +145,7 @@ func (e *env) judge(k kind, err error) error {
 	return nil
 }
 
-// remarksOnly returns a check whose findings are all hardening.
+// remarksOnly turns all findings of run into hardening.
 func remarksOnly(run func(e *env) error) func(e *env) error {
 	return func(e *env) error {
 		e.remark(run(e))
@@ -154,7 +153,7 @@ func remarksOnly(run func(e *env) error) func(e *env) error {
 	}
 }
 
-// A notCheckedError says why a check has nothing to do with the application.
+// A notCheckedError says why a check does not apply to the application.
 type notCheckedError string
 
 func (n notCheckedError) Error() string { return string(n) }

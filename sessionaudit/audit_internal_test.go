@@ -20,29 +20,29 @@ func TestApp(t *testing.T) {
 		"Logout is nil":         func(_ *site, a *App) { a.Logout = nil },
 		"Private is not a path": func(_ *site, a *App) { a.Private = "" },
 		"Marker is nil":         func(_ *site, a *App) { a.Marker = nil },
-		"one is part of the other": func(_ *site, a *App) {
+		"one text contains the other": func(_ *site, a *App) {
 			a.Marker = func(user int) string { return "Hello"[:4+user] }
 		},
-		"are empty":                  func(_ *site, a *App) { a.Marker = func(int) string { return "" } },
-		`"about" is not a path`:      func(_ *site, a *App) { a.Routes = []string{"about"} },
-		`there is no check "Secure"`: func(_ *site, a *App) { a.Accept = map[string]string{"Secure": ""} },
-		"Bound is negative":          func(_ *site, a *App) { a.Bound = -1 },
-		"App.Host is not the name":   func(_ *site, a *App) { a.Host = "%" },
+		"user 1 is empty":                func(_ *site, a *App) { a.Marker = func(int) string { return "" } },
+		`"about" is not a path`:          func(_ *site, a *App) { a.Routes = []string{"about"} },
+		`no check has the name "Secure"`: func(_ *site, a *App) { a.Accept = map[string]string{"Secure": ""} },
+		"Bound is negative":              func(_ *site, a *App) { a.Bound = -1 },
+		"App.Host is not a host name":    func(_ *site, a *App) { a.Host = "%" },
 		"strangers see the Marker": func(_ *site, a *App) {
 			a.Marker = func(user int) string { return [...]string{"log in", "grace"}[user] }
 		},
 		"made no request for user 0": func(_ *site, a *App) { a.Login = func(*Browser, int) *http.Request { return nil } },
-		"POST /login was answered 303, and /private then 401": func(s *site, _ *App) {
+		"POST /login was answered 303, and then /private was answered 401": func(s *site, _ *App) {
 			s.login = func(string, string) string { return "" }
 		},
 		"browsers refuse the cookie __Host-Http-id": func(s *site, _ *App) { s.adorn = func(c *http.Cookie) { c.Path = "" } },
-		"0 are needed": func(_ *site, a *App) { a.Cookie = "other" },
-		"2 are needed": twoCookies,
-		"alone logs nobody in": func(s *site, a *App) {
+		"the login needs 0 of them":                 func(_ *site, a *App) { a.Cookie = "other" },
+		"the login needs 2 of them":                 twoCookies,
+		"alone is not enough to be logged in": func(s *site, a *App) {
 			twoCookies(s, a)
 			a.Cookie = s.name
 		},
-		"both users have the same value": func(s *site, _ *App) {
+		"has the same value for both users": func(s *site, _ *App) {
 			s.login = func(_, user string) string {
 				s.put("always", user)
 				return "always"

@@ -9,13 +9,13 @@ import (
 	"net/http"
 )
 
-// A Browser is a client with cookies of its own.
+// A Browser is a client with its own cookies.
 type Browser struct {
 	env *env
 	jar jar
-	err error // the first that Get met
+	err error // the first error of Get
 
-	prompting bool // it sends identifiers where none belong
+	misplaces bool // it sends identifiers outside the cookie, which pages may echo
 }
 
 // Get fetches a page and returns its body, for an [App] whose login or logout
@@ -30,12 +30,12 @@ func (b *Browser) Get(path string) string {
 
 // An answer is what came back for one request.
 type answer struct {
-	to     string // the request: method and path, without anything that the audit added
+	to     string // method and path of the request, without additions of the audit
 	status int
 	header http.Header
 	body   string
 
-	prompted bool // what it shows of an identifier may be an echo of the request
+	echoes bool // an identifier in it may be an echo of the request
 }
 
 // cookies returns the cookies of a name that the answer sets or deletes.
@@ -49,8 +49,8 @@ func (a answer) cookies(name string) []*http.Cookie {
 	return all
 }
 
-// gives returns the values of the cookie that the answer sets, not deletes.
-func (e *env) gives(a answer) []string {
+// issued returns the values of the session's cookie that the answer sets.
+func (e *env) issued(a answer) []string {
 	var values []string
 	for _, c := range a.cookies(e.name) {
 		if !deletes(c) {
@@ -68,11 +68,11 @@ func (b *Browser) get(path string) (answer, error) {
 	return b.send(req)
 }
 
-// A change is what an attack makes of a request.
+// A change changes a request before it is sent.
 type change func(req *http.Request)
 
-// send sends req as a browser does from a page of the site, and keeps the cookies
-// of the answer.
+// send sends req as a browser would from a page of the site, and keeps the cookies of the
+// answer.
 func (b *Browser) send(req *http.Request, changes ...change) (answer, error) {
 	to := req.Method + " " + req.URL.Path
 	req, err := b.prepare(req)
@@ -83,12 +83,13 @@ func (b *Browser) send(req *http.Request, changes ...change) (answer, error) {
 	for _, change := range changes {
 		change(req)
 	}
-	a, err := b.env.roundTrip(to, req, b.prompting)
+	a, err := b.env.roundTrip(to, req, b.misplaces)
 	b.jar.set(&u, a.header["Set-Cookie"])
 	return a, err
 }
 
-// prepare returns a copy of a request of the application, for this site.
+// prepare returns a copy of the application's request, with the site's address and a
+// browser's header.
 func (b *Browser) prepare(req *http.Request) (*http.Request, error) {
 	var body []byte
 	if req.Body != nil {
@@ -99,7 +100,7 @@ func (b *Browser) prepare(req *http.Request) (*http.Request, error) {
 		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	target := b.env.base + req.URL.RequestURI()
-	sent, err := http.NewRequestWithContext(b.env.tb.Context(), req.Method, target, bytes.NewReader(body)) //nolint:gosec // G704: it goes to our own server, wherever it points
+	sent, err := http.NewRequestWithContext(b.env.tb.Context(), req.Method, target, bytes.NewReader(body)) //nolint:gosec // G704: the transport connects to the test server only
 	if err != nil {
 		return nil, fmt.Errorf("%s %s is not a request to the site", req.Method, req.URL.Path)
 	}
@@ -126,7 +127,7 @@ func (b *Browser) prepare(req *http.Request) (*http.Request, error) {
 	return sent, nil
 }
 
-// follow sends req, and goes on where the site redirects to, as a browser does.
+// follow sends req and follows redirects within the site.
 func (b *Browser) follow(req *http.Request) ([]answer, error) {
 	first := req.Method + " " + req.URL.Path
 	a, err := b.send(req)
@@ -150,7 +151,7 @@ func (b *Browser) follow(req *http.Request) ([]answer, error) {
 	return all, err
 }
 
-// token is the value of the session's cookie that the browser sends to Private.
+// token returns the value of the session's cookie that the browser sends to Private.
 func (b *Browser) token() string {
 	for _, k := range b.jar.cookies(b.env.private) {
 		if k.name == b.env.name {
@@ -160,20 +161,20 @@ func (b *Browser) token() string {
 	return ""
 }
 
-// plant puts a value into the cookie of the session, as an attacker does.
+// plant sets the cookie of the session to a value that an attacker chose.
 func (b *Browser) plant(value string) {
-	k := b.env.specimen
+	k := b.env.template
 	k.value = value
 	b.jar.mu.Lock()
 	defer b.jar.mu.Unlock()
-	b.jar.kept = append(b.jar.kept, k)
+	b.jar.stored = append(b.jar.stored, k)
 }
 
-var errNoAnswer = errors.New("no answer: the handler panicked, or it takes too long")
+var errNoAnswer = errors.New("no answer: the handler panicked or took longer than a minute")
 
-// roundTrip sends a request and notes what came back. Its errors do not quote
-// what was sent: there may be an identifier in it.
-func (e *env) roundTrip(to string, req *http.Request, prompted bool) (answer, error) {
+// roundTrip sends a request and records the answer. Its errors do not quote the request,
+// which may contain an identifier.
+func (e *env) roundTrip(to string, req *http.Request, echoes bool) (answer, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), patience)
 	defer cancel()
 	resp, err := e.transport.RoundTrip(req.WithContext(ctx))
@@ -185,7 +186,7 @@ func (e *env) roundTrip(to string, req *http.Request, prompted bool) (answer, er
 	if err != nil {
 		return answer{}, fmt.Errorf("%s: %w", to, errNoAnswer)
 	}
-	a := answer{to: to, status: resp.StatusCode, header: resp.Header, body: string(body), prompted: prompted}
+	a := answer{to: to, status: resp.StatusCode, header: resp.Header, body: string(body), echoes: echoes}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seen = append(e.seen, a)
@@ -194,7 +195,7 @@ func (e *env) roundTrip(to string, req *http.Request, prompted bool) (answer, er
 
 const maxBody = 8 << 20
 
-// carrying makes a request carry these lines of cookies, and no others.
-func carrying(lines ...string) change {
+// withCookies replaces the Cookie headers of a request.
+func withCookies(lines ...string) change {
 	return func(req *http.Request) { req.Header["Cookie"] = lines }
 }

@@ -9,35 +9,35 @@ import (
 )
 
 func boundChecks() []Check {
-	const signed = "take a proof for what its signature says: by the key of the registration, which nothing replaces, and by no key that a refresh brings"
+	const signed = "verify each proof with the key of the registration; never replace that key, and never use a key from a refresh"
 	return []Check{
 		{
 			"a copied cookie of a bound session ends", "7.2.1", "R54",
-			"let the server refuse a bound cookie after its lifetime, and the cookie of the login soon after the registration: " +
-				"Max-Age is for the browser only, and a thief does not keep it (Manager.DeviceBound does)",
+			"let the server refuse a bound cookie after its lifetime, and the cookie of the login soon after the registration; " +
+				"Max-Age alone does not stop a thief, because only the browser follows it (Manager.DeviceBound does both)",
 			boundIf(copiedEnds),
 		},
 		{
 			"a proof is good once", "6.7.2", "R54",
-			"remember the challenges that were answered for as long as they are good (package dbsc does)",
+			"refuse a challenge that was answered before, as long as it is valid (package dbsc does)",
 			boundIf(replayed),
 		},
 		{
 			"a device is registered with the cookie of its login", "8.2.2", "R54",
-			"derive the challenge of a registration from the session of the cookie, and register nothing without one (Manager.BindDevice does)",
+			"derive the challenge of a registration from the session of the cookie, and refuse a registration without that cookie (Manager.BindDevice does)",
 			boundIf(registeredByOthers),
 		},
 		{"another key proves nothing", "9.1.3", "R54", signed, boundIf(otherKeys)},
 		{"a proof needs its signature", "9.1.1", "R54", signed, boundIf(unsigned)},
 		{
 			"registration and refresh are for no other site", "3.5.8", "R54",
-			"answer with Cross-Origin-Resource-Policy: same-origin, or refuse what Sec-Fetch-Site says is from elsewhere, and let CORS allow nobody",
+			"answer with Cross-Origin-Resource-Policy: same-origin, or refuse requests whose Sec-Fetch-Site names another site, and send no CORS header",
 			boundIf(readElsewhere),
 		},
 	}
 }
 
-// boundIf returns a check of applications that bind logins.
+// boundIf makes a check only for applications that bind logins.
 func boundIf(check func(e *env) error) func(e *env) error {
 	return func(e *env) error {
 		if e.app.Bound == 0 {
@@ -47,13 +47,12 @@ func boundIf(check func(e *env) error) func(e *env) error {
 	}
 }
 
-// noInstructions says that a registration got nowhere.
+// noInstructions says that a registration failed.
 func noInstructions(a answer) error {
 	return fmt.Errorf("%s with the proof of a browser is answered %d, without the instructions of a session", a.to, a.status)
 }
 
-// stays says what is wrong unless the device goes on: gets a cookie, and sees the
-// private page.
+// stays fails unless the device can still get a cookie and see the private page.
 func (e *env) stays(d *device) error {
 	if err := d.refresh(); err != nil {
 		return err
@@ -86,9 +85,9 @@ func copiedEnds(e *env) error {
 		return err
 	}
 	for which, line := range copies {
-		user, err := e.carrier(line)
+		user, err := e.userOf(line)
 		if err == nil && user != nobody {
-			err = fmt.Errorf("the cookie %s still logs in as user %d on %s, %v after it (App.Bound)", which, user, e.app.Private, e.app.Bound)
+			err = fmt.Errorf("the cookie %s still logs in as user %d on %s, %v after the registration (App.Bound)", which, user, e.app.Private, e.app.Bound)
 		}
 		if err != nil {
 			return err
@@ -97,9 +96,8 @@ func copiedEnds(e *env) error {
 	return e.stays(d)
 }
 
-// wait waits that long.
-func (e *env) wait(long time.Duration) error {
-	timer := time.NewTimer(long)
+func (e *env) wait(d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -123,10 +121,10 @@ func replayed(e *env) error {
 		switch {
 		case err != nil:
 			return err
-		case turn == 0 && !d.given(a):
+		case turn == 0 && !d.refreshed(a):
 			return fmt.Errorf("%s with the proof of the device is answered %d, without the bound cookie", a.to, a.status)
-		case turn > 0 && d.given(a):
-			return fmt.Errorf("%s sets the bound cookie for a proof that was sent before", a.to)
+		case turn > 0 && d.refreshed(a):
+			return fmt.Errorf("%s sets the bound cookie again for a proof that was sent before", a.to)
 		}
 	}
 	return e.stays(d)
@@ -141,14 +139,14 @@ func registeredByOthers(e *env) error {
 	if err != nil {
 		return err
 	}
-	for who, b := range map[string]*Browser{"without a cookie": e.browser(), "with the cookie of user 1 and the challenge of user 0": other.b} {
-		thief, err := newKey(d)
+	for how, b := range map[string]*Browser{"without a cookie": e.browser(), "with the cookie of user 1 and the challenge of user 0": other.b} {
+		thief, err := d.withNewKey()
 		if err != nil {
 			return err
 		}
 		a, err := thief.registerFrom(b)
 		if err == nil && thief.instructed(a) {
-			err = fmt.Errorf("%s registers a device %s", a.to, who)
+			err = fmt.Errorf("%s registers a device %s", a.to, how)
 		}
 		if err != nil {
 			return err
@@ -156,7 +154,7 @@ func registeredByOthers(e *env) error {
 	}
 	a, err := d.register()
 	if err == nil && !d.instructed(a) {
-		err = fmt.Errorf("%s with the proof of a browser is answered %d after others tried", a.to, a.status)
+		err = fmt.Errorf("%s with the proof of the right browser is answered %d after attackers tried, without the instructions of a session", a.to, a.status)
 	}
 	return err
 }
@@ -166,12 +164,12 @@ func otherKeys(e *env) error {
 	if err != nil {
 		return err
 	}
-	early := e.browser() // of a thief with the cookie of the login
+	early := e.browser() // a thief who copied the cookie of the login
 	early.plant(d.b.token())
 	if a, err := d.register(); err != nil || !d.instructed(a) {
 		return errors.Join(err, noInstructions(a))
 	}
-	thief, err := newKey(d)
+	thief, err := d.withNewKey()
 	if err != nil {
 		return err
 	}
@@ -190,8 +188,8 @@ func otherKeys(e *env) error {
 			return err
 		}
 		a, err := d.post(e.browser(), d.refreshAt, proof)
-		if err == nil && d.given(a) {
-			err = fmt.Errorf("%s sets the bound cookie for a proof of another key (in the proof: %v)", a.to, withKey)
+		if err == nil && d.refreshed(a) {
+			err = fmt.Errorf("%s sets the bound cookie for a proof by another key (the proof contains that key: %v)", a.to, withKey)
 		}
 		if err != nil {
 			return err
@@ -207,10 +205,10 @@ func unsigned(e *env) error {
 	}
 	for what, change := range map[string]func(header, claims, signature string) string{
 		"without a signature": func(header, claims, _ string) string { return header + "." + claims + "." },
-		"of the algorithm none": func(_, claims, _ string) string {
+		"with the algorithm none": func(_, claims, _ string) string {
 			return segment([]byte(`{"alg":"none","typ":"dbsc+jwt"}`)) + "." + claims + "."
 		},
-		"with another signature": func(header, claims, signature string) string {
+		"with a wrong signature": func(header, claims, signature string) string {
 			return header + "." + claims + "." + string(another(signature[0])) + signature[1:]
 		},
 	} {
@@ -220,7 +218,7 @@ func unsigned(e *env) error {
 		}
 		parts := strings.Split(proof, ".")
 		a, err := d.post(e.browser(), d.refreshAt, change(parts[0], parts[1], parts[2]))
-		if err == nil && d.given(a) {
+		if err == nil && d.refreshed(a) {
 			err = fmt.Errorf("%s sets the bound cookie for a proof %s", a.to, what)
 		}
 		if err != nil {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The checks of this file judge every cookie of the session that the site has
-// set so far; those that delete it have a check of their own.
+// The checks of this file read every session cookie that the site has set so far. Another
+// check reads the cookies that delete it.
 func cookieChecks() []Check {
 	return []Check{
 		{
@@ -19,7 +19,7 @@ func cookieChecks() []Check {
 		},
 		{
 			"the name of the cookie has the prefix __Host-", "3.3.3", "R12",
-			"name it __Host-… or __Host-Http-…, or __Secure-… where a Domain or a Path is meant to be there (ASVS 3.3.1)", hasPrefix,
+			"name it __Host-… or __Host-Http-…, or __Secure-… if it needs a Domain or a Path (ASVS 3.3.1)", hasPrefix,
 		},
 		{
 			"the cookie is HttpOnly", "3.3.4", "R13",
@@ -27,18 +27,19 @@ func cookieChecks() []Check {
 		},
 		{
 			"the cookie says SameSite=Lax or Strict", "3.3.2", "R14",
-			"set SameSite: browsers differ in what none means, and Chrome sends such a cookie with the forms of other sites for two minutes",
+			"set SameSite=Lax or Strict: without SameSite browsers differ, and Chrome sends the cookie with forms of other sites for two minutes",
 			every(func(c *http.Cookie) bool {
 				return c.SameSite == http.SameSiteLaxMode || c.SameSite == http.SameSiteStrictMode
-			}, "has no SameSite, or None"),
+			}, "has no SameSite, or SameSite=None"),
 		},
 		{
 			"the cookie is for the whole host", "3.3.3", "R12",
-			"set Path=/: a path protects from nobody on the same host, and there may be two cookies of the name", every(func(c *http.Cookie) bool { return c.Path == "/" }, "has another Path than /"),
+			"set Path=/: another Path does not protect from other pages of the host, and allows two cookies of the name",
+			every(func(c *http.Cookie) bool { return c.Path == "/" }, "has another Path than /"),
 		},
 		{
 			"the cookie is for no other host", "3.3.3", "R12",
-			"leave Domain out: with it every subdomain gets the identifier, and can set one",
+			"set no Domain: with it every subdomain gets the identifier and can set one",
 			every(func(c *http.Cookie) bool { return c.Domain == "" }, "has a Domain"),
 		},
 		{
@@ -49,18 +50,18 @@ func cookieChecks() []Check {
 		},
 		{
 			"a response sets the cookie once", "", "R17",
-			"replace the Set-Cookie of the same name that is in the header already (cookie.Propagator does). " +
-				"It is hardening: no attack follows in a browser that keeps RFC 6265bis, because it takes the last; other clients may take the first",
+			"replace an earlier Set-Cookie of the same name in the response (cookie.Propagator does). " +
+				"It is hardening: no attack follows in a browser that keeps RFC 6265bis, because it takes the last one; other clients may take the first",
 			remarksOnly(once),
 		},
 		{
 			"an identifier can hold 128 bits of chance", "7.2.3", "R02",
-			"make identifiers with crypto/rand: rand.Text, or 16 bytes and more. A UUID holds 122 bits", random,
+			"make identifiers with crypto/rand: rand.Text, or at least 16 random bytes; a random UUID has only 122 bits", random,
 		},
 	}
 }
 
-// each returns what find says of the answers so far, every finding once.
+// each calls find for all answers so far and returns each finding once.
 func (e *env) each(find func(a answer) string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -75,7 +76,7 @@ func (e *env) each(find func(a answer) string) error {
 	return errors.Join(errs...)
 }
 
-// every returns a check of all cookies of the session.
+// every returns a check that all session cookies are good.
 func every(good func(c *http.Cookie) bool, not string) func(e *env) error {
 	return func(e *env) error {
 		return e.each(func(a answer) string {
@@ -102,13 +103,13 @@ func hasPrefix(e *env) error {
 	}
 	name := strings.ToLower(e.name)
 	if strings.HasPrefix(name, "__host-") || !e.lastSet().Secure {
-		return nil // what is wrong without Secure, its check says
+		return nil // the check of Secure reports a cookie without it
 	}
 	shared := e.lastSet().Domain != "" || e.lastSet().Path != "/"
 	if shared && (strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-")) {
 		return nil
 	}
-	return fmt.Errorf("the name %q binds no browser to anything: any subdomain can overwrite the cookie", e.name)
+	return fmt.Errorf("the name %q has no prefix that browsers enforce: any subdomain can overwrite the cookie", e.name)
 }
 
 func shortLived(c *http.Cookie) bool {
@@ -127,8 +128,8 @@ func once(e *env) error {
 	})
 }
 
-// enough identifiers show where they differ: that two hexadecimal digits are
-// alike in all of them happens once in four billion times.
+// enough identifiers show all positions at which they differ. That a random hexadecimal
+// digit is the same in all of them happens once in four billion times.
 const enough = 9
 
 func random(e *env) error {
@@ -142,13 +143,13 @@ func random(e *env) error {
 	seen := slices.Compact(slices.Sorted(slices.Values(tokens)))
 	var errs []error
 	if len(seen) < len(tokens) {
-		errs = append(errs, fmt.Errorf("%d logins gave only %d identifiers", len(tokens), len(seen)))
+		errs = append(errs, fmt.Errorf("%d logins gave only %d different identifiers", len(tokens), len(seen)))
 	}
 	for i, t := range seen {
 		seen[i] = secret(t)
 	}
 	if n := bits(seen); n < 128 {
-		errs = append(errs, fmt.Errorf("%d identifiers differ in what can hold %d bits at most", len(seen), int(n)))
+		errs = append(errs, fmt.Errorf("the part in which %d identifiers differ can hold %d bits at most, want 128", len(seen), int(n)))
 	}
 	return errors.Join(errs...)
 }

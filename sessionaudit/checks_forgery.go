@@ -11,7 +11,7 @@ func forgeryChecks() []Check {
 	return []Check{
 		{
 			"a logout takes more than a link", "3.5.3", "R42",
-			"let only POST log out; a link or an image on any page logs users out otherwise",
+			"accept a logout by POST only; otherwise a link or an image on any page logs users out",
 			logoutByGet,
 		},
 		{"a logout that another site sends is refused", "3.5.1", "R42", cross, logoutForged},
@@ -22,7 +22,7 @@ func forgeryChecks() []Check {
 // evil is the site that forges requests.
 const evil = "https://attacker.test"
 
-// A forgery is what browsers say of a form that another site sends.
+// A forgery sets the header of a browser that sends another site's form.
 type forgery struct {
 	how   string
 	forge change
@@ -70,8 +70,7 @@ func logoutByGet(e *env) error {
 	return err
 }
 
-// logoutForged sends what an attacker can prepare, who has an account and a form
-// of their own, with the cookies of the victim.
+// logoutForged sends the attacker's own logout form with the victim's cookies.
 func logoutForged(e *env) error {
 	victim, attacker := e.browser(), e.browser()
 	if _, err := e.login(victim, 0); err != nil {

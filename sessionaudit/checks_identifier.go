@@ -12,13 +12,13 @@ import (
 )
 
 func identifierChecks() []Check {
-	const elsewhere = "take identifiers from the cookie and from nowhere else; one for other clients is not to work for browsers"
-	const header = ". It is hardening where the header logs in for one request, and sets no cookie: no attack follows in a browser that keeps " +
-		"RFC 6265bis, because no script can read a cookie that is HttpOnly, and a form or a link cannot send a header"
+	const elsewhere = "read identifiers only from the cookie; identifiers for other clients must not work for browsers"
+	const header = ". It is hardening if the header logs in for one request and sets no cookie: no attack follows in a browser that keeps " +
+		"RFC 6265bis, because no script can read an HttpOnly cookie, and no form or link can send such a header"
 	return []Check{
 		{
 			"an identifier that is changed in one character logs nobody in", "7.2.1", "R01",
-			"judge the whole identifier on the server, on every request, and exactly", changed,
+			"compare the whole identifier exactly, on the server, at every request", changed,
 		},
 		{"an identifier in a URL logs nobody in", "14.2.1", "R21", elsewhere, inURL},
 		{"an identifier in a form logs nobody in", "3.3.4", "R21", elsewhere, inForm},
@@ -26,7 +26,7 @@ func identifierChecks() []Check {
 	}
 }
 
-// tries is in how many places an identifier is changed.
+// tries is the number of positions at which an identifier is changed.
 const tries = 64
 
 func changed(e *env) error {
@@ -34,7 +34,7 @@ func changed(e *env) error {
 	if err != nil {
 		return err
 	}
-	// The last character may hold bits that count for nothing (base64).
+	// The last character may contain unused bits (base64).
 	step := max(1, (len(token)-1)/tries)
 	for i := 0; i < len(token)-1; i += step {
 		v := []byte(token)
@@ -50,13 +50,13 @@ func changed(e *env) error {
 	return nil
 }
 
-// names are what applications call an identifier.
+// names returns the names that applications give to an identifier.
 func (e *env) names() []string {
 	return []string{e.name, "session", "session_id", "sessionid", "sid", "token", "access_token", "id", "auth"}
 }
 
-// elsewhere sends the identifier of user 0 as change says, and no cookie. A page
-// of the user is a failure, or only hardening.
+// elsewhere sends the identifier of user 0 outside the cookie. If a page shows the user, that
+// is a finding of kind k.
 func (e *env) elsewhere(k kind, method, where string, change func(req *http.Request, token string)) error {
 	token, err := e.login(e.browser(), 0)
 	if err != nil {
@@ -68,7 +68,7 @@ func (e *env) elsewhere(k kind, method, where string, change func(req *http.Requ
 		if err != nil {
 			return fmt.Errorf("%q is not a path", path)
 		}
-		visitor := &Browser{env: e, prompting: true}
+		visitor := &Browser{env: e, misplaces: true}
 		a, err := visitor.send(req, func(req *http.Request) { change(req, token) })
 		if err != nil {
 			return err
@@ -125,17 +125,17 @@ func inHeader(e *env) error {
 	})
 }
 
-// secret is the part of an identifier that nobody may see: in package session,
-// what stands before the dot is a handle that may be shown.
+// secret returns the secret part of an identifier. In package session the part before the dot
+// is a public handle.
 func secret(token string) string {
-	if _, rest, dotted := strings.Cut(token, "."); dotted && len(rest) >= run {
+	if _, rest, dotted := strings.Cut(token, "."); dotted && len(rest) >= leakSize {
 		return rest
 	}
 	return token
 }
 
-// bits returns how many bits of chance the tokens hold at most: where they
-// differ, of what characters they are.
+// bits returns how many random bits the tokens can hold at most. It counts the positions at
+// which they differ, and the size of the alphabet there.
 func bits(tokens []string) float64 {
 	var kinds [4]bool // digits, small and capital letters, the rest
 	hex, varying := true, 0

@@ -4,8 +4,8 @@ import "fmt"
 
 func loginChecks() []Check {
 	const (
-		fresh = "give the browser a new identifier at every login, whatever it brought (Manager.Login does)"
-		ended = "end the session that the browser had when somebody logs in, in the store (Manager.Login does)"
+		fresh = "give the browser a new identifier at every login, also if it sent one (Manager.Login does)"
+		ended = "at a login, end the browser's previous session in the store (Manager.Login does)"
 	)
 	return []Check{
 		{"a login does not adopt an identifier that the site never issued", "7.2.4", "R04", fresh, plantedUnknown},
@@ -15,13 +15,13 @@ func loginChecks() []Check {
 		{"a second login ends the identifier from before", "7.2.4", "R33", ended, secondLoginEnds},
 		{
 			"a login as another user leaves nothing of the first", "7.2.4", "R33",
-			"begin with an empty session when the one that the browser has is another user's, and end that (Manager.Login does)",
+			"if the browser's session is another user's, end it and begin with an empty one (Manager.Login does)",
 			otherUser,
 		},
 	}
 }
 
-// dead says what is wrong where an identifier still logs in.
+// dead fails if an identifier still logs in.
 func (e *env) dead(token, what string) error {
 	user, err := e.opens(token)
 	if err == nil && user != nobody {
@@ -38,13 +38,13 @@ func plantedUnknown(e *env) error {
 		return err
 	}
 	if token == planted {
-		return fmt.Errorf("the cookie %q was planted with a value that the site never issued; it is the same after the login", e.name)
+		return fmt.Errorf("the cookie %q was planted with a value that the site never issued, and has the same value after the login", e.name)
 	}
-	return e.dead(planted, "a value that the site never issued was planted before the login, and")
+	return e.dead(planted, "a value that the site never issued was planted in the cookie; after the login it")
 }
 
-// planted logs user 0 in, in a browser with an identifier that an attacker was
-// given as a stranger.
+// planted logs user 0 in with a browser in which an attacker has planted the identifier of a
+// stranger.
 func (e *env) planted() (planted, token string, err error) {
 	attacker := e.browser()
 	if planted, err = e.strangers(attacker); err != nil {
@@ -56,7 +56,7 @@ func (e *env) planted() (planted, token string, err error) {
 	return planted, token, err
 }
 
-// strangers returns an identifier of somebody who did not log in.
+// strangers returns an identifier that the site gave to a stranger.
 func (e *env) strangers(b *Browser) (string, error) {
 	if e.app.Anonymous != nil {
 		req := e.app.Anonymous(b)
@@ -76,9 +76,9 @@ func (e *env) strangers(b *Browser) (string, error) {
 			return "", err
 		}
 	}
-	e.app.Login(b, 0) // what it fetches may come with a session
+	e.app.Login(b, 0) // it may fetch the login form, which may start a session
 	if b.err == nil && b.token() == "" {
-		return "", notChecked("strangers are given no identifier; if they can get one, say how in App.Anonymous")
+		return "", notChecked("strangers get no identifier; if they can get one, set App.Anonymous")
 	}
 	return b.token(), b.err
 }
@@ -86,7 +86,7 @@ func (e *env) strangers(b *Browser) (string, error) {
 func plantedReal(e *env) error {
 	planted, token, err := e.planted()
 	if err == nil && planted == token {
-		err = fmt.Errorf("the cookie %q that a stranger was given is the same after the login", e.name)
+		err = fmt.Errorf("the cookie %q of a stranger has the same value after the login", e.name)
 	}
 	return err
 }
@@ -99,10 +99,10 @@ func plantedRealEnds(e *env) error {
 	if planted == token {
 		return notChecked("the login does not replace it")
 	}
-	return e.dead(planted, "an identifier that a stranger was given was planted before the login; it is replaced, but the old one")
+	return e.dead(planted, "the login replaces the identifier of a stranger, but the old identifier still")
 }
 
-// twice logs user 0 in twice, in one browser.
+// twice logs user 0 in twice with one browser.
 func (e *env) twice() (first, second string, err error) {
 	b := e.browser()
 	if first, err = e.login(b, 0); err == nil {
@@ -114,7 +114,7 @@ func (e *env) twice() (first, second string, err error) {
 func secondLogin(e *env) error {
 	first, second, err := e.twice()
 	if err == nil && first == second {
-		err = fmt.Errorf("the cookie %q of a user who is logged in is the same after they log in again", e.name)
+		err = fmt.Errorf("the cookie %q of a logged-in user has the same value after a second login", e.name)
 	}
 	return err
 }
@@ -127,7 +127,7 @@ func secondLoginEnds(e *env) error {
 	if first == second {
 		return notChecked("the login does not replace it")
 	}
-	return e.dead(first, "a user who was logged in logged in again; the identifier from before")
+	return e.dead(first, "after a second login of the user, the first identifier still")
 }
 
 func otherUser(e *env) error {
@@ -141,7 +141,7 @@ func otherUser(e *env) error {
 		return err
 	}
 	if first == second {
-		return fmt.Errorf("the cookie %q of user 0 is the same after user 1 logged in", e.name)
+		return fmt.Errorf("the cookie %q of user 0 has the same value after user 1 logged in", e.name)
 	}
 	for _, path := range e.app.pages() {
 		a, err := b.get(path)
@@ -149,8 +149,8 @@ func otherUser(e *env) error {
 			return err
 		}
 		if e.user(a) == 0 {
-			return fmt.Errorf("user 1 logged in where user 0 was; %s shows the Marker of user 0", a.to)
+			return fmt.Errorf("user 1 logged in with the browser of user 0, and %s still shows the Marker of user 0", a.to)
 		}
 	}
-	return e.dead(first, "user 1 logged in where user 0 was; the identifier of user 0")
+	return e.dead(first, "user 1 logged in with the browser of user 0, and the old identifier still")
 }

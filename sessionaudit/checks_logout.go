@@ -17,7 +17,7 @@ func logoutChecks() []Check {
 		},
 		{
 			"a logout ends the session on every route", "7.4.1", "R34",
-			"look the session up anew for each request, on each route that needs one",
+			"look up the session at each request, on each route that needs one",
 			logoutEndsEverywhere,
 		},
 		{
@@ -28,15 +28,14 @@ func logoutChecks() []Check {
 		{
 			"the cookie is deleted with the attributes it was set with", "14.3.1", "R18",
 			"delete it with the same Path, Domain, Secure, HttpOnly, SameSite and Partitioned, or browsers may keep it. " +
-				"It is hardening where the browser of the audit forgets the cookie in spite of a difference: " +
+				"It is hardening if the browser of the audit forgets the cookie despite a difference: " +
 				"no attack follows in a browser that keeps RFC 6265bis",
 			deletedAlike,
 		},
 	}
 }
 
-// loggedOut logs user 0 in, who visits all pages, and out, and returns the
-// identifier that was theirs.
+// loggedOut logs user 0 in, visits all pages, logs out, and returns the old identifier.
 func (e *env) loggedOut() (b *Browser, token string, answers []answer, err error) {
 	b = e.browser()
 	if _, err = e.login(b, 0); err != nil {
@@ -47,7 +46,7 @@ func (e *env) loggedOut() (b *Browser, token string, answers []answer, err error
 			return nil, "", nil, err
 		}
 	}
-	token = b.token() // it may have been renewed
+	token = b.token() // a page may have renewed it
 	answers, err = e.logout(b)
 	return b, token, answers, err
 }
@@ -57,19 +56,19 @@ func logoutEnds(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.dead(token, answers[0].to+": the identifier from before still"); err != nil {
+	if err := e.dead(token, "after "+answers[0].to+" the old identifier still"); err != nil {
 		return err
 	}
-	// Again, and after the dead one was used.
+	// A logout with the old identifier must not bring it back.
 	thief := e.browser()
 	thief.plant(token)
 	if answers, err = e.logout(thief); err != nil {
 		return err
 	}
 	if answers[0].status >= http.StatusInternalServerError {
-		return fmt.Errorf("%s with an identifier that is logged out already was answered %d", answers[0].to, answers[0].status)
+		return fmt.Errorf("%s with an identifier that is already logged out was answered %d", answers[0].to, answers[0].status)
 	}
-	return e.dead(token, "after a second logout the identifier")
+	return e.dead(token, "after a second logout the old identifier")
 }
 
 func logoutEndsEverywhere(e *env) error {
@@ -81,7 +80,7 @@ func logoutEndsEverywhere(e *env) error {
 		return err
 	}
 	if user, err := e.opens(token); err != nil || user != nobody {
-		return errors.Join(err, notChecked("a logout does not end the session anywhere"))
+		return errors.Join(err, notChecked("a logout does not end the session on "+e.app.Private))
 	}
 	var errs []error
 	for _, path := range e.app.Routes {
@@ -89,7 +88,7 @@ func logoutEndsEverywhere(e *env) error {
 		if err != nil {
 			return err
 		}
-		a, err := e.ask(path, carrying(e.name+"="+token))
+		a, err := e.ask(path, withCookies(e.name+"="+token))
 		if err != nil {
 			return err
 		}
@@ -114,7 +113,7 @@ func logoutDeletes(e *env) error {
 	}
 	for _, a := range answers {
 		if len(a.cookies(e.name)) > 0 {
-			return nil // whether it is good for anything is the next check
+			return nil // the next check reads its attributes
 		}
 	}
 	if b.token() == token {
@@ -152,7 +151,7 @@ func deletedAlike(e *env) error {
 	return nil
 }
 
-// lastSet is the cookie of the session as the site has set it last.
+// lastSet returns the session's cookie as the site set it last.
 func (e *env) lastSet() *http.Cookie {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,7 +166,7 @@ func (e *env) lastSet() *http.Cookie {
 	return last
 }
 
-// differences names the attributes that two cookies do not have alike.
+// differences names the attributes in which two cookies differ.
 func differences(a, b *http.Cookie) string {
 	var names []string
 	add := func(name string, same bool) {

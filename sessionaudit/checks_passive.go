@@ -11,41 +11,41 @@ import (
 	"strings"
 )
 
-// The checks of this file judge every answer of the site so far.
+// The checks of this file read every answer of the site so far.
 
 func cachingChecks() []Check {
 	return []Check{
 		{
 			"a response that sets the cookie is not stored", "14.3.2", "R22",
-			"answer with Cache-Control: no-store: a cache hands the identifier to the next visitor otherwise (cookie.Propagator does). " +
-				`no-cache="Set-Cookie", which others send, is less: caches may still store the identifier, hand it out when the page ` +
-				"is unchanged (304), and few know that form of no-cache (RFC 9111, 5.2.2.4)",
+			"answer with Cache-Control: no-store; otherwise a cache may send the identifier to the next visitor (cookie.Propagator does). " +
+				`no-cache="Set-Cookie" is not enough: caches may still store the identifier and send it when the page ` +
+				"is unchanged (304), and few support that form of no-cache (RFC 9111, 5.2.2.4)",
 			noStore,
 		},
 		{
 			"a response that sets the cookie varies by cookies", "14.2.2", "R22",
-			"answer with Vary: Cookie, for the caches that do not heed no-store (cookie.Propagator does). " +
-				"It is hardening where no-store is there: no attack follows, in a browser that keeps RFC 6265bis or in a cache that keeps RFC 9111, which stores nothing",
+			"answer with Vary: Cookie, for caches that ignore no-store (cookie.Propagator does). " +
+				"It is hardening if the answer has no-store: no attack follows, because a cache that keeps RFC 9111 then stores nothing",
 			varies,
 		},
 		{
 			"private pages are for no shared cache", "14.2.2", "R22",
-			"answer with Cache-Control: no-store, or private, and never public or s-maxage, where a page shows something of a user",
+			"answer with Cache-Control: no-store or private if a page shows a user's data, and never with public or s-maxage",
 			privatePages,
 		},
 	}
 }
 
 func leakChecks() []Check {
-	const out = "the Set-Cookie of its own cookie is the only way out for an identifier"
+	const out = "send an identifier only in the Set-Cookie of its own cookie"
 	return []Check{
-		{"no identifier is in a page", "3.3.4", "R13", out + "; show or log the id of the session where it is not the secret", leakBody},
+		{"no identifier is in a page", "3.3.4", "R13", out + "; to show or log a session, use an id that is not the secret", leakBody},
 		{"no identifier is in a URL", "14.2.1", "R21", out + "; URLs end up in logs, histories and Referer", leakURL},
-		{"no identifier is in another header", "3.3.4", "R13", out + "; scripts can read any other header, and cookies without HttpOnly", leakHeader},
+		{"no identifier is in another header", "3.3.4", "R13", out + "; scripts can read any other header, and any cookie without HttpOnly", leakHeader},
 	}
 }
 
-// directives returns those of Cache-Control, in small letters.
+// directives returns the directives of Cache-Control in lower case.
 func directives(h http.Header) []string {
 	var all []string
 	for d := range strings.SplitSeq(strings.ToLower(strings.Join(h["Cache-Control"], ",")), ",") {
@@ -90,40 +90,40 @@ func privatePages(e *env) error {
 		case e.user(a) == nobody, slices.Contains(have, "no-store"):
 			return ""
 		case slices.Contains(have, "public") || slices.Contains(have, "s-maxage"):
-			return fmt.Sprintf("%s shows something of a user, and lets shared caches store it", a.to)
+			return fmt.Sprintf("%s shows a user's data and lets shared caches store it", a.to)
 		case !slices.Contains(have, "private"):
-			return fmt.Sprintf("%s shows something of a user, and does not forbid shared caches to store it", a.to)
+			return fmt.Sprintf("%s shows a user's data and does not forbid shared caches to store it", a.to)
 		}
 		return ""
 	})
 }
 
-// run is how many characters of an identifier in a row are a leak.
-const run = 16
+// leakSize is the number of consecutive characters of an identifier that count as a leak.
+const leakSize = 16
 
-// runs returns the parts of all identifiers so far that must be nowhere.
-func (e *env) runs() map[string]bool {
+// secrets returns the parts of all identifiers so far that must not leak.
+func (e *env) secrets() map[string]bool {
 	all := make(map[string]bool)
 	add := func(token string) {
-		for s := secret(token); len(s) >= run; s = s[1:] {
-			all[s[:run]] = true
+		for s := secret(token); len(s) >= leakSize; s = s[1:] {
+			all[s[:leakSize]] = true
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, a := range e.seen {
-		for _, token := range e.gives(a) {
+		for _, token := range e.issued(a) {
 			add(token)
 		}
 	}
 	return all
 }
 
-// leaks reports whether a part of an identifier is in s, as it is or escaped.
+// leaks reports whether s contains a part of an identifier, plain or escaped.
 func leaks(parts map[string]bool, s string) bool {
 	for _, s := range slices.Compact([]string{s, html.UnescapeString(s), escapes.ReplaceAllStringFunc(s, unescaped)}) {
-		for ; len(s) >= run; s = s[1:] {
-			if parts[s[:run]] {
+		for ; len(s) >= leakSize; s = s[1:] {
+			if parts[s[:leakSize]] {
 				return true
 			}
 		}
@@ -131,7 +131,7 @@ func leaks(parts map[string]bool, s string) bool {
 	return false
 }
 
-// escapes matches those of URLs, in a text with any other percent signs.
+// escapes matches the escapes of URLs, in a text that may contain other percent signs.
 var escapes = regexp.MustCompile(`%[2-7][0-9A-Fa-f]`)
 
 func unescaped(escape string) string {
@@ -142,12 +142,12 @@ func unescaped(escape string) string {
 // attributes matches the URLs of a page.
 var attributes = regexp.MustCompile(`(?i)\b(?:href|src|action|formaction|content|data-url)\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>"']+)`)
 
-// texts says of which answers a text, taken of the body, has an identifier in it.
+// texts reports the answers in which a part of the body contains an identifier.
 func (e *env) texts(parts map[string]bool, of func(body string) string, where string) error {
 	judged := make(map[string]bool)
 	return e.each(func(a answer) string {
 		text := of(a.body)
-		if a.prompted || judged[text] {
+		if a.echoes || judged[text] {
 			return ""
 		}
 		judged[text] = true
@@ -159,15 +159,15 @@ func (e *env) texts(parts map[string]bool, of func(body string) string, where st
 }
 
 func leakBody(e *env) error {
-	return e.texts(e.runs(), func(body string) string { return attributes.ReplaceAllString(body, "") }, " answers with an identifier in the page")
+	return e.texts(e.secrets(), func(body string) string { return attributes.ReplaceAllString(body, "") }, " answers with an identifier in the page")
 }
 
 func leakURL(e *env) error {
-	parts := e.runs()
+	parts := e.secrets()
 	links := func(body string) string { return strings.Join(attributes.FindAllString(body, -1), "\n") }
 	return errors.Join(e.texts(parts, links, " answers with an identifier in a link"), e.each(func(a answer) string {
 		for _, name := range urlHeaders() {
-			if !a.prompted && leaks(parts, strings.Join(a.header[name], "\n")) {
+			if !a.echoes && leaks(parts, strings.Join(a.header[name], "\n")) {
 				return fmt.Sprintf("%s answers with an identifier in the header %s", a.to, name)
 			}
 		}
@@ -178,10 +178,10 @@ func leakURL(e *env) error {
 func urlHeaders() []string { return []string{"Location", "Content-Location", "Refresh", "Link"} }
 
 func leakHeader(e *env) error {
-	parts := e.runs()
+	parts := e.secrets()
 	return e.each(func(a answer) string {
 		for name, lines := range a.header {
-			if a.prompted || slices.Contains(urlHeaders(), name) {
+			if a.echoes || slices.Contains(urlHeaders(), name) {
 				continue
 			}
 			for _, line := range lines {

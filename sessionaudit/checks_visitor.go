@@ -11,30 +11,30 @@ func visitorChecks() []Check {
 	return []Check{
 		{
 			"visitors get no session unasked", "7.6.2", "R40",
-			"begin a session when there is something to keep, not when a page is asked for; a crawler costs a record per request otherwise",
+			"start a session when there is something to store, not for every page; otherwise each request of a crawler costs a record",
 			unasked,
 		},
 		{
 			"users at the same time do not mix", "15.4.1", "R50",
-			"keep nothing of a request where other requests find it: globals, fields of handlers, pooled objects, shared caches",
+			"keep no data of a request in a place that other requests read: globals, fields of handlers, pooled objects, shared caches",
 			together,
 		},
 	}
 }
 
-// unaskedAt returns who gets a session by visiting a page.
+// unaskedAt reports the visitors who get a session by visiting a page.
 func (e *env) unaskedAt(path string) (errs []error, err error) {
 	for _, cookies := range [][]string{nil, {e.name + "=" + e.forged()}} {
-		a, err := e.ask(path, carrying(cookies...))
+		a, err := e.ask(path, withCookies(cookies...))
 		if err != nil {
 			return nil, err
 		}
-		who := "a visitor without any"
+		visitor := "a visitor without cookies"
 		if cookies != nil {
-			who = "a visitor with a value that the site never issued"
+			visitor = "a visitor with a value that the site never issued"
 		}
-		if len(e.gives(a)) > 0 {
-			errs = append(errs, fmt.Errorf("%s sets the cookie %q for %s", a.to, e.name, who))
+		if len(e.issued(a)) > 0 {
+			errs = append(errs, fmt.Errorf("%s sets the cookie %q for %s", a.to, e.name, visitor))
 		}
 	}
 	return errs, nil
@@ -61,7 +61,7 @@ func unasked(e *env) error {
 	if a.status >= http.StatusInternalServerError {
 		errs = append(errs, fmt.Errorf("%s by a visitor who is not logged in is answered %d", a.to, a.status))
 	}
-	if len(e.gives(a)) > 0 {
+	if len(e.issued(a)) > 0 {
 		errs = append(errs, fmt.Errorf("%s sets the cookie %q for a visitor who is not logged in", a.to, e.name))
 	}
 	return errors.Join(errs...)
@@ -99,20 +99,20 @@ func together(e *env) error {
 	all.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return err // one is as good as sixteen
+			return err // the first finding is enough
 		}
 	}
 	return nil
 }
 
-// only says what is wrong unless a page is for that user and for nobody else.
+// only fails unless a page shows this user and not the other.
 func (e *env) only(a answer, user int) error {
 	mine, theirs := e.shows(a, user), e.shows(a, 1-user)
 	switch {
 	case theirs:
-		return fmt.Errorf("%s shows user %d what is of user %d, while both send requests", a.to, user, 1-user)
+		return fmt.Errorf("%s shows user %d the Marker of user %d, while both send requests", a.to, user, 1-user)
 	case !mine:
-		return fmt.Errorf("%s does not show user %d their Marker (status %d), while both send requests", a.to, user, a.status)
+		return fmt.Errorf("%s is answered %d to user %d without their Marker, while both users send requests", a.to, a.status, user)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// An offer is what a login says to browsers that can bind it to their device.
+// An offer is a login's invitation to browsers to bind it to their device.
 type offer struct{ path, challenge, authorization string }
 
 var (
@@ -43,20 +43,20 @@ func offerOf(answers []answer) (o offer, ok bool) {
 	return o, false
 }
 
-// A device is what a browser has when it binds a login: a key that never leaves it.
+// A device is a browser with a key that it binds its login to.
 type device struct {
 	b     *Browser
 	offer offer
 	key   *ecdsa.PrivateKey
 
-	id, refreshAt string // as the site says
-	names         []string
-	challenge     string // for the next proof; empty: the site has to be asked
+	id, refreshAt string   // from the site's instructions
+	names         []string // of the bound cookies
+	challenge     string   // for the next proof; empty: ask the site
 }
 
-var errNoOffer = errors.New("the answer of App.Login has no Secure-Session-Registration with the path and the challenge of a registration")
+var errNoOffer = errors.New("the answer of App.Login has no Secure-Session-Registration with a path and a challenge")
 
-// newDevice logs a user in, in a new browser, whose device has a key and is not
+// newDevice logs a user in with a new browser and makes its key. The device is not
 // registered yet.
 func (e *env) newDevice(user int) (*device, error) {
 	b := e.browser()
@@ -72,10 +72,10 @@ func (e *env) newDevice(user int) (*device, error) {
 	if !ok {
 		return nil, errNoOffer
 	}
-	return newKey(&device{b: b, offer: o})
+	return (&device{b: b, offer: o}).withNewKey()
 }
 
-// bound returns a device of user 0 whose registration has worked.
+// bound returns a registered device of user 0.
 func (e *env) bound() (*device, error) {
 	d, err := e.newDevice(0)
 	if err != nil {
@@ -88,19 +88,19 @@ func (e *env) bound() (*device, error) {
 	return d, err
 }
 
-// newKey gives a device another key.
-func newKey(d *device) (*device, error) {
+// withNewKey returns a copy of the device with another key.
+func (d *device) withNewKey() (*device, error) {
 	other := *d
 	var err error
 	other.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return &other, err
 }
 
-// sign makes a JWT of a proof.
+// sign makes the JWT of a proof.
 func (d *device) sign(challenge string, withKey bool) (string, error) {
 	header := map[string]any{"alg": "ES256", "typ": "dbsc+jwt"}
 	if withKey {
-		point, err := d.key.PublicKey.Bytes() // 4, x, y
+		point, err := d.key.PublicKey.Bytes() // the bytes are 4, x, y
 		if err != nil {
 			return "", err
 		}
@@ -132,8 +132,7 @@ func (d *device) sign(challenge string, withKey bool) (string, error) {
 
 func segment(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// post sends what browsers send to register and to refresh, from b. changes are of
-// an attacker.
+// post sends the request of a registration or refresh from b. An attacker may change it.
 func (d *device) post(b *Browser, path, proof string, changes ...change) (answer, error) {
 	req, err := http.NewRequestWithContext(b.env.tb.Context(), http.MethodPost, path, nil)
 	if err != nil {
@@ -150,12 +149,12 @@ func (d *device) post(b *Browser, path, proof string, changes ...change) (answer
 	return b.send(req, changes...)
 }
 
-// register registers the device, with the cookies of its browser.
+// register registers the device with the cookies of its browser.
 func (d *device) register() (answer, error) {
 	return d.registerFrom(d.b)
 }
 
-// registerFrom registers the device with the cookies of a browser.
+// registerFrom registers the device with the cookies of b.
 func (d *device) registerFrom(b *Browser) (answer, error) {
 	proof, err := d.sign(d.offer.challenge, true)
 	if err != nil {
@@ -176,7 +175,7 @@ func (d *device) ask() (string, error) {
 			return "", err
 		}
 		if d.heed(a); d.challenge == "" {
-			return "", fmt.Errorf("%s without a proof is answered %d without a Secure-Session-Challenge", a.to, a.status)
+			return "", fmt.Errorf("%s without a proof is answered %d, without a Secure-Session-Challenge", a.to, a.status)
 		}
 	}
 	asked := d.challenge
@@ -184,7 +183,7 @@ func (d *device) ask() (string, error) {
 	return asked, nil
 }
 
-// proof returns a proof that the site has to accept once.
+// proof returns a new proof, which the site must accept once.
 func (d *device) proof() (string, error) {
 	asked, err := d.ask()
 	if err != nil {
@@ -193,21 +192,21 @@ func (d *device) proof() (string, error) {
 	return d.sign(asked, false)
 }
 
-// refresh gets another cookie, as a browser does.
+// refresh gets a new cookie, as a browser does.
 func (d *device) refresh() error {
 	proof, err := d.proof()
 	if err != nil {
 		return err
 	}
 	a, err := d.post(d.b, d.refreshAt, proof)
-	if err == nil && !d.given(a) {
+	if err == nil && !d.refreshed(a) {
 		err = fmt.Errorf("%s with the proof of the device is answered %d, without the bound cookie", a.to, a.status)
 	}
 	d.heed(a)
 	return err
 }
 
-// instructions are what a site answers.
+// instructions tell a browser how to refresh the cookie of its session.
 type instructions struct {
 	ID          string `json:"session_identifier"`
 	Refresh     string `json:"refresh_url"`
@@ -217,13 +216,13 @@ type instructions struct {
 	} `json:"credentials"`
 }
 
-// instructed reports whether an answer makes a browser refresh a session.
+// instructed reports whether an answer contains the instructions for a bound session.
 func (*device) instructed(a answer) bool {
 	var in instructions
 	return a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &in) == nil && in.ID != "" && (in.Continue == nil || *in.Continue)
 }
 
-// heed notes what an answer says to the browser.
+// heed stores the challenge and the instructions of an answer.
 func (d *device) heed(a answer) {
 	for _, line := range a.header["Secure-Session-Challenge"] {
 		if m := challenge.FindStringSubmatch(line); m != nil {
@@ -243,8 +242,8 @@ func (d *device) heed(a answer) {
 	}
 }
 
-// given reports whether an answer sets a cookie that is bound to the device.
-func (d *device) given(a answer) bool {
+// refreshed reports whether an answer sets a cookie that is bound to the device.
+func (d *device) refreshed(a answer) bool {
 	return slices.ContainsFunc(d.names, func(name string) bool {
 		return slices.ContainsFunc(a.cookies(name), func(c *http.Cookie) bool { return !deletes(c) })
 	})

@@ -22,7 +22,7 @@ import (
 
 const (
 	megabyte  = 1 << 20
-	maxHeader = 8 * megabyte // of the server, so that the handler meets what is oversize
+	maxHeader = 8 * megabyte // of the server, so that oversize cookies reach the handler
 	patience  = time.Minute
 )
 
@@ -35,19 +35,19 @@ type env struct {
 	url       *url.URL // the same
 	private   *url.URL
 	name      string // of the session's cookie
-	large     int    // bytes of a cookie that is too large
+	large     int    // bytes of an oversize cookie
 
-	specimen kept      // the cookie of the session, as a browser keeps it
-	samples  [2]string // identifiers that were issued, and are dead
+	template storedCookie // the session's cookie, with its attributes
+	samples  [2]string    // identifiers that were issued and have ended
 	live     []*Browser
 	remarks  []error // the hardening that the running check found
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	seen   []answer
-	logins []string // identifiers that logins gave
+	logins []string // the identifiers of all logins
 }
 
-// newEnv serves the handler, and finds out what App does not say.
+// newEnv serves the handler, and learns how the site uses its cookie.
 func newEnv(tb testing.TB, handler http.Handler, app App) (*env, error) {
 	tb.Helper()
 	if handler == nil {
@@ -63,10 +63,10 @@ func newEnv(tb testing.TB, handler http.Handler, app App) (*env, error) {
 	if err := e.serve(handler); err != nil {
 		return nil, err
 	}
-	return e, e.meet()
+	return e, e.explore()
 }
 
-// serve starts the server, and a client to which app.Host is that server.
+// serve starts the server, and makes a transport that sends all requests to it.
 func (e *env) serve(handler http.Handler) (err error) {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.MaxHeaderBytes = maxHeader
@@ -93,7 +93,7 @@ func (e *env) serve(handler http.Handler) (err error) {
 	e.transport = transport
 	e.base = scheme + e.app.Host
 	if e.url, err = url.Parse(e.base); err != nil {
-		return errors.New("App.Host is not the name of a host")
+		return errors.New("App.Host is not a host name")
 	}
 	if e.private, err = url.Parse(e.base + e.app.Private); err != nil {
 		return errors.New("App.Private is not a path")
@@ -101,8 +101,7 @@ func (e *env) serve(handler http.Handler) (err error) {
 	return nil
 }
 
-// panics is a log of what net/http says of the handler, without the connections
-// that clients gave up.
+// panics is the log of the server, without the TLS errors of clients that gave up.
 type panics struct{}
 
 func (panics) Write(p []byte) (int, error) {
@@ -112,21 +111,20 @@ func (panics) Write(p []byte) (int, error) {
 	return os.Stderr.Write(p)
 }
 
-// meet visits the site as a stranger and as both users, and learns what their
-// cookie looks like.
-func (e *env) meet() error {
+// explore visits the site as a stranger and as both users, and finds the session's cookie.
+func (e *env) explore() error {
 	a, err := e.browser().get(e.app.Private)
 	if err != nil {
 		return err
 	}
 	if user := e.user(a); user != nobody {
-		return fmt.Errorf("App.Private: strangers see the Marker of user %d on %s: name a page that only users see, and a text that is on no other", user, e.app.Private)
+		return fmt.Errorf("App.Private: strangers see the Marker of user %d on %s: name a page that only users see, and a text that only this page shows", user, e.app.Private)
 	}
 	first := e.browser()
-	if err := e.enter(first, 0); err != nil {
+	if err := e.logIn(first, 0); err != nil {
 		return err
 	}
-	if err := e.learn(first); err != nil {
+	if err := e.findCookie(first); err != nil {
 		return err
 	}
 	second := e.browser()
@@ -136,19 +134,19 @@ func (e *env) meet() error {
 	e.samples = [2]string{first.token(), second.token()}
 	e.logins = append(e.logins, e.samples[0])
 	if e.samples[0] == e.samples[1] {
-		return fmt.Errorf("both users have the same value in the cookie %q, so it is not what tells them apart: App.Cookie", e.name)
+		return fmt.Errorf("App.Cookie: the cookie %q has the same value for both users, so it cannot be the session's", e.name)
 	}
 	e.retire()
 	return nil
 }
 
-// learn finds the cookie of the session among those of b, who is logged in.
-func (e *env) learn(b *Browser) error {
+// findCookie finds the session's cookie in a browser of a logged-in user.
+func (e *env) findCookie(b *Browser) error {
 	all := b.jar.cookies(e.private)
-	var needed []kept
+	var needed []storedCookie
 	for i, k := range all {
-		others := append(append([]kept{}, all[:i]...), all[i+1:]...)
-		user, err := e.carrier(header(others))
+		others := append(append([]storedCookie{}, all[:i]...), all[i+1:]...)
+		user, err := e.userOf(header(others))
 		if err != nil {
 			return err
 		}
@@ -157,24 +155,23 @@ func (e *env) learn(b *Browser) error {
 		}
 	}
 	if len(needed) != 1 {
-		return fmt.Errorf("App.Cookie: user 0 has %d cookies, and of these %d are needed to be logged in; name the one that carries the session", len(all), len(needed))
+		return fmt.Errorf("App.Cookie: user 0 has %d cookies, and the login needs %d of them; name the cookie of the session", len(all), len(needed))
 	}
-	e.name, e.specimen = needed[0].name, needed[0]
-	user, err := e.opens(e.specimen.value)
+	e.name, e.template = needed[0].name, needed[0]
+	user, err := e.opens(e.template.value)
 	if err == nil && user != 0 {
-		err = fmt.Errorf("the cookie %q alone logs nobody in; sessions of several cookies cannot be audited", e.name)
+		err = fmt.Errorf("the cookie %q alone is not enough to be logged in; sessions in several cookies cannot be audited", e.name)
 	}
 	return err
 }
 
-// browser returns a new one.
 func (e *env) browser() *Browser {
 	b := &Browser{env: e}
 	e.live = append(e.live, b)
 	return b
 }
 
-// retire logs out whoever is logged in.
+// retire logs out and forgets all browsers.
 func (e *env) retire() {
 	for _, b := range e.live {
 		b.err = nil
@@ -187,10 +184,10 @@ func (e *env) retire() {
 	e.live = nil
 }
 
-// nobody is the user that strangers are.
+// nobody is the user of strangers.
 const nobody = -1
 
-// user returns whom a page is for.
+// user returns the user whose Marker is on a page.
 func (e *env) user(a answer) int {
 	for user := range 2 {
 		if e.shows(a, user) {
@@ -204,7 +201,7 @@ func (e *env) shows(a answer, user int) bool {
 	return strings.Contains(a.body, e.app.Marker(user))
 }
 
-// ask returns a page for somebody who has no cookies but what a change gives them.
+// ask gets a page with a new browser.
 func (e *env) ask(path string, changes ...change) (answer, error) {
 	req, err := http.NewRequestWithContext(e.tb.Context(), http.MethodGet, path, nil)
 	if err != nil {
@@ -213,24 +210,24 @@ func (e *env) ask(path string, changes ...change) (answer, error) {
 	return (&Browser{env: e}).send(req, changes...)
 }
 
-// carrier returns whom Private takes somebody for who sends a line of cookies.
-func (e *env) carrier(line string) (int, error) {
-	a, err := e.ask(e.app.Private, carrying(line))
+// userOf returns the user that Private shows for a Cookie header.
+func (e *env) userOf(line string) (int, error) {
+	a, err := e.ask(e.app.Private, withCookies(line))
 	if err != nil {
 		return nobody, err
 	}
 	return e.user(a), nil
 }
 
-// opens returns whom an identifier logs in as.
+// opens returns the user that an identifier logs in.
 func (e *env) opens(token string) (int, error) {
-	return e.carrier(e.name + "=" + token)
+	return e.userOf(e.name + "=" + token)
 }
 
-// login logs a user in, and returns their identifier.
+// login logs a user in and returns the new identifier.
 func (e *env) login(b *Browser, user int) (string, error) {
 	before := b.token()
-	if err := e.enter(b, user); err != nil {
+	if err := e.logIn(b, user); err != nil {
 		return "", err
 	}
 	e.mu.Lock()
@@ -242,8 +239,7 @@ func (e *env) login(b *Browser, user int) (string, error) {
 	return token, nil
 }
 
-// enter logs a user in.
-func (e *env) enter(b *Browser, user int) error {
+func (e *env) logIn(b *Browser, user int) error {
 	req := e.app.Login(b, user)
 	if b.err != nil || req == nil {
 		return errors.Join(b.err, fmt.Errorf("App.Login made no request for user %d", user))
@@ -257,8 +253,8 @@ func (e *env) enter(b *Browser, user int) error {
 		return err
 	}
 	if got := e.user(a); got != user {
-		why := []string{fmt.Sprintf("nobody is logged in by App.Login: %s was answered %d, and %s then %d without the Marker of user %d",
-			answers[0].to, answers[0].status, e.app.Private, a.status, user)}
+		why := []string{fmt.Sprintf("App.Login does not log user %d in: %s was answered %d, and then %s was answered %d without the user's Marker",
+			user, answers[0].to, answers[0].status, e.app.Private, a.status)}
 		for _, refused := range b.jar.refused {
 			why = append(why, "browsers refuse the cookie "+refused)
 		}
@@ -267,7 +263,7 @@ func (e *env) enter(b *Browser, user int) error {
 	return nil
 }
 
-// logout logs out whoever is logged in in b.
+// logout logs out the user of b.
 func (e *env) logout(b *Browser) ([]answer, error) {
 	req := e.app.Logout(b)
 	if b.err != nil || req == nil {
@@ -276,8 +272,8 @@ func (e *env) logout(b *Browser) ([]answer, error) {
 	return b.follow(req)
 }
 
-// forged returns an identifier in the shape of those that the site issues, which
-// it never issued: each character is from one or the other of two.
+// forged returns an identifier that looks like the site's but was never issued. Each
+// character comes from one of two real identifiers.
 func (e *env) forged() string {
 	a, b := e.samples[0], e.samples[1]
 	v := []byte(a)
@@ -294,14 +290,14 @@ func (e *env) forged() string {
 			return s
 		}
 	}
-	for i := range v { // they hardly differ
+	for i := range v { // the two differ too little
 		v[i] = another(v[i])
 	}
 	return string(v)
 }
 
-// another returns a character that is fit for what c is fit for, be it digits,
-// hexadecimal, base32 or base64, and differs not just in its case.
+// another returns a different character that is valid wherever c is: in digits, hexadecimal,
+// base32 or base64. It differs from c in more than its case.
 func another(c byte) byte {
 	to := [...]string{"27", "be", "BE", "be"}[class(c)]
 	if c == to[0] {
@@ -310,7 +306,7 @@ func another(c byte) byte {
 	return to[0]
 }
 
-// class tells digits, small and capital letters and the rest apart.
+// class returns the class of a character: digit, lower case, upper case or other.
 func class(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':

@@ -10,22 +10,21 @@ import (
 	"time"
 )
 
-// A jar keeps cookies as the strictest browsers do (rfc6265bis 5.7). That of
-// net/http knows neither prefixes nor limits. A site is visited by http or by
-// https, not by both.
+// A jar stores cookies like the strictest browsers (rfc6265bis 5.7). The jar of net/http knows
+// neither prefixes nor limits. A site uses either http or https, not both.
 type jar struct {
 	mu      sync.Mutex
-	kept    []kept // oldest first
+	stored  []storedCookie // oldest first
 	refused []string
 }
 
-type kept struct {
+type storedCookie struct {
 	name, value string
 	domain      string // host, or domain with its subdomains
 	hostOnly    bool
 	path        string
 	secure      bool
-	partitioned bool      // it is not the cookie of the same name that is not
+	partitioned bool      // partitioned cookies are separate from others of the name
 	expires     time.Time // zero: when the browser ends
 }
 
@@ -34,18 +33,18 @@ const (
 	maxLifetime = 400 * 24 * time.Hour
 )
 
-// A refusal says why a browser does not keep a cookie.
+// The reasons why a browser refuses a cookie.
 var (
-	errUnparsed   = errors.New("it is not the syntax of a cookie")
+	errUnparsed   = errors.New("it is malformed")
 	errTooLong    = errors.New("name and value are over 4096 bytes")
-	errDomain     = errors.New("its Domain is not that of the host")
-	errPlain      = errors.New("it is Secure, and came over plain http")
+	errDomain     = errors.New("its Domain does not match the host")
+	errPlain      = errors.New("it is Secure but came over plain http")
 	errNoneSecure = errors.New("it is SameSite=None without Secure")
 	errPartSecure = errors.New("it is Partitioned without Secure")
 	errPrefix     = errors.New("it breaks the rules of its prefix: Secure, for __Host- also Path=/ and no Domain, for __Http- HttpOnly")
 )
 
-// set takes the Set-Cookie lines of an answer from u.
+// set stores the cookies of an answer from u.
 func (j *jar) set(u *url.URL, lines []string) {
 	for _, line := range lines {
 		c, err := http.ParseSetCookie(line)
@@ -64,7 +63,7 @@ func (j *jar) set(u *url.URL, lines []string) {
 }
 
 func (j *jar) setOne(u *url.URL, c *http.Cookie, now time.Time) error {
-	k := kept{name: c.Name, value: raw(c), domain: u.Hostname(), hostOnly: true, path: c.Path, secure: c.Secure, partitioned: c.Partitioned}
+	k := storedCookie{name: c.Name, value: raw(c), domain: u.Hostname(), hostOnly: true, path: c.Path, secure: c.Secure, partitioned: c.Partitioned}
 	if d := strings.ToLower(strings.TrimPrefix(c.Domain, ".")); d != "" {
 		k.domain, k.hostOnly = d, false
 	}
@@ -88,22 +87,22 @@ func (j *jar) setOne(u *url.URL, c *http.Cookie, now time.Time) error {
 	k.expires = expiry(c, now)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	at := slices.IndexFunc(j.kept, func(o kept) bool {
+	at := slices.IndexFunc(j.stored, func(o storedCookie) bool {
 		return o.name == k.name && o.domain == k.domain && o.hostOnly == k.hostOnly && o.path == k.path && o.partitioned == k.partitioned
 	})
 	dead := !k.expires.IsZero() && !k.expires.After(now)
 	switch {
 	case at >= 0 && dead:
-		j.kept = slices.Delete(j.kept, at, at+1)
+		j.stored = slices.Delete(j.stored, at, at+1)
 	case at >= 0:
-		j.kept[at] = k
+		j.stored[at] = k
 	case !dead:
-		j.kept = append(j.kept, k)
+		j.stored = append(j.stored, k)
 	}
 	return nil
 }
 
-// expiry is when a browser forgets c; Max-Age counts before Expires.
+// expiry returns when a browser forgets c. Max-Age takes precedence over Expires.
 func expiry(c *http.Cookie, now time.Time) time.Time {
 	var at time.Time
 	switch {
@@ -122,7 +121,7 @@ func expiry(c *http.Cookie, now time.Time) time.Time {
 	return at
 }
 
-// prefixKept reports whether c keeps what the prefix of its name promises.
+// prefixKept reports whether c follows the rules of its name's prefix.
 func prefixKept(c *http.Cookie) bool {
 	name := strings.ToLower(c.Name)
 	host, script := strings.HasPrefix(name, "__host-"), strings.HasPrefix(name, "__http-") || strings.HasPrefix(name, "__host-http-")
@@ -135,7 +134,7 @@ func prefixKept(c *http.Cookie) bool {
 	return true
 }
 
-// defaultPath is that of a cookie without a Path (rfc6265bis 5.1.4).
+// defaultPath returns the path of a cookie without a Path (rfc6265bis 5.1.4).
 func defaultPath(u *url.URL) string {
 	i := strings.LastIndexByte(u.Path, '/')
 	if i <= 0 {
@@ -149,13 +148,13 @@ func within(host, domain string) bool {
 	return host == domain || strings.HasSuffix(host, "."+domain)
 }
 
-// under reports whether a path is another one or below it.
+// under reports whether path is of or below it.
 func under(path, of string) bool {
 	rest, ok := strings.CutPrefix(path, of)
 	return ok && (rest == "" || strings.HasSuffix(of, "/") || rest[0] == '/')
 }
 
-// raw is the value as browsers keep it: with its quotes.
+// raw returns the value with its quotes, as browsers store it.
 func raw(c *http.Cookie) string {
 	if c.Quoted {
 		return `"` + c.Value + `"`
@@ -163,28 +162,28 @@ func raw(c *http.Cookie) string {
 	return c.Value
 }
 
-// cookies returns what a browser sends to u, in its order.
-func (j *jar) cookies(u *url.URL) []kept {
+// cookies returns the cookies that a browser sends to u, in its order.
+func (j *jar) cookies(u *url.URL) []storedCookie {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	path, now := u.Path, time.Now()
 	if path == "" {
 		path = "/"
 	}
-	var sent []kept
-	for _, k := range j.kept {
+	var sent []storedCookie
+	for _, k := range j.stored {
 		host := u.Hostname() == k.domain || !k.hostOnly && within(u.Hostname(), k.domain)
 		alive := k.expires.IsZero() || k.expires.After(now)
 		if host && alive && under(path, k.path) && (!k.secure || u.Scheme == "https") {
 			sent = append(sent, k)
 		}
 	}
-	slices.SortStableFunc(sent, func(a, b kept) int { return len(b.path) - len(a.path) })
+	slices.SortStableFunc(sent, func(a, b storedCookie) int { return len(b.path) - len(a.path) })
 	return sent
 }
 
-// header returns the value of the Cookie header for u.
-func header(sent []kept) string {
+// header returns the Cookie header for these cookies.
+func header(sent []storedCookie) string {
 	pairs := make([]string, len(sent))
 	for i, k := range sent {
 		pairs[i] = k.name + "=" + k.value

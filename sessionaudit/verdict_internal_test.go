@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		"--- FAIL: TestRun/both/7.4.1_a_logout_ends_the_session (",
-		"POST /logout: the identifier from before still logs in as user 0 on /private\n",
+		"after POST /logout the old identifier still logs in as user 0 on /private\n",
 		"what to do: remove the session from the store",
 		"ASVS 5.0 7.4.1, requirement R34",
 		"--- PASS: TestRun/both/7.4.1_a_logout_ends_the_session_on_every_route (",
@@ -101,7 +101,7 @@ func TestVerdict(t *testing.T) {
 		{io.EOF, nil, true, false, passed, "EOF\naccepted: we know"},
 		{nil, odd, true, false, passed, "odd\naccepted: we know"},
 		{io.EOF, odd, true, false, passed, "EOF\nodd\naccepted: we know"},
-		{nil, nil, true, false, passed, "passed: Accept need not name it any more"},
+		{nil, nil, true, false, passed, "passed: remove it from App.Accept"},
 		{notChecked("no need"), nil, false, false, passed, "not checked: no need"},
 		{notChecked("no need"), nil, true, false, passed, "not checked: no need"},
 

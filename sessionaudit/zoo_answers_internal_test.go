@@ -99,11 +99,11 @@ func zooAnswers() []beast {
 	nothing := func(*http.Cookie) {}
 	return []beast{
 		{"the cookie is Secure", "it is not", "is not Secure", adorned("id", func(c *http.Cookie) { c.Secure = false }), nil},
-		{prefix, "it has none", "binds no browser", adorned("id", nothing), nil},
-		{prefix, "it has the weaker one", "binds no browser", adorned("__Secure-id", nothing), nil},
+		{prefix, "it has none", "no prefix that browsers enforce", adorned("id", nothing), nil},
+		{prefix, "it has the weaker one", "no prefix that browsers enforce", adorned("__Secure-id", nothing), nil},
 		{"the cookie is HttpOnly", "it is not", "is not HttpOnly", adorned("__Host-id", func(c *http.Cookie) { c.HttpOnly = false }), nil},
 		{sameSite, "it says nothing", "has no SameSite", adorned("__Host-Http-id", func(c *http.Cookie) { c.SameSite = 0 }), nil},
-		{sameSite, "it says None", "has no SameSite, or None", adorned("__Host-Http-id", func(c *http.Cookie) { c.SameSite = http.SameSiteNoneMode }), nil},
+		{sameSite, "it says None", "has no SameSite, or SameSite=None", adorned("__Host-Http-id", func(c *http.Cookie) { c.SameSite = http.SameSiteNoneMode }), nil},
 		{sameSite, "it once says nothing", "has no SameSite", func(s *site) {
 			var n atomic.Int32
 			s.adorn = func(c *http.Cookie) {
@@ -129,7 +129,7 @@ func zooAnswers() []beast {
 		{store, "it may be", "without Cache-Control: no-store", func(s *site) {
 			s.secure = func(h http.Header) { h.Add("Vary", "Cookie") }
 		}, nil},
-		{store, "only the cookie must not be reused", `no-cache="Set-Cookie", which others send, is less`, func(s *site) {
+		{store, "only the cookie must not be reused", `no-cache="Set-Cookie" is not enough`, func(s *site) {
 			s.secure = func(h http.Header) {
 				h.Set("Cache-Control", `no-cache="Set-Cookie"`)
 				h.Add("Vary", "Cookie")

@@ -251,12 +251,12 @@ func zooBound() []beast {
 			b.second = func(token string) bool { return b.given[token] }
 			b.answers = func(p jwt, token string) bool { return b.given[token] || p.claims.JTI == b.challenge(token) }
 		}), binding},
-		{keys, "a refresh brings its key", "(in the proof: true)", bad(func(b *bonds) {
+		{keys, "a refresh brings its key", "(the proof contains that key: true)", bad(func(b *bonds) {
 			b.verify = func(p jwt, key *ecdsa.PublicKey) bool {
 				return signedBy(p, key) || p.header.JWK != nil && signedBy(p, p.header.JWK.public())
 			}
 		}), binding},
-		{signature, "none is an algorithm", "of the algorithm none", bad(func(b *bonds) {
+		{signature, "none is an algorithm", "with the algorithm none", bad(func(b *bonds) {
 			b.verify = func(p jwt, key *ecdsa.PublicKey) bool { return p.header.Alg == "none" || signedBy(p, key) }
 		}), binding},
 		{signature, "it may be missing", "without a signature", bad(func(b *bonds) {

@@ -107,7 +107,7 @@ func (e *env) quiet(t *testing.T, text string) {
 	const short = 8
 	parts := make(map[string]bool)
 	for _, a := range e.seen {
-		for _, token := range e.gives(a) {
+		for _, token := range e.issued(a) {
 			for ; len(token) >= short; token = token[1:] {
 				parts[token[:short]] = true
 			}

@@ -45,17 +45,17 @@ func zooLogin() []beast {
 		deleted   = "the cookie is deleted with the attributes it was set with"
 	)
 	beasts := []beast{
-		{adopts, "adopts it", "same after the login", func(s *site) { s.loginWhen(never, s.keep) }, nil},
-		{adopts, "makes another and adopts it", "before the login, and logs in", func(s *site) { s.loginWhen(never, s.both) }, nil},
-		{"a login replaces the identifier of a stranger", "keeps it", "same after the login", func(s *site) { s.loginWhen(stranger, s.keep) }, nil},
-		{"a login ends the identifier of a stranger", "logs it in too", "the old one logs in", func(s *site) { s.loginWhen(stranger, s.both) }, nil},
-		{"a second login replaces the identifier", "keeps it", "same after they log in again", func(s *site) { s.loginWhen(same, s.keep) }, nil},
-		{"a second login ends the identifier from before", "forgets it", "from before logs in", func(s *site) { s.loginWhen(same, s.besides) }, nil},
-		{ofOther, "forgets the first session", "identifier of user 0 logs in", func(s *site) { s.loginWhen(other, s.besides) }, nil},
-		{ofOther, "keeps the identifier", "same after user 1", func(s *site) { s.loginWhen(other, s.keep) }, nil},
+		{adopts, "adopts it", "same value after the login", func(s *site) { s.loginWhen(never, s.keep) }, nil},
+		{adopts, "makes another and adopts it", "after the login it logs in", func(s *site) { s.loginWhen(never, s.both) }, nil},
+		{"a login replaces the identifier of a stranger", "keeps it", "same value after the login", func(s *site) { s.loginWhen(stranger, s.keep) }, nil},
+		{"a login ends the identifier of a stranger", "logs it in too", "the old identifier still logs in", func(s *site) { s.loginWhen(stranger, s.both) }, nil},
+		{"a second login replaces the identifier", "keeps it", "same value after a second login", func(s *site) { s.loginWhen(same, s.keep) }, nil},
+		{"a second login ends the identifier from before", "forgets it", "the first identifier still logs in", func(s *site) { s.loginWhen(same, s.besides) }, nil},
+		{ofOther, "forgets the first session", "the browser of user 0, and the old identifier still logs in", func(s *site) { s.loginWhen(other, s.besides) }, nil},
+		{ofOther, "keeps the identifier", "same value after user 1", func(s *site) { s.loginWhen(other, s.keep) }, nil},
 		{ofOther, "keeps the data", "shows the Marker of user 0", func(s *site) { keepData(s, other) }, nil},
 
-		{ends, "only takes the cookie away", "from before still logs in", func(s *site) {
+		{ends, "only takes the cookie away", "the old identifier still logs in", func(s *site) {
 			s.logout = func(w http.ResponseWriter, _ string) { s.unset(w) }
 		}, nil},
 		{ends, "breaks when there is nothing to end", "answered 500", func(s *site) {

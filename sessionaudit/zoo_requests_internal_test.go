@@ -179,7 +179,7 @@ func zooRequests() []beast {
 
 		{big, "it breaks the site", "answered 500", breaks(large), nil},
 		{big, "it begins a session", "sets a new cookie", begins(large), nil},
-		{big, "it is cut", "logs in as user 0 with an identifier and a megabyte", trims(func(v string) string {
+		{big, "it is cut", "logs in as user 0 with an identifier followed by a megabyte", trims(func(v string) string {
 			if len(v) > 500_000 {
 				v = v[:26]
 			}
@@ -213,7 +213,7 @@ func zooRequests() []beast {
 		}), nil},
 		{thousands, "they break the site", "answered 500", breaks(many), nil},
 		{thousands, "they begin a session", "sets a new cookie", begins(many), nil},
-		{thousands, "the last one breaks the site", "3001 cookies and ours", breaks(func(r *http.Request) bool {
+		{thousands, "the last one breaks the site", "3001 other cookies and the session's", breaks(func(r *http.Request) bool {
 			return many(r) && strings.Contains(cookies(r), "__Host-Http-id")
 		}), nil},
 
@@ -236,7 +236,7 @@ func zooRequests() []beast {
 			return r.URL.Path == "/logout" && cookies(r) == ""
 		}), nil},
 		{mix, "the user is in a global", "shows user", func(s *site) { s.crowded(func(other string) string { return other }) }, nil},
-		{mix, "a busy site knows nobody", "does not show user", func(s *site) { s.crowded(func(string) string { return "" }) }, nil},
+		{mix, "a busy site knows nobody", "without their Marker", func(s *site) { s.crowded(func(string) string { return "" }) }, nil},
 	}
 	for name, passes := range map[string]func(r *http.Request) bool{
 		"with Sec-Fetch-Site: cross-site": func(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" },

@@ -1,5 +1,5 @@
-// Package sessionotel shows what a session store does in OpenTelemetry: a span and
-// a duration for each call, and a count of what happens to sessions.
+// Package sessionotel reports a session store to OpenTelemetry: a span and a duration for each
+// call of the store, and a count of session events.
 //
 //	manager := &session.Manager{
 //		Store:      &sessionotel.Store{Store: &redis.Store{Client: client}},
@@ -7,11 +7,10 @@
 //		OnEvent:    sessionotel.Events(nil),
 //	}
 //
-// It needs the API of OpenTelemetry only; which SDK collects, and whether any
-// does, is the application's choice. Without tracing leave the wrapper away: then
-// it costs nothing, because there is none.
+// The package uses only the API of OpenTelemetry; the application chooses the SDK. An
+// application without telemetry does not need the wrapper.
 //
-// A hook that does more calls the others:
+// To combine hooks, call each of them:
 //
 //	log, count := session.LogEvents(nil), sessionotel.Events(nil)
 //	manager.OnEvent = func(ctx context.Context, event session.Event) {
@@ -28,23 +27,24 @@
 //	session.set       session.update  session.set_all       session.remove_user_sessions
 //	session.delete    session.clear   session.pop           session.now
 //
-// They have the attributes session.operation and session.outcome, which is one of
+// Each span has the attributes session.operation and session.outcome. The outcome is one of
 //
-//	ok         it is done
-//	not_found  the session has ended, or the token opens none
-//	refused    the store kept its rules: [session.ErrExists], [session.ErrUserLimit],
-//	           [session.ErrTooLarge] and their like, or the function of an Update said no
+//	ok         the call succeeded
+//	not_found  the session has ended, or the token opens no session
+//	refused    the store refused the call by a rule, for example with [session.ErrExists],
+//	           [session.ErrUserLimit] or [session.ErrTooLarge], or the function of an Update
+//	           returned an error
 //	canceled   the client has left
-//	error      the store failed; the span has the status Error, and its text
+//	error      the store failed; the span has the status Error and the error's text
 //
-// and session.id where that is the public handle, so never with a store that is no
-// [session.TokenStore]. Of an identifier that opens nothing it is what the client
-// claims.
+// A span has the attribute session.id if the id is public: only with a
+// [session.TokenStore], because ids of other stores are secret. If the token opens no session,
+// session.id is the id in that token.
 //
-// Metrics are session.operation.duration, a histogram of seconds by
-// session.operation and session.outcome, and session.events, a counter by
-// session.event, the [session.EventKind].
+// The metrics are session.operation.duration, a histogram of seconds by session.operation
+// and session.outcome, and session.events, a counter by session.event, which is the
+// [session.EventKind].
 //
-// Tokens, values, keys and users are never recorded. Reading a value is no
-// operation: a Session shows what was loaded and asks no store.
+// Tokens, values, keys and users are never recorded. Reading a value makes no span: a Session
+// returns what it has loaded and does not call the store.
 package sessionotel

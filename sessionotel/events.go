@@ -11,19 +11,19 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Events returns a hook for [session.Manager].OnEvent that counts events by their
-// kind, each that was dropped as one of kind "dropped", and adds each to the span of
-// the request, as "session." and its kind, with the attributes session.id, session.previous,
-// session.count and session.cause, those that there are. Provider is who counts;
-// nil: the global one.
+// Events returns a hook for [session.Manager].OnEvent. The hook counts events by their kind;
+// each dropped event counts as one of kind "dropped". It also adds each event to the span of
+// the request, named "session." and its kind, with those of the attributes session.id,
+// session.previous, session.count and session.cause that the event has. A nil provider means
+// the global one.
 func Events(provider metric.MeterProvider) func(ctx context.Context, event session.Event) {
 	if provider == nil {
 		provider = otel.GetMeterProvider()
 	}
 	counter, err := provider.Meter(scope).Int64Counter("session.events",
-		metric.WithUnit("{event}"), metric.WithDescription("What happened to sessions, and what was refused."))
+		metric.WithUnit("{event}"), metric.WithDescription("Session events, such as logins and refused tokens."))
 	if err != nil {
-		otel.Handle(err) // what it returned beside the error can be used
+		otel.Handle(err) // the counter works despite the error
 	}
 	return func(ctx context.Context, event session.Event) {
 		kind := string(event.Kind)

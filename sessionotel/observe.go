@@ -23,7 +23,7 @@ const (
 	keyID        = attribute.Key("session.id")
 )
 
-// start is the first use.
+// start makes the tracer, the histogram and the wrapper for the store's capabilities.
 func (st *Store) start() {
 	tp, mp := st.TracerProvider, st.MeterProvider
 	if tp == nil {
@@ -36,16 +36,16 @@ func (st *Store) start() {
 	var err error
 	st.duration, err = mp.Meter(scope).Float64Histogram("session.operation.duration",
 		metric.WithUnit("s"),
-		metric.WithDescription("How long the calls of the session store took."),
-		// From a map in memory to a server that times out.
+		metric.WithDescription("Duration of calls to the session store."),
+		// The boundaries reach from a map in memory to a server that times out.
 		metric.WithExplicitBucketBoundaries(1e-6, 1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, .1, .25, .5, 1, 2.5, 5, 10))
 	if err != nil {
-		otel.Handle(err) // what it returned beside the error can be used
+		otel.Handle(err) // the histogram works despite the error
 	}
 	st.able = st.Store
 	if ts, ok := unwrap[session.TokenStore](st.Store); ok {
 		able := &tokens{Store: st, inner: ts}
-		st.able, st.handles = able, true
+		st.able, st.publicID = able, true
 		if us, ok := unwrap[session.UserStore](st.Store); ok {
 			able := &users{tokens: able, inner: us}
 			st.able = able
@@ -56,12 +56,12 @@ func (st *Store) start() {
 	}
 }
 
-// observe makes a call, a span around it, and notes how long it took.
+// observe makes a call and records its span and its duration.
 func (st *Store) observe(ctx context.Context, op, id string, call func(ctx context.Context) error) error {
 	st.once.Do(st.start)
 	operation := keyOperation.String(op)
 	attrs := []attribute.KeyValue{operation}
-	if st.handles && token.ValidID(id) {
+	if st.publicID && token.ValidID(id) {
 		attrs = append(attrs, keyID.String(id))
 	}
 	ctx, span := st.tracer.Start(ctx, "session."+op, trace.WithAttributes(attrs...))
@@ -84,7 +84,7 @@ var (
 	errRefused = errors.New("refused by the application")
 )
 
-// rules are the errors by which a store says no, and is well.
+// rules are the errors of a working store that refuses a call.
 //
 //nolint:gochecknoglobals // a table that never changes
 var rules = []error{
@@ -101,7 +101,7 @@ func outcomeOf(err error) string {
 	if err == nil {
 		return "ok"
 	}
-	for _, rule := range rules { // before not found, which ErrRevoked also matches
+	for _, rule := range rules { // first, because ErrRevoked also matches ErrNotFound
 		if errors.Is(err, rule) {
 			return "refused"
 		}

@@ -7,9 +7,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A recorded session records what asks the store. What it only shows (its token,
-// its values, its times) is found behind Unwrap. Where the session behind it
-// cannot do something, the answer is that it cannot.
+// A recorded session records the calls that reach the store. Its token, values and times are
+// read through Unwrap. A capability that the inner session lacks fails as it does there.
 type recorded struct {
 	session.Session
 
@@ -54,8 +53,8 @@ func (s *recorded) Pop(ctx context.Context, key string) (value any, err error) {
 	return value, err
 }
 
-// Update tells an error of f from one of the store: it is nobody's failure, and
-// its text is the application's.
+// Update records an error of f as refused, and without its text: the store has not failed,
+// and the text is the application's.
 func (s *recorded) Update(ctx context.Context, key string, f func(old any) (any, error)) (err error) {
 	_ = s.observe(ctx, "update", func(ctx context.Context) error {
 		var own error

@@ -12,59 +12,58 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Store is another store whose calls, and those of its sessions, are spans and
-// durations. It has the capabilities of the store behind it, answers as that one
-// does, and is safe for concurrent use. Fields must not change after the first
-// use.
+// A Store wraps another store and records its calls, and those of its sessions, as spans and
+// durations. It has the same capabilities and returns the same results, and is safe for
+// concurrent use. Its fields must not change after the first use.
 type Store struct {
-	Store session.Store // the store behind it
+	Store session.Store // the wrapped store
 
-	// TracerProvider and MeterProvider are who records. Nil: the global ones.
+	// TracerProvider and MeterProvider receive the spans and the durations. Nil: the global
+	// providers.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 
 	once     sync.Once
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
-	able     session.Store // what Unwrap returns
-	handles  bool          // ids are public
+	able     session.Store // the result of Unwrap
+	publicID bool          // ids may be recorded
 }
 
 var _ session.Store = (*Store)(nil)
 
-// Generate is the store's; so are the other methods.
+// Generate calls the wrapped store.
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	return st.session(ctx, "generate", id, func(ctx context.Context) (session.Session, error) {
 		return st.Store.Generate(ctx, id)
 	})
 }
 
-// Get is the store's.
+// Get calls the wrapped store.
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	return st.session(ctx, "get", id, func(ctx context.Context) (session.Session, error) {
 		return st.Store.Get(ctx, id)
 	})
 }
 
-// Refresh is the store's.
+// Refresh calls the wrapped store.
 func (st *Store) Refresh(ctx context.Context, id string) error {
 	return st.observe(ctx, "refresh", id, func(ctx context.Context) error { return st.Store.Refresh(ctx, id) })
 }
 
-// Remove is the store's.
+// Remove calls the wrapped store.
 func (st *Store) Remove(ctx context.Context, id string) error {
 	return st.observe(ctx, "remove", id, func(ctx context.Context) error { return st.Store.Remove(ctx, id) })
 }
 
-// Unwrap leads to the capabilities of the store behind it, recorded as the rest
-// is. A wrapper that had their methods itself would claim them for stores that
-// have none.
+// Unwrap returns a store with the capabilities of the wrapped store, recorded as well. Store
+// has no methods for them, or it would claim capabilities that the wrapped store lacks.
 func (st *Store) Unwrap() session.Store {
 	st.once.Do(st.start)
 	return st.able
 }
 
-// session makes a call that returns a session, which is recorded from then on.
+// session makes a call that returns a session, and wraps the session.
 func (st *Store) session(ctx context.Context, op, id string, call func(ctx context.Context) (session.Session, error)) (s session.Session, err error) {
 	err = st.observe(ctx, op, id, func(ctx context.Context) error {
 		s, err = call(ctx)
@@ -76,7 +75,7 @@ func (st *Store) session(ctx context.Context, op, id string, call func(ctx conte
 	return &recorded{Session: s, store: st}, nil
 }
 
-// A tokens is a Store over one that issues tokens.
+// A tokens is a Store that wraps a [session.TokenStore].
 type tokens struct {
 	*Store
 
@@ -99,7 +98,7 @@ func (st *tokens) Rotate(ctx context.Context, carried string, grace time.Duratio
 
 func (st *tokens) Unwrap() session.Store { return st.Store.Store }
 
-// A users is a Store over one that knows users.
+// A users is a Store that wraps a [session.UserStore].
 type users struct {
 	*tokens
 
@@ -130,7 +129,7 @@ func (st *users) RemoveUserSessions(ctx context.Context, user string, except ...
 	return n, err
 }
 
-// A devices is a Store over one that binds sessions to devices.
+// A devices is a Store that wraps a [session.DeviceStore].
 type devices struct {
 	*users
 
@@ -151,7 +150,7 @@ func (st *devices) Prove(ctx context.Context, id string, p session.Proof) (sessi
 	})
 }
 
-// claimed is the public half of a token; nothing of what is none.
+// claimed returns the id in a token, or nothing if the token is malformed.
 func claimed(carried string) string {
 	id, _, _ := token.Parse(carried)
 	return id

@@ -1,6 +1,6 @@
-// Package driver holds the stores that a program has imported, by the scheme of their
-// URL. A store registers itself, as a driver of database/sql does, so config imports no
-// client of a database.
+// Package driver is the registry of the stores that a program has imported, by the scheme of
+// their URLs. Each store registers itself, like a driver of database/sql, so package config
+// needs to import no client of a database.
 package driver
 
 import (
@@ -11,39 +11,37 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Options are what an operator says about a store.
+// Options are an operator's settings for a store.
 type Options struct {
-	// URL says where the store is, with user and password. It is a secret.
+	// URL is the address of the store, with user and password. It is a secret.
 	URL string
 
-	// Prefix is what the names of the store's keys or tables begin with. Empty: the store's default.
+	// Prefix begins the names of the store's keys or tables. Empty: the store's default.
 	Prefix string
 
-	// IdleTimeout and AbsoluteTimeout are how long a session lives. Zero: the defaults
-	// of [session.Store] implementations, 30 minutes and 12 hours.
+	// IdleTimeout and AbsoluteTimeout limit the life of a session. Zero: the store's defaults,
+	// 30 minutes and 12 hours.
 	IdleTimeout, AbsoluteTimeout time.Duration
 }
 
-// An Open makes a store. It connects to nothing. The caller closes closer after the last
-// use of the store; nil means that nothing needs to be closed. No error may contain
-// Options.URL or a part of it.
+// An Open makes a store without opening a connection. The caller closes closer after the
+// last use of the store; a nil closer means that there is nothing to close. No error may
+// contain Options.URL or a part of it.
 type Open func(o Options) (store session.Store, closer io.Closer, err error)
 
-// The registry is a fact about the program: which packages it imports.
-//
-//nolint:gochecknoglobals // the one exception to "no package-level mutable state", as in database/sql
+//nolint:gochecknoglobals // the registry is the one exception to "no package-level mutable state", as in database/sql
 var (
 	mu    sync.RWMutex
 	opens = make(map[string]Open)
 )
 
-// Register makes a store known under schemes, in lower case. It panics if open is nil or
-// if a scheme is taken. It is safe for concurrent use.
+// Register registers a store under schemes in lower case. It panics if open is nil or a
+// scheme is already registered. It is safe for concurrent use.
 func Register(open Open, schemes ...string) {
 	mu.Lock()
 	defer mu.Unlock()
 	if open == nil {
-		panic("session: Register of a nil function")
+		panic("session: Register: open is nil")
 	}
 	for _, scheme := range schemes {
 		if opens[scheme] != nil {
@@ -53,8 +51,8 @@ func Register(open Open, schemes ...string) {
 	}
 }
 
-// Lookup returns the function that opens stores of a scheme. Unknown scheme: nil. It is
-// safe for concurrent use.
+// Lookup returns the Open of a scheme, or nil if the scheme is unknown. It is safe for
+// concurrent use.
 func Lookup(scheme string) Open {
 	mu.RLock()
 	defer mu.RUnlock()

@@ -1,4 +1,4 @@
-// Package lifetime reads the timeouts of a store, for every store alike.
+// Package lifetime applies the defaults and limits of timeouts, for all stores.
 package lifetime
 
 import (
@@ -11,17 +11,16 @@ const (
 	defaultIdle     = 30 * time.Minute
 	defaultAbsolute = 12 * time.Hour
 
-	// Max is the longest absolute timeout: what a browser keeps a cookie (RFC 6265bis).
+	// Max is the longest absolute timeout. Browsers keep no cookie longer (RFC 6265bis).
 	Max = 400 * 24 * time.Hour
 )
 
-// Of returns the timeouts that a store's fields mean: zero is the default. The
-// error names the field that is wrong.
+// Of returns the timeouts of a store. Zero means the default. An error names the wrong field.
 func Of(idleTimeout, absoluteTimeout time.Duration) (idle, absolute time.Duration, err error) {
 	return Own(idleTimeout, absoluteTimeout, defaultIdle, defaultAbsolute)
 }
 
-// Own returns the timeouts of one session: zero is the store's.
+// Own returns the timeouts of one session. Zero means the store's timeout.
 func Own(idleTimeout, absoluteTimeout, storeIdle, storeAbsolute time.Duration) (idle, absolute time.Duration, err error) {
 	absolute = cmp.Or(absoluteTimeout, storeAbsolute)
 	idle = cmp.Or(idleTimeout, min(storeIdle, absolute))

@@ -13,20 +13,18 @@ import (
 	"testing"
 )
 
-// missing names the line that mends it.
 const missing = "redistest: redis-server is missing: apt-get install redis-server"
 
-// A Binary is a server executable that was found.
+// A Binary is a server executable.
 type Binary struct {
-	Name    string // what it is, like "redis 7.0.15" or "valkey 8.1.1"
+	Name    string // such as "redis 7.0.15" or "valkey 8.1.1"
 	Path    string
-	Version string // like "7.0.15"
+	Version string // such as "7.0.15"
 }
 
-// Binaries returns the servers to test with: redis-server ($REDIS_SERVER if
-// set, else the one in PATH), then those that $REDIS_SERVERS lists, separated
-// by colons. What is listed twice is returned once. Anything missing fails the
-// test.
+// Binaries returns the servers to test with, each once: redis-server ($REDIS_SERVER, or
+// the one in PATH), then the servers in $REDIS_SERVERS, separated by colons. A missing
+// server fails the test.
 func Binaries(tb testing.TB) []Binary {
 	tb.Helper()
 	first, err := defaultBinary()
@@ -64,8 +62,8 @@ func defaultBinary() (Binary, error) {
 	return identify(path)
 }
 
-// realPath is only for comparing: redis-server may be a link to
-// redis-check-rdb, which does what it is called.
+// realPath returns a path for comparisons only. redis-server may be a link to
+// redis-check-rdb, which behaves according to the name that it is called by.
 func realPath(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -76,13 +74,12 @@ func realPath(path string) string {
 	return path
 }
 
-// identified remembers what executables said about themselves: a start takes 15
-// ms, asking takes 5.
+// identified caches the result of identify: asking takes 5 ms, and a start takes 15.
 var identified sync.Map //nolint:gochecknoglobals // facts about the machine
 
-// identify asks an executable what it is.
+// identify asks an executable for its product and version.
 func identify(path string) (Binary, error) {
-	path, err := filepath.Abs(path) // servers run in folders of their own
+	path, err := filepath.Abs(path) // servers run in other folders
 	if err != nil {
 		return Binary{}, err
 	}
@@ -93,7 +90,7 @@ func identify(path string) (Binary, error) {
 	if err != nil {
 		return Binary{}, fmt.Errorf("%s --version: %w", path, err)
 	}
-	// Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=…
+	// For example: Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=…
 	product, rest, _ := strings.Cut(string(out), " ")
 	_, rest, found := strings.Cut(rest, "v=")
 	version, _, _ := strings.Cut(rest, " ")
@@ -105,9 +102,9 @@ func identify(path string) (Binary, error) {
 	return b, nil
 }
 
-// major is the first number of the version.
+// major returns the first number of the version.
 func (b Binary) major() int {
 	first, _, _ := strings.Cut(b.Version, ".")
-	n, _ := strconv.Atoi(first) // 0, then: older than anything
+	n, _ := strconv.Atoi(first) // an unreadable version counts as old
 	return n
 }

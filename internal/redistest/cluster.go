@@ -20,18 +20,18 @@ const (
 
 // A ClusterSet is a cluster of three masters with one replica each.
 type ClusterSet struct {
-	Nodes []*Server // as started: 0 to 2 are the masters, 3 to 5 their replicas
+	Nodes []*Server // at the start, 0 to 2 are the masters and 3 to 5 their replicas
 }
 
-// StartCluster starts a cluster and returns when it can lose a master. The
-// nodeTimeout is after how long a silent node counts as failed. It takes two
-// seconds, which Redis waits before a new cluster accepts writes.
+// StartCluster starts a cluster and returns when it can survive the loss of a master. A node
+// counts as failed after nodeTimeout without an answer. The start takes two seconds, because
+// Redis waits so long before a new cluster accepts writes.
 func StartCluster(tb testing.TB, nodeTimeout time.Duration, config ...string) *ClusterSet {
 	tb.Helper()
 	return theBinary(tb).StartCluster(tb, nodeTimeout, config...)
 }
 
-// StartCluster starts a cluster, as the function of this name does.
+// StartCluster starts a cluster of this binary, like the function StartCluster.
 func (b Binary) StartCluster(tb testing.TB, nodeTimeout time.Duration, config ...string) *ClusterSet {
 	tb.Helper()
 	args := append([]string{
@@ -61,7 +61,7 @@ func addrs(servers []*Server) []string {
 	return all
 }
 
-// form makes a cluster of the nodes.
+// form joins the nodes to a cluster.
 func (c *ClusterSet) form(tb testing.TB) {
 	tb.Helper()
 	masters, replicas := c.Nodes[:clusterMasters], c.Nodes[clusterMasters:]
@@ -92,13 +92,13 @@ func (c *ClusterSet) form(tb testing.TB) {
 	for _, s := range masters {
 		eventually(tb, s.replicated)
 	}
-	// Every node must see every replica, or a failover has no candidate yet.
+	// Until every node sees every replica, a failover may have no candidate.
 	for _, s := range c.Nodes {
 		eventually(tb, s.sees(clusterMasters))
 	}
 }
 
-// knows returns a check that the node has shaken hands with all n.
+// knows returns a check that the node has completed the handshake with all n nodes.
 func (s *Server) knows(n int) func() error {
 	return func() error {
 		nodes, err := s.clusterNodes(callTimeout)
@@ -112,7 +112,7 @@ func (s *Server) knows(n int) func() error {
 	}
 }
 
-// sees returns a check that the node knows n masters, and as many replicas.
+// sees returns a check that the node knows n masters with one replica each.
 func (s *Server) sees(n int) func() error {
 	return func() error {
 		nodes, err := s.clusterNodes(callTimeout)
@@ -142,9 +142,9 @@ func (s *Server) clusterOK() error {
 	return nil
 }
 
-// MasterOf returns the node that is master of a key's slot now: of those that
-// answer and say so, the one elected last. While there is none, because it was
-// killed or paused, MasterOf waits for the next.
+// MasterOf returns the node that is now the master of a key's slot. If several nodes claim
+// the slot, it returns the one elected last. While no node claims it, because the master was
+// killed or paused, MasterOf waits for the next master.
 func (c *ClusterSet) MasterOf(tb testing.TB, key string) *Server {
 	tb.Helper()
 	var master *Server
@@ -184,7 +184,7 @@ func (c *ClusterSet) masterOf(key string) (*Server, error) {
 	}
 	wg.Wait()
 	if master == nil {
-		return nil, errors.New("the slot of the key has no master")
+		return nil, errors.New("no node is the master of the key's slot")
 	}
 	return master, nil
 }

@@ -24,19 +24,18 @@ func parseInfo(text string) map[string]string {
 	return fields
 }
 
-// Stats counts commands by name, in lower case, as in "hgetall" or
-// "config|get". Commands that scripts call are counted, too.
+// Stats holds the cost of commands by name, in lower case, such as "hgetall" or "config|get".
+// It includes the commands that scripts call.
 type Stats map[string]Stat
 
-// A Stat is what a command has cost.
+// A Stat is the cost of a command.
 type Stat struct {
 	Calls int64
 	Usec  int64 // time in the server, in microseconds
 }
 
-// Commands starts to count the commands of some servers. The function that it
-// returns tells how many there were since, and leaves out INFO, with which it
-// asks.
+// Commands starts to count the commands of some servers. It returns a function that returns
+// the commands since then, except INFO, which the count itself uses.
 func Commands(tb testing.TB, servers ...*Server) func() Stats {
 	tb.Helper()
 	before := make([]Stats, len(servers))
@@ -49,7 +48,7 @@ func Commands(tb testing.TB, servers ...*Server) func() Stats {
 		for i, s := range servers {
 			for name, now := range s.commands(tb) {
 				old := before[i][name]
-				if now.Calls < old.Calls { // a server that was restarted counts from 0
+				if now.Calls < old.Calls { // the server was restarted and counts from 0
 					old = Stat{}
 				}
 				if now.Calls > old.Calls {
@@ -68,7 +67,7 @@ func (s *Server) commands(tb testing.TB) Stats {
 	tb.Helper()
 	all := make(Stats)
 	for key, value := range s.Info(tb, "commandstats") {
-		// cmdstat_hgetall:calls=2,usec=17,usec_per_call=8.50,…
+		// For example: cmdstat_hgetall:calls=2,usec=17,usec_per_call=8.50,…
 		name := strings.ToLower(strings.TrimPrefix(key, "cmdstat_"))
 		if name == "info" {
 			continue

@@ -7,8 +7,8 @@ import (
 	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// A Proxy is a TCP proxy before a server, for faults of the network. Its Match
-// gets one request at a time, in RESP, also of a pipeline. See [Named].
+// A Proxy is a TCP proxy before a server, for network faults. Its Match gets one RESP request
+// at a time, also from a pipeline. See [Named].
 type Proxy = servertest.Proxy
 
 // NewProxy starts a proxy before the server at target. It ends with the test.
@@ -20,12 +20,12 @@ func NewProxy(tb testing.TB, target string) *Proxy {
 	})
 }
 
-// A conversation is what passes through one connection of a proxy.
+// A conversation follows the requests and replies of one connection.
 type conversation struct {
 	p *Proxy
 
 	mu      sync.Mutex
-	pending []bool // requests without a reply yet, whether they match
+	pending []bool // for each request without a reply: whether it matches
 }
 
 // requests returns a function that notes for each request whether it matches.
@@ -33,7 +33,7 @@ func (c *conversation) requests() func([]byte) {
 	var (
 		scan    scanner
 		request []byte
-		opaque  bool // replies do not follow requests any more
+		opaque  bool // replies can no longer be assigned to requests
 	)
 	return func(b []byte) {
 		for len(b) > 0 && !opaque {
@@ -48,8 +48,8 @@ func (c *conversation) requests() func([]byte) {
 	}
 }
 
-// note notes a request, unless it makes the connection a stream, after which
-// replies do not follow requests.
+// note notes a request. It reports whether the request turns the connection into a stream,
+// in which replies no longer answer requests.
 func (c *conversation) note(request []byte) (stream bool) {
 	switch commandName(request) {
 	case "": // an empty request has no reply
@@ -64,14 +64,13 @@ func (c *conversation) note(request []byte) (stream bool) {
 	return false
 }
 
-// replies returns a function that finds the replies that must not pass, or not
-// as a whole.
+// replies returns a function that finds the replies to drop or to cut.
 func (c *conversation) replies() func([]byte) (int, bool) {
 	var (
 		scan    scanner
-		opaque  bool // what comes are no replies
+		opaque  bool // replies can no longer be assigned to requests
 		between = true
-		allowed = -1 // of the present reply
+		allowed = -1 // bytes of the current reply that may pass; negative: all
 	)
 	return func(b []byte) (pass int, cut bool) {
 		for pass < len(b) && !opaque {
@@ -94,12 +93,12 @@ func (c *conversation) replies() func([]byte) (int, bool) {
 	}
 }
 
-// allow returns how much of a reply may pass, by its first byte and the request
-// that it belongs to.
+// allow returns how many bytes of the next reply may pass; negative: all. first is the first
+// byte of the reply.
 func (c *conversation) allow(first byte) int {
 	c.mu.Lock()
 	matches := false
-	if first != '>' && len(c.pending) > 0 { // what a server pushes is no reply
+	if first != '>' && len(c.pending) > 0 { // '>' begins a push, which answers no request
 		matches, c.pending = c.pending[0], c.pending[1:]
 	}
 	c.mu.Unlock()

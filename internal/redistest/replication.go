@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// patience is for what a machine under load takes; most take milliseconds.
+// patience is long, for a machine under load. Most waits take milliseconds.
 const patience = 60 * time.Second
 
-// eventually polls until a check holds, and fails the test when it never does.
+// eventually polls until a check succeeds, and fails the test after patience.
 func eventually(tb testing.TB, check func() error) {
 	tb.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
@@ -25,7 +25,7 @@ func eventually(tb testing.TB, check func() error) {
 	}
 }
 
-// linked checks that a replica follows its master.
+// linked checks that a replica is connected to its master.
 func (s *Server) linked() error {
 	reply, err := s.Do("INFO", "replication")
 	if err != nil {
@@ -38,15 +38,15 @@ func (s *Server) linked() error {
 	return nil
 }
 
-// replicated checks that a write to a master reaches one replica. That the
-// replica's link is up does not say so.
+// replicated checks that a write to a master reaches one replica. A link that is up does not
+// guarantee that.
 func (s *Server) replicated() error {
 	c, err := dial(s.Addr, s.password, callTimeout)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	// Of a few keys, one is in a slot of this node.
+	// Among a few keys, one belongs to a slot of this node.
 	for i := range 1000 {
 		key := fmt.Sprint("redistest:", i)
 		_, err := c.do("SET", key, "")

@@ -23,8 +23,7 @@ type conn struct {
 	timeout time.Duration
 }
 
-// dial connects, and authenticates if there is a password. The timeout is for
-// each call, too.
+// dial connects, and authenticates if there is a password. timeout also limits each call.
 func dial(addr, password string, timeout time.Duration) (*conn, error) {
 	d := net.Dialer{Timeout: timeout}
 	nc, err := d.DialContext(context.Background(), "tcp", addr)

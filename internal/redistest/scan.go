@@ -8,18 +8,16 @@ import (
 	"strings"
 )
 
-// A scanner finds where the values of a RESP stream end, however the stream is
-// cut into pieces.
+// A scanner finds the ends of the values in a RESP stream that comes in arbitrary pieces.
 type scanner struct {
-	left int    // values that the present one still lacks; 0: between two
-	bulk int    // bytes that the present string still lacks
-	line []byte // the present line, as far as it has come
+	left int    // values missing from the current one; 0: between two values
+	bulk int    // bytes missing from the current string
+	line []byte // the received part of the current line
 }
 
 var errNotRESP = errors.New("redistest: not RESP")
 
-// next returns how many bytes belong to the present value, and whether it ends
-// with them.
+// next returns how many bytes belong to the current value, and whether it ends there.
 func (s *scanner) next(b []byte) (n int, done bool, err error) {
 	if s.left == 0 {
 		s.left = 1
@@ -51,7 +49,7 @@ func (s *scanner) next(b []byte) (n int, done bool, err error) {
 	return n, false, nil
 }
 
-// header reads the line that a value begins with, or consists of.
+// header reads the first line of a value.
 func (s *scanner) header(line string) error {
 	if line == "" {
 		return errNotRESP
@@ -76,7 +74,7 @@ func (s *scanner) header(line string) error {
 		s.left += max(n, 0) - 1
 	case '%':
 		s.left += 2*n - 1
-	case '|': // attributes stand before a value and are none themselves
+	case '|': // attributes precede a value and do not count as one
 		s.left += 2 * n
 	default:
 		return errNotRESP
@@ -86,7 +84,7 @@ func (s *scanner) header(line string) error {
 
 // commandName returns the command of a request, in lower case.
 func commandName(request []byte) string {
-	// *2\r\n$3\r\nGET\r\n…
+	// For example: *2\r\n$3\r\nGET\r\n…
 	parts := bytes.SplitN(request, []byte("\r\n"), 4)
 	if len(parts) < 4 {
 		return ""
@@ -94,8 +92,7 @@ func commandName(request []byte) string {
 	return string(bytes.ToLower(parts[2]))
 }
 
-// Named returns a function for [Proxy.Match]: it holds for requests of these
-// commands, given in lower case.
+// Named returns a function for [Proxy.Match] that matches these commands, in lower case.
 func Named(commands ...string) func(request []byte) bool {
 	return func(request []byte) bool { return slices.Contains(commands, commandName(request)) }
 }

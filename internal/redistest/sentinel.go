@@ -18,24 +18,23 @@ const (
 	quorum       = 2
 )
 
-// A SentinelSet is a master with one replica, and three sentinels that watch
-// them.
+// A SentinelSet is a master, a replica, and three sentinels that watch them.
 type SentinelSet struct {
-	Name      string    // of the master, as clients ask for it
+	Name      string    // the name by which clients ask for the master
 	Master    *Server   // the master at the start
 	Replica   *Server   // its replica at the start
 	Sentinels []*Server // two of them must agree
 }
 
-// StartSentinel starts a master, a replica and sentinels, and returns when they
-// can lose the master. The downAfter is after how long a silent server counts
-// as down. The config is for the master and the replica. It takes 200 ms.
+// StartSentinel starts a master, a replica and sentinels, and returns when they can survive
+// the loss of the master. A server counts as down after downAfter without an answer. config
+// is for the master and the replica. The start takes 200 ms.
 func StartSentinel(tb testing.TB, downAfter time.Duration, config ...string) *SentinelSet {
 	tb.Helper()
 	return theBinary(tb).StartSentinel(tb, downAfter, config...)
 }
 
-// StartSentinel starts sentinels, as the function of this name does.
+// StartSentinel starts servers of this binary, like the function StartSentinel.
 func (b Binary) StartSentinel(tb testing.TB, downAfter time.Duration, config ...string) *SentinelSet {
 	tb.Helper()
 	set := &SentinelSet{
@@ -43,8 +42,8 @@ func (b Binary) StartSentinel(tb testing.TB, downAfter time.Duration, config ...
 		Master:  b.Start(tb, config...),
 		Replica: b.Start(tb, config...),
 	}
-	// By command and not by argument: an argument would make it a replica of the
-	// first master again after each Restart, whatever sentinels decided.
+	// A command, not an argument: after a Restart, an argument would make the server a replica
+	// of the first master again, against the decision of the sentinels.
 	host, port := set.Master.hostPort()
 	set.Replica.MustDo(tb, "REPLICAOF", host, port)
 	set.Replica.MustDo(tb, "CONFIG", "REWRITE")
@@ -56,8 +55,8 @@ func (b Binary) StartSentinel(tb testing.TB, downAfter time.Duration, config ...
 			tb.Fatal(err)
 		}
 	}
-	// The first sentinel has found the others not yet started, and would try again
-	// after this period, of a second. Before Redis 7.0 it is fixed.
+	// The first sentinel started before the others and would look for them again after a
+	// second. Before Redis 7.0 this period is fixed.
 	period := func(ms int) {
 		for _, s := range set.Sentinels {
 			_, _ = s.Do("SENTINEL", "DEBUG", "PING-PERIOD", ms)
@@ -74,8 +73,8 @@ func (b Binary) StartSentinel(tb testing.TB, downAfter time.Duration, config ...
 // Addrs returns the addresses of the sentinels.
 func (s *SentinelSet) Addrs() []string { return addrs(s.Sentinels) }
 
-// startSentinels starts sentinels that know of each other and of the replica.
-// Without that they need two seconds to find out, in which they cannot agree.
+// startSentinels starts sentinels that know each other and the replica. Otherwise they need
+// two seconds to find each other, and cannot agree on a failover before.
 func (s *SentinelSet) startSentinels(tb testing.TB, b Binary, downAfter time.Duration) error {
 	tb.Helper()
 	var (
@@ -103,7 +102,7 @@ func (s *SentinelSet) startSentinels(tb testing.TB, b Binary, downAfter time.Dur
 		line("myid %s", ids[i])
 		line("monitor %s %s %s %d", s.Name, masterHost, masterPort, quorum)
 		line("down-after-milliseconds %s %d", s.Name, downAfter.Milliseconds())
-		// The next attempt comes after twice this.
+		// Sentinels retry a failover after twice this time.
 		line("failover-timeout %s %d", s.Name, max(4*downAfter, 2*time.Second).Milliseconds())
 		if s.Master.password != "" {
 			line("auth-pass %s %s", s.Name, s.Master.password)
@@ -131,8 +130,8 @@ func (s *SentinelSet) startSentinels(tb testing.TB, b Binary, downAfter time.Dur
 	return nil
 }
 
-// watching checks that a sentinel sees the replica, with a link to its master,
-// and the other sentinels.
+// watching checks that a sentinel sees the other sentinels, and the replica with a link to
+// its master.
 func (s *Server) watching() error {
 	replicas, err := s.sentinelFields("REPLICAS")
 	if err != nil {
@@ -156,7 +155,7 @@ func (s *Server) watching() error {
 	return nil
 }
 
-// sentinelFields asks a sentinel for a list of what it watches.
+// sentinelFields asks a sentinel for its REPLICAS or SENTINELS.
 func (s *Server) sentinelFields(of string) ([]map[string]string, error) {
 	reply, err := s.Do("SENTINEL", of, sentinelName)
 	if err != nil {

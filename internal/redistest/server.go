@@ -19,36 +19,35 @@ const (
 	startAttempts = 10
 )
 
-// A Server is one redis-server process. Its methods are safe for concurrent
-// use. After Stop it has saved what it is configured to save, and after Restart
-// it has what it has persisted: by default nothing.
+// A Server is one redis-server process. Its methods are safe for concurrent use. Stop saves
+// the data as configured, and Restart loads the saved data. By default nothing is saved.
 type Server struct {
 	*servertest.Server
 
 	password string
 }
 
-// A plan is what to start.
+// A plan says how to start a server.
 type plan struct {
-	args  []string // after those that every server gets
+	args  []string // they follow the arguments of all servers
 	conf  string   // the configuration file
 	clock bool     // whether the clock can be set
 }
 
-// Start starts a server that is alone. The config are further arguments of
-// redis-server, as in "--maxmemory", "2mb". It ends with the test.
+// Start starts a single server. config holds further arguments of redis-server, such as
+// "--maxmemory", "2mb". The server ends with the test.
 func Start(tb testing.TB, config ...string) *Server {
 	tb.Helper()
 	return theBinary(tb).Start(tb, config...)
 }
 
-// Start starts a server, as the function of this name does.
+// Start starts a server of this binary, like the function Start.
 func (b Binary) Start(tb testing.TB, config ...string) *Server {
 	tb.Helper()
 	return b.mustStart(tb, plan{args: config})
 }
 
-// theBinary is the one that the functions of the package start.
+// theBinary returns the binary that the functions of the package start.
 func theBinary(tb testing.TB) Binary {
 	tb.Helper()
 	b, err := defaultBinary()
@@ -91,7 +90,7 @@ func (b Binary) startOn(tb testing.TB, port int, p plan) (*Server, error) {
 }
 
 func (b Binary) plan(s *Server, p plan) (servertest.Plan, error) {
-	// A file, even an empty one, is what CONFIG REWRITE and sentinels need.
+	// CONFIG REWRITE and sentinels need a file, even an empty one.
 	file := filepath.Join(s.Dir, "redis.conf")
 	if err := os.WriteFile(file, []byte(p.conf), 0o600); err != nil {
 		return servertest.Plan{}, err
@@ -118,16 +117,16 @@ func (b Binary) plan(s *Server, p plan) (servertest.Plan, error) {
 	}, nil
 }
 
-// defaults are the arguments of every server that is not a sentinel.
+// defaults returns the arguments of every server that is not a sentinel.
 func (b Binary) defaults() []string {
 	args := []string{
 		"--save", "", "--appendonly", "no",
-		// With diskless replication a replica may get nothing for a second after its
-		// link is up; a master killed in that second takes all writes with it.
+		// With diskless replication a replica may get no writes for a second after its link is
+		// up. If the master is killed in that second, they are lost.
 		"--repl-diskless-sync", "no",
 		"--repl-ping-replica-period", "1",
 	}
-	if b.major() >= 7 { // before, DEBUG was open to all
+	if b.major() >= 7 { // older servers always allow DEBUG
 		args = append(args, "--enable-debug-command", "local")
 	}
 	return args
@@ -152,9 +151,8 @@ func (s *Server) ready(pid int) error {
 	return nil
 }
 
-// Do sends one command over a connection of its own and returns the reply: a
-// string, an int64, nil or a []any of these. An error that the server replies
-// with is a [ReplyError].
+// Do sends one command over a new connection and returns the reply: a string, an int64, nil
+// or a []any of these. An error reply of the server is a [ReplyError].
 func (s *Server) Do(args ...any) (any, error) {
 	return s.doIn(callTimeout, args...)
 }
@@ -168,7 +166,7 @@ func (s *Server) doIn(timeout time.Duration, args ...any) (any, error) {
 	return c.do(args...)
 }
 
-// MustDo is Do, and fails the test on an error.
+// MustDo is like Do, but fails the test on an error.
 func (s *Server) MustDo(tb testing.TB, args ...any) any {
 	tb.Helper()
 	reply, err := s.Do(args...)
@@ -178,7 +176,6 @@ func (s *Server) MustDo(tb testing.TB, args ...any) any {
 	return reply
 }
 
-// Host and port apart, as some commands want them.
 func (s *Server) hostPort() (host, port any) {
 	h, p, _ := net.SplitHostPort(s.Addr)
 	return h, p

@@ -8,15 +8,14 @@ import (
 	"time"
 )
 
-// StartSkewed starts a server whose clock is off by an offset. It works on Linux
-// only, with a C compiler.
+// StartSkewed starts a server whose clock is off by an offset. It needs Linux and a C
+// compiler.
 func StartSkewed(tb testing.TB, offset time.Duration, config ...string) *Server {
 	tb.Helper()
 	return theBinary(tb).StartSkewed(tb, offset, config...)
 }
 
-// StartSkewed starts a server whose clock is off, as the function of this name
-// does.
+// StartSkewed starts a server of this binary, like the function StartSkewed.
 func (b Binary) StartSkewed(tb testing.TB, offset time.Duration, config ...string) *Server {
 	tb.Helper()
 	s := b.mustStart(tb, plan{args: config, clock: true})
@@ -27,10 +26,10 @@ func (b Binary) StartSkewed(tb testing.TB, offset time.Duration, config ...strin
 	return s
 }
 
-// skewedBy checks that the server's clock is off by an offset: that it lies
-// between what it is to show before and after the question.
+// skewedBy checks that the server's clock is off by an offset. The server's answer must lie
+// between the shifted times before and after the question.
 func (s *Server) skewedBy(offset time.Duration) error {
-	const slack = 5 * time.Millisecond // of the machine's clock itself
+	const slack = 5 * time.Millisecond // for the machine's own clock
 	before := time.Now().Add(offset - slack)
 	reply, err := s.Do("TIME")
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package vary tells caches by what a response varies, for every propagator
-// alike.
+// Package vary sets the Vary header for all propagators.
 package vary
 
 import (
@@ -7,7 +6,7 @@ import (
 	"strings"
 )
 
-// By adds a request header's name to Vary, unless it or * is there already.
+// By adds the name of a request header to Vary, unless Vary already has it or *.
 func By(h http.Header, name string) {
 	for _, line := range h["Vary"] {
 		for field := range strings.SplitSeq(line, ",") {
