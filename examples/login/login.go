@@ -13,11 +13,15 @@ import (
 const day = 24 * time.Hour
 
 // loginPage is what the template "login" shows.
-type loginPage struct{ Problem, CSRF string }
+type loginPage struct {
+	Problem  string
+	User     string // the name that a refused form had
+	Remember bool
+	CSRF     string
+}
 
-// showLogin shows the form. Who is logged in already may log in as somebody else.
-func (s site) showLogin(ctx *mist.Context, status int, problem string) {
-	page := loginPage{Problem: problem}
+// showLogin shows the form. A user who is logged in may log in as another user.
+func (s site) showLogin(ctx *mist.Context, status int, page loginPage) {
 	sess, err := s.sessions.GetSession(ctx)
 	if err == nil {
 		page.CSRF, err = session.CSRFToken(ctx.Request.Context(), sess)
@@ -40,12 +44,16 @@ func (s site) login(ctx *mist.Context) {
 		return
 	}
 	name := ctx.Request.PostFormValue("user")
+	remember := ctx.Request.PostFormValue("remember") != ""
+	refuse := func(problem string) {
+		s.showLogin(ctx, http.StatusUnauthorized, loginPage{Problem: problem, User: name, Remember: remember})
+	}
 	if !s.users.passwordIs(name, ctx.Request.PostFormValue("password")) {
-		s.showLogin(ctx, http.StatusUnauthorized, "That user name and password do not match.")
+		refuse("That user name and password do not match.")
 		return
 	}
 	var err error
-	if ctx.Request.PostFormValue("remember") == "" {
+	if !remember {
 		_, err = s.sessions.Login(ctx, name)
 	} else {
 		_, err = s.sessions.LoginWith(ctx, session.Login{
@@ -57,7 +65,7 @@ func (s site) login(ctx *mist.Context) {
 	}
 	switch {
 	case errors.Is(err, session.ErrRevoked): // the password that was checked may be the old one
-		s.showLogin(ctx, http.StatusUnauthorized, "You were signed out everywhere at this moment. Please log in again.")
+		refuse("You were signed out everywhere at this moment. Please log in again.")
 	case err != nil:
 		showError(ctx, err)
 	default:

@@ -94,11 +94,11 @@ func newHandler(m *session.Manager) http.Handler {
 	if m.DeviceBound != 0 { // browsers that can then bind a login to their device
 		(&dbsc.Handler{Manager: m, Exclude: []string{"/favicon.ico"}}).Mount(server)
 	}
-	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, "") })
+	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, loginPage{}) })
 	server.POST("/login", s.login)
 	server.POST("/logout", s.private(s.logout))
 
-	server.GET("/", s.private(s.home))
+	server.GET("/", s.front)
 	server.POST("/cart", s.private(s.add))
 	server.POST("/order", s.private(s.order))
 	server.POST("/renew", s.private(s.renew))

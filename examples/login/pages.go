@@ -68,8 +68,7 @@ func show(ctx *mist.Context, status int, name string, data any) {
 func showError(ctx *mist.Context, err error) {
 	var large *http.MaxBytesError
 	switch {
-	case errors.Is(err, session.ErrNotFound) && ctx.Request.Header.Get("Secure-Session-Skipped") != "":
-		// The browser could not get the bound cookie, because the store was down or it had signed too often.
+	case errors.Is(err, session.ErrNotFound) && unrefreshed(ctx):
 		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
 	case errors.Is(err, session.ErrNotFound):
 		show(ctx, http.StatusUnauthorized, "unauthorized", nil)
@@ -81,6 +80,12 @@ func showError(ctx *mist.Context, err error) {
 		log.Print(err)
 		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
 	}
+}
+
+// unrefreshed reports whether the browser could not get a new bound cookie, because
+// the store was down or the browser had signed too often.
+func unrefreshed(ctx *mist.Context) bool {
+	return ctx.Request.Header.Get("Secure-Session-Skipped") != ""
 }
 
 // done ends a form: the browser loads a page anew, which says message.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -26,6 +27,16 @@ type homePage struct {
 	Visits    int
 	Articles  []string
 	Cart      Cart
+}
+
+// front shows the login form to visitors, and the home page to users.
+func (s site) front(ctx *mist.Context) {
+	_, err := s.sessions.User(ctx)
+	if errors.Is(err, session.ErrNotFound) && !unrefreshed(ctx) {
+		s.showLogin(ctx, http.StatusUnauthorized, loginPage{})
+		return
+	}
+	s.private(s.home)(ctx)
 }
 
 func (s site) home(ctx *mist.Context, sess session.Session) (err error) {
