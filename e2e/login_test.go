@@ -8,14 +8,24 @@ func TestLogin(t *testing.T) {
 		t.Errorf("before the login: got status %d, want 401", got)
 	}
 	b.wantStranger()
-	if got := b.submit("#to-login"); got != 200 {
-		t.Errorf("login form: got status %d, want 200", got)
-	}
 	if got := b.fill("ada", "engine"); got != 200 {
 		t.Errorf("login: got status %d, want 200", got)
 	}
 	b.wantText("#user", "ada")
 	b.wantText("#visits", "1")
+}
+
+func TestPageForUsers(t *testing.T) {
+	b := openTab(t, openShop(t))
+	if got := b.open("/devices"); got != 401 {
+		t.Errorf("before the login: got status %d, want 401", got)
+	}
+	b.wantText("#user", "")
+	if got := b.submit("#to-login"); got != 200 {
+		t.Errorf("login form: got status %d, want 200", got)
+	}
+	b.fill("ada", "engine")
+	b.wantText("#user", "ada")
 }
 
 func TestReload(t *testing.T) {

@@ -170,11 +170,12 @@ func (b *tab) wantText(selector, want string) {
 	}
 }
 
-// wantStranger fails the test unless the tab shows the page for who is not
-// logged in, and nothing private.
+// wantStranger fails the test unless the tab shows the login form, and nothing
+// private.
 func (b *tab) wantStranger() {
 	b.t.Helper()
-	b.wantText("#to-login", "Go to the login")
+	b.wantText("h1", "Log in")
+	b.wantText("#login button", "Log in")
 	for _, private := range []string{"#user", "#visits", "#cart", "#session", "#logout"} {
 		b.wantText(private, "")
 	}
