@@ -34,15 +34,23 @@ const flaws = `(() => {
 		if (seen(e) && e.localName !== "input" && !text(e)) found.push(e.localName + " has no name");
 		if (seen(e) && height < 24) found.push(e.localName + " " + text(e) + " is " + height + " pixels high");
 	}
+	for (const e of document.querySelectorAll("section *")) if (seen(e)) {
+		const inner = e.getBoundingClientRect(), outer = e.closest("section").getBoundingClientRect();
+		if (inner.right > outer.right || inner.left < outer.left) found.push(e.localName + " " + text(e) + " sticks out of its section");
+	}
 	const rgb = s => s.match(/[\d.]+/g).map(Number);
 	const light = s => rgb(s).slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
 		.reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
 	const behind = e => { const s = getComputedStyle(e).backgroundColor; return rgb(s)[3] === 0 ? behind(e.parentElement) : s; };
-	for (const e of document.querySelectorAll("main *")) {
-		if (!seen(e) || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
-		const [low, high] = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => a - b);
+	const contrast = (colour, e, want, what) => {
+		const [low, high] = [light(colour), light(behind(e))].sort((a, b) => a - b);
 		const ratio = (high + .05) / (low + .05);
-		if (ratio < 4.5) found.push(e.innerText.trim() + " has a contrast of " + ratio.toFixed(1));
+		if (ratio < want) found.push(what + " has a contrast of " + ratio.toFixed(2));
+	};
+	for (const e of document.querySelectorAll("main *")) {
+		const style = getComputedStyle(e);
+		if (seen(e) && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) contrast(style.color, e, 4.5, text(e));
+		if (seen(e) && e.localName === "input" && e.type !== "checkbox") contrast(style.borderTopColor, e.parentElement, 3, "the border of " + e.name);
 	}
 	return found.join("; ");
 })()`
