@@ -17,7 +17,7 @@ import (
 // the browser, or to open a tab.
 const startLimit = 90 * time.Second
 
-// artifacts is where screenshots of failed tests go.
+// artifacts is where screenshots go.
 const artifacts = "artifacts"
 
 // What TestMain prepares for all tests.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -61,7 +62,7 @@ const fallen = `[...document.querySelectorAll("li button, li .badge")].filter(b 
 
 func (b *tab) look(l look) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(l.width, 800)); err != nil {
+	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(l.width, 600)); err != nil {
 		b.t.Fatal(err)
 	}
 	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}}}
@@ -108,7 +109,7 @@ func TestPages(t *testing.T) {
 				if got := evaluate[int](b, fallen); got != 0 && !l.largeText {
 					t.Errorf("%s: %d buttons are below their row", page, got)
 				}
-				keepScreenshot(t, b.ctx)
+				keepScreenshot(t, b.ctx, l.name+"-"+strings.ReplaceAll(page, " ", "-"))
 			}
 			b.open("/")
 			check("the first page", "user")

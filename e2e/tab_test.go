@@ -45,7 +45,7 @@ func openTabOf(t *testing.T, s shop, browser context.Context, options ...chromed
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			keepScreenshot(t, ctx)
+			keepScreenshot(t, ctx, strings.ReplaceAll(t.Name(), "/", "-"))
 		}
 	})
 	limited, cancelLimited := context.WithTimeout(ctx, testLimit)
@@ -53,9 +53,9 @@ func openTabOf(t *testing.T, s shop, browser context.Context, options ...chromed
 	return &tab{t, s, limited}
 }
 
-// keepScreenshot never shows a cookie: scripts cannot read it, so pages cannot
-// show it.
-func keepScreenshot(t *testing.T, ctx context.Context) { //nolint:revive // t first, as in all helpers of tests
+// keepScreenshot writes a picture of the page to artifacts. It never shows a cookie:
+// scripts cannot read it, so pages cannot show it.
+func keepScreenshot(t *testing.T, ctx context.Context, name string) { //nolint:revive // t first, as in all helpers of tests
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, shotLimit)
 	defer cancel()
@@ -64,7 +64,6 @@ func keepScreenshot(t *testing.T, ctx context.Context) { //nolint:revive // t fi
 		t.Logf("no screenshot: %v", err)
 		return
 	}
-	name := strings.ReplaceAll(t.Name(), "/", "-")
 	file := filepath.Join(artifacts, name+".png")
 	for n := 2; exists(file); n++ { // a test may have two tabs
 		file = filepath.Join(artifacts, fmt.Sprintf("%s-%d.png", name, n))
