@@ -12,8 +12,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-func (api) me(ctx *mist.Context, s session.Session) (any, error) {
-	info, err := session.Describe(s)
+func (a api) me(ctx *mist.Context, s session.Session) (any, error) {
+	user, err := a.sessions.User(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (api) me(ctx *mist.Context, s session.Session) (any, error) {
 	return struct {
 		User  string   `json:"user"`
 		Notes []string `json:"notes"`
-	}{info.User, all}, err
+	}{user, all}, err
 }
 
 func (api) note(ctx *mist.Context, s session.Session) (v any, err error) {
@@ -45,12 +45,12 @@ type device struct {
 	Current bool   `json:"current"`
 }
 
-func (a api) list(ctx *mist.Context, s session.Session) (any, error) {
-	info, err := session.Describe(s)
+func (a api) list(ctx *mist.Context, _ session.Session) (any, error) {
+	user, err := a.sessions.User(ctx)
 	if err != nil {
 		return nil, err
 	}
-	infos, err := a.sessions.UserSessions(ctx, info.User)
+	infos, err := a.sessions.UserSessions(ctx, user)
 	all := make([]device, 0, len(infos))
 	for _, info := range infos {
 		all = append(all, device{info.ID, info.UserAgent, info.Current})

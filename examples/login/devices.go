@@ -41,16 +41,16 @@ func (s site) devices(ctx *mist.Context, sess session.Session) error {
 
 // signOut ends the session of an id, or all but this one.
 func (s site) signOut(ctx *mist.Context, sess session.Session) error {
-	info, err := session.Describe(sess)
+	user, err := s.sessions.User(ctx)
 	if err != nil {
 		return err
 	}
 	message := "That device is signed out."
 	if id := ctx.Request.PostFormValue("id"); id == "others" {
 		var n int
-		n, err = s.sessions.RemoveUserSessions(ctx, info.User, sess.ID())
+		n, err = s.sessions.RemoveUserSessions(ctx, user, sess.ID())
 		message = signedOut(n)
-	} else if err = s.sessions.RemoveUserSession(ctx, info.User, id); errors.Is(err, session.ErrNotFound) {
+	} else if err = s.sessions.RemoveUserSession(ctx, user, id); errors.Is(err, session.ErrNotFound) {
 		// It has ended, or it is somebody else's, which is nobody's business.
 		message, err = "That device was signed out already.", nil
 	}

@@ -32,12 +32,8 @@ func sentTwice(m *session.Manager, ctx *mist.Context) bool {
 	if http.NewCrossOriginProtection().Check(ctx.Request) != nil {
 		return false
 	}
-	sess, err := m.GetSession(ctx)
-	if err != nil {
-		return false
-	}
-	info, err := session.Describe(sess)
-	return err == nil && info.User != "" && info.User == ctx.Request.PostFormValue("user")
+	user, err := m.User(ctx)
+	return err == nil && user == ctx.Request.PostFormValue("user")
 }
 
 // formPage returns the page that shows the form of a request anew.
