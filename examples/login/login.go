@@ -33,11 +33,11 @@ func (s site) showLogin(ctx *mist.Context, status int, page loginPage) {
 	show(ctx, status, "login", page)
 }
 
-// login checks the password and leaves the rest to Login: the browser gets a new
-// token, one that an attacker planted there opens nothing, and a session of
+// login checks the password and then calls Login, which gives the browser a new token.
+// Any older token is worthless, also one that an attacker planted, and a session of
 // another user ends.
 func (s site) login(ctx *mist.Context) {
-	// RequireCSRF reads the forms of those who have a session. This may be the first look.
+	// RequireCSRF reads the form only if the request has a session.
 	var large *http.MaxBytesError
 	if err := ctx.Request.ParseForm(); errors.As(err, &large) {
 		showError(ctx, err)
@@ -64,7 +64,7 @@ func (s site) login(ctx *mist.Context) {
 		})
 	}
 	switch {
-	case errors.Is(err, session.ErrRevoked): // the password that was checked may be the old one
+	case errors.Is(err, session.ErrRevoked): // the password may have changed after the check
 		refuse("You were signed out everywhere at this moment. Please log in again.")
 	case err != nil:
 		showError(ctx, err)
@@ -81,8 +81,8 @@ func (s site) logout(ctx *mist.Context, _ session.Session) error {
 	return nil
 }
 
-// renew gives the browser another token at once, which RenewAfter does in time.
-// The session stays the same one.
+// renew gives the browser a new token now. RenewAfter does the same from time to time.
+// The session stays the same.
 func (s site) renew(ctx *mist.Context, sess session.Session) error {
 	if err := s.sessions.RotateSession(ctx); err != nil {
 		return err

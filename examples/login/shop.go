@@ -10,7 +10,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A Cart is how many of each article a visitor wants.
+// A Cart counts the articles that a visitor wants.
 type Cart map[string]int
 
 var (
@@ -45,7 +45,7 @@ func (s site) home(ctx *mist.Context, sess session.Session) (err error) {
 	if page.Cart, _, err = cart.Get(reqctx, sess); err != nil {
 		return err
 	}
-	// Update counts each of two tabs that load at once.
+	// Update loses no visit if two tabs load at the same time.
 	err = visits.Update(reqctx, sess, func(n int) (int, error) {
 		page.Visits = n + 1
 		return page.Visits, nil
@@ -78,7 +78,7 @@ func (s site) add(ctx *mist.Context, sess session.Session) error {
 	return done(ctx, sess, "/", article+": now in your cart.")
 }
 
-// order takes the cart out of the session: a double click orders once.
+// order removes the cart from the session, so a double click orders once.
 func (s site) order(ctx *mist.Context, sess session.Session) error {
 	_, ordered, err := cart.Pop(ctx.Request.Context(), sess)
 	if err != nil {
