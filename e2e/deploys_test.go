@@ -72,6 +72,7 @@ func (d *deployment) deploy(is cookie.Former, former ...cookie.Former) {
 // TestDeploys: a deploy changes Path or Domain of the cookie and names the former ones.
 // No visitor has to clear their browser.
 func TestDeploys(t *testing.T) {
+	t.Parallel()
 	const (
 		host   = "shop.localhost"
 		ada    = "[value=ada]"
@@ -85,6 +86,7 @@ func TestDeploys(t *testing.T) {
 		"a domain now":    {cookie.Former{}, cookie.Former{Domain: host}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := &deployment{}
 			d.deploy(c.before)
 			server := httptest.NewServer(d)
