@@ -17,25 +17,25 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// Where [Manager.RequireCSRF] looks for a token.
+// [Manager.RequireCSRF] looks for a token in these places.
 const (
 	CSRFHeader = "X-CSRF-Token" // the header of a script's request
 	CSRFField  = "csrf_token"   // the field of a form
 )
 
 const (
-	csrfKey  = "mist-contrib/session.csrf" // the value that holds a session's secret
+	csrfKey  = "mist-contrib/session.csrf" // the key of the session's secret
 	csrfSize = sha256.Size
 )
 
-// CSRFToken returns a token for the forms and scripts of a page, which no other
-// site knows; [Manager.RequireCSRF] asks for it. Each call gives another one, so
-// that compression tells nobody what it is (BREACH); all of them are good as long
-// as the session lives and nobody logs in with it anew. Rotation keeps them.
+// CSRFToken returns a token for the forms and scripts of a page. No other site knows
+// it, and [Manager.RequireCSRF] asks for it. Each call returns another token, so an
+// attacker cannot guess it from the size of a compressed page (BREACH). All tokens of
+// a session are valid until it ends or its user logs in again. Rotation keeps them.
 //
-// The first call for a session writes to it: a value of our own, which [All]
-// lists and [Clear] takes out. [errors.ErrUnsupported]: s is no [Updater]. Other
-// errors are the store's.
+// The first call for a session stores a secret in it. [All] lists this value and
+// [Clear] removes it. CSRFToken fails with [errors.ErrUnsupported] if s is no
+// [Updater]. Other errors come from the store.
 func CSRFToken(ctx context.Context, s Session) (string, error) {
 	secret, err := csrfSecret(ctx, s)
 	if secret == nil && err == nil {
@@ -56,8 +56,8 @@ func CSRFToken(ctx context.Context, s Session) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(masked[:]), nil
 }
 
-// CheckCSRFToken returns nil where token is one that [CSRFToken] gave for this
-// session, and [ErrForged] where it is not. Other errors are the store's.
+// CheckCSRFToken returns nil if [CSRFToken] made the token for this session, and
+// [ErrForged] if not. Other errors come from the store.
 func CheckCSRFToken(ctx context.Context, s Session, token string) error {
 	secret, err := csrfSecret(ctx, s)
 	if err != nil {
@@ -67,7 +67,7 @@ func CheckCSRFToken(ctx context.Context, s Session, token string) error {
 	if len(token) != base64.RawURLEncoding.EncodedLen(len(masked)) || secret == nil {
 		return ErrForged
 	}
-	// It passes over line breaks, so that long is not enough.
+	// Decode ignores line breaks, so the length of the token proves nothing.
 	if n, err := base64.RawURLEncoding.Strict().Decode(masked[:], []byte(token)); err != nil || n != len(masked) {
 		return ErrForged
 	}
@@ -78,8 +78,8 @@ func CheckCSRFToken(ctx context.Context, s Session, token string) error {
 	return nil
 }
 
-// csrfSecret returns what the tokens of a session are made of; nil: there is none
-// yet.
+// csrfSecret returns the secret behind the tokens of a session, or nil if there is
+// none yet.
 func csrfSecret(ctx context.Context, s Session) ([]byte, error) {
 	v, err := s.Get(ctx, csrfKey)
 	if secret, ok := v.([]byte); ok && len(secret) == csrfSize {
@@ -88,7 +88,7 @@ func csrfSecret(ctx context.Context, s Session) ([]byte, error) {
 	return nil, err
 }
 
-// csrfSum is what all tokens of a session hide, until the next login.
+// csrfSum returns the value that every token of a session hides. A login changes it.
 func csrfSum(secret []byte, s Session) []byte {
 	mac := hmac.New(sha256.New, secret)
 	if info, err := Describe(s); err == nil && info.User != "" {
@@ -97,26 +97,30 @@ func csrfSum(secret []byte, s Session) []byte {
 	return mac.Sum(nil)
 }
 
-// RequireCSRF returns a middleware against forged requests (ASVS 5.0, 3.5.1). A
-// request that may change something (not GET, HEAD, OPTIONS) must pass
-// cross, and if it has a session bring a token of [CSRFToken], in the header
-// [CSRFHeader] or the form field [CSRFField]. Without a session there is nothing
-// to abuse but the login form, which cross protects. A session whose identifier came
-// by an [Explicit] propagator, such as a header, needs neither: no other site can
-// make a browser send it. Nor do the two requests of [Manager].DeviceBound: the browser
-// itself makes them, and no other site can sign the proof that they carry.
+// RequireCSRF returns a middleware that refuses forged requests (ASVS 5.0, 3.5.1).
+// It checks every request but GET, HEAD and OPTIONS:
 //
-// cross is what knows other sites, with their exceptions; nil: a new
-// [http.CrossOriginProtection], which trusts none. An exception of cross does not
-// exempt from the token. A request that fails: 403, its error is [ErrForged], or the
-// ErrorHandler. The store down: 503.
+//   - The request must pass cross. Nil means a new [http.CrossOriginProtection], which
+//     trusts no other site.
+//   - A request with a session must carry a token of [CSRFToken], in the header
+//     [CSRFHeader] or the form field [CSRFField]. An exception of cross does not exempt
+//     it. Without a session only the login form can be abused, and cross protects it.
 //
-// Put it behind a limit for bodies ([http.MaxBytesHandler]): it reads forms to
-// find the field, up to 32 MiB of files into memory. A form over the limit: 413, its
-// error matches [http.MaxBytesError]; one that breaks off: 400. Neither counts as
-// forged. The temporary files of the form are removed when the middleware returns. A
-// body that the handler reads as a stream needs the token in the header, because to
-// look for the field consumes the body.
+// Two kinds of requests need neither. If the identifier came by an [Explicit]
+// propagator, such as a header, no other site can make a browser send it. If the browser
+// itself registers or refreshes a bound session ([Manager].DeviceBound), no other site
+// can sign the proof.
+//
+// A streamed upload needs the token in the header. Without it the middleware reads the
+// form to find the field, which consumes the body before the handler runs.
+//
+// A forged request gets 403 with [ErrForged]. If the store fails, the request gets 503.
+// ErrorHandler answers instead if it is set.
+//
+// Put a limit for bodies ([http.MaxBytesHandler]) in front: the middleware reads up to 32
+// MiB of files into memory. A form above the limit gets 413, with an error that matches
+// [http.MaxBytesError], and a form that breaks off gets 400. Neither counts as forged.
+// The middleware removes the temporary files of the form when it returns.
 func (m *Manager) RequireCSRF(cross *http.CrossOriginProtection) mist.Middleware {
 	if cross == nil {
 		cross = http.NewCrossOriginProtection()
@@ -180,11 +184,11 @@ func (m *Manager) explicit(ctx *mist.Context) bool {
 }
 
 const (
-	formMemory = 32 << 20 // of files in memory, as PostFormValue of net/http has it
-	formLimit  = 10 << 20 // of a form without files, by net/http
+	formMemory = 32 << 20 // for files in memory, as in PostFormValue of net/http
+	formLimit  = 10 << 20 // of net/http for a form without files
 )
 
-// csrfSent returns the token that a request brings; its error is a formError.
+// csrfSent returns the token that a request carries. Its error is a formError.
 func csrfSent(req *http.Request) (string, error) {
 	if token := req.Header.Get(CSRFHeader); token != "" {
 		return token, nil
@@ -193,7 +197,7 @@ func csrfSent(req *http.Request) (string, error) {
 	if e := req.ParseMultipartForm(formMemory); err == nil && !errors.Is(e, http.ErrNotMultipart) {
 		err = e
 	}
-	token := req.PostFormValue(CSRFField) // what is there of a form with errors
+	token := req.PostFormValue(CSRFField) // a form with errors may still have the field
 	if token == "" && err != nil && req.Body != nil {
 		if status := unread(req, err); status != 0 {
 			return "", &formError{status, err}
@@ -202,22 +206,21 @@ func csrfSent(req *http.Request) (string, error) {
 	return token, nil
 }
 
-// unread returns the status for a form that was not read to its end because of err;
-// 0: all that could matter was read, and is no form with the field.
+// unread returns the status for a form that err cut short. It returns 0 if the form was
+// read to its end and has no such field.
 func unread(req *http.Request, err error) int {
 	var limit *http.MaxBytesError
 	if errors.As(err, &limit) || errors.Is(err, multipart.ErrMessageTooLarge) || req.ContentLength > formLimit {
 		return http.StatusRequestEntityTooLarge
 	}
-	// A body that failed fails again. The errors themselves have no common type.
+	// The errors of a form have no common type, but a body that failed fails again.
 	if _, again := req.Body.Read(make([]byte, 1)); again != nil && again != io.EOF {
 		return http.StatusBadRequest
 	}
 	return 0
 }
 
-// A formError is a form that could not be read, so nobody knows whether it was
-// forged.
+// A formError means that a form could not be read, so it may or may not be forged.
 type formError struct {
 	status int // for the client
 	cause  error

@@ -129,6 +129,8 @@ func (revoked) Is(target error) bool { return target == ErrNotFound }
 
 type multiple struct{}
 
-func (multiple) Error() string { return "session: more than one identifier" }
+func (multiple) Error() string {
+	return "session: more than one identifier; if Path or Domain of the cookie changed, set cookie.Propagator.Former"
+}
 
 func (multiple) Is(target error) bool { return target == ErrNotFound }

@@ -57,7 +57,7 @@ const (
 const (
 	EventUnknown         EventKind = "unknown"          // no live session has this token; with Redis also after expiry
 	EventMalformed       EventKind = "malformed"        // what the client sent can be no identifier
-	EventDuplicate       EventKind = "duplicate"        // it sent two, ErrMultiple
+	EventDuplicate       EventKind = "duplicate"        // it sent two; ErrMultiple says what to do
 	EventExpiredIdle     EventKind = "expired_idle"     // the idle timeout had passed
 	EventExpiredAbsolute EventKind = "expired_absolute" // the absolute timeout had passed
 	EventReused          EventKind = "reused"           // an old token after its grace: perhaps a thief has it, or had it

@@ -2,8 +2,6 @@ package session
 
 import "context"
 
-// flash holds messages until somebody reads them.
-//
 //nolint:gochecknoglobals // a constant in effect
 var flash = NewKey[[]string]("mist-contrib/session.flash")
 
@@ -12,10 +10,9 @@ const (
 	maxFlashSize = 16 << 10
 )
 
-// AddFlash leaves a message for the next page that calls [Flashes], which may be
-// of another request: "saved", after a redirect. A session keeps the newest 64
-// messages, of 16 KiB together, or the newest alone if it is longer; AddFlash drops
-// those before them. Errors as for [Update].
+// AddFlash stores a message for the next page that calls [Flashes], such as "saved" for
+// the page after a redirect. A session keeps the newest 64 messages, up to 16 KiB, and
+// always the newest one. AddFlash drops older ones. It returns the errors of [Update].
 func AddFlash(ctx context.Context, s Session, message string) error {
 	return flash.Update(ctx, s, func(old []string) ([]string, error) {
 		kept, size := 0, len(message)
@@ -29,10 +26,10 @@ func AddFlash(ctx context.Context, s Session, message string) error {
 	})
 }
 
-// Flashes takes out the messages that AddFlash left in s, the oldest first. Each
-// is given to exactly one of all requests that ask; where this session shows none
-// the store is not asked. A page that a browser prefetches empties them, too; such a
-// request says so in its header Sec-Purpose. Errors as for [Pop].
+// Flashes removes the messages that AddFlash stored in s and returns them, the oldest
+// first. If several requests ask, exactly one of them gets each message. Flashes does not
+// ask the store if s shows no message. A page that a browser prefetches takes them, too:
+// its request has the header Sec-Purpose. Flashes returns the errors of [Pop].
 func Flashes(ctx context.Context, s Session) ([]string, error) {
 	if shown, ok, err := flash.Get(ctx, s); err != nil || !ok {
 		return shown, err

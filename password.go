@@ -7,23 +7,23 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// PasswordChanged ends all sessions of l.User, but for that of the request, and logs
-// the request in as that user. It returns the session, and how many it ended. Call it when the password, or another proof of theirs,
-// has been replaced (ASVS 5.0, 7.4.3): by the user who is logged in, or by a visitor
-// who reset a forgotten one. Either way the new password counts from here on:
+// PasswordChanged ends all other sessions of l.User and logs the request in as that user.
+// It returns the session of the request and the number of sessions that it ended. Call it
+// after the application has stored a new password, or another proof (ASVS 5.0, 7.4.3).
+// The user may be logged in, or may be a visitor who reset a forgotten password:
 //
-//   - a session of the request that is l.User's already goes on with a new token, as
-//     after [Manager.Reauthenticate], and keeps its id, values and timeouts;
-//   - without one, or with an anonymous one, it logs in, as [Manager.LoginWith] does;
-//   - every other session of the user is dead, and a login whose check began before
-//     is refused with [ErrRevoked].
+//   - If the session of the request belongs to l.User, it goes on with a new token, as
+//     after [Manager.Reauthenticate]. Its id, values and timeouts stay.
+//   - Without a session, or with an anonymous one, the request is logged in as by
+//     [Manager.LoginWith].
+//   - Every other session of the user has ended, and a login that checked the password
+//     before this call fails with [ErrRevoked].
 //
-// l.Began is not used: this revocation comes first, and does not concern the new
-// password.
+// PasswordChanged ignores l.Began, because the request checked the new password.
 //
-// [ErrInvalidUser], [ErrHeaderWritten], [ErrMultiple], [errors.ErrUnsupported]:
-// nothing has happened. After another error other sessions may have ended: call it
-// again, or have the user log in with the new password.
+// After [ErrInvalidUser], [ErrHeaderWritten], [ErrMultiple] or [errors.ErrUnsupported]
+// nothing has changed. After any other error the sessions of the user may have ended, that
+// of the request among them. Call it again, or let the user log in with the new password.
 func (m *Manager) PasswordChanged(ctx *mist.Context, l Login) (s Session, ended int, err error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, 0, err

@@ -8,10 +8,10 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// RequireSession returns a middleware that lets a request through when it has a
-// session, of a user or anonymous. None: 401. Could not be found out, because the
-// store is down: 503, and nobody is logged out. [Manager] ErrorHandler answers
-// instead where it is set. It works with and without [Manager.Middleware].
+// RequireSession returns a middleware that lets a request through if it has a session,
+// anonymous or not. Without one the request gets 401. If the store fails it gets 503, and
+// nobody is logged out. [Manager] ErrorHandler answers instead if it is set. The
+// middleware works with and without [Manager.Middleware].
 func (m *Manager) RequireSession() mist.Middleware {
 	return m.guard(func(ctx *mist.Context) error {
 		_, err := m.GetSession(ctx)
@@ -19,10 +19,10 @@ func (m *Manager) RequireSession() mist.Middleware {
 	})
 }
 
-// RequireLevel returns a middleware that lets a request through when its user has
-// proved who they are at that level or above; RequireLevel([Authenticated]) is
-// "must be logged in". Nobody logged in, or an anonymous session: 401. A lower
-// level: 403, its error is [ErrReauthenticate]. Otherwise as RequireSession.
+// RequireLevel returns a middleware that lets a request through if its user is logged in
+// at that level or above. RequireLevel([Authenticated]) means "must be logged in". A
+// request without a user gets 401, and a lower level gets 403 with [ErrReauthenticate].
+// Otherwise it does what RequireSession does.
 func (m *Manager) RequireLevel(level Level) mist.Middleware {
 	return m.guard(func(ctx *mist.Context) error {
 		_, info, err := m.user(ctx)
@@ -33,13 +33,12 @@ func (m *Manager) RequireLevel(level Level) mist.Middleware {
 	})
 }
 
-// RequireFresh returns a middleware for what is done seldom and hurts much, such
-// as changing a password: it lets a request through when its user has proved who
-// they are less than d ago, by a login or [Manager.Reauthenticate] (ASVS 5.0,
-// 7.5.1, 7.5.3); nothing else counts. Longer ago: 403, its error is
-// [ErrReauthenticate]. Otherwise as RequireLevel. It asks the store for the time
-// ([Now]); only where the session is no [Clock] the one of this machine counts. It
-// panics when d is not positive.
+// RequireFresh returns a middleware for dangerous actions, such as a change of the
+// password (ASVS 5.0, 7.5.1, 7.5.3). It lets a request through if its user logged in, or
+// proved who they are by [Manager.Reauthenticate], less than d ago. Otherwise the request
+// gets 403 with [ErrReauthenticate], and 401 without a user. The time is the store's
+// ([Now]), or this machine's if the session is no [Clock]. RequireFresh panics if d is not
+// positive.
 func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
 	if d <= 0 {
 		panic("session: RequireFresh: duration is not positive")
@@ -47,7 +46,7 @@ func (m *Manager) RequireFresh(d time.Duration) mist.Middleware {
 	return m.guard(func(ctx *mist.Context) error { return m.fresh(ctx, d, ErrReauthenticate) })
 }
 
-// fresh returns stale where the user of the request proved who they are d ago or longer.
+// fresh returns stale if the user of the request proved who they are d ago or earlier.
 func (m *Manager) fresh(ctx *mist.Context, d time.Duration, stale error) error {
 	s, info, err := m.user(ctx)
 	if err != nil {
@@ -60,14 +59,14 @@ func (m *Manager) fresh(ctx *mist.Context, d time.Duration, stale error) error {
 	if err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	// From the future, by a clock that is off: not fresh for ever, either.
+	// A wrong clock may put the login into the future. That must not be fresh for ever.
 	if age := now.Sub(info.AuthenticatedAt); age >= d || age <= -d {
 		return stale
 	}
 	return nil
 }
 
-// user is the session of the request if somebody is logged in with it.
+// user returns the session of the request, and ErrNotFound if it has no user.
 func (m *Manager) user(ctx *mist.Context) (s Session, info Info, err error) {
 	if s, err = m.GetSession(ctx); err != nil {
 		return nil, Info{}, err
@@ -79,7 +78,7 @@ func (m *Manager) user(ctx *mist.Context) (s Session, info Info, err error) {
 	return s, info, err
 }
 
-// guard returns a middleware that lets a request through when allowed says so.
+// guard returns a middleware that lets a request through if allowed returns nil.
 func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {

@@ -188,10 +188,10 @@ func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, pl
 	return us, plain, nil
 }
 
-// User returns the user who is logged in with the session of the request.
-// [ErrNotFound]: nobody is logged in, or the session is anonymous.
-// [errors.ErrUnsupported]: the session is no [Describer]. Other errors as for
-// GetSession: it is unknown whether somebody is logged in.
+// User returns the user of the request's session. It fails with [ErrNotFound] if nobody is
+// logged in, also if the session is anonymous, and with [errors.ErrUnsupported] if the
+// session is no [Describer]. After any other error, which are those of GetSession, a user
+// may or may not be logged in.
 func (m *Manager) User(ctx *mist.Context) (string, error) {
 	_, info, err := m.user(ctx)
 	return info.User, err

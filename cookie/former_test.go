@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mist-contrib/session"
@@ -65,6 +66,15 @@ func TestFormer(t *testing.T) {
 				t.Errorf("the browser sends %q: %v, want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestMultipleNamesFormer: the operator who reads the error in the log learns what to set.
+func TestMultipleNamesFormer(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Cookie", "session=a; session=b")
+	if _, err := (&cookie.Propagator{Insecure: true}).Extract(r); err == nil || !strings.Contains(err.Error(), "cookie.Propagator.Former") {
+		t.Errorf("got %v, want an error that names Former", err)
 	}
 }
 

@@ -17,78 +17,76 @@ import (
 	"github.com/mist-contrib/session/internal/vary"
 )
 
-// A Propagator carries the identifier in a cookie. The zero value is ready to
-// use and the safest there is: a cookie named __Host-Http-session that is
-// Secure, HttpOnly, SameSite=Lax, for the whole host and no other, and forgotten
-// when the browser ends. Over plain http no browser keeps it, save some on
-// localhost; set Insecure while developing.
+// A Propagator carries the identifier in a cookie. The zero value is ready to use and
+// has the safest settings: the cookie is named __Host-Http-session, is Secure, HttpOnly
+// and SameSite=Lax, belongs to one host, and ends with the browser. Over plain http most
+// browsers drop it, so set Insecure during development.
 //
-// Combinations that a browser would drop, or that lose what a prefix of the name
-// promises, are an error from every call and from [Propagator.Check].
-// A Propagator is safe for concurrent use; its fields must not change after the
-// first call.
+// Browsers would drop some combinations of the fields. For these, and for those that
+// break the promise of a prefix, every call and [Propagator.Check] return an error. A
+// Propagator is safe for concurrent use. Its fields must not change after the first call.
 //
-// A request whose cookie is quoted, empty or malformed carries none for it
-// ([session.ErrNotFound]), and one with two cookies of the name is refused
-// ([session.ErrMultiple]): one of them was put there by somebody else, or by an
-// earlier deploy (see Former), and nothing tells which.
+// The Propagator ignores a cookie that is quoted, empty or malformed
+// ([session.ErrNotFound]). It refuses a request with two cookies of the name
+// ([session.ErrMultiple]): an attacker or an earlier deploy (see Former) set one of them,
+// and the server cannot tell which.
 //
-// Not protected: a script on the page can use the session while the page is
-// open, though it cannot read the cookie; a sibling host can overwrite a cookie
-// whose name has no __Host- prefix; SameSite=Lax alone does not stop
-// forged requests from a sibling host (use [http.CrossOriginProtection]).
+// The cookie does not protect from everything. A script on the page cannot read it, but
+// can use the session while the page is open. A sibling host can overwrite a cookie
+// whose name has no __Host- prefix. SameSite=Lax alone does not stop forged requests of a
+// sibling host (use [http.CrossOriginProtection]).
 type Propagator struct {
-	// Name is the name of the cookie. Empty: "__Host-Http-session", or
-	// "session" when Insecure. The prefixes __Host-, __Secure-, __Http- and
-	// __Host-Http- bind browsers to what the other fields then must say.
+	// Name is the name of the cookie. The default is "__Host-Http-session", or
+	// "session" with Insecure. With the prefixes __Host-, __Secure-, __Http- and
+	// __Host-Http- browsers demand certain values of the other fields.
 	Name string
 
-	// Path is where the cookie is sent to. Empty: "/".
+	// Path limits the cookie to the URLs below it. The default is "/".
 	Path string
 
-	// Domain extends the cookie to the subdomains of a domain. Empty: the host
-	// that set it and no other, which is safer. It takes a Name without __Host-.
+	// Domain extends the cookie to the subdomains of a domain, and needs a Name without
+	// __Host-. By default only the host that set the cookie gets it, which is safer.
 	Domain string
 
-	// SameSite is when other sites' requests carry the cookie. Zero:
-	// [http.SameSiteLaxMode]. [http.SameSiteDefaultMode] is an error, because
-	// browsers differ in what it means.
+	// SameSite says which requests of other sites carry the cookie. The default is
+	// [http.SameSiteLaxMode]. [http.SameSiteDefaultMode] is an error, because its
+	// meaning depends on the browser.
 	SameSite http.SameSite
 
-	// MaxAge is how long the browser keeps the cookie, to the second below.
-	// Zero: until the browser ends. Otherwise between a second and 400 days
-	// (the most that browsers accept); [session.Manager] RefreshSession then
-	// sets the cookie anew. How long the session lives is the store's business.
+	// MaxAge is how long the browser keeps the cookie, in whole seconds. Zero means
+	// until the browser ends. Other values are between a second and 400 days, the
+	// maximum of browsers. With one, [session.Manager] RefreshSession sets the cookie
+	// again. The store alone decides how long the session lives.
 	MaxAge time.Duration
 
-	// Partitioned keeps a cookie jar for each top-level site (CHIPS), for pages
-	// that are embedded in others.
+	// Partitioned gives each top-level site its own cookie (CHIPS), for pages that are
+	// embedded in others.
 	Partitioned bool
 
-	// Insecure lets the cookie travel over plain http, for development only: the
-	// default name has no prefix then and the cookie no Secure, and a Name with
-	// a prefix, SameSite=None and Partitioned are errors.
+	// Insecure lets the cookie travel over plain http, for development only. The
+	// default name then has no prefix and the cookie is not Secure. A Name with a
+	// prefix, SameSite=None and Partitioned are errors.
 	Insecure bool
 
-	// Former are the attributes that the cookie of this Name had before a deploy
-	// changed Path or Domain. Without it, every visitor of before has two cookies
-	// then, and is refused ([session.ErrMultiple]). The cookies with these attributes
-	// are expired whenever the cookie is set or removed, and, with a [session.Manager],
-	// when a request carries two. Keep an entry for as long as browsers may keep
-	// such a cookie.
+	// Former lists the attributes of this cookie in earlier deploys. Without it, a
+	// change of Path or Domain leaves visitors with two cookies, and the Propagator
+	// refuses all their requests ([session.ErrMultiple]). The Propagator expires the
+	// former cookies whenever it sets or removes the cookie. A [session.Manager] also
+	// expires them when a request carries two. Keep an entry for as long as browsers
+	// may keep such a cookie.
 	Former []Former
 
 	once    sync.Once
 	invalid error
-	cookie  http.Cookie // all but the value
-	former  []string    // Set-Cookie lines that expire cookies of before
+	cookie  http.Cookie // without a value
+	former  []string    // Set-Cookie lines that expire the former cookies
 	room    int         // for the value
 }
 
-// Former are attributes that a cookie had before.
+// Former has the attributes of a cookie in an earlier deploy.
 type Former struct {
 	Path   string // empty: "/"
-	Domain string // empty: the host that set it and no other
+	Domain string // empty: only the host that set the cookie
 }
 
 const (
@@ -96,7 +94,7 @@ const (
 	defaultInsecureName = "session"
 
 	maxAge       = 400 * 24 * time.Hour
-	maxSize      = 4096 // of name and value together, rfc6265bis 5.7; RFC 6265, 6.1 has the attributes among it
+	maxSize      = 4096 // of name and value (rfc6265bis 5.7), and with the attributes in RFC 6265, 6.1
 	maxAttribute = 1024 // rfc6265bis 5.6
 )
 
@@ -118,7 +116,7 @@ var (
 	errUnfit     = fmt.Errorf("%w: cannot be a cookie's value", session.ErrInvalidID)
 )
 
-// Check reports what is wrong with the fields.
+// Check returns an error if the fields are wrong.
 func (p *Propagator) Check() error {
 	if p == nil {
 		return errNoPropagator
@@ -176,7 +174,7 @@ func (p *Propagator) init() error {
 	case len(c.Name) > maxSize/2:
 		return fmt.Errorf("cookie: Name is over %d bytes", maxSize/2)
 	}
-	// The characters; http.SetCookie would drop the cookie without a word.
+	// http.SetCookie would silently drop a cookie with invalid characters.
 	if err := c.Valid(); err != nil {
 		return fmt.Errorf("cookie: Name, Path or Domain: %w", err)
 	}
@@ -194,7 +192,7 @@ func (p *Propagator) init() error {
 	return nil
 }
 
-// expire prepares the line that expires a cookie of before.
+// expire prepares the line that expires a former cookie.
 func (p *Propagator) expire(f Former) error {
 	c := p.cookie
 	c.Path, c.Domain, c.MaxAge = cmp.Or(f.Path, "/"), f.Domain, -1
@@ -203,7 +201,7 @@ func (p *Propagator) expire(f Former) error {
 	case c.Path == p.cookie.Path && domain(c.Domain) == domain(p.cookie.Domain):
 		return errors.New("cookie: Former has the Path and Domain of the cookie itself")
 	case c.Path[0] != '/' || len(c.Path) > maxAttribute || len(c.Domain) > maxAttribute:
-		return fmt.Errorf("cookie: Former has a Path that does not begin with /, or one of over %d bytes, or such a Domain", maxAttribute)
+		return fmt.Errorf("cookie: Former: Path does not begin with /, or Path or Domain is over %d bytes", maxAttribute)
 	}
 	if err := c.Valid(); err != nil {
 		return fmt.Errorf("cookie: Former: %w", err)
@@ -220,9 +218,8 @@ func (p *Propagator) Lifetime() time.Duration {
 	return p.MaxAge
 }
 
-// Measure returns the cookie's name, and how many bytes its value may have so that with
-// name and attributes it has 4096, the longest Max-Age among them: proxies and browsers
-// drop longer ones without a word.
+// Measure returns the cookie's name and the size of the longest value. Name, value and
+// attributes may have 4096 bytes together: proxies and browsers silently drop longer cookies.
 func (p *Propagator) Measure() (name string, room int) {
 	if p.Check() != nil {
 		return "", 0
@@ -230,10 +227,10 @@ func (p *Propagator) Measure() (name string, room int) {
 	return p.cookie.Name, p.room
 }
 
-// Bindable returns an error where no browser binds the cookie to its device: where the
-// prefix of Name is __Host-Http- or __Http-, which Chromium takes no instructions for, or
-// where it is Partitioned, or where a cookie with this Path is not sent to what is below
-// path. "__Host-session" is a name that works.
+// Bindable returns an error if browsers cannot bind the cookie to their device. Chromium
+// refuses names with the prefix __Host-Http- or __Http-, and Partitioned cookies. The
+// cookie must have no Domain, and its Path must include the URLs below path. The name
+// "__Host-session" works.
 func (p *Propagator) Bindable(path string) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -254,19 +251,18 @@ func (p *Propagator) Bindable(path string) error {
 	return nil
 }
 
-// Inject sets the cookie. It takes the place of any Set-Cookie of the same name
-// that is in the header, whoever put it there, and adds Cache-Control: no-store
-// and Vary: Cookie, so that no cache hands it to somebody else. It must come
-// before the response is written. [session.ErrInvalidID]: id is empty, too long
-// (4096 bytes with the name) or has a character that no cookie takes; the header
-// is then as it was.
+// Inject sets the cookie. It replaces every Set-Cookie of the same name in the header, and
+// adds Cache-Control: no-store and Vary: Cookie, so that no cache gives the cookie to
+// another client. Call it before the response is written. Inject fails with
+// [session.ErrInvalidID] and leaves the header as it was if id is empty, has a character
+// that no cookie may have, or is longer than 4096 bytes with the name.
 func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	return p.inject(id, p.Lifetime(), writer)
 }
 
-// InjectFor is Inject; the browser keeps the cookie that long, rounded up to the
-// second, also over its end: 400 days at most, whatever is asked for. MaxAge does
-// not matter then. An error where keep is not positive.
+// InjectFor does the same as Inject, but the browser keeps the cookie for keep instead of
+// MaxAge, also when it is closed. Keep is rounded up to the second and limited to 400
+// days. InjectFor fails if keep is not positive.
 func (p *Propagator) InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error {
 	if keep <= 0 {
 		return errKeep
@@ -274,7 +270,7 @@ func (p *Propagator) InjectFor(id string, keep time.Duration, writer http.Respon
 	return p.inject(id, min(keep, maxAge)+time.Second-1, writer)
 }
 
-// inject sets the cookie with a Max-Age of keep, to the second below; zero: none.
+// inject sets the cookie with a Max-Age of keep in whole seconds, or without one for zero.
 func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -287,8 +283,8 @@ func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseW
 	return p.set(writer, &c, id)
 }
 
-// Remove sets the cookie to nothing and lets it expire, with the attributes it
-// was set with: a browser keeps the old one otherwise. Headers as for Inject.
+// Remove expires the cookie. It uses the attributes of Inject, because a browser would
+// keep the cookie otherwise, and adds the same headers.
 func (p *Propagator) Remove(writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -298,7 +294,7 @@ func (p *Propagator) Remove(writer http.ResponseWriter) error {
 	return p.set(writer, &c, "")
 }
 
-// set sets a cookie to a value that cookies can have.
+// set sets a cookie. The value must be valid.
 func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value string) error {
 	if writer == nil {
 		return errNoWriter
@@ -308,7 +304,7 @@ func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value strin
 		name, _, _ := strings.Cut(line, "=")
 		return strings.TrimSpace(name) == c.Name
 	})
-	before := len(c.Name) + len("=") // net/http would look for what no value has, byte by byte
+	before := len(c.Name) + len("=") // faster than net/http, which would check the value again
 	line := c.String()
 	put(h, append(append(others, p.former...), line[:before]+value+line[before:]))
 	return nil
@@ -331,17 +327,17 @@ func (p *Propagator) Forget(writer http.ResponseWriter) error {
 	return nil
 }
 
-// put stores the Set-Cookie lines of a response that no cache may keep.
+// put sets the Set-Cookie lines of a response, and tells caches not to keep it.
 func put(h http.Header, lines []string) {
 	h["Set-Cookie"] = lines
 	h.Set("Cache-Control", "no-store")
 	vary.By(h, "Cookie")
 }
 
-// Extract returns the value of the cookie. None: an error that matches
-// [session.ErrNotFound] and [http.ErrNoCookie]. Quoted, empty or malformed:
-// ErrNotFound. Two: [session.ErrMultiple]. It reads the header as it is, so any
-// number of other cookies cost time but no memory, and cannot hide ours.
+// Extract returns the value of the cookie. Without a cookie it fails with an error that
+// matches [session.ErrNotFound] and [http.ErrNoCookie]. It fails with ErrNotFound if the
+// cookie is quoted, empty or malformed, and with [session.ErrMultiple] if there are two.
+// Any number of other cookies in the request costs no memory.
 func (p *Propagator) Extract(req *http.Request) (string, error) {
 	if err := p.Check(); err != nil {
 		return "", err

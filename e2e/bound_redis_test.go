@@ -19,7 +19,7 @@ type redisServer struct {
 	cmd       *exec.Cmd
 }
 
-// startRedis starts redis-server ($REDIS_SERVER if set), which ends with the test.
+// startRedis starts redis-server, or $REDIS_SERVER, until the end of the test.
 func startRedis(t *testing.T) *redisServer {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
@@ -73,8 +73,8 @@ func (s *redisServer) kill() {
 	_ = s.cmd.Wait()
 }
 
-// TestDeviceBoundRedis: a Redis that does not answer while a bound cookie is refreshed, or
-// is killed and started again, logs nobody out.
+// TestDeviceBoundRedis: users stay logged in if Redis does not answer while the browser
+// refreshes a bound cookie, and if Redis is killed and starts again.
 func TestDeviceBoundRedis(t *testing.T) {
 	server := startRedis(t)
 	t.Setenv("SESSION_STORE", "redis://localhost:"+server.port)

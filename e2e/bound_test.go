@@ -14,14 +14,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// boundFor is how long a token of a bound session is good, and keptFor how long the
-// browser keeps it: a little less, in whole seconds.
+// A token of a bound session is valid for boundFor. The browser keeps it for keptFor,
+// which is a little less and in whole seconds.
 const (
 	boundFor = 3 * time.Second
 	keptFor  = 2 * time.Second
 )
 
-// wait waits until something holds.
+// wait waits until a condition is true.
 func (b *tab) wait(what string, holds func() bool) {
 	b.t.Helper()
 	tick := time.NewTicker(pollEvery)
@@ -56,7 +56,7 @@ func (b *tab) expire() {
 	b.wait("the cookie ends", func() bool { return len(b.cookies()) == 0 })
 }
 
-// plant puts the cookie of another browser into this one, for good.
+// plant puts the cookie of another browser into this one, without an expiry.
 func (b *tab) plant(c *network.Cookie) {
 	b.t.Helper()
 	_, err := chromedp.CallBrowser(b.ctx, storage.SetCookies, storage.SetCookiesParams{
@@ -70,8 +70,8 @@ func (b *tab) plant(c *network.Cookie) {
 	}
 }
 
-// TestDeviceBound is a shop that binds sessions to the device. Its processes, one after
-// the other, share nothing but a file.
+// TestDeviceBound runs a shop that binds sessions to the device. The processes that serve
+// the shop, one after the other, share nothing but a file.
 func TestDeviceBound(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "sessions.db")
 	t.Setenv("SESSION_STORE", "sqlite:"+database)
@@ -85,7 +85,7 @@ func TestDeviceBound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		address = u.Host // the next one is the same site
+		address = u.Host // the next process is the same site
 		return s
 	}
 	mine, theirs := openTab(t, shop{}), openTab(t, shop{})
@@ -103,7 +103,7 @@ func TestDeviceBound(t *testing.T) {
 			mine.t.Errorf("the browser keeps the bound cookie for another %v, want at most %v", left, keptFor)
 		}
 
-		// Nobody notices that it ends.
+		// The user does not notice that the cookie ends.
 		mine.expire()
 		if got := mine.reload(); got != 200 {
 			mine.t.Errorf("after the end of the cookie: got status %d, want 200", got)
@@ -116,7 +116,7 @@ func TestDeviceBound(t *testing.T) {
 		mine.open("/devices")
 		mine.wantText("#devices .bound", "bound to the device")
 
-		// The copy is good until its deadline, and then it is not, while the device goes on.
+		// The copy works until its deadline and not after it. The device goes on.
 		stolen := mine.wantBound()
 		deadline := time.UnixMicro(int64(1e6 * stolen.Expires)).Add(boundFor - keptFor)
 		theirs.plant(stolen)
@@ -181,15 +181,15 @@ func TestDeviceBound(t *testing.T) {
 		mine.submit("#logout button")
 		mine.wantText("h1", "Log in")
 		mine.wantOut()
-		// A refresh that was under way may have brought a cookie that opens nothing any more.
+		// A refresh in progress may have brought a cookie of the session that has ended.
 		mine.wait("without a cookie after the logout", func() bool { return mine.open("/") != 200 && len(mine.cookies()) == 0 })
 		theirs.plant(stolen)
 		theirs.wantOut()
 	})
 }
 
-// lock keeps the processes that have an SQLite database open from writing to it, as
-// another process does that writes for long.
+// lock stops other processes from writing to an SQLite database, like a long write of one
+// more process.
 func lock(t *testing.T, database string) (unlock func()) {
 	t.Helper()
 	file, err := os.OpenFile(database+"-shm", os.O_RDWR, 0)

@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// A certificate is one for localhost that nobody has signed.
+// A certificate is a self-signed certificate for localhost.
 type certificate struct {
 	certFile, keyFile string
-	roots             *x509.CertPool // with it alone
-	pin               string         // with it, Chromium takes the certificate for a good one
+	roots             *x509.CertPool // this certificate alone
+	pin               string         // makes Chromium trust the certificate
 }
 
-// makeCertificate writes one to a folder.
+// makeCertificate writes a certificate to a folder.
 func makeCertificate(dir string) (c certificate, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

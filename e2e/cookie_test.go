@@ -20,8 +20,8 @@ func TestCookieAttributes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := c.open(t)
-			// Browsers do not tell Domain=localhost from no Domain. A name below it,
-			// which leads to this machine too, shows the difference.
+			// Browsers treat Domain=localhost like no Domain, but not a name below it. Such a
+			// name leads to this machine too.
 			port := s.url[strings.LastIndex(s.url, ":"):]
 			s.url = c.name + "://shop.localhost" + port
 			b := openTab(t, s)
@@ -32,7 +32,7 @@ func TestCookieAttributes(t *testing.T) {
 			}
 			want := network.Cookie{
 				Name:         b.shop.cookieName,
-				Domain:       "shop.localhost", // with a dot before it, subdomains would get it too
+				Domain:       "shop.localhost", // a dot in front would include subdomains
 				Path:         "/",
 				Expires:      -1,
 				Session:      true,
@@ -41,7 +41,7 @@ func TestCookieAttributes(t *testing.T) {
 				SameSite:     network.CookieSameSiteLax,
 				SourceScheme: c.scheme,
 			}
-			// Not of interest, or, the value, not for the log.
+			// The value must not get into the log. The others do not matter.
 			got.Value, got.Size, got.Priority, got.SourcePort = "", 0, "", 0
 			if got != want {
 				t.Errorf("stored cookie:\ngot  %+v\nwant %+v", got, want)
@@ -58,7 +58,7 @@ func TestCookieAttributes(t *testing.T) {
 func TestHTTPSLogin(t *testing.T) {
 	b := openTab(t, openShopHTTPS(t))
 	b.login()
-	b.cookie() // of the default name
+	b.cookie() // has the default name
 	b.submit("[value=Bread]")
 	b.submit("#renew button")
 	b.reload()
@@ -78,7 +78,7 @@ func TestScriptCannotReadCookie(t *testing.T) {
 		b := openTab(t, open(t))
 		b.login()
 		secret := b.cookie().Value
-		// The probe shows that this script reads what scripts may read.
+		// The probe shows that the script works.
 		read := evaluate[string](b, `document.cookie = "probe=1"; document.cookie`)
 		if strings.Contains(read, b.shop.cookieName) || strings.Contains(read, secret) {
 			t.Errorf("document.cookie shows %s", b.shop.cookieName)
@@ -89,8 +89,8 @@ func TestScriptCannotReadCookie(t *testing.T) {
 	}
 }
 
-// attacks are the ways of a page's script to plant a cookie of the default name,
-// or to take the real one away.
+// attacks are scripts that try to plant a cookie of the default name, or to remove the
+// real one.
 var attacks = []string{
 	`document.cookie = "__Host-Http-session=evil; Secure; Path=/"`,
 	`document.cookie = "__Host-Http-session=evil; Secure; Path=/; HttpOnly; SameSite=Lax"`,
@@ -103,8 +103,8 @@ var attacks = []string{
 	`cookieStore.delete("__Host-Http-session").then(() => "deleted", () => "refused")`,
 }
 
-// probe is a cookie that differs from the first attack only in its prefix. It is
-// stored, so it is the prefix that stops the attacks.
+// probe differs from the first attack only in the prefix of the name. Browsers store it,
+// so the prefix is what stops the attacks.
 const probe = `document.cookie = "__Host-probe=1; Secure; Path=/"`
 
 func TestScriptCannotSetCookie(t *testing.T) {

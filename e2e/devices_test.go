@@ -15,7 +15,7 @@ const (
 	signOutOther = "#others button"
 )
 
-// wantDevices fails the test unless the devices page lists that many.
+// wantDevices fails the test unless the page lists this number of devices.
 func (b *tab) wantDevices(want int) {
 	b.t.Helper()
 	if got := evaluate[int](b, `document.querySelectorAll("#devices > li").length`); got != want {
@@ -27,8 +27,7 @@ func (b *tab) wantDevices(want int) {
 	}
 }
 
-// wantOut fails the test unless the next page that a tab asks for is that for who
-// is not logged in.
+// wantOut fails the test unless the next page of the tab is the login form.
 func (b *tab) wantOut() {
 	b.t.Helper()
 	if got := b.open("/"); got != 401 {
@@ -46,7 +45,7 @@ func TestSignOutOne(t *testing.T) {
 	grace.fill("grace", "compiler")
 
 	first.open("/devices")
-	first.wantDevices(2) // and not that of somebody else
+	first.wantDevices(2) // none of another user
 	if got := first.submit(signOut); got != 200 {
 		t.Errorf("sign out: got status %d, want 200", got)
 	}
@@ -75,7 +74,7 @@ func TestSignOutEverywhereElse(t *testing.T) {
 	tabs[1].wantOut()
 	tabs[2].wantOut()
 
-	tabs[1].login() // they may come back
+	tabs[1].login() // may log in again
 	tabs[0].reload()
 	tabs[0].wantText("#flash", "")
 	tabs[0].wantDevices(2)
@@ -95,7 +94,7 @@ func TestRestart(t *testing.T) {
 		f(openTabOf(t, s, browser))
 		closing, cancel := context.WithTimeout(browser, startLimit)
 		defer cancel()
-		if err := chromedp.Cancel(closing); err != nil { // as a user would, so that it writes down its cookies
+		if err := chromedp.Cancel(closing); err != nil { // as a user closes it, so that it saves its cookies
 			t.Fatal(err)
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestFile is a shop whose sessions are in a file. The processes that serve it, one after
-// the other, share nothing else.
+// TestFile runs a shop whose sessions are in a file. The processes that serve the shop,
+// one after the other, share nothing else.
 func TestFile(t *testing.T) {
 	t.Setenv("SESSION_STORE", "sqlite:"+filepath.Join(t.TempDir(), "sessions.db"))
 	browsing := openTab(t, shop{cookieName: "session"})

@@ -8,14 +8,24 @@ func TestLogin(t *testing.T) {
 		t.Errorf("before the login: got status %d, want 401", got)
 	}
 	b.wantStranger()
-	if got := b.submit("#to-login"); got != 200 {
-		t.Errorf("login form: got status %d, want 200", got)
-	}
 	if got := b.fill("ada", "engine"); got != 200 {
 		t.Errorf("login: got status %d, want 200", got)
 	}
 	b.wantText("#user", "ada")
 	b.wantText("#visits", "1")
+}
+
+func TestPageForUsers(t *testing.T) {
+	b := openTab(t, openShop(t))
+	if got := b.open("/devices"); got != 401 {
+		t.Errorf("before the login: got status %d, want 401", got)
+	}
+	b.wantText("#user", "")
+	if got := b.submit("#to-login"); got != 200 {
+		t.Errorf("login form: got status %d, want 200", got)
+	}
+	b.fill("ada", "engine")
+	b.wantText("#user", "ada")
 }
 
 func TestReload(t *testing.T) {
@@ -62,7 +72,7 @@ func TestCartAndFlash(t *testing.T) {
 	b.submit("[value=Bread]")
 	b.wantText("#cart", "Apples × 1 Bread × 2")
 
-	b.reload() // shows the message no more, and does not send the form again
+	b.reload() // does not show the message or send the form again
 	b.wantText("#flash", "")
 	b.wantText("#cart", "Apples × 1 Bread × 2")
 
@@ -122,9 +132,8 @@ func TestBackAfterLogout(t *testing.T) {
 	b.submit("#logout button")
 	b.wantText("h1", "Log in")
 
-	// Not NavigateBack: that waits for a page to load, and the one that must not
-	// be shown would come from a cache without loading.
-	// From a timer, so that the answer to this does not race with the navigation.
+	// NavigateBack would wait for a page to load, but a page from the cache does not load.
+	// The timer lets this script return before the navigation begins.
 	evaluate[any](b, `setTimeout(() => history.back())`)
 	b.eventually(`location.pathname === "/" && document.readyState === "complete"`)
 	b.wantStranger()
@@ -133,7 +142,7 @@ func TestBackAfterLogout(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	b := openTab(t, openShop(t))
 	for _, c := range []struct{ user, password string }{
-		{"ada", "compiler"}, // the other one's
+		{"ada", "compiler"}, // of the other user
 		{"eve", "engine"},
 	} {
 		b.open("/login")

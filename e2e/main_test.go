@@ -13,18 +13,18 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// startLimit is how long a slow machine may take to build the example, to start
-// the browser, or to open a tab.
+// startLimit is how long a slow machine may take to build the example, to start the
+// browser or to open a tab.
 const startLimit = 90 * time.Second
 
-// artifacts is where screenshots of failed tests go.
+// artifacts is where screenshots go.
 const artifacts = "artifacts"
 
-// What TestMain prepares for all tests.
+// TestMain prepares these for all tests.
 var (
-	chromium    string          // its program
-	loginBinary string          // examples/login, built
-	own         certificate     // of all shops with https
+	chromium    string          // the program
+	loginBinary string          // the program of examples/login
+	own         certificate     // for all shops with https
 	browser     context.Context // chromedp's handle of the running browser
 )
 
@@ -46,7 +46,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.RemoveAll(artifacts); err != nil { // those of the last run
+	if err := os.RemoveAll(artifacts); err != nil { // of the last run
 		return 1, err
 	}
 	loginBinary = filepath.Join(dir, "login")
@@ -84,8 +84,8 @@ func build(binary string) error {
 	return nil
 }
 
-// startBrowser starts the browser of all tests, in which each has a browser
-// context of its own, as a private window is; and those of tests that end one.
+// startBrowser starts a browser. All tests share one, and each has a browser context of
+// its own there, like a private window. A test that ends a browser starts another one.
 func startBrowser(profile string) (ctx context.Context, stop func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium),
@@ -94,9 +94,9 @@ func startBrowser(profile string) (ctx context.Context, stop func(), err error) 
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
-		// Not IgnoreCertErrors, which makes Chromium bind no session to a device.
+		// With IgnoreCertErrors Chromium would bind no session to a device.
 		chromedp.Flag("ignore-certificate-errors-spki-list", own.pin),
-		// It binds them with keys in software where there is no security chip, and signs as often as it is asked.
+		// Without a security chip Chromium needs keys in software. It signs without a quota here.
 		chromedp.Flag("enable-features", "NetworkService,NetworkServiceInProcess,"+
 			"DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"),
 		chromedp.WindowSize(800, 900),
@@ -114,8 +114,8 @@ func startBrowser(profile string) (ctx context.Context, stop func(), err error) 
 	return ctx, stop, nil
 }
 
-// start does what a chromedp context does first: start the browser or open the
-// tab. Its limit must not be a context's, because that would later end both.
+// start starts the browser or opens the tab of a chromedp context. A context with a
+// deadline would end both later, so the limit is a timer.
 func start(ctx context.Context, cancel context.CancelFunc) error {
 	limit := time.AfterFunc(startLimit, cancel)
 	defer limit.Stop()

@@ -4,9 +4,8 @@ import "testing"
 
 const newPassword = "difference engine"
 
-// fillPassword asks for another password. On the way the tab confirms that it is
-// ada, as often as it is asked to: on a slow machine the login may be fresh no
-// more when the form is sent.
+// fillPassword changes the password of ada. It confirms the old password as often as the
+// shop asks: on a slow machine the login may not be fresh any more when the form arrives.
 func (b *tab) fillPassword(password string) {
 	b.t.Helper()
 	for {
@@ -22,7 +21,7 @@ func (b *tab) fillPassword(password string) {
 	}
 }
 
-// asked reports whether the tab is asked for the password.
+// asked reports whether the shop asks for the password.
 func (b *tab) asked() bool {
 	b.t.Helper()
 	return evaluate[bool](b, `document.querySelector("#confirm") !== null`)
@@ -75,8 +74,7 @@ func TestChangePassword(t *testing.T) {
 	other.wantText("#user", "ada")
 }
 
-// A form without its token does nothing; this is a form of a page that was loaded
-// before somebody logged in again.
+// A form of a page from before the last login has an old token and does nothing.
 func TestFormWithoutToken(t *testing.T) {
 	b := openTab(t, openShop(t))
 	b.login()

@@ -7,20 +7,20 @@ import (
 	"testing"
 )
 
-// sealedKey returns one more key for SESSION_KEYS.
+// sealedKey returns a new key for SESSION_KEYS.
 func sealedKey() string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	return base64.StdEncoding.EncodeToString(key)
 }
 
-// TestSealed is a shop without any store: the session is in the browser alone. The
-// processes that serve it, one after the other, share nothing but keys.
+// TestSealed runs a shop without a store: only the browser has the session. The processes
+// that serve the shop, one after the other, share nothing but keys.
 func TestSealed(t *testing.T) {
 	t.Setenv("SESSION_STORE", "sealed:")
 	browsing := openTab(t, shop{cookieName: "session"})
-	// during runs a process with these keys, for as long as the visit takes. Its port is
-	// another one, which cookies do not know.
+	// during runs a process with these keys for the time of a visit. Every process has
+	// another port, which cookies ignore.
 	during := func(what string, keys []string, visit func(b *tab)) {
 		t.Run(what, func(t *testing.T) {
 			t.Setenv("SESSION_KEYS", strings.Join(keys, ","))

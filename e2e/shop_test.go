@@ -34,8 +34,8 @@ func openShopHTTPS(t *testing.T, args ...string) shop {
 	return shop{startLogin(t, event, append(args, "-cert", own.certFile, "-key", own.keyFile)...), "__Host-Http-session"}
 }
 
-// startLogin returns the URL at which examples/login answers until the test has
-// ended. It may log what logs matches.
+// startLogin starts examples/login, stops it at the end of the test, and returns its URL.
+// The program may only log lines that logs matches.
 func startLogin(t *testing.T, logs *regexp.Regexp, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(loginBinary, append([]string{"-addr", "localhost:0"}, args...)...)
@@ -83,9 +83,8 @@ func stopLogin(t *testing.T, cmd *exec.Cmd, logs *regexp.Regexp, stderr *bytes.B
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("examples/login after SIGTERM: got %v, want a clean end", err)
 	}
-	// What goes wrong is logged there, and so would a panic be. What happens to
-	// sessions may be, but no token; and that Chromium dislikes the certificate
-	// before it is told to ignore that.
+	// The log would have every failure and panic. It may have events of sessions, but no
+	// token, and the complaints of Chromium about the certificate.
 	for line := range strings.Lines(stderr.String()) {
 		line = strings.TrimSpace(line)
 		if secret.MatchString(line) {

@@ -15,21 +15,20 @@ import (
 )
 
 const (
-	testLimit = 75 * time.Second // of all that one test does in one tab
+	testLimit = 75 * time.Second // for one test in one tab
 	shotLimit = 10 * time.Second
 	pollEvery = 50 * time.Millisecond
 )
 
-// A tab is the only one of its browser context: it shares no cookie and no cache
-// with any other tab.
+// A tab has a browser context of its own: it shares no cookie and no cache with another
+// tab.
 type tab struct {
 	t    *testing.T
 	shop shop
 	ctx  context.Context //nolint:containedctx // chromedp's handle of a tab is a context
 }
 
-// openTab opens a tab with nothing in it. When the test fails, the page that it
-// then shows is kept in artifacts.
+// openTab opens an empty tab. If the test fails, artifacts has a picture of its last page.
 func openTab(t *testing.T, s shop) *tab {
 	t.Helper()
 	return openTabOf(t, s, browser, chromedp.WithNewBrowserContext())
@@ -45,7 +44,7 @@ func openTabOf(t *testing.T, s shop, browser context.Context, options ...chromed
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			keepScreenshot(t, ctx)
+			keepScreenshot(t, ctx, strings.ReplaceAll(t.Name(), "/", "-"))
 		}
 	})
 	limited, cancelLimited := context.WithTimeout(ctx, testLimit)
@@ -53,9 +52,9 @@ func openTabOf(t *testing.T, s shop, browser context.Context, options ...chromed
 	return &tab{t, s, limited}
 }
 
-// keepScreenshot never shows a cookie: scripts cannot read it, so pages cannot
-// show it.
-func keepScreenshot(t *testing.T, ctx context.Context) { //nolint:revive // t first, as in all helpers of tests
+// keepScreenshot writes a picture of the page to artifacts. It never shows a cookie:
+// scripts cannot read it, so pages cannot show it.
+func keepScreenshot(t *testing.T, ctx context.Context, name string) { //nolint:revive // t first, as in all helpers of tests
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, shotLimit)
 	defer cancel()
@@ -64,7 +63,6 @@ func keepScreenshot(t *testing.T, ctx context.Context) { //nolint:revive // t fi
 		t.Logf("no screenshot: %v", err)
 		return
 	}
-	name := strings.ReplaceAll(t.Name(), "/", "-")
 	file := filepath.Join(artifacts, name+".png")
 	for n := 2; exists(file); n++ { // a test may have two tabs
 		file = filepath.Join(artifacts, fmt.Sprintf("%s-%d.png", name, n))
@@ -85,8 +83,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// load does what makes the browser load a page, waits for it, and returns its
-// status.
+// load takes a step that loads a page, waits for the page and returns its status.
 func (b *tab) load(what string, step chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
 	res, err := chromedp.RunResponse(b.ctx, step)
@@ -106,13 +103,13 @@ func (b *tab) reload() int {
 	return b.load("reload", chromedp.Reload())
 }
 
-// submit presses the button that a selector finds.
+// submit presses the button of a selector.
 func (b *tab) submit(button string) int {
 	b.t.Helper()
 	return b.load("submit "+button, chromedp.Click(chromedp.CSS(button)))
 }
 
-// fill types into the login form, and sends it.
+// fill fills in the login form and sends it.
 func (b *tab) fill(user, password string) int {
 	b.t.Helper()
 	b.enter("#login [name=user]", user)
@@ -157,7 +154,7 @@ func evaluate[T any](b *tab, script string, options ...chromedp.EvaluateOption) 
 	return v
 }
 
-// text is what a reader sees of an element; empty where there is none.
+// text returns the visible text of an element, or nothing if there is no such element.
 func (b *tab) text(selector string) string {
 	b.t.Helper()
 	return evaluate[string](b, fmt.Sprintf(`(document.querySelector(%q)?.innerText ?? "").replace(/\s+/g, " ").trim()`, selector))
@@ -170,11 +167,12 @@ func (b *tab) wantText(selector, want string) {
 	}
 }
 
-// wantStranger fails the test unless the tab shows the page for who is not
-// logged in, and nothing private.
+// wantStranger fails the test unless the tab shows the login form, and nothing
+// private.
 func (b *tab) wantStranger() {
 	b.t.Helper()
-	b.wantText("#to-login", "Go to the login")
+	b.wantText("h1", "Log in")
+	b.wantText("#login button", "Log in")
 	for _, private := range []string{"#user", "#visits", "#cart", "#session", "#logout"} {
 		b.wantText(private, "")
 	}
@@ -183,7 +181,7 @@ func (b *tab) wantStranger() {
 	}
 }
 
-// cookies are all that the tab's browser context has stored.
+// cookies returns all cookies of the tab's browser context.
 func (b *tab) cookies() []*network.Cookie {
 	b.t.Helper()
 	res, err := chromedp.CallBrowser(b.ctx, storage.GetCookies, storage.GetCookiesParams{
@@ -195,8 +193,8 @@ func (b *tab) cookies() []*network.Cookie {
 	return res.Cookies
 }
 
-// cookie is the cookie of the session, which must be the only one. Its value is
-// a secret: tests compare it and never print it.
+// cookie returns the cookie of the session, which must be the only one. Its value is a
+// secret: tests compare it and never print it.
 func (b *tab) cookie() *network.Cookie {
 	b.t.Helper()
 	all := b.cookies()
@@ -214,13 +212,13 @@ func names(cookies []*network.Cookie) []string {
 	return all
 }
 
-// eventually waits until a script is true in the page, across navigations.
+// eventually waits until a script returns true, also if the page changes meanwhile.
 func (b *tab) eventually(script string) {
 	b.t.Helper()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		// Between two pages there is nothing to evaluate in: an error is no answer.
+		// Between two pages no script can run, so an error means nothing.
 		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script)); err == nil && ok {
 			return
 		}

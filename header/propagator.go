@@ -15,22 +15,21 @@ import (
 	"github.com/mist-contrib/session/internal/vary"
 )
 
-// A Propagator carries the identifier in a header, the same in both directions:
-// the client sends back what a response gave it. The zero value is the header
-// Authorization with the scheme Bearer (RFC 6750, 2.1). It sets no cookie and
-// reads none, so no browser sends the identifier by itself, and there are no
-// forged requests to guard against.
+// A Propagator carries the identifier in a header of requests and responses: the client
+// sends back the header that a response gave it. The zero value uses the header
+// Authorization with the scheme Bearer (RFC 6750, 2.1). No browser sends it by itself, so
+// other sites cannot forge requests.
 //
-// An empty header in a response tells the client to forget the identifier; a
-// response without the header tells it nothing.
+// An empty header in a response tells the client to forget the identifier. A response
+// without the header changes nothing.
 //
-// A request with two such headers is refused ([session.ErrMultiple]). One whose
-// header is malformed or has another scheme carries no identifier for it.
+// The Propagator refuses a request with two such headers ([session.ErrMultiple]). It
+// ignores a header that is malformed or has another scheme ([session.ErrNotFound]).
 // A Propagator is safe for concurrent use; its fields must not change after the
 // first call.
 type Propagator struct {
-	// Name is the header's name, its value is the identifier and nothing else.
-	// Empty: Authorization, the value "Bearer" and the identifier.
+	// Name is the name of a header whose value is the identifier alone. If it is
+	// empty, the header is Authorization with the value "Bearer <identifier>".
 	Name string
 
 	once    sync.Once
@@ -51,7 +50,7 @@ var (
 	errNoPropagator = errors.New("header: Propagator is nil")
 	errNoRequest    = errors.New("header: request is nil")
 	errNoWriter     = errors.New("header: response writer is nil")
-	errName         = errors.New("header: Name is no header's name, or one that means something else")
+	errName         = errors.New("header: Name is not a valid header name, or HTTP uses it for something else")
 
 	errMalformed = fmt.Errorf("%w: malformed header", session.ErrNotFound)
 	errUnfit     = fmt.Errorf("%w: cannot be a header's value", session.ErrInvalidID)
@@ -84,12 +83,11 @@ func (p *Propagator) init() {
 	}
 }
 
-// Inject puts the identifier into the response's header, and Cache-Control:
-// no-store, so that no cache hands it to somebody else. It must come before the
-// response is written. [session.ErrInvalidID]: id is empty, too long (4096 bytes)
-// or has a character other than those of a cookie's value, which are the visible
-// ones of ASCII without quote, comma, semicolon and backslash; the header is then
-// as it was.
+// Inject sets the header of the response, and Cache-Control: no-store, so that no cache
+// gives the identifier to another client. Call it before the response is written. Inject
+// fails with [session.ErrInvalidID] and leaves the header as it was if id is empty, is
+// longer than 4096 bytes, or has a character that no cookie may have: only visible ASCII
+// without quote, comma, semicolon and backslash is allowed.
 func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
@@ -100,12 +98,12 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	return p.set(writer, p.scheme+id)
 }
 
-// InjectFor is Inject: how long a program keeps the identifier is its own matter.
+// InjectFor does the same as Inject: a program keeps the identifier as long as it likes.
 func (p *Propagator) InjectFor(id string, _ time.Duration, writer http.ResponseWriter) error {
 	return p.Inject(id, writer)
 }
 
-// Measure returns the header's name, and how many bytes an identifier may have: 4096.
+// Measure returns the header's name and the size of the longest identifier, 4096 bytes.
 func (p *Propagator) Measure() (name string, room int) {
 	if p.Check() != nil {
 		return "", 0
@@ -113,8 +111,8 @@ func (p *Propagator) Measure() (name string, room int) {
 	return p.name, maxSize
 }
 
-// Explicit is true: browsers do not set the header by themselves. Where a gateway
-// makes it from a cookie, wrap the Propagator in one that says false.
+// Explicit returns true, because browsers do not set the header by themselves. If a
+// gateway makes the header from a cookie, wrap the Propagator and return false.
 func (p *Propagator) Explicit() bool { return true }
 
 // Remove tells the client to forget the identifier.
@@ -136,8 +134,9 @@ func (p *Propagator) set(writer http.ResponseWriter, value string) error {
 	return nil
 }
 
-// Extract returns the identifier in the request's header. None, another scheme,
-// or one that is malformed: [session.ErrNotFound]. Two: [session.ErrMultiple].
+// Extract returns the identifier in the request's header. It fails with
+// [session.ErrNotFound] if there is none, if it is malformed or if the scheme is another
+// one, and with [session.ErrMultiple] if the request has two such headers.
 func (p *Propagator) Extract(req *http.Request) (string, error) {
 	if err := p.Check(); err != nil {
 		return "", err

@@ -12,8 +12,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-func (api) me(ctx *mist.Context, s session.Session) (any, error) {
-	info, err := session.Describe(s)
+func (a api) me(ctx *mist.Context, s session.Session) (any, error) {
+	user, err := a.sessions.User(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (api) me(ctx *mist.Context, s session.Session) (any, error) {
 	return struct {
 		User  string   `json:"user"`
 		Notes []string `json:"notes"`
-	}{info.User, all}, err
+	}{user, all}, err
 }
 
 func (api) note(ctx *mist.Context, s session.Session) (v any, err error) {
@@ -29,7 +29,7 @@ func (api) note(ctx *mist.Context, s session.Session) (v any, err error) {
 	if err := decode(ctx, &text); err != nil {
 		return nil, err
 	}
-	// Update keeps each of two notes that come at once.
+	// Update loses no note if two arrive at the same time.
 	err = notes.Update(ctx.Request.Context(), s, func(all []string) ([]string, error) {
 		all = append(all, text)
 		v = all
@@ -38,19 +38,19 @@ func (api) note(ctx *mist.Context, s session.Session) (v any, err error) {
 	return v, err
 }
 
-// A device is a session as its user sees it.
+// A device is the part of a session that its user sees.
 type device struct {
 	ID      string `json:"id"`
 	Device  string `json:"device"`
 	Current bool   `json:"current"`
 }
 
-func (a api) list(ctx *mist.Context, s session.Session) (any, error) {
-	info, err := session.Describe(s)
+func (a api) list(ctx *mist.Context, _ session.Session) (any, error) {
+	user, err := a.sessions.User(ctx)
 	if err != nil {
 		return nil, err
 	}
-	infos, err := a.sessions.UserSessions(ctx, info.User)
+	infos, err := a.sessions.UserSessions(ctx, user)
 	all := make([]device, 0, len(infos))
 	for _, info := range infos {
 		all = append(all, device{info.ID, info.UserAgent, info.Current})
@@ -67,7 +67,7 @@ func decode(ctx *mist.Context, v any) error {
 	return nil
 }
 
-// reply answers with a value, or that there is none, or with what went wrong.
+// reply answers with a value, with no content, or with an error.
 func reply(ctx *mist.Context, v any, err error) {
 	switch {
 	case err != nil:
@@ -79,8 +79,8 @@ func reply(ctx *mist.Context, v any, err error) {
 	}
 }
 
-// fail tells apart who is not logged in, who asks for what cannot be, and who may
-// well be logged in but cannot be looked up just now.
+// fail answers with an error. If the store is down, the client may well be logged in, so
+// the answer must not tell it to log in.
 func fail(ctx *mist.Context, err error) {
 	status, text := http.StatusServiceUnavailable, "try again later"
 	switch {
@@ -102,5 +102,5 @@ func send(ctx *mist.Context, status int, v any) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/json")
 	ctx.ResponseWriter.WriteHeader(status)
-	_ = json.NewEncoder(ctx.ResponseWriter).Encode(v) // an error here: nobody is there to be told
+	_ = json.NewEncoder(ctx.ResponseWriter).Encode(v) // fails if the client has gone
 }

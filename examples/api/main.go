@@ -1,11 +1,11 @@
-// Api is a notebook for programs: a JSON API whose sessions travel in the header
-// Authorization. There is no cookie that a browser would send by itself, so there
-// are no forged requests to guard against.
+// Api is a notebook for programs: a JSON API whose clients send their token in the header
+// Authorization. No browser sends that header by itself, so other sites cannot forge
+// requests.
 //
 //	go run ./examples/api
 //
-// Login gives the header to send from now on, and so does whatever makes a new
-// token:
+// The response to a login has the header to send from then on. So has every response
+// with a new token:
 //
 //	$ auth=$(curl -s --json '{"user":"ada","password":"engine"}' -w '%header{authorization}' localhost:8080/login)
 //	$ curl -s -H "Authorization: $auth" --json '"buy bread"' localhost:8080/notes
@@ -33,7 +33,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// notes are what a program noted; they end with its session.
+// notes are the notes of a program. They end with its session.
 var notes = session.NewKey[[]string]("notes")
 
 type api struct{ sessions *session.Manager }
@@ -63,7 +63,7 @@ func newHandler(store session.Store) http.Handler {
 	return http.MaxBytesHandler(server, 64<<10)
 }
 
-// private is an answer for who is logged in, and stays so by asking.
+// private returns an answer for users. Every request prolongs the session.
 func (a api) private(answer func(*mist.Context, session.Session) (any, error)) mist.HandleFunc {
 	return a.sessions.RequireLevel(session.Authenticated)(func(ctx *mist.Context) {
 		var v any

@@ -1,5 +1,5 @@
-// Configfile serves a page that counts visits. An operator decides in a file where the
-// sessions live and how long:
+// Configfile serves a page that counts visits. A file says where the sessions live and for
+// how long:
 //
 //	$ go run -C examples/configfile . session.yaml
 //	$ curl -c jar -b jar localhost:8080
@@ -37,7 +37,7 @@ func main() {
 	}
 	site, closer, err := newSite(os.Args[1])
 	if err != nil {
-		log.Fatal(err) // it contains no secret
+		log.Fatal(err) // the error contains no secret
 	}
 	server := &http.Server{Addr: "localhost:8080", Handler: site, ReadHeaderTimeout: 5 * time.Second}
 	log.Fatal(errors.Join(server.ListenAndServe(), closer.Close()))
@@ -59,7 +59,7 @@ func newSite(path string) (site http.Handler, closer io.Closer, err error) {
 	return server, closer, nil
 }
 
-// decoder is what reads a file of that name. Nil: JSON.
+// decoder returns the decoder for a file of that name, nil for JSON.
 func decoder(path string) func(data []byte, into any) error {
 	switch filepath.Ext(path) {
 	case ".yaml", ".yml":

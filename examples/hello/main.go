@@ -1,4 +1,4 @@
-// Hello is the program of the README: who logs in is known until they log out.
+// Hello is the program of the README. It knows its users from login to logout.
 package main
 
 import (
@@ -41,7 +41,7 @@ func respond(ctx *mist.Context, text string, err error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		ctx.RespStatusCode, text = http.StatusUnauthorized, "log in first"
-	case err != nil: // the store is down: nobody is logged out by that
+	case err != nil: // the store is down, which logs nobody out
 		ctx.RespStatusCode, text = http.StatusServiceUnavailable, "try again later"
 	}
 	ctx.RespData = []byte(text + "\n")

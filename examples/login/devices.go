@@ -16,17 +16,17 @@ import (
 type devicesPage struct {
 	frame
 	Devices  []session.Info
-	Unlisted bool // nobody knows of the other devices
+	Unlisted bool // the store cannot list the other devices
 }
 
-// devices shows people where they are logged in.
+// devices shows users where they are logged in.
 func (s site) devices(ctx *mist.Context, sess session.Session) error {
 	f, err := newFrame(ctx, sess)
 	if err != nil {
 		return err
 	}
 	all, err := s.sessions.UserSessions(ctx, f.User)
-	unlisted := errors.Is(err, errors.ErrUnsupported) // their sessions are in their browsers alone
+	unlisted := errors.Is(err, errors.ErrUnsupported) // only the browsers have the sessions
 	if unlisted {
 		all = make([]session.Info, 1)
 		all[0], err = session.Describe(sess)
@@ -39,19 +39,19 @@ func (s site) devices(ctx *mist.Context, sess session.Session) error {
 	return nil
 }
 
-// signOut ends the session of an id, or all but this one.
+// signOut ends one session, or all but the current one.
 func (s site) signOut(ctx *mist.Context, sess session.Session) error {
-	info, err := session.Describe(sess)
+	user, err := s.sessions.User(ctx)
 	if err != nil {
 		return err
 	}
 	message := "That device is signed out."
 	if id := ctx.Request.PostFormValue("id"); id == "others" {
 		var n int
-		n, err = s.sessions.RemoveUserSessions(ctx, info.User, sess.ID())
+		n, err = s.sessions.RemoveUserSessions(ctx, user, sess.ID())
 		message = signedOut(n)
-	} else if err = s.sessions.RemoveUserSession(ctx, info.User, id); errors.Is(err, session.ErrNotFound) {
-		// It has ended, or it is somebody else's, which is nobody's business.
+	} else if err = s.sessions.RemoveUserSession(ctx, user, id); errors.Is(err, session.ErrNotFound) {
+		// The session has ended or belongs to another user. The answer must not tell which.
 		message, err = "That device was signed out already.", nil
 	}
 	if err != nil {
@@ -70,9 +70,9 @@ func signedOut(n int) string {
 	return fmt.Sprintf("%d other devices are signed out.", n)
 }
 
-// deviceName makes of a User-Agent what people call the thing.
+// deviceName returns a readable name for a User-Agent.
 func deviceName(userAgent string) string {
-	first := func(of ...string) string { // pairs of what to look for and its name, in this order
+	first := func(of ...string) string { // pairs of a pattern and its name
 		for i := 0; i < len(of); i += 2 {
 			if strings.Contains(userAgent, of[i]) {
 				return of[i+1]
@@ -93,7 +93,7 @@ func deviceName(userAgent string) string {
 	return browser + " on " + system
 }
 
-// ago says how long something is over.
+// ago says how long ago t was.
 func ago(t time.Time) string {
 	d := time.Since(t)
 	for _, unit := range []struct {

@@ -109,7 +109,7 @@ func TestSignOutSomebodyElse(t *testing.T) {
 func TestSignOutThisOne(t *testing.T) {
 	v := visit(t, open(t, &memory.Store{}))
 	id := v.login("ada", "engine").element("session")
-	wantStranger(t, v.post("/devices", "id", id))
+	wantLink(t, v.post("/devices", "id", id))
 	wantStranger(t, v.get("/"))
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// refused answers a form that RequireCSRF refused as forged. Most of these forms
-// are no attack: a login or a confirmation voids the token of every form that was
-// open. The answer changes nothing and checks no password.
+// refused answers a form that RequireCSRF refused as forged. Most of these forms are no
+// attack: a login or a confirmation voids the token of every open form. The answer
+// changes nothing and checks no password.
 func refused(m *session.Manager, ctx *mist.Context) {
 	if sentTwice(m, ctx) {
 		redirect(ctx, back(ctx))
@@ -32,15 +32,11 @@ func sentTwice(m *session.Manager, ctx *mist.Context) bool {
 	if http.NewCrossOriginProtection().Check(ctx.Request) != nil {
 		return false
 	}
-	sess, err := m.GetSession(ctx)
-	if err != nil {
-		return false
-	}
-	info, err := session.Describe(sess)
-	return err == nil && info.User != "" && info.User == ctx.Request.PostFormValue("user")
+	user, err := m.User(ctx)
+	return err == nil && user == ctx.Request.PostFormValue("user")
 }
 
-// formPage returns the page that shows the form of a request anew.
+// formPage returns the page with the form that the request sent.
 func formPage(ctx *mist.Context) string {
 	switch path := ctx.Request.URL.Path; path {
 	case "/login", "/devices", "/password":

@@ -13,11 +13,15 @@ import (
 const day = 24 * time.Hour
 
 // loginPage is what the template "login" shows.
-type loginPage struct{ Problem, CSRF string }
+type loginPage struct {
+	Problem  string
+	User     string // the name that a refused form had
+	Remember bool
+	CSRF     string
+}
 
-// showLogin shows the form. Who is logged in already may log in as somebody else.
-func (s site) showLogin(ctx *mist.Context, status int, problem string) {
-	page := loginPage{Problem: problem}
+// showLogin shows the form. A user who is logged in may log in as another user.
+func (s site) showLogin(ctx *mist.Context, status int, page loginPage) {
 	sess, err := s.sessions.GetSession(ctx)
 	if err == nil {
 		page.CSRF, err = session.CSRFToken(ctx.Request.Context(), sess)
@@ -29,23 +33,27 @@ func (s site) showLogin(ctx *mist.Context, status int, problem string) {
 	show(ctx, status, "login", page)
 }
 
-// login checks the password and leaves the rest to Login: the browser gets a new
-// token, one that an attacker planted there opens nothing, and a session of
+// login checks the password and then calls Login, which gives the browser a new token.
+// Any older token is worthless, also one that an attacker planted, and a session of
 // another user ends.
 func (s site) login(ctx *mist.Context) {
-	// RequireCSRF reads the forms of those who have a session. This may be the first look.
+	// RequireCSRF reads the form only if the request has a session.
 	var large *http.MaxBytesError
 	if err := ctx.Request.ParseForm(); errors.As(err, &large) {
 		showError(ctx, err)
 		return
 	}
 	name := ctx.Request.PostFormValue("user")
+	remember := ctx.Request.PostFormValue("remember") != ""
+	refuse := func(problem string) {
+		s.showLogin(ctx, http.StatusUnauthorized, loginPage{Problem: problem, User: name, Remember: remember})
+	}
 	if !s.users.passwordIs(name, ctx.Request.PostFormValue("password")) {
-		s.showLogin(ctx, http.StatusUnauthorized, "That user name and password do not match.")
+		refuse("That user name and password do not match.")
 		return
 	}
 	var err error
-	if ctx.Request.PostFormValue("remember") == "" {
+	if !remember {
 		_, err = s.sessions.Login(ctx, name)
 	} else {
 		_, err = s.sessions.LoginWith(ctx, session.Login{
@@ -56,8 +64,8 @@ func (s site) login(ctx *mist.Context) {
 		})
 	}
 	switch {
-	case errors.Is(err, session.ErrRevoked): // the password that was checked may be the old one
-		s.showLogin(ctx, http.StatusUnauthorized, "You were signed out everywhere at this moment. Please log in again.")
+	case errors.Is(err, session.ErrRevoked): // the password may have changed after the check
+		refuse("You were signed out everywhere at this moment. Please log in again.")
 	case err != nil:
 		showError(ctx, err)
 	default:
@@ -73,8 +81,8 @@ func (s site) logout(ctx *mist.Context, _ session.Session) error {
 	return nil
 }
 
-// renew gives the browser another token at once, which RenewAfter does in time.
-// The session stays the same one.
+// renew gives the browser a new token now. RenewAfter does the same from time to time.
+// The session stays the same.
 func (s site) renew(ctx *mist.Context, sess session.Session) error {
 	if err := s.sessions.RotateSession(ctx); err != nil {
 		return err

@@ -1,33 +1,33 @@
-// Login is a small shop that one logs in to: all that package session does for
-// people with a browser, as one program.
+// Login is a small shop with user accounts. It shows what package session does for
+// people with a browser.
 //
 //	go run ./examples/login
 //
-// Then open http://localhost:8080 in two browsers, or be one yourself:
+// Then open http://localhost:8080 in two browsers, or use curl:
 //
 //	curl -c jar -d user=ada -d password=engine http://localhost:8080/login
 //	curl -b jar http://localhost:8080/
 //
-// With -cert and -key it serves https, and its cookie is as safe as a cookie can be.
-// Everything else about sessions the environment says, see docs/configuration.md:
+// With -cert and -key the shop serves https and its cookie gets all protections of
+// browsers. Environment variables configure the rest, see docs/configuration.md:
 //
 //	go run ./examples/login -store sqlite:sessions.db
 //	SESSION_STORE=postgres://localhost/shop go run ./examples/login
 //	SESSION_STORE=redis://localhost:6379 go run ./examples/login
 //	SESSION_STORE=sealed: SESSION_KEYS=$(openssl rand -base64 32) go run ./examples/login
 //
-// With a name that browsers can bind, the cookie is bound to its device, see
-// docs/device-bound.md. That needs https with a certificate that the browser trusts:
+// Browsers can bind the cookie to their device, see docs/device-bound.md. That needs
+// another name of the cookie, and a certificate that the browser trusts:
 //
 //	SESSION_DEVICE_BOUND=10m SESSION_COOKIE_NAME=__Host-session go run ./examples/login -cert cert.pem -key key.pem
 //
-// In a file sessions survive a restart. In a database and in Redis they do, too, and many
-// processes are one site. Sealed they are in the browsers, and need no server. (The demo users survive nothing: a password
-// that was changed is so in one process, and until it ends.)
+// In a file sessions survive a restart. In a database or Redis they do too, and many
+// processes can serve one site. Sealed sessions are in the browsers and need no server.
+// The demo users are in memory: a new password lasts until the process ends.
 //
-// This file says what the site is made of. login.go, devices.go and password.go
-// are the account, shop.go is what else sessions are good for, forged.go answers
-// forms that are too old, and the other files are what every site needs.
+// This file has the routes. login.go, devices.go and password.go are the account, shop.go
+// keeps a cart in the session, and forged.go answers forms that are too old. The other
+// files have what every site needs.
 package main
 
 import (
@@ -44,7 +44,7 @@ import (
 	"github.com/mist-contrib/session/dbsc"
 )
 
-// fresh is for how long after a password was typed its owner may do what hurts.
+// fresh is how long users may do dangerous things after they typed their password.
 var fresh = 5 * time.Minute
 
 func main() {
@@ -66,11 +66,11 @@ func main() {
 	}
 }
 
-// equip adds to a Manager what is the program's business and not the operator's.
+// equip sets the fields of a Manager that the program decides and not the operator.
 func equip(m *session.Manager) *session.Manager {
-	m.RenewAfter = cmp.Or(m.RenewAfter, 15*time.Minute)   // a stolen cookie is of use for no longer
-	m.OnEvent = session.LogEvents(nil)                    // who logs in and out, and what was refused and why
-	m.ErrorHandler = func(ctx *mist.Context, err error) { // answers the requests that the guards below refuse
+	m.RenewAfter = cmp.Or(m.RenewAfter, 15*time.Minute)   // limits the use of a stolen cookie
+	m.OnEvent = session.LogEvents(nil)                    // logs logins, logouts and refusals
+	m.ErrorHandler = func(ctx *mist.Context, err error) { // answers requests that the guards below refuse
 		if errors.Is(err, session.ErrForged) {
 			refused(m, ctx)
 			return
@@ -85,25 +85,25 @@ type site struct {
 	users    *users
 }
 
-// newHandler is the whole site. It works with any store and propagator.
+// newHandler returns the site. It works with any store and propagator.
 func newHandler(m *session.Manager) http.Handler {
 	s := site{m, newUsers()}
 	server := mist.InitHTTPServer()
-	server.Use(m.Middleware(), m.RequireCSRF(nil)) // forms of other sites get no further
+	server.Use(m.Middleware(), m.RequireCSRF(nil)) // refuses forms of other sites
 
-	if m.DeviceBound != 0 { // browsers that can then bind a login to their device
+	if m.DeviceBound != 0 {
 		(&dbsc.Handler{Manager: m, Exclude: []string{"/favicon.ico"}}).Mount(server)
 	}
-	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, "") })
+	server.GET("/login", func(ctx *mist.Context) { s.showLogin(ctx, http.StatusOK, loginPage{}) })
 	server.POST("/login", s.login)
 	server.POST("/logout", s.private(s.logout))
 
-	server.GET("/", s.private(s.home))
+	server.GET("/", s.front)
 	server.POST("/cart", s.private(s.add))
 	server.POST("/order", s.private(s.order))
 	server.POST("/renew", s.private(s.renew))
 
-	// Who finds a browser that somebody forgot to log out cannot do what hurts.
+	// A stranger at a browser that is still logged in cannot do dangerous things.
 	owner := m.RequireFresh(fresh)
 	server.GET("/devices", s.private(s.devices))
 	server.POST("/devices", owner(s.private(s.signOut)))
@@ -115,13 +115,13 @@ func newHandler(m *session.Manager) http.Handler {
 	return http.MaxBytesHandler(server, 4<<10)
 }
 
-// private is a page for those who are logged in. It keeps them logged in while
-// they are active: reading does not prolong a session, only RefreshSession does.
+// private returns a page for users. It keeps active users logged in: only
+// RefreshSession prolongs a session, and reading does not.
 func (s site) private(page func(*mist.Context, session.Session) error) mist.HandleFunc {
 	return s.sessions.RequireLevel(session.Authenticated)(func(ctx *mist.Context) {
 		var sess session.Session
 		err := s.sessions.RefreshSession(ctx)
-		if err == nil { // only now: the refresh may have renewed the token
+		if err == nil { // after the refresh, which may have renewed the token
 			sess, err = s.sessions.GetSession(ctx)
 		}
 		if err == nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"html"
 	"log"
 	"maps"
 	"net"
@@ -41,7 +42,7 @@ func TestNobody(t *testing.T) {
 	v := visit(t, open(t, &memory.Store{}))
 	wantStranger(t, v.get("/"))
 	for _, path := range postRoutes[1:] {
-		wantStranger(t, v.post(path))
+		wantLink(t, v.post(path))
 	}
 	if got := len(v.client.Jar.Cookies(v.url())); got != 0 {
 		t.Errorf("got %d cookies, want none before the login", got)
@@ -94,6 +95,56 @@ func TestLoginRefused(t *testing.T) {
 			wantStranger(t, v.get("/"))
 		})
 	}
+}
+
+// A refused form keeps the name and the tick, and never the password.
+func TestLoginRefusedKeepsTheName(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	const tick = ` checked`
+	for _, remember := range []string{"", "yes"} {
+		got := v.post("/login", "user", "ada", "password", "compiler", "remember", remember)
+		if name := got.name(t); name != "ada" || strings.Contains(got.body, tick) != (remember != "") {
+			t.Errorf("remember %q: got the name %q, ticked %t", remember, name, strings.Contains(got.body, tick))
+		}
+		if before, _, _ := strings.Cut(got.body, "Demo users"); strings.Contains(before, "compiler") {
+			t.Error("the page has the password")
+		}
+	}
+	for _, path := range []string{"/", "/login", "/?user=ada", "/login?user=ada"} {
+		if name := v.get(path).name(t); name != "" {
+			t.Errorf("%s: got the name %q, want none", path, name)
+		}
+	}
+}
+
+// Whatever a refused name has in it, the rest of the page stays the same.
+func TestLoginRefusedEscapesTheName(t *testing.T) {
+	v := visit(t, open(t, &memory.Store{}))
+	usual := v.post("/login", "user", "eve", "password", "x").body
+	for _, name := range []string{
+		`"><script>alert(1)</script>`, `" autofocus onfocus="alert(1)`, `' onfocus='alert(1)`, `eve" value="ada`, "`", `</form></html>`,
+		`{{.CSRF}}`, `&quot;&#34;&amp;`, "javascript:alert(1)", "eve\x00\r\n\u2028\u202e", "\xff\xfe\xc0\"", strings.Repeat(`"`, 512),
+	} {
+		got := v.post("/login", "user", name, "password", "x")
+		if page := strings.Replace(got.body, formName.FindString(got.body), formName.FindString(usual), 1); page != usual {
+			t.Errorf("%q: the page has changed", name)
+		}
+		if kept, want := got.name(t), strings.ReplaceAll(name, "\x00", "\ufffd"); kept != want {
+			t.Errorf("%q: got the name %q", name, kept)
+		}
+	}
+}
+
+var formName = regexp.MustCompile(`<input name="user"( value="[^"]*")?`)
+
+// name returns the user name in the login form.
+func (r response) name(t *testing.T) string {
+	t.Helper()
+	field := formName.FindStringSubmatch(r.body)
+	if field == nil {
+		t.Fatal("no field for the name")
+	}
+	return html.UnescapeString(strings.TrimSuffix(strings.TrimPrefix(field[1], ` value="`), `"`))
 }
 
 // What a bcrypt comparison costs is in the hash, so telling the costs apart needs

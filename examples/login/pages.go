@@ -24,11 +24,11 @@ var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 	"date":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 }).Parse(pagesHTML))
 
-// A frame is what every page for somebody who is logged in has.
+// A frame is the part that all pages for users share.
 type frame struct {
 	User    string
-	CSRF    string   // for its forms, which are refused without
-	Flashes []string // what is to be said once
+	CSRF    string   // the token that every form needs
+	Flashes []string // messages that the user sees once
 }
 
 func newFrame(ctx *mist.Context, sess session.Session) (f frame, err error) {
@@ -44,8 +44,8 @@ func newFrame(ctx *mist.Context, sess session.Session) (f frame, err error) {
 	return f, err
 }
 
-// show answers with a page that no cache keeps, nor the one behind the browser's
-// back button: after a logout it has nothing to show.
+// show answers with a page that no cache keeps. After a logout the back button of the
+// browser shows nothing private.
 func show(ctx *mist.Context, status int, name string, data any) {
 	var body bytes.Buffer
 	if err := pages.ExecuteTemplate(&body, name, data); err != nil {
@@ -59,17 +59,15 @@ func show(ctx *mist.Context, status int, name string, data any) {
 	h.Set("Content-Security-Policy", "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "+
 		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	ctx.ResponseWriter.WriteHeader(status)
-	_, _ = body.WriteTo(ctx.ResponseWriter) // an error here: nobody is there to be told
+	_, _ = body.WriteTo(ctx.ResponseWriter) // fails if the browser has gone
 }
 
-// showError tells apart who is not logged in, who has to show that it is them,
-// who sent too much, and who may well be logged in but cannot be looked up just
-// now.
+// showError answers a request that failed. If the store is down, the user may well be
+// logged in, so the page must not tell them to log in.
 func showError(ctx *mist.Context, err error) {
 	var large *http.MaxBytesError
 	switch {
-	case errors.Is(err, session.ErrNotFound) && ctx.Request.Header.Get("Secure-Session-Skipped") != "":
-		// The browser could not get the bound cookie, because the store was down or it had signed too often.
+	case errors.Is(err, session.ErrNotFound) && unrefreshed(ctx):
 		show(ctx, http.StatusServiceUnavailable, "unavailable", nil)
 	case errors.Is(err, session.ErrNotFound):
 		show(ctx, http.StatusUnauthorized, "unauthorized", nil)
@@ -83,7 +81,13 @@ func showError(ctx *mist.Context, err error) {
 	}
 }
 
-// done ends a form: the browser loads a page anew, which says message.
+// unrefreshed reports whether the browser could not get a new bound cookie, because
+// the store was down or the browser had signed too often.
+func unrefreshed(ctx *mist.Context) bool {
+	return ctx.Request.Header.Get("Secure-Session-Skipped") != ""
+}
+
+// done answers a form with a redirect to a page that shows message.
 func done(ctx *mist.Context, sess session.Session, to, message string) error {
 	if err := session.AddFlash(ctx.Request.Context(), sess, message); err != nil {
 		return err
@@ -92,7 +96,7 @@ func done(ctx *mist.Context, sess session.Session, to, message string) error {
 	return nil
 }
 
-// redirect answers a form, so that reloading the page does not send it again.
+// redirect makes the browser get a page, so a reload does not send the form again.
 func redirect(ctx *mist.Context, to string) {
 	http.Redirect(ctx.ResponseWriter, ctx.Request, to, http.StatusSeeOther)
 }

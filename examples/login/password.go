@@ -21,7 +21,8 @@ type passwordPage struct {
 	Problem string
 }
 
-// confirmForm is where showError sends those whose login is not fresh.
+// confirmForm asks for the password. showError sends users here if their login is not
+// fresh.
 func (s site) confirmForm(ctx *mist.Context, sess session.Session) error {
 	return showConfirm(ctx, sess, http.StatusOK, "")
 }
@@ -35,13 +36,13 @@ func showConfirm(ctx *mist.Context, sess session.Session, status int, problem st
 	return nil
 }
 
-// confirm makes the login fresh, and goes on where it had to be.
+// confirm makes the login fresh and returns to the page that needed it.
 func (s site) confirm(ctx *mist.Context, sess session.Session) error {
-	info, err := session.Describe(sess)
+	user, err := s.sessions.User(ctx)
 	if err != nil {
 		return err
 	}
-	if !s.users.passwordIs(info.User, ctx.Request.PostFormValue("password")) {
+	if !s.users.passwordIs(user, ctx.Request.PostFormValue("password")) {
 		return showConfirm(ctx, sess, http.StatusUnauthorized, "That is not your password.")
 	}
 	if _, err := s.sessions.Reauthenticate(ctx, 0); err != nil {
@@ -51,8 +52,8 @@ func (s site) confirm(ctx *mist.Context, sess session.Session) error {
 	return nil
 }
 
-// back is where to go on after a confirmation: a page of ours that asks for one,
-// whatever a link to the form says.
+// back returns the page to show after a confirmation. A hostile link cannot name any
+// other page than these.
 func back(ctx *mist.Context) string {
 	switch path := ctx.Request.FormValue("back"); path {
 	case "/devices", "/password":
@@ -74,40 +75,40 @@ func showPassword(ctx *mist.Context, sess session.Session, status int, problem s
 	return nil
 }
 
-// changePassword also ends what somebody may have got with the old password.
+// changePassword also ends every session that began with the old password.
 func (s site) changePassword(ctx *mist.Context, sess session.Session) error {
 	password := ctx.Request.PostFormValue("new")
 	if problem := unfit(password, ctx.Request.PostFormValue("again")); problem != "" {
 		return showPassword(ctx, sess, http.StatusUnprocessableEntity, problem)
 	}
-	info, err := session.Describe(sess)
+	user, err := s.sessions.User(ctx)
 	if err != nil {
 		return err
 	}
-	// A copy of this browser's cookie is no other session, but its end as well:
-	// the token is new, and the old one has no grace.
+	// PasswordChanged after setPassword would do, too. In this order nothing has changed
+	// if the store fails at Reauthenticate, and the user can send the form again if it
+	// fails later. The old token has no grace, so a copy of the cookie is worthless.
 	if sess, err = s.sessions.Reauthenticate(ctx, 0); err != nil {
 		return err
 	}
-	// In this order: nobody logs in with the old password after the sessions were
-	// ended, and a login that has checked it before is refused by the store.
-	if err := s.users.setPassword(info.User, password); err != nil {
+	if err = s.users.setPassword(user, password); err != nil {
 		return err
 	}
-	n, err := s.sessions.RemoveUserSessions(ctx, info.User, sess.ID())
+	// Only after setPassword: the store then refuses a login that checked the old password.
+	n, err := s.sessions.RemoveUserSessions(ctx, user, sess.ID())
 	if err != nil {
 		return err
 	}
 	return done(ctx, sess, "/devices", "Your password is changed. "+signedOut(n))
 }
 
-// unfit says why a password cannot be one.
+// unfit says why a new password is not acceptable.
 func unfit(password, again string) string {
 	switch {
 	case utf8.RuneCountInString(password) < 8:
 		return "A password has at least 8 characters."
 	case len(password) > 72:
-		return "A password has at most 72 bytes." // of more bcrypt knows nothing
+		return "A password has at most 72 bytes." // the limit of bcrypt
 	case password != again:
 		return "Those were two different passwords."
 	}

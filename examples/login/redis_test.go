@@ -321,7 +321,7 @@ func doesNotStart(t *testing.T, bin string) {
 // What is wrong with a server that can be used is logged, and the site starts.
 func warns(t *testing.T, bin string) {
 	t.Helper()
-	const warning = "Redis is not as sessions need it"
+	const warning = "Redis is not configured for sessions"
 	server := redistest.Start(t)
 	for _, policy := range []string{"noeviction", "allkeys-lru"} {
 		server.MustDo(t, "CONFIG", "SET", "maxmemory-policy", policy)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// serve serves until SIGINT or SIGTERM, and then answers what is under way.
+// serve serves until SIGINT or SIGTERM, and then finishes the requests in progress.
 func serve(handler http.Handler, addr string, https bool, cert, key string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -21,8 +21,7 @@ func serve(handler http.Handler, addr string, https bool, cert, key string) erro
 	if err != nil {
 		return err
 	}
-	// mist's own Start sets no timeout: one slow client could hold a connection
-	// for ever.
+	// mist's own Start sets no timeouts, so slow clients could hold connections forever.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	ended := make(chan error, 1)
 	go func() {
@@ -38,7 +37,7 @@ func serve(handler http.Handler, addr string, https bool, cert, key string) erro
 		return err
 	case <-ctx.Done():
 	}
-	stop() // a second signal ends it at once
+	stop() // a second signal ends the program at once
 	timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err = server.Shutdown(timeout)
@@ -48,8 +47,8 @@ func serve(handler http.Handler, addr string, https bool, cert, key string) erro
 	return err
 }
 
-// siteURL is where a browser finds the site; the port is not that of addr where that
-// is 0.
+// siteURL returns the URL of the site. The port comes from the listener, because addr
+// may say 0.
 func siteURL(addr string, https bool, listening net.Addr) string {
 	host, _, _ := net.SplitHostPort(addr)
 	_, port, _ := net.SplitHostPort(listening.String())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A Cart is how many of each article a visitor wants.
+// A Cart counts the articles that a visitor wants.
 type Cart map[string]int
 
 var (
@@ -28,13 +29,23 @@ type homePage struct {
 	Cart      Cart
 }
 
+// front shows the login form to visitors, and the home page to users.
+func (s site) front(ctx *mist.Context) {
+	_, err := s.sessions.User(ctx)
+	if errors.Is(err, session.ErrNotFound) && !unrefreshed(ctx) {
+		s.showLogin(ctx, http.StatusUnauthorized, loginPage{})
+		return
+	}
+	s.private(s.home)(ctx)
+}
+
 func (s site) home(ctx *mist.Context, sess session.Session) (err error) {
 	reqctx := ctx.Request.Context()
 	page := homePage{SessionID: sess.ID(), Articles: articles}
 	if page.Cart, _, err = cart.Get(reqctx, sess); err != nil {
 		return err
 	}
-	// Update counts each of two tabs that load at once.
+	// Update loses no visit if two tabs load at the same time.
 	err = visits.Update(reqctx, sess, func(n int) (int, error) {
 		page.Visits = n + 1
 		return page.Visits, nil
@@ -67,7 +78,7 @@ func (s site) add(ctx *mist.Context, sess session.Session) error {
 	return done(ctx, sess, "/", article+": now in your cart.")
 }
 
-// order takes the cart out of the session: a double click orders once.
+// order removes the cart from the session, so a double click orders once.
 func (s site) order(ctx *mist.Context, sess session.Session) error {
 	_, ordered, err := cart.Pop(ctx.Request.Context(), sess)
 	if err != nil {

@@ -15,18 +15,18 @@ import (
 	"github.com/mist-contrib/session/redis"
 	"github.com/mist-contrib/session/sealed"
 
-	// Databases that a configuration can name; a program of yours imports the one it uses.
+	// The databases that a configuration can name. Your program imports the one it uses.
 	_ "github.com/mist-contrib/session/sql/mysql"
 	_ "github.com/mist-contrib/session/sql/postgres"
 	_ "github.com/mist-contrib/session/sql/sqlite"
 )
 
-// newManager makes the Manager that the environment describes. Who closes closer at the
-// end has nothing left open.
+// newManager makes the Manager that the environment describes. The caller closes closer
+// at the end.
 func newManager(store string, https bool) (m *session.Manager, closer io.Closer, err error) {
 	if store != "" {
 		if os.Getenv("SESSION_STORE") != "" {
-			return nil, nil, errors.New("-store and SESSION_STORE: only one of them can be right")
+			return nil, nil, errors.New("-store and SESSION_STORE are both set: use one of them")
 		}
 		if err := os.Setenv("SESSION_STORE", store); err != nil {
 			return nil, nil, err
@@ -36,7 +36,7 @@ func newManager(store string, https bool) (m *session.Manager, closer io.Closer,
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Cookie.Secure == nil { // on localhost there is plain http
+	if c.Cookie.Secure == nil { // the shop may serve plain http
 		c.Cookie.Secure = &https
 	}
 	if m, closer, err = c.Manager(); err != nil {
@@ -44,7 +44,7 @@ func newManager(store string, https bool) (m *session.Manager, closer io.Closer,
 	}
 	switch st := m.Store.(type) {
 	case *memory.Store:
-		if st.MaxSessions == 0 { // anybody can fill it
+		if st.MaxSessions == 0 { // visitors must not fill the memory
 			m.Store = &memory.Store{MaxSessions: 100_000, IdleTimeout: st.IdleTimeout, AbsoluteTimeout: st.AbsoluteTimeout}
 		}
 	case *sealed.Store:
@@ -57,8 +57,9 @@ func newManager(store string, https bool) (m *session.Manager, closer io.Closer,
 	return m, closer, nil
 }
 
-// revocable makes logouts and changed passwords end every copy of a cookie. This is one
-// process, so its memory is enough until it ends; docs/stores.md has a list for many.
+// revocable makes logouts and changed passwords end every copy of a cookie. The list of
+// ended sessions is in the memory of this process. docs/stores.md shows one for many
+// processes.
 func revocable(st *sealed.Store) *sealed.Store {
 	ended := new(sealed.Revocations)
 	return &sealed.Store{
@@ -67,8 +68,8 @@ func revocable(st *sealed.Store) *sealed.Store {
 	}
 }
 
-// check asks Redis whether it is fit for sessions. It is better not to start than to
-// answer everybody that Redis is down. No error has the URL in it, which holds a password.
+// check asks Redis whether its settings are right for sessions. The shop does not start
+// without Redis. No error contains the URL, which may hold a password.
 func check(st *redis.Store) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -76,8 +77,8 @@ func check(st *redis.Store) error {
 	if errors.Is(err, redis.ErrUnreachable) {
 		return fmt.Errorf("cannot use Redis: %w", err)
 	}
-	if err != nil { // The site starts, but may lose sessions or logouts until an operator mends this.
-		slog.Warn("Redis is not as sessions need it", "err", err)
+	if err != nil { // The site starts, but may lose sessions or logouts until an operator fixes this.
+		slog.Warn("Redis is not configured for sessions", "err", err)
 	}
 	return nil
 }

@@ -7,20 +7,20 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// demo are the demo users and the bcrypt hashes of their passwords, which the
-// login page shows.
+// demo has the demo users and the bcrypt hashes of their passwords. The login page shows
+// both.
 var demo = map[string]string{
 	"ada":   "$2a$10$PRRwNNQZTO7y3Gbkz7XdneXv/ScQCfV3fh7AvVFjThKRdddg08Zc2",
 	"grace": "$2a$10$n6fZ2tDObm9juZzJA8bCF.haZ/kMiek0/YhKiBPeTI./kkf5UIFA2",
 }
 
-// nobody is the hash of a password that nobody has.
+// nobody is the hash of an unknown password.
 const nobody = "$2a$10$NRs/Zk3R8CK.FlsivZAvQ..J4k8nNQHdKkiyBuZ49a/e6Q./qL9Dq"
 
-// cost is what a comparison costs: that of the hashes above.
+// cost is the bcrypt cost of the hashes above.
 var cost = bcrypt.DefaultCost
 
-// users are who can log in. A real site has them in its database.
+// users keeps the users. A real site has them in its database.
 type users struct {
 	mu     sync.RWMutex
 	hashes map[string]string
@@ -28,9 +28,9 @@ type users struct {
 
 func newUsers() *users { return &users{hashes: maps.Clone(demo)} }
 
-// passwordIs reports whether name is a user with that password. It takes as long
-// for an unknown name as for a wrong password, so that nobody learns by the
-// clock which names exist. (A real site also limits how often one may try.)
+// passwordIs reports whether name is a user with that password. It takes as long for an
+// unknown name as for a wrong password, so that its duration does not tell which names
+// exist. A real site also limits the number of attempts.
 func (u *users) passwordIs(name, password string) bool {
 	u.mu.RLock()
 	hash, known := u.hashes[name]

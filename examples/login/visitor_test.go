@@ -172,11 +172,22 @@ func (r response) cart() string {
 	return strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(list, "")), " ")
 }
 
-// wantStranger fails the test unless a page is the one for who is not logged in.
-func wantStranger(t *testing.T, page response) {
+// wantStranger fails the test unless the home page is the login form.
+func wantStranger(t *testing.T, home response) {
 	t.Helper()
-	if page.status != http.StatusUnauthorized || !strings.Contains(page.body, `href="/login"`) {
-		t.Errorf("got status %d, want 401 with a link to the login", page.status)
+	wantNothingPrivate(t, home, `action="/login"`)
+}
+
+// wantLink fails the test unless another page is the one with a link to the login form.
+func wantLink(t *testing.T, page response) {
+	t.Helper()
+	wantNothingPrivate(t, page, `href="/login"`)
+}
+
+func wantNothingPrivate(t *testing.T, page response, login string) {
+	t.Helper()
+	if page.status != http.StatusUnauthorized || !strings.Contains(page.body, login) {
+		t.Errorf("got status %d, want 401 and a page with %s", page.status, login)
 	}
 	for _, private := range []string{`id="user"`, `id="visits"`, `id="session"`} {
 		if strings.Contains(page.body, private) {

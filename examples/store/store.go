@@ -1,5 +1,5 @@
-// Package store is an example of a session store that somebody else writes: a module of
-// its own that uses only the public API. It keeps sessions in the memory of one machine.
+// Package store is an example of a third-party session store: a module of its own that
+// uses only the public API. It keeps sessions in the memory of one machine.
 package store
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Store is a session.Store. Both timeouts have to be set. It is safe for concurrent use.
+// Store is a session.Store that is safe for concurrent use. Set both timeouts.
 type Store struct {
 	IdleTimeout     time.Duration
 	AbsoluteTimeout time.Duration
@@ -23,7 +23,7 @@ type Store struct {
 	records map[string]*record
 }
 
-// A record is what the store keeps of one session.
+// A record is a session in the store.
 type record struct {
 	id       string
 	values   map[string]string // encoded values; the map is replaced, never changed
@@ -70,7 +70,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	return st.load(r), nil
 }
 
-// Refresh starts the idle timeout anew.
+// Refresh restarts the idle timeout.
 func (st *Store) Refresh(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -114,7 +114,7 @@ func (st *Store) deadline(r *record) time.Time {
 	return absolute
 }
 
-// sweep removes some of the sessions that have expired. Every new session pays for two.
+// sweep removes a few expired sessions. Every new session calls it.
 func (st *Store) sweep() {
 	visits := 0
 	for id := range st.records {
@@ -136,7 +136,7 @@ func (st *Store) load(r *record) session.Session {
 	}}
 }
 
-// A handle is a session as one request loaded it, plus what was written through it.
+// A handle is a session as one request loaded it, plus the writes of that request.
 type handle struct {
 	store  *Store
 	record *record
@@ -201,7 +201,7 @@ func (h *handle) Clear(ctx context.Context) error {
 	return h.write(ctx, always, func(m map[string]string) { clear(m) })
 }
 
-// Pop decodes inside of write: exactly one caller finds the value there.
+// Pop decodes inside write, so exactly one caller finds the value.
 func (h *handle) Pop(ctx context.Context, key string) (value any, err error) {
 	err = h.write(ctx, func(stored map[string]string) error {
 		value, err = decode(stored, key)
@@ -213,8 +213,8 @@ func (h *handle) Pop(ctx context.Context, key string) (value any, err error) {
 	return value, nil
 }
 
-// Update calls f without the lock, because f may use the session, and starts again when
-// the value has changed in the meantime.
+// Update calls f without the lock, because f may use the session. It starts again if the
+// value has changed in the meantime.
 func (h *handle) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	if len(key) > session.MaxKeySize {
 		return session.ErrTooLarge
@@ -249,7 +249,7 @@ func (h *handle) Update(ctx context.Context, key string, f func(old any) (any, e
 	}
 }
 
-// write makes a change to what is stored, and to what h shows, if the record is alive and
+// write changes the stored values, and those that h shows, if the record is alive and
 // check allows it. A nil change only checks.
 func (h *handle) write(ctx context.Context, check func(stored map[string]string) error, change func(m map[string]string)) error {
 	if err := ctx.Err(); err != nil {
