@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -52,11 +53,13 @@ func (w nowhere) Header() http.Header         { return http.Header(w) }
 func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (w nowhere) WriteHeader(int)             {}
 
-// BenchmarkRequest bounds what a session costs a whole mist request: the
-// difference between the handler that reads one value of five and the one that
-// reads none.
+// BenchmarkRequest bounds what a session costs a whole mist request: the difference to
+// the handler that does nothing, for a request that reads one value of five, one without
+// a cookie, and a login with three values.
 func BenchmarkRequest(b *testing.B) {
 	m, r := login(b)
+	bare := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
+	bare.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
 	read := func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
@@ -69,12 +72,29 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	for _, bench := range []struct {
 		name    string
+		request *http.Request
 		handler mist.HandleFunc
 		use     []mist.Middleware
 	}{
-		{"session=none", func(*mist.Context) {}, nil},
-		{"session=read", read, nil},
-		{"session=read/middleware", read, []mist.Middleware{m.Middleware()}},
+		{"session=none", r, func(*mist.Context) {}, nil},
+		{"session=read", r, read, nil},
+		{"session=read/middleware", r, read, []mist.Middleware{m.Middleware()}},
+		{"session=nocookie", bare, func(ctx *mist.Context) {
+			if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+				b.Error(err)
+			}
+		}, nil},
+		{"session=login", bare, func(ctx *mist.Context) {
+			s, err := m.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{
+				"theme": "dark", "visits": int64(42), "trusted": true,
+			}})
+			if err == nil {
+				err = m.Store.Remove(ctx.Request.Context(), s.ID()) // or the benchmark fills the memory
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		}, nil},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			server := mist.InitHTTPServer()
@@ -83,7 +103,7 @@ func BenchmarkRequest(b *testing.B) {
 			w := nowhere{}
 			b.ReportAllocs()
 			for b.Loop() {
-				server.ServeHTTP(w, r)
+				server.ServeHTTP(w, bench.request)
 			}
 		})
 	}
