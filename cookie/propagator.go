@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,20 @@ type Propagator struct {
 	cookie  http.Cookie // all but the value
 	former  []string    // Set-Cookie lines that expire cookies of before
 	room    int         // for the value
+
+	before, behind string // the attributes of a Set-Cookie line around Max-Age, made once
+}
+
+// A noCookieError matches two errors at a quarter of what it takes to find them in a
+// tree of errors. Most requests of visitors end with it.
+type noCookieError struct{}
+
+func (noCookieError) Error() string {
+	return session.ErrNotFound.Error() + ": " + http.ErrNoCookie.Error()
+}
+
+func (noCookieError) Is(target error) bool {
+	return target == session.ErrNotFound || target == http.ErrNoCookie
 }
 
 // Former are attributes that a cookie had before.
@@ -113,7 +128,6 @@ var (
 	errNoWriter     = errors.New("cookie: response writer is nil")
 	errKeep         = errors.New("cookie: InjectFor: time is not positive")
 
-	errNoCookie  = fmt.Errorf("%w: %w", session.ErrNotFound, http.ErrNoCookie)
 	errMalformed = fmt.Errorf("%w: malformed cookie", session.ErrNotFound)
 	errUnfit     = fmt.Errorf("%w: cannot be a cookie's value", session.ErrInvalidID)
 )
@@ -190,7 +204,9 @@ func (p *Propagator) init() error {
 	}
 	longest := *c
 	longest.MaxAge = int(maxAge / time.Second)
-	p.room = maxSize - len(longest.String())
+	line := longest.String()
+	p.room = maxSize - len(line)
+	p.before, p.behind, _ = strings.Cut(line[len(c.Name)+len("="):], "; Max-Age="+strconv.Itoa(longest.MaxAge))
 	return nil
 }
 
@@ -282,9 +298,7 @@ func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseW
 	if !token.CookieValue(id) || len(p.cookie.Name)+len(id) > maxSize {
 		return errUnfit
 	}
-	c := p.cookie
-	c.MaxAge = int(keep / time.Second)
-	return p.set(writer, &c, id)
+	return p.set(writer, id, int(keep/time.Second))
 }
 
 // Remove sets the cookie to nothing and lets it expire, with the attributes it
@@ -293,24 +307,25 @@ func (p *Propagator) Remove(writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	c := p.cookie
-	c.MaxAge = -1
-	return p.set(writer, &c, "")
+	return p.set(writer, "", -1)
 }
 
-// set sets a cookie to a value that cookies can have.
-func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value string) error {
+// set sets the cookie to a value that cookies can have, with a Max-Age as [http.Cookie]
+// has it.
+func (p *Propagator) set(writer http.ResponseWriter, value string, maxAge int) error {
 	if writer == nil {
 		return errNoWriter
 	}
 	h := writer.Header()
 	others := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
-		return strings.TrimSpace(name) == c.Name
+		return strings.TrimSpace(name) == p.cookie.Name
 	})
-	before := len(c.Name) + len("=") // net/http would look for what no value has, byte by byte
-	line := c.String()
-	put(h, append(append(others, p.former...), line[:before]+value+line[before:]))
+	age := ""
+	if maxAge != 0 {
+		age = "; Max-Age=" + strconv.Itoa(max(maxAge, 0))
+	}
+	put(h, append(append(others, p.former...), p.cookie.Name+"="+value+p.before+age+p.behind))
 	return nil
 }
 
@@ -366,7 +381,7 @@ func (p *Propagator) Extract(req *http.Request) (string, error) {
 	}
 	switch {
 	case !found:
-		return "", errNoCookie
+		return "", noCookieError{}
 	case !token.CookieValue(value) || len(p.cookie.Name)+len(value) > maxSize:
 		return "", errMalformed
 	}
