@@ -28,16 +28,16 @@ func fiveValues() map[string]any {
 
 // login returns a manager, a session of five values in it and a request that
 // carries its token.
-func login(b testing.TB) (*session.Manager, *http.Request) {
-	b.Helper()
+func login(tb testing.TB) (*session.Manager, *http.Request) {
+	tb.Helper()
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	rec := httptest.NewRecorder()
 	s, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: rec})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := session.SetAll(b.Context(), s, fiveValues()); err != nil {
-		b.Fatal(err)
+	if err := session.SetAll(tb.Context(), s, fiveValues()); err != nil {
+		tb.Fatal(err)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for _, c := range rec.Result().Cookies() {

@@ -213,6 +213,6 @@ func AppendField(dst []byte, key string, value any) ([]byte, error) {
 		return nil, err
 	}
 	var length [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(length[:], uint64(len(dst)-start-1))
+	n := binary.PutUvarint(length[:], uint64(len(dst)-start-1)) //nolint:gosec // not negative
 	return slices.Replace(dst, start, start+1, length[:n]...), nil
 }
