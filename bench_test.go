@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -27,16 +28,16 @@ func fiveValues() map[string]any {
 
 // login returns a manager, a session of five values in it and a request that
 // carries its token.
-func login(b *testing.B) (*session.Manager, *http.Request) {
-	b.Helper()
+func login(tb testing.TB) (*session.Manager, *http.Request) {
+	tb.Helper()
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	rec := httptest.NewRecorder()
 	s, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: rec})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := session.SetAll(b.Context(), s, fiveValues()); err != nil {
-		b.Fatal(err)
+	if err := session.SetAll(tb.Context(), s, fiveValues()); err != nil {
+		tb.Fatal(err)
 	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for _, c := range rec.Result().Cookies() {
@@ -52,40 +53,97 @@ func (w nowhere) Header() http.Header         { return http.Header(w) }
 func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (w nowhere) WriteHeader(int)             {}
 
-// BenchmarkRequest bounds what a session costs a whole mist request: the
-// difference between the handler that reads one value of five and the one that
-// reads none.
+// A usage is what a handler does with a session, and what it may allocate for that
+// beside an empty handler.
+type usage struct {
+	name        string
+	request     *http.Request
+	handler     func(ctx *mist.Context) error
+	allocations float64
+}
+
+func usages(tb testing.TB, m *session.Manager, r *http.Request) []usage {
+	tb.Helper()
+	bare := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", nil)
+	bare.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
+	return []usage{
+		{"session=none", r, func(*mist.Context) error { return nil }, 0},
+		{"session=read", r, func(ctx *mist.Context) error {
+			s, err := m.GetSession(ctx)
+			if err != nil {
+				return err
+			}
+			_, err = s.Get(ctx.Request.Context(), "user")
+			return err
+		}, 4},
+		{"session=nocookie", bare, func(ctx *mist.Context) error {
+			if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
+				return fmt.Errorf("got %w, want ErrNotFound", err)
+			}
+			return nil
+		}, 2},
+		{"session=login", bare, func(ctx *mist.Context) error {
+			s, err := m.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{
+				"theme": "dark", "visits": int64(42), "trusted": true,
+			}})
+			if err != nil {
+				return err
+			}
+			return m.Store.Remove(ctx.Request.Context(), s.ID()) // or the memory fills
+		}, 29},
+	}
+}
+
+// BenchmarkRequest bounds what a session costs a whole mist request: the difference to
+// the handler that does nothing, for a request that reads one value of five, one without
+// a cookie, and a login with three values.
 func BenchmarkRequest(b *testing.B) {
 	m, r := login(b)
-	read := func(ctx *mist.Context) {
-		s, err := m.GetSession(ctx)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		if v, err := s.Get(ctx.Request.Context(), "user"); err != nil || v != "alice" {
-			b.Error("wrong value", err)
-		}
-	}
-	for _, bench := range []struct {
-		name    string
-		handler mist.HandleFunc
-		use     []mist.Middleware
-	}{
-		{"session=none", func(*mist.Context) {}, nil},
-		{"session=read", read, nil},
-		{"session=read/middleware", read, []mist.Middleware{m.Middleware()}},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
+	cases := usages(b, m, r)
+	run := func(name string, u usage, use ...mist.Middleware) {
+		b.Run(name, func(b *testing.B) {
 			server := mist.InitHTTPServer()
-			server.Use(bench.use...)
-			server.GET("/", bench.handler)
+			server.Use(use...)
+			server.GET("/", func(ctx *mist.Context) {
+				if err := u.handler(ctx); err != nil {
+					b.Error(err)
+				}
+			})
 			w := nowhere{}
 			b.ReportAllocs()
 			for b.Loop() {
-				server.ServeHTTP(w, r)
+				clear(w)
+				server.ServeHTTP(w, u.request)
 			}
 		})
+	}
+	for _, u := range cases {
+		run(u.name, u)
+	}
+	run(cases[1].name+"/middleware", cases[1], m.Middleware())
+}
+
+// What a request allocates must not grow unseen.
+func TestRequestAllocations(t *testing.T) {
+	m, r := login(t)
+	w, pooled := nowhere{}, make(map[string]any) // mist hands UserValues on to the next request
+	empty := 0.0
+	for _, u := range usages(t, m, r) {
+		got := testing.AllocsPerRun(200, func() {
+			clear(w)
+			err := u.handler(&mist.Context{
+				Request: u.request, ResponseWriter: w, Keys: make(map[string]any), UserValues: pooled,
+			})
+			if err != nil {
+				t.Errorf("%s: %v", u.name, err)
+			}
+		})
+		if u.allocations == 0 {
+			empty = got
+		}
+		if got -= empty; got > u.allocations {
+			t.Errorf("%s: got %v allocations, want at most %v", u.name, got, u.allocations)
+		}
 	}
 }
 

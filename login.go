@@ -102,16 +102,18 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	if err := m.hand(ctx, s); err != nil {
 		return nil, err
 	}
-	kind := EventLogin
-	if l.Reauthentication {
-		kind = EventReauthenticated
+	if m.OnEvent != nil {
+		kind := EventLogin
+		if l.Reauthentication {
+			kind = EventReauthenticated
+		}
+		event := m.described(kind, s)
+		event.Actor = l.Actor
+		if before.ID != s.ID() {
+			event.Previous = before.ID
+		}
+		m.emit(reqctx, event)
 	}
-	event := m.about(kind, s)
-	event.Actor = l.Actor
-	if before.ID != s.ID() {
-		event.Previous = before.ID
-	}
-	m.emit(reqctx, event)
 	return s, nil
 }
 
@@ -138,12 +140,12 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 // that ended, or the one that goes on. With an error s is a session that has ended again.
 func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
-		ended := l.Ended
+		ended, user := l.Ended, l.User // l itself would move to the heap
 		l.Ended = func(id string) {
 			if ended != nil {
 				ended(id)
 			}
-			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: l.User, Cause: ErrUserLimit})
+			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: user, Cause: ErrUserLimit})
 		}
 	}
 	var others Info                  // the session of another user

@@ -103,7 +103,7 @@ type Manager struct {
 	// 401, 403, 403, 413, 403 and 503 without a body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
-	checked atomic.Bool // Check has passed
+	checked atomic.Pointer[capabilities] // of the store, since Check has passed
 	clock   storeClock
 
 	hooksOnce sync.Once
@@ -217,8 +217,8 @@ func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if s := e.cached(ctx); s != nil {
 		return s, nil
 	}
-	s, err := e.load(m.context(ctx), ctx.Request, ctx)
-	if errors.Is(err, ErrMultiple) && e.writer == nil {
+	s, err := e.load(e.context(ctx.Request.Context(), ctx), ctx.Request, ctx)
+	if err != nil && e.writer == nil {
 		e.forget(ctx.ResponseWriter, ctx.Request)
 	}
 	return s, err
@@ -338,12 +338,13 @@ func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried s
 // tokenStore returns the store's capability to open sessions by token. There is
 // no fallback from it: where a store issues tokens, an id opens nothing.
 func (m *Manager) tokenStore() (TokenStore, bool) {
-	return unwrap[TokenStore](m.Store)
+	ts := m.capabilities().tokens
+	return ts, ts != nil
 }
 
 // validToken reports whether carried has the shape of the store's tokens.
 func (m *Manager) validToken(carried string) bool {
-	if cs, ok := unwrap[ClientStore](m.Store); ok {
+	if cs := m.capabilities().client; cs != nil {
 		return cs.ValidToken(carried)
 	}
 	_, _, ok := token.Parse(carried)

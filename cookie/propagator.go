@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,20 @@ type Propagator struct {
 	cookie  http.Cookie // without a value
 	former  []string    // Set-Cookie lines that expire the former cookies
 	room    int         // for the value
+
+	before, behind string // the attributes of a Set-Cookie line around Max-Age
+}
+
+// A noCookieError matches two errors without a tree of errors, because it answers every
+// request without a cookie.
+type noCookieError struct{}
+
+func (noCookieError) Error() string {
+	return session.ErrNotFound.Error() + ": " + http.ErrNoCookie.Error()
+}
+
+func (noCookieError) Is(target error) bool {
+	return target == session.ErrNotFound || target == http.ErrNoCookie
 }
 
 // Former has the attributes of a cookie in an earlier deploy.
@@ -111,7 +126,6 @@ var (
 	errNoWriter     = errors.New("cookie: response writer is nil")
 	errKeep         = errors.New("cookie: InjectFor: time is not positive")
 
-	errNoCookie  = fmt.Errorf("%w: %w", session.ErrNotFound, http.ErrNoCookie)
 	errMalformed = fmt.Errorf("%w: malformed cookie", session.ErrNotFound)
 	errUnfit     = fmt.Errorf("%w: cannot be a cookie's value", session.ErrInvalidID)
 )
@@ -188,7 +202,9 @@ func (p *Propagator) init() error {
 	}
 	longest := *c
 	longest.MaxAge = int(maxAge / time.Second)
-	p.room = maxSize - len(longest.String())
+	line := longest.String()
+	p.room = maxSize - len(line)
+	p.before, p.behind, _ = strings.Cut(line[len(c.Name)+len("="):], "; Max-Age="+strconv.Itoa(longest.MaxAge))
 	return nil
 }
 
@@ -278,9 +294,7 @@ func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseW
 	if !token.CookieValue(id) || len(p.cookie.Name)+len(id) > maxSize {
 		return errUnfit
 	}
-	c := p.cookie
-	c.MaxAge = int(keep / time.Second)
-	return p.set(writer, &c, id)
+	return p.set(writer, id, int(keep/time.Second))
 }
 
 // Remove expires the cookie. It uses the attributes of Inject, because a browser would
@@ -289,24 +303,24 @@ func (p *Propagator) Remove(writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	c := p.cookie
-	c.MaxAge = -1
-	return p.set(writer, &c, "")
+	return p.set(writer, "", -1)
 }
 
-// set sets a cookie. The value must be valid.
-func (p *Propagator) set(writer http.ResponseWriter, c *http.Cookie, value string) error {
+// set sets the cookie. The value must be valid; maxAge is as in [http.Cookie].
+func (p *Propagator) set(writer http.ResponseWriter, value string, maxAge int) error {
 	if writer == nil {
 		return errNoWriter
 	}
 	h := writer.Header()
 	others := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool {
 		name, _, _ := strings.Cut(line, "=")
-		return strings.TrimSpace(name) == c.Name
+		return strings.TrimSpace(name) == p.cookie.Name
 	})
-	before := len(c.Name) + len("=") // faster than net/http, which would check the value again
-	line := c.String()
-	put(h, append(append(others, p.former...), line[:before]+value+line[before:]))
+	age := ""
+	if maxAge != 0 {
+		age = "; Max-Age=" + strconv.Itoa(max(maxAge, 0))
+	}
+	put(h, append(append(others, p.former...), p.cookie.Name+"="+value+p.before+age+p.behind))
 	return nil
 }
 
@@ -362,7 +376,7 @@ func (p *Propagator) Extract(req *http.Request) (string, error) {
 	}
 	switch {
 	case !found:
-		return "", errNoCookie
+		return "", noCookieError{}
 	case !token.CookieValue(value) || len(p.cookie.Name)+len(value) > maxSize:
 		return "", errMalformed
 	}

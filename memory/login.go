@@ -121,9 +121,11 @@ func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
 	if ok {
 		a.from = st.site(id)
 	}
+	var buf [320]byte                                                       // Check bounds both
+	device := string(append(append(buf[:0], l.UserAgent...), l.Address...)) // the memory of the request is not kept
 	a.next = &login{
 		idle: int64(idle), absolute: int64(absolute), level: cmp.Or(l.Level, session.Authenticated),
-		persistent: l.Persistent, userAgent: strings.Clone(l.UserAgent), address: strings.Clone(l.Address),
+		persistent: l.Persistent, userAgent: device[:len(l.UserAgent)], address: device[len(l.UserAgent):],
 	}
 	return a, nil
 }

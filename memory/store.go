@@ -215,23 +215,10 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	if r == nil {
 		return nil, session.ErrNotFound
 	}
-	m, ok := r.secrets.Match(secret, now)
-	expired := st.expired(r, now)
-	if expired != nil {
-		st.drop(sh, r)
+	m, err := st.match(sh, r, secret, now)
+	if err == nil {
+		m, err = with(r, m, now)
 	}
-	switch {
-	case ok && expired != nil:
-		return nil, expired
-	case expired == nil && !ok && r.secrets.Reused(secret):
-		if token.Bound(secret) {
-			return nil, session.ErrUnproved
-		}
-		return nil, session.ErrReused
-	case !ok:
-		return nil, session.ErrNotFound
-	}
-	m, err = with(r, m, now)
 	if err != nil {
 		m.Undo()
 		return nil, err
@@ -240,6 +227,24 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 		carried = token.Join(id, m.Newest)
 	}
 	return sh.load(r, carried, m.Ends), nil
+}
+
+// match authenticates a secret of a record; it removes one that has expired.
+func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Match, error) {
+	m, ok := r.secrets.Match(secret, now)
+	expired := st.expired(r, now)
+	if expired != nil {
+		st.drop(sh, r)
+	}
+	switch {
+	case ok:
+		return m, expired
+	case expired == nil && r.secrets.Reused(secret) && token.Bound(secret):
+		return m, session.ErrUnproved
+	case expired == nil && r.secrets.Reused(secret):
+		return m, session.ErrReused
+	}
+	return m, session.ErrNotFound
 }
 
 // load returns a record as a request sees it; the caller has its lock.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -118,7 +119,7 @@ func (b Block) Decode(encoded string) (any, error) {
 type Change struct {
 	Set   Block
 	Key   *string
-	Keys  map[string]bool
+	Keys  map[string]any // the values do not matter
 	Clear bool
 	Only  func(now Block) bool // nil: make it whatever is stored now
 }
@@ -131,21 +132,23 @@ func SetAll(all map[string]any) (Change, error) {
 	if err := CheckCount(len(all)); err != nil || len(all) == 0 {
 		return Change{}, err
 	}
-	var set []byte
-	keys := make(map[string]bool, len(all))
+	set := make([]byte, 0, 32*len(all))
 	for key, value := range all {
-		keys[key] = true
 		var err error
 		if set, err = AppendField(set, key, value); err != nil {
 			return Change{}, err
 		}
 	}
-	return Change{Set: Block(set), Keys: keys}, nil
+	return Change{Set: Block(set), Keys: all}, nil
 }
 
 // drops reports whether the Change takes out what is stored under key.
 func (c *Change) drops(key string) bool {
-	return c.Clear || c.Key != nil && *c.Key == key || c.Keys[key]
+	if c.Clear || c.Key != nil && *c.Key == key {
+		return true
+	}
+	_, ok := c.Keys[key]
+	return ok
 }
 
 // With returns the Block after the Change, behind prefix.
@@ -212,13 +215,13 @@ func AppendField(dst []byte, key string, value any) ([]byte, error) {
 	if err := CheckKey(key); err != nil {
 		return nil, err
 	}
-	var buf [128]byte
-	encoded, err := Append(buf[:0], value)
+	dst = append(binary.AppendUvarint(dst, uint64(len(key))), key...)
+	start := len(dst)
+	dst, err := Append(append(dst, 0), value) // the length of most values takes one byte
 	if err != nil {
 		return nil, err
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(key)))
-	dst = append(dst, key...)
-	dst = binary.AppendUvarint(dst, uint64(len(encoded)))
-	return append(dst, encoded...), nil
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(length[:], uint64(len(dst)-start-1)) //nolint:gosec // not negative
+	return slices.Replace(dst, start, start+1, length[:n]...), nil
 }

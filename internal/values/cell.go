@@ -13,9 +13,9 @@ type Cell interface {
 
 // Delete is the Change that takes out keys.
 func Delete(keys []string) Change {
-	gone := make(map[string]bool, len(keys))
+	gone := make(map[string]any, len(keys))
 	for _, key := range keys {
-		gone[key] = true
+		gone[key] = nil
 	}
 	return Change{Keys: gone}
 }
