@@ -16,6 +16,10 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
+type basket struct{ Items []string }
+
+var basketKey = session.NewKey[basket]("basket")
+
 // Values work within a request, and the next one has what the last left.
 func TestClientValues(t *testing.T) {
 	everyClientSite(t, nil, func(t *testing.T, s *clientSite) {
@@ -49,7 +53,7 @@ func TestClientValues(t *testing.T) {
 
 // Typed keys and flash messages work across requests, a redirect between them.
 func TestClientKeysAndFlashes(t *testing.T) {
-	pears := cart{Items: []string{"pears", "tea"}}
+	pears := basket{Items: []string{"pears", "tea"}}
 	everyClientSite(t, nil, func(t *testing.T, s *clientSite) {
 		c := s.visitor(t)
 		s.start(t, c, nil)
@@ -59,7 +63,7 @@ func TestClientKeysAndFlashes(t *testing.T) {
 				return err
 			}
 			err = errors.Join(
-				cartKey.Set(ctx.Request.Context(), v, pears),
+				basketKey.Set(ctx.Request.Context(), v, pears),
 				session.AddFlash(ctx.Request.Context(), v, "saved"),
 				session.AddFlash(ctx.Request.Context(), v, "mailed"))
 			ctx.Header("Location", "/do")
@@ -68,7 +72,7 @@ func TestClientKeysAndFlashes(t *testing.T) {
 		})
 		for _, want := range []string{"saved mailed", ""} {
 			s.do(t, c, with(s.m, func(c context.Context, v session.Session) error {
-				got, ok, err := cartKey.Get(c, v)
+				got, ok, err := basketKey.Get(c, v)
 				messages, errF := session.Flashes(c, v)
 				if all := strings.Join(messages, " "); all != want || !ok || fmt.Sprint(got) != fmt.Sprint(pears) {
 					err = errors.Join(err, fmt.Errorf("got %v, %t and messages %q, want %q", got, ok, all, want))

@@ -19,6 +19,7 @@ import (
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/header"
 	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sealed"
 )
 
 const boundName = "__Host-session"
@@ -135,7 +136,7 @@ func TestDeviceCheck(t *testing.T) {
 		{"a wrapped store", time.Minute, "", good, wrappedStore{&memory.Store{}}, true, false},
 		{"a hidden store", time.Minute, "", good, opaqueStore{&memory.Store{}}, false, true},
 		{"a plain store", time.Minute, "", good, &plainStore{recorder: &recorder{}}, false, true},
-		{"a sealed store", time.Minute, "", good, clientStore("one"), false, true},
+		{"a sealed store", time.Minute, "", good, &sealed.Store{Keys: [][]byte{sealed.NewKey()}}, false, true},
 		{"nothing bound, whatever the cookie", 0, "", &cookie.Propagator{}, &plainStore{recorder: &recorder{}}, true, false},
 		{"relative", time.Minute, "dbsc", good, nil, false, false},
 		{"the root", time.Minute, "/", good, nil, false, false},

@@ -142,7 +142,7 @@ func disfigured(l *leaky, token string) {
 	for _, line := range []string{
 		token + "; " + cookieName + "=" + token, `"` + token + `"`, token + ".", "." + token, secret, "." + secret, token + "\x01",
 		strings.ToLower(token), token[:len(token)-min(len(token), 1)], id + ".." + secret, id + "." + secret + "=", token + token, token + " " + token,
-		"unknown." + unknownSecret, strings.Repeat(token, 100),
+		"unknown." + strings.Repeat("A", 26), strings.Repeat(token, 100),
 	} {
 		for _, name := range []string{"Cookie", "Authorization"} {
 			l.visit(&browser{}, func(r *http.Request) {
