@@ -11,6 +11,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -45,13 +46,6 @@ func login(b *testing.B) (*session.Manager, *http.Request) {
 	return m, r
 }
 
-// nowhere is a response writer that costs nothing.
-type nowhere http.Header
-
-func (w nowhere) Header() http.Header         { return http.Header(w) }
-func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (w nowhere) WriteHeader(int)             {}
-
 // BenchmarkRequest bounds what a session costs a whole mist request: the
 // difference between the handler that reads one value of five and the one that
 // reads none.
@@ -80,7 +74,7 @@ func BenchmarkRequest(b *testing.B) {
 			server := mist.InitHTTPServer()
 			server.Use(bench.use...)
 			server.GET("/", bench.handler)
-			w := nowhere{}
+			w := webtest.Nowhere{}
 			b.ReportAllocs()
 			for b.Loop() {
 				server.ServeHTTP(w, r)
@@ -93,7 +87,7 @@ func BenchmarkRequest(b *testing.B) {
 // request.
 func BenchmarkGetSessionAgain(b *testing.B) {
 	m, r := login(b)
-	ctx := &mist.Context{Request: r, ResponseWriter: nowhere{}}
+	ctx := &mist.Context{Request: r, ResponseWriter: webtest.Nowhere{}}
 	if _, err := m.GetSession(ctx); err != nil {
 		b.Fatal(err)
 	}
