@@ -103,7 +103,7 @@ audit: needs redis ## the tests of the security requirements, and their table wi
 	@GO="$(GO)" bash tools/audit.sh
 
 soak: needs ## a thousand browsers at once through the middleware for SOAK (60s), each shown its own marker only
-	$(GO) test -race -count=1 -timeout=20m -run '^TestSoak$$' -v . -soak $(SOAK)
+	$(GO) test -race -count=1 -timeout=20m -run '^TestSoak$$' -v ./test -soak $(SOAK)
 
 servers: needs redis ## the conformance suite on older and newer servers, which it fetches (Debian)
 	servers=$$(bash tools/servers.sh) && REDIS_SERVERS=$$(paste -sd: <<<"$$servers") \

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -45,13 +46,6 @@ func login(tb testing.TB) (*session.Manager, *http.Request) {
 	}
 	return m, r
 }
-
-// nowhere is a response writer that costs nothing.
-type nowhere http.Header
-
-func (w nowhere) Header() http.Header         { return http.Header(w) }
-func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (w nowhere) WriteHeader(int)             {}
 
 // A usage is what a handler does with a session, and what it may allocate for that
 // beside an empty handler.
@@ -109,7 +103,7 @@ func BenchmarkRequest(b *testing.B) {
 					b.Error(err)
 				}
 			})
-			w := nowhere{}
+			w := webtest.Nowhere{}
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w)
@@ -126,7 +120,7 @@ func BenchmarkRequest(b *testing.B) {
 // What a request allocates must not grow unseen.
 func TestRequestAllocations(t *testing.T) {
 	m, r := login(t)
-	w, pooled := nowhere{}, make(map[string]any) // mist hands UserValues on to the next request
+	w, pooled := webtest.Nowhere{}, make(map[string]any) // mist hands UserValues on to the next request
 	empty := 0.0
 	for _, u := range usages(t, m, r) {
 		got := testing.AllocsPerRun(200, func() {
@@ -151,7 +145,7 @@ func TestRequestAllocations(t *testing.T) {
 // request.
 func BenchmarkGetSessionAgain(b *testing.B) {
 	m, r := login(b)
-	ctx := &mist.Context{Request: r, ResponseWriter: nowhere{}}
+	ctx := &mist.Context{Request: r, ResponseWriter: webtest.Nowhere{}}
 	if _, err := m.GetSession(ctx); err != nil {
 		b.Fatal(err)
 	}

@@ -105,8 +105,8 @@ func (m *Manager) ready() error {
 	return nil
 }
 
-// capabilities are what each request asks of the store. To look for them there costs a
-// request 50 ns, so ready does it once.
+// capabilities holds what each request asks of the store. ready finds it once, because a
+// request would follow every Unwrap.
 type capabilities struct {
 	tokens TokenStore
 	client ClientStore

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -74,9 +75,9 @@ func TestOtherClock(t *testing.T) {
 			m := &session.Manager{
 				Store: &skewedStore{&memory.Store{}, ahead}, Propagator: &cookie.Propagator{}, RenewAfter: 15 * time.Minute,
 			}
-			b := &browser{}
+			b := &webtest.Browser{}
 			cookies := func(handler func(ctx *mist.Context) error) []*http.Cookie {
-				return (&http.Response{Header: b.visit(t, func(ctx *mist.Context) {
+				return (&http.Response{Header: b.Visit(t, func(ctx *mist.Context) {
 					if err := handler(ctx); err != nil {
 						t.Errorf("%v: %v", ahead, err)
 					}
@@ -104,7 +105,7 @@ func TestOtherClock(t *testing.T) {
 			time.Sleep(10 * day)
 			maxAge("rotation", cookies(m.RotateSession), 80*day-15*time.Minute)
 
-			status := func() int { return b.guarded(t, nil, m.RequireFresh(5*time.Minute)) }
+			status := func() int { return guarded(t, b, nil, m.RequireFresh(5*time.Minute)) }
 			if got := status(); got != http.StatusForbidden {
 				t.Errorf("%v: a proof of ten days ago: got status %d, want 403", ahead, got)
 			}
@@ -126,8 +127,8 @@ func TestClockFails(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	var kinds []session.EventKind
 	m.OnEvent = func(_ context.Context, e session.Event) { kinds = append(kinds, e.Kind) }
-	down := &timeless{describedSession{info: session.Info{User: "ada", AuthenticatedAt: time.Now()}}, &outage{}}
-	if got := (&browser{}).guarded(t, down, m.RequireFresh(time.Hour)); got != http.StatusServiceUnavailable {
+	down := &timeless{describedSession{info: session.Info{User: "ada", AuthenticatedAt: time.Now()}}, &webtest.OutageError{}}
+	if got := guarded(t, &webtest.Browser{}, down, m.RequireFresh(time.Hour)); got != http.StatusServiceUnavailable {
 		t.Errorf("got status %d, want 503", got)
 	}
 	if len(kinds) != 1 || kinds[0] != session.EventFailed {

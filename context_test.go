@@ -10,18 +10,19 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 func TestFromContext(t *testing.T) {
-	m, rec := spied()
-	alice := &browser{}
-	alice.login(t, m, "alice")
-	rec.take()
+	m, rec := webtest.Spied()
+	alice := &webtest.Browser{}
+	alice.Login(t, m, "alice")
+	rec.Take()
 	// visit checks the calls of one request behind the Middleware.
-	visit := func(t *testing.T, b *browser, calls string, handler mist.HandleFunc) {
+	visit := func(t *testing.T, b *webtest.Browser, calls string, handler mist.HandleFunc) {
 		t.Helper()
-		b.visit(t, through(handler, m.Middleware()))
-		if got := rec.take(); got != calls {
+		b.Visit(t, webtest.Wrap(handler, m.Middleware()))
+		if got := rec.Take(); got != calls {
 			t.Errorf("got calls %q, want %q", got, calls)
 		}
 	}
@@ -63,11 +64,11 @@ func TestFromContext(t *testing.T) {
 	})
 
 	t.Run("after InitSession", func(t *testing.T) {
-		for name, b := range map[string]*browser{
+		for name, b := range map[string]*webtest.Browser{
 			"nobody":    {},
-			"somebody":  alice.tab(),
-			"malformed": {map[string]string{cookieName: "%"}},
-			"unknown":   {map[string]string{cookieName: "x.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}},
+			"somebody":  alice.Tab(),
+			"malformed": {Cookies: map[string]string{webtest.CookieName: "%"}},
+			"unknown":   {Cookies: map[string]string{webtest.CookieName: "x.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}},
 		} {
 			visit(t, b, "Generate inject", func(ctx *mist.Context) {
 				s, err := m.InitSession(ctx)
@@ -82,7 +83,7 @@ func TestFromContext(t *testing.T) {
 	})
 
 	t.Run("after RotateSession", func(t *testing.T) {
-		visit(t, alice.tab(), "extract Open Rotate inject", func(ctx *mist.Context) {
+		visit(t, alice.Tab(), "extract Open Rotate inject", func(ctx *mist.Context) {
 			if err := m.RotateSession(ctx); err != nil {
 				t.Fatalf("RotateSession: %v", err)
 			}
@@ -91,9 +92,9 @@ func TestFromContext(t *testing.T) {
 	})
 
 	t.Run("after RemoveSession", func(t *testing.T) {
-		b := &browser{}
-		b.login(t, m, "bob")
-		rec.take()
+		b := &webtest.Browser{}
+		b.Login(t, m, "bob")
+		rec.Take()
 		visit(t, b, "extract Open Remove clear extract", func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {
 				t.Fatalf("RemoveSession: %v", err)
@@ -106,7 +107,7 @@ func TestFromContext(t *testing.T) {
 
 	t.Run("of one that the application put in place", func(t *testing.T) {
 		visit(t, alice, "", func(ctx *mist.Context) {
-			mine := &plainSession{id: "mine"}
+			mine := &webtest.PlainSession{Handle: "mine"}
 			ctx.UserValues = map[string]any{"session": mine}
 			if got := get(t, ctx); got != mine {
 				t.Error("GetSession gave another session")
@@ -150,8 +151,8 @@ func TestFromContext(t *testing.T) {
 
 	t.Run("in goroutines", func(t *testing.T) {
 		for range 50 {
-			b := alice.tab()
-			b.visit(t, through(func(ctx *mist.Context) {
+			b := alice.Tab()
+			b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 				var (
 					all sync.WaitGroup
 					got [16]session.Session
@@ -175,25 +176,25 @@ func TestFromContext(t *testing.T) {
 				}
 			}, m.Middleware()))
 			opened := 0
-			for _, op := range rec.all() {
+			for _, op := range rec.All() {
 				if op == "Open" {
 					opened++
 				}
 			}
-			if rec.take(); opened != 1 {
+			if rec.Take(); opened != 1 {
 				t.Fatalf("the store was asked %d times, want once", opened)
 			}
 		}
 	})
 
 	t.Run("nobody, and a store that is down", func(t *testing.T) {
-		visit(t, &browser{}, "extract", func(ctx *mist.Context) {
+		visit(t, &webtest.Browser{}, "extract", func(ctx *mist.Context) {
 			if s, err := session.FromContext(ctx.Request.Context()); s != nil || !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("got %v, want ErrNotFound", err)
 			}
 		})
-		cause := &outage{}
-		rec.fail(fault{"Open", false, cause})
+		cause := &webtest.OutageError{}
+		rec.Fail(webtest.Fault{Op: "Open", After: false, Err: cause})
 		visit(t, alice, "extract Open", func(ctx *mist.Context) {
 			s, err := session.FromContext(ctx.Request.Context())
 			if s != nil || !errors.Is(err, cause) || errors.Is(err, session.ErrNotFound) {
@@ -207,18 +208,18 @@ func TestFromContext(t *testing.T) {
 		visit(t, alice, "", func(ctx *mist.Context) {
 			kept = context.WithoutCancel(ctx.Request.Context()) //nolint:fatcontext // kept for longer than it should be
 		})
-		visit(t, &browser{}, "extract", func(ctx *mist.Context) { _, _ = m.GetSession(ctx) })
+		visit(t, &webtest.Browser{}, "extract", func(ctx *mist.Context) { _, _ = m.GetSession(ctx) })
 		s, err := session.FromContext(kept)
 		if err == nil {
 			if v, err := s.Get(kept, "name"); v != "alice" {
 				t.Errorf("got %v, %v, want alice", v, err)
 			}
 		}
-		rec.take()
+		rec.Take()
 	})
 
 	t.Run("without the Middleware", func(t *testing.T) {
-		alice.visit(t, func(ctx *mist.Context) {
+		alice.Visit(t, func(ctx *mist.Context) {
 			_ = get(t, ctx)
 			for name, c := range map[string]context.Context{
 				"request":    ctx.Request.Context(),

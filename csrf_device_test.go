@@ -7,6 +7,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -26,9 +27,9 @@ func TestRequireCSRFDevices(t *testing.T) {
 		{"/x/dbsc/register", time.Minute, 403},
 	} {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: "__Host-session"}, DeviceBound: c.bound}
-		b := &browser{}
-		b.login(t, m, "ada")
-		status, ran := b.posts(t, m, nil, func(r *http.Request) { r.URL.Path = c.path }, nil)
+		b := &webtest.Browser{}
+		b.Login(t, m, "ada")
+		status, ran := post(t, b, m, nil, func(r *http.Request) { r.URL.Path = c.path }, nil)
 		if status != c.want || ran != (c.want == 200) {
 			t.Errorf("%s, bound for %v: got status %d, handler ran %t, want %d", c.path, c.bound, status, ran, c.want)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/header"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -30,10 +31,10 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 		cause  error // as ErrorHandler gets it
 	)
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-	b := &browser{}
-	b.login(t, m, "alice")
+	b := &webtest.Browser{}
+	b.Login(t, m, "alice")
 	var token string
-	b.visit(t, func(ctx *mist.Context) { token = csrfToken(t, loaded(t, m, ctx)) })
+	b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 	m.OnEvent = func(_ context.Context, e session.Event) { events = append(events, e.Kind) }
 	handled := &session.Manager{Store: m.Store, Propagator: m.Propagator, ErrorHandler: func(_ *mist.Context, err error) { cause = err }}
 
@@ -53,19 +54,19 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 		cause  error
 	}{
 		"urlencoded over the limit": {func(r *http.Request) {
-			formed(r, urlencoded, "a="+strings.Repeat("a", 100)+"&"+good)
+			webtest.SetForm(r, webtest.FormType, "a="+strings.Repeat("a", 100)+"&"+good)
 			limit(r, 50)
 		}, 413, nil},
 		"multipart over the limit": {func(r *http.Request) {
-			formed(r, multi, body.String())
+			webtest.SetForm(r, multi, body.String())
 			limit(r, 50)
 		}, 413, nil},
 		"over the limit without a token": {func(r *http.Request) {
-			formed(r, urlencoded, "a="+strings.Repeat("a", 100))
+			webtest.SetForm(r, webtest.FormType, "a="+strings.Repeat("a", 100))
 			limit(r, 50)
 		}, 413, nil},
 		"urlencoded over net/http's limit": {func(r *http.Request) {
-			formed(r, urlencoded, "a="+strings.Repeat("a", 11<<20)+"&"+good)
+			webtest.SetForm(r, webtest.FormType, "a="+strings.Repeat("a", 11<<20)+"&"+good)
 		}, 413, nil},
 		"multipart over net/http's limit": {func(r *http.Request) {
 			var body bytes.Buffer
@@ -73,37 +74,37 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 			_ = w.WriteField("a", strings.Repeat("a", 43<<20))
 			_ = w.WriteField(session.CSRFField, token)
 			_ = w.Close()
-			formed(r, w.FormDataContentType(), body.String())
+			webtest.SetForm(r, w.FormDataContentType(), body.String())
 			r.ContentLength = -1
 		}, 413, multipart.ErrMessageTooLarge},
 		"urlencoded that breaks off": {func(r *http.Request) {
-			formed(r, urlencoded, good)
+			webtest.SetForm(r, webtest.FormType, good)
 			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("a=a&"), iotest.ErrReader(reset)))
 		}, 400, reset},
 		"multipart that breaks off": {func(r *http.Request) {
-			formed(r, multi, body.String())
+			webtest.SetForm(r, multi, body.String())
 			r.Body = io.NopCloser(io.MultiReader(strings.NewReader(body.String()[:60]), iotest.ErrReader(reset)))
 		}, 400, reset},
 		"an unlimited form behind a high limit": {func(r *http.Request) {
-			formed(r, urlencoded, "a="+strings.Repeat("a", 11<<20)+"&"+good)
+			webtest.SetForm(r, webtest.FormType, "a="+strings.Repeat("a", 11<<20)+"&"+good)
 			limit(r, 1<<30)
 		}, 200, nil},
 		"a token and a malformed query": {func(r *http.Request) {
-			formed(r, urlencoded, good)
+			webtest.SetForm(r, webtest.FormType, good)
 			r.URL.RawQuery = "a=%zz"
 		}, 200, nil},
 		"a malformed query": {func(r *http.Request) {
-			formed(r, urlencoded, "a=a")
+			webtest.SetForm(r, webtest.FormType, "a=a")
 			r.URL.RawQuery = "a=%zz"
 		}, 403, session.ErrForged},
-		"a malformed form":         {func(r *http.Request) { formed(r, urlencoded, "a=%zz") }, 403, session.ErrForged},
-		"multipart without an end": {func(r *http.Request) { formed(r, multi, body.String()[:60]) }, 403, session.ErrForged},
-		"multipart of no boundary": {func(r *http.Request) { formed(r, "multipart/form-data", body.String()) }, 403, session.ErrForged},
-		"a malformed type":         {func(r *http.Request) { formed(r, "nonsense/", good) }, 403, session.ErrForged},
-		"no body":                  {func(r *http.Request) { r.Header.Set("Content-Type", urlencoded); r.Body = nil }, 403, session.ErrForged},
+		"a malformed form":         {func(r *http.Request) { webtest.SetForm(r, webtest.FormType, "a=%zz") }, 403, session.ErrForged},
+		"multipart without an end": {func(r *http.Request) { webtest.SetForm(r, multi, body.String()[:60]) }, 403, session.ErrForged},
+		"multipart of no boundary": {func(r *http.Request) { webtest.SetForm(r, "multipart/form-data", body.String()) }, 403, session.ErrForged},
+		"a malformed type":         {func(r *http.Request) { webtest.SetForm(r, "nonsense/", good) }, 403, session.ErrForged},
+		"no body":                  {func(r *http.Request) { r.Header.Set("Content-Type", webtest.FormType); r.Body = nil }, 403, session.ErrForged},
 	} {
 		events, cause = nil, nil
-		status, ran := b.posts(t, m, nil, test.edit, nil)
+		status, ran := post(t, b, m, nil, test.edit, nil)
 		if status != test.status || ran != (test.status == 200) {
 			t.Errorf("%s: got status %d, through %t, want %d", name, status, ran, test.status)
 		}
@@ -113,7 +114,7 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 		if test.status == 200 {
 			continue
 		}
-		_, _ = b.posts(t, handled, nil, test.edit, nil)
+		_, _ = post(t, b, handled, nil, test.edit, nil)
 		var limit *http.MaxBytesError
 		if test.cause != nil && !errors.Is(cause, test.cause) || strings.Contains(name, "the limit") && !errors.As(cause, &limit) {
 			t.Errorf("%s: ErrorHandler got %v", name, cause)
@@ -130,7 +131,7 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 		mu    sync.Mutex
 		kinds []session.EventKind
 	)
-	m, _ := managerFor(false)
+	m, _ := webtest.ManagerFor(false)
 	m.OnEvent = func(_ context.Context, e session.Event) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -147,12 +148,12 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 		ctx.RespData = []byte(csrfToken(t, s))
 	})
 	server.POST("/", func(ctx *mist.Context) { ctx.RespStatusCode = http.StatusNoContent })
-	s := listen(t, false, http.MaxBytesHandler(server, 1<<10))
-	c := s.client(t)
-	_, token := s.fetch(t, c, "/form")
+	s := webtest.Listen(t, false, http.MaxBytesHandler(server, 1<<10))
+	c := s.Visitor(t)
+	_, token := s.Fetch(t, c, "/form")
 	for size, want := range map[int]int{10: http.StatusNoContent, 4 << 10: http.StatusRequestEntityTooLarge} {
 		form := url.Values{"a": {strings.Repeat("a", size)}, session.CSRFField: {token}}.Encode()
-		if got := s.post(t, c, urlencoded, []byte(form)); got != want {
+		if got := s.Post(t, c, webtest.FormType, []byte(form)); got != want {
 			t.Errorf("a form of %d bytes: got status %d, want %d", len(form), got, want)
 		}
 	}
@@ -163,7 +164,7 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	at, _ := url.Parse(s.URL)
-	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: "+urlencoded+"\r\nContent-Length: 100\r\nCookie: "+
+	_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: "+webtest.FormType+"\r\nContent-Length: 100\r\nCookie: "+
 		c.Jar.Cookies(at)[0].String()+"\r\n\r\na=b&")
 	_ = conn.(*net.TCPConn).CloseWrite()
 	answer, _ := io.ReadAll(conn)
@@ -205,14 +206,14 @@ func TestRequireCSRFOfAChain(t *testing.T) {
 		"a header of another scheme":              {session.Chain{bearer, &cookie.Propagator{}}, true, "basic", "same-origin", 403},
 	} {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: test.propagator}
-		b := &browser{}
+		b := &webtest.Browser{}
 		cookies := &session.Manager{Store: m.Store, Propagator: &cookie.Propagator{}}
-		b.login(t, cookies, "alice")
-		token := b.cookies[cookieName]
+		b.Login(t, cookies, "alice")
+		token := b.Cookies[webtest.CookieName]
 		if !test.cookie {
-			b.cookies = nil
+			b.Cookies = nil
 		}
-		status, _ := b.posts(t, m, nil, func(r *http.Request) {
+		status, _ := post(t, b, m, nil, func(r *http.Request) {
 			switch test.header {
 			case "good":
 				r.Header.Set("Authorization", "Bearer "+token)
@@ -223,7 +224,7 @@ func TestRequireCSRFOfAChain(t *testing.T) {
 			}
 			r.Header.Set("Sec-Fetch-Site", test.site)
 		}, func(ctx *mist.Context) {
-			who, _ := nameOf(ctx, m)
+			who, _ := webtest.NameOf(ctx, m)
 			if want := map[bool]string{true: "alice"}[test.header == "good"]; who != want {
 				t.Errorf("%s: the handler sees %q, want %q", name, who, want)
 			}
@@ -239,11 +240,11 @@ func TestRequireCSRFOfAChain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		status, ran := (&browser{}).posts(t, m, nil, func(*http.Request) {}, nil)
+		status, ran := post(t, &webtest.Browser{}, m, nil, func(*http.Request) {}, nil)
 		if !ran || status != 200 {
 			t.Errorf("nobody: got status %d", status)
 		}
-		resp := (&browser{}).answer(t.Context(), func(ctx *mist.Context) {
+		resp := (&webtest.Browser{}).Answer(t.Context(), func(ctx *mist.Context) {
 			ctx.Request.Method = http.MethodPost
 			ctx.UserValues = map[string]any{"session": byHand}
 			m.RequireCSRF(nil)(func(*mist.Context) { t.Error("it got through") })(ctx)

@@ -9,7 +9,6 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -17,15 +16,16 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// posts sends a request, as edit makes it, through RequireCSRF. It returns the
+// post sends a request, as edit makes it, through RequireCSRF. It returns the
 // status, and whether the handler ran.
-func (b *browser) posts(t *testing.T, m *session.Manager, cross *http.CrossOriginProtection, edit func(r *http.Request), next mist.HandleFunc) (status int, ran bool) {
+func post(t *testing.T, b *webtest.Browser, m *session.Manager, cross *http.CrossOriginProtection, edit func(r *http.Request), next mist.HandleFunc) (status int, ran bool) {
 	t.Helper()
-	resp := b.answer(t.Context(), func(ctx *mist.Context) {
+	resp := b.Answer(t.Context(), func(ctx *mist.Context) {
 		ctx.Request.Method = http.MethodPost
 		edit(ctx.Request)
 		m.RequireCSRF(cross)(func(ctx *mist.Context) {
@@ -38,14 +38,6 @@ func (b *browser) posts(t *testing.T, m *session.Manager, cross *http.CrossOrigi
 	return resp.StatusCode, ran
 }
 
-// formed puts a form into a request.
-func formed(r *http.Request, contentType, body string) {
-	r.Header.Set("Content-Type", contentType)
-	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-}
-
-const urlencoded = "application/x-www-form-urlencoded"
-
 // T-C4, R42: what a browser says of where a request comes from, every method, with
 // and without a session, and every token. The judgement is spelled out anew.
 func TestRequireCSRFMatrix(t *testing.T) {
@@ -57,11 +49,11 @@ func TestRequireCSRFMatrix(t *testing.T) {
 		carried = []string{"", "header", "field", "query", "foreign"}
 	)
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-	alice, bob, nobody := &browser{}, &browser{}, &browser{}
-	tokens := make(map[*browser]string)
-	for _, b := range []*browser{alice, bob} {
-		b.login(t, m, "name")
-		b.visit(t, func(ctx *mist.Context) { tokens[b] = csrfToken(t, loaded(t, m, ctx)) })
+	alice, bob, nobody := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
+	tokens := make(map[*webtest.Browser]string)
+	for _, b := range []*webtest.Browser{alice, bob} {
+		b.Login(t, m, "name")
+		b.Visit(t, func(ctx *mist.Context) { tokens[b] = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 	}
 	trusting := http.NewCrossOriginProtection()
 	if err := trusting.AddTrustedOrigin("https://partner.test"); err != nil {
@@ -69,7 +61,7 @@ func TestRequireCSRFMatrix(t *testing.T) {
 	}
 	through := make(map[bool]int)
 	for cross, trusted := range map[*http.CrossOriginProtection]string{nil: "https://example.com", trusting: "https://partner.test"} {
-		for _, who := range []*browser{alice, nobody} {
+		for _, who := range []*webtest.Browser{alice, nobody} {
 			for _, method := range methods {
 				for _, site := range sites {
 					for _, origin := range origins {
@@ -79,7 +71,7 @@ func TestRequireCSRFMatrix(t *testing.T) {
 								site == "" && (origin == "" || origin == own || origin == "http://example.com")
 							brought := token == "header" || token == "field" && (method == "POST" || method == "PUT" || method == "PATCH")
 							want := safe || ours && (who == nobody || brought)
-							status, ran := who.posts(t, m, cross, func(r *http.Request) {
+							status, ran := post(t, who, m, cross, func(r *http.Request) {
 								r.Method = method
 								r.Header.Set("Sec-Fetch-Site", site)
 								r.Header.Set("Origin", origin)
@@ -88,7 +80,7 @@ func TestRequireCSRFMatrix(t *testing.T) {
 								case "header":
 									r.Header.Set(session.CSRFHeader, tokens[alice])
 								case "field":
-									formed(r, urlencoded, query)
+									webtest.SetForm(r, webtest.FormType, query)
 								case "query":
 									r.URL.RawQuery = query
 								case "foreign":
@@ -113,10 +105,10 @@ func TestRequireCSRFMatrix(t *testing.T) {
 // handler; a body that is no form is not touched.
 func TestRequireCSRFBodies(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-	b := &browser{}
+	b := &webtest.Browser{}
 	var token string
-	b.login(t, m, "alice")
-	b.visit(t, func(ctx *mist.Context) { token = csrfToken(t, loaded(t, m, ctx)) })
+	b.Login(t, m, "alice")
+	b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
@@ -125,10 +117,10 @@ func TestRequireCSRFBodies(t *testing.T) {
 	_ = w.Close()
 	form := url.Values{session.CSRFField: {token}, "amount": {"7"}}.Encode()
 	for kind, edit := range map[string]func(r *http.Request){
-		"urlencoded": func(r *http.Request) { formed(r, urlencoded, form) },
-		"multipart":  func(r *http.Request) { formed(r, w.FormDataContentType(), body.String()) },
+		"urlencoded": func(r *http.Request) { webtest.SetForm(r, webtest.FormType, form) },
+		"multipart":  func(r *http.Request) { webtest.SetForm(r, w.FormDataContentType(), body.String()) },
 	} {
-		_, ran := b.posts(t, m, nil, edit, func(ctx *mist.Context) {
+		_, ran := post(t, b, m, nil, edit, func(ctx *mist.Context) {
 			if got := ctx.Request.PostFormValue("amount"); got != "7" {
 				t.Errorf("%s: the handler got %q of the form", kind, got)
 			}
@@ -137,8 +129,8 @@ func TestRequireCSRFBodies(t *testing.T) {
 			t.Errorf("%s: refused", kind)
 		}
 	}
-	_, ran := b.posts(t, m, nil, func(r *http.Request) {
-		formed(r, "application/json", `{"amount":7}`)
+	_, ran := post(t, b, m, nil, func(r *http.Request) {
+		webtest.SetForm(r, "application/json", `{"amount":7}`)
 		r.Header.Set(session.CSRFHeader, token)
 	}, func(ctx *mist.Context) {
 		if got, err := io.ReadAll(ctx.Request.Body); string(got) != `{"amount":7}` || err != nil {
@@ -149,14 +141,17 @@ func TestRequireCSRFBodies(t *testing.T) {
 		t.Error("json: refused")
 	}
 	for kind, edit := range map[string]func(r *http.Request){
-		"no form":      func(r *http.Request) { formed(r, "application/json", form) },
-		"broken":       func(r *http.Request) { formed(r, "multipart/form-data", body.String()) },
-		"cut":          func(r *http.Request) { formed(r, w.FormDataContentType(), body.String()[:40]) },
-		"no body":      func(r *http.Request) { r.Header.Set("Content-Type", urlencoded); r.Body = nil },
-		"header first": func(r *http.Request) { formed(r, urlencoded, form); r.Header.Set(session.CSRFHeader, "x") },
-		"in a cookie":  func(r *http.Request) { r.AddCookie(&http.Cookie{Name: session.CSRFField, Value: token}) },
+		"no form": func(r *http.Request) { webtest.SetForm(r, "application/json", form) },
+		"broken":  func(r *http.Request) { webtest.SetForm(r, "multipart/form-data", body.String()) },
+		"cut":     func(r *http.Request) { webtest.SetForm(r, w.FormDataContentType(), body.String()[:40]) },
+		"no body": func(r *http.Request) { r.Header.Set("Content-Type", webtest.FormType); r.Body = nil },
+		"header first": func(r *http.Request) {
+			webtest.SetForm(r, webtest.FormType, form)
+			r.Header.Set(session.CSRFHeader, "x")
+		},
+		"in a cookie": func(r *http.Request) { r.AddCookie(&http.Cookie{Name: session.CSRFField, Value: token}) },
 	} {
-		if status, ran := b.posts(t, m, nil, edit, nil); ran || status != http.StatusForbidden {
+		if status, ran := post(t, b, m, nil, edit, nil); ran || status != http.StatusForbidden {
 			t.Errorf("%s: got through %t, status %d", kind, ran, status)
 		}
 	}
@@ -169,11 +164,11 @@ func TestRequireCSRFTells(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 		var events []session.Event
 		m.OnEvent = func(_ context.Context, e session.Event) { events = append(events, e) }
-		b := &browser{}
-		b.login(t, m, "alice")
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
 		var id, token string
-		b.visit(t, func(ctx *mist.Context) {
-			s := loaded(t, m, ctx)
+		b.Visit(t, func(ctx *mist.Context) {
+			s := webtest.Loaded(t, m, ctx)
 			id, token = s.ID(), csrfToken(t, s)
 		})
 		var told []error
@@ -183,18 +178,18 @@ func TestRequireCSRFTells(t *testing.T) {
 		}
 		for _, c := range []struct {
 			name    string
-			who     *browser
+			who     *webtest.Browser
 			headers []string
 			want    string // the id in the event; "-": there is none
 		}{
 			{"a good one", b, []string{session.CSRFHeader, token}, "-"},
 			{"no token", b, nil, id},
 			{"another site", b, []string{session.CSRFHeader, token, "Sec-Fetch-Site", "cross-site"}, id},
-			{"another site, for nobody", &browser{}, []string{"Sec-Fetch-Site", "cross-site"}, ""},
-			{"nobody", &browser{}, nil, "-"},
+			{"another site, for nobody", &webtest.Browser{}, []string{"Sec-Fetch-Site", "cross-site"}, ""},
+			{"nobody", &webtest.Browser{}, nil, "-"},
 		} {
 			events, told = nil, nil
-			status, ran := c.who.posts(t, m, nil, func(r *http.Request) {
+			status, ran := post(t, c.who, m, nil, func(r *http.Request) {
 				for i := 0; i < len(c.headers); i += 2 {
 					r.Header.Set(c.headers[i], c.headers[i+1])
 				}
@@ -220,17 +215,17 @@ func TestRequireCSRFTells(t *testing.T) {
 func TestRequireCSRFStoreDown(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: faults, Propagator: &cookie.Propagator{}}
-	b := &browser{}
-	b.login(t, m, "alice")
+	b := &webtest.Browser{}
+	b.Login(t, m, "alice")
 	faults.Reset(func(sessiontest.Call) sessiontest.Fault { return sessiontest.FailBefore })
-	if status, ran := b.posts(t, m, nil, func(*http.Request) {}, nil); ran || status != http.StatusServiceUnavailable {
+	if status, ran := post(t, b, m, nil, func(*http.Request) {}, nil); ran || status != http.StatusServiceUnavailable {
 		t.Errorf("got through %t, status %d, want 503", ran, status)
 	}
 	if got := fmt.Sprint(faults.Calls()); got != "[{Open 1}]" {
 		t.Errorf("got calls %s", got)
 	}
 	faults.Reset(faults.Plan)
-	if _, ran := b.posts(t, m, nil, func(r *http.Request) { r.Method = http.MethodGet }, nil); !ran || len(faults.Calls()) != 0 {
+	if _, ran := post(t, b, m, nil, func(r *http.Request) { r.Method = http.MethodGet }, nil); !ran || len(faults.Calls()) != 0 {
 		t.Errorf("GET: got through %t, calls %v", ran, faults.Calls())
 	}
 }
@@ -239,7 +234,7 @@ func TestRequireCSRFStoreDown(t *testing.T) {
 func TestRequireCSRFUnusable(t *testing.T) {
 	for name, m := range map[string]*session.Manager{"nil": nil, "zero": {}} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			status, ran := (&browser{}).posts(t, m, nil, func(r *http.Request) { r.Method = method }, nil)
+			status, ran := post(t, &webtest.Browser{}, m, nil, func(r *http.Request) { r.Method = method }, nil)
 			if ran || status != http.StatusServiceUnavailable {
 				t.Errorf("%s, %s: got through %t, status %d", name, method, ran, status)
 			}

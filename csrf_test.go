@@ -18,6 +18,7 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -230,11 +231,11 @@ func TestCSRFTokenFails(t *testing.T) {
 		t.Errorf("CheckCSRFToken: got %v, want the store's error", err)
 	}
 
-	token, err := session.CSRFToken(t.Context(), &plainSession{id: "plain"})
+	token, err := session.CSRFToken(t.Context(), &webtest.PlainSession{Handle: "plain"})
 	if token != "" || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a plain session: got %d characters, %v, want errors.ErrUnsupported", len(token), err)
 	}
-	if !forged(t, &plainSession{id: "plain"}, strings.Repeat("A", 86)) {
+	if !forged(t, &webtest.PlainSession{Handle: "plain"}, strings.Repeat("A", 86)) {
 		t.Error("a plain session accepts a token")
 	}
 }
@@ -262,28 +263,28 @@ func TestCSRFTokenForeignValue(t *testing.T) {
 // goes on in between keep it, login and what ends a session do not.
 func TestCSRFTokenOverLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
-		alice, bob := &browser{}, &browser{}
-		alice.login(t, m, "alice")
-		bob.login(t, m, "bob")
-		token := func(b *browser) (token string) {
-			b.visit(t, func(ctx *mist.Context) { token = csrfToken(t, loaded(t, m, ctx)) })
+		m := webtest.NewManager()
+		alice, bob := &webtest.Browser{}, &webtest.Browser{}
+		alice.Login(t, m, "alice")
+		bob.Login(t, m, "bob")
+		token := func(b *webtest.Browser) (token string) {
+			b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 			return token
 		}
-		refused := func(b *browser, token string) (refused bool) {
-			b.visit(t, func(ctx *mist.Context) { refused = forged(t, loaded(t, m, ctx), token) })
+		refused := func(b *webtest.Browser, token string) (refused bool) {
+			b.Visit(t, func(ctx *mist.Context) { refused = forged(t, webtest.Loaded(t, m, ctx), token) })
 			return refused
 		}
-		doing := func(b *browser, flow func(ctx *mist.Context) error) {
+		doing := func(b *webtest.Browser, flow func(ctx *mist.Context) error) {
 			time.Sleep(time.Second)
-			b.does(t, flow)
+			b.Do(t, flow)
 		}
 
 		anonymous := token(alice)
 		if !refused(bob, anonymous) {
 			t.Error("another session accepts it")
 		}
-		doing(alice, as(m, "alice"))
+		doing(alice, webtest.LogIn(m, "alice"))
 		if !refused(alice, anonymous) {
 			t.Error("one from before the login is accepted after it")
 		}
@@ -291,25 +292,25 @@ func TestCSRFTokenOverLogins(t *testing.T) {
 		doing(alice, m.RotateSession)
 		doing(alice, m.RefreshSession)
 		doing(alice, func(ctx *mist.Context) error {
-			return loaded(t, m, ctx).Set(ctx.Request.Context(), "k", "v")
+			return webtest.Loaded(t, m, ctx).Set(ctx.Request.Context(), "k", "v")
 		})
 		if refused(alice, before) {
 			t.Error("one from before a renewal is refused after it")
 		}
-		doing(alice, again(m))
+		doing(alice, webtest.Reauthenticate(m))
 		if !refused(alice, before) {
 			t.Error("one from before the second login is accepted after it")
 		}
 
 		last := token(alice)
-		stale := alice.tab()
+		stale := alice.Tab()
 		doing(alice, m.RemoveSession)
-		stale.visit(t, func(ctx *mist.Context) {
+		stale.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("after logout: got %v", err)
 			}
 		})
-		doing(alice, as(m, "alice"))
+		doing(alice, webtest.LogIn(m, "alice"))
 		if !refused(alice, last) || !refused(alice, before) || !refused(alice, anonymous) {
 			t.Error("one from before the logout is accepted after the next login")
 		}

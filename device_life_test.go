@@ -13,6 +13,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 // From the binding on the browser keeps the token for a little less than it is good, also
@@ -25,18 +26,18 @@ func TestDeviceMaxAge(t *testing.T) {
 			for _, persistent := range []bool{false, true} {
 				m, _ := binding()
 				m.DeviceBound, m.Propagator = bound, p
-				b := &browser{}
+				b := &webtest.Browser{}
 				l := session.Login{User: "alice", Persistent: persistent}
-				first := maxAge(b.in(t, m, l))
-				h, err := b.bind(t, m)
+				first := maxAge(logIn(t, b, m, l))
+				h, err := bindDevice(t, b, m)
 				if got := maxAge(h); got != want || err != nil {
 					t.Errorf("%v: got Max-Age %d, %v, want %d", bound, got, err, want)
 				}
-				h = b.visit(t, func(ctx *mist.Context) { _, err = m.ProveDevice(ctx, b.id(), (&verified{}).prove) })
+				h = b.Visit(t, func(ctx *mist.Context) { _, err = m.ProveDevice(ctx, idOf(b), (&verified{}).prove) })
 				if got := maxAge(h); got != want || err != nil {
 					t.Errorf("%v, proved: got Max-Age %d, %v, want %d", bound, got, err, want)
 				}
-				if again := maxAge(b.in(t, m, l)); again != first {
+				if again := maxAge(logIn(t, b, m, l)); again != first {
 					t.Errorf("%v, the next login: got Max-Age %d, want %d", bound, again, first)
 				}
 			}
@@ -59,16 +60,16 @@ func TestDeviceRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, told := binding()
 		m.Propagator, m.RenewAfter = &cookie.Propagator{Name: boundName, MaxAge: time.Hour}, time.Minute
-		b := &browser{}
+		b := &webtest.Browser{}
 		refresh := func() int {
-			h := b.visit(t, func(ctx *mist.Context) {
+			h := b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Errorf("RefreshSession: %v", err)
 				}
 			})
 			return len(h["Set-Cookie"])
 		}
-		b.in(t, m, session.Login{User: "alice"})
+		logIn(t, b, m, session.Login{User: "alice"})
 		time.Sleep(10*time.Second - time.Millisecond)
 		if n := refresh(); n != 0 {
 			t.Errorf("a registration may be under way: got %d cookies", n)
@@ -78,26 +79,26 @@ func TestDeviceRefresh(t *testing.T) {
 			t.Errorf("no registration came: got %d cookies", n)
 		}
 		time.Sleep(time.Minute)
-		before := b.tab()
-		if n := refresh(); n != 1 || before.cookies[boundName] == b.cookies[boundName] {
+		before := b.Tab()
+		if n := refresh(); n != 1 || before.Cookies[boundName] == b.Cookies[boundName] {
 			t.Errorf("the token is old: got %d cookies", n)
 		}
-		if _, err := b.bind(t, m); err != nil {
+		if _, err := bindDevice(t, b, m); err != nil {
 			t.Fatal(err)
 		}
 		told()
-		last := b.tab()
+		last := b.Tab()
 		for range 8 {
 			time.Sleep(time.Minute)
 			if n := refresh(); n != 0 {
 				t.Errorf("bound: got %d cookies", n)
 			}
-			b.rotate(t, m)
+			b.Rotate(t, m)
 		}
-		if b.cookies[boundName] != last.cookies[boundName] || told() != "" {
+		if b.Cookies[boundName] != last.Cookies[boundName] || told() != "" {
 			t.Error("the token was renewed without a proof")
 		}
-		b.visit(t, func(ctx *mist.Context) {
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
 				t.Fatal(err)
@@ -115,15 +116,15 @@ func TestDeviceRefresh(t *testing.T) {
 func TestDeviceEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, told := binding()
-		m.Store = wrappedStore{m.Store}
-		b := &browser{}
-		b.in(t, m, session.Login{User: "alice"})
-		if _, err := b.bind(t, m); err != nil {
+		m.Store = webtest.WrappedStore{Store: m.Store}
+		b := &webtest.Browser{}
+		logIn(t, b, m, session.Login{User: "alice"})
+		if _, err := bindDevice(t, b, m); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
 		told()
-		h := b.visit(t, func(ctx *mist.Context) {
+		h := b.Visit(t, func(ctx *mist.Context) {
 			for range 2 {
 				if _, err := m.GetSession(ctx); err != session.ErrNotFound { //nolint:errorlint // and nothing more
 					t.Errorf("got %v, want the plain ErrNotFound", err)
@@ -147,8 +148,8 @@ func TestDeviceEnd(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		v := &verified{}
-		b.visit(t, func(ctx *mist.Context) {
-			if s, err := m.ProveDevice(ctx, b.id(), v.prove); err != nil || s.ID() != b.id() {
+		b.Visit(t, func(ctx *mist.Context) {
+			if s, err := m.ProveDevice(ctx, idOf(b), v.prove); err != nil || s.ID() != idOf(b) {
 				t.Fatalf("ProveDevice: %v", err)
 			}
 			if user, err := m.User(ctx); user != "alice" || err != nil {
@@ -158,7 +159,7 @@ func TestDeviceEnd(t *testing.T) {
 		if v.device != "device" || v.challenges[0] != fmt.Sprint(time.Now().UnixNano()) {
 			t.Error("verify was given another device or time")
 		}
-		if user, err := b.user(t, m); user != "alice" || err != nil {
+		if user, err := userOf(t, b, m); user != "alice" || err != nil {
 			t.Errorf("got %q, %v", user, err)
 		}
 		if got := told(); got != "proved alice" {
@@ -169,21 +170,21 @@ func TestDeviceEnd(t *testing.T) {
 
 func TestProveDeviceRefused(t *testing.T) {
 	m, told := binding()
-	b := &browser{}
-	b.in(t, m, session.Login{User: "alice"})
+	b := &webtest.Browser{}
+	logIn(t, b, m, session.Login{User: "alice"})
 	told()
 	prove := func(id string, v *verified) (err error) {
-		(&browser{}).visit(t, func(ctx *mist.Context) { _, err = m.ProveDevice(ctx, id, v.prove) })
+		(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) { _, err = m.ProveDevice(ctx, id, v.prove) })
 		return err
 	}
-	if err := prove(b.id(), &verified{}); !errors.Is(err, session.ErrUnbound) || told() != "proof_refused  session: not bound to that device" {
+	if err := prove(idOf(b), &verified{}); !errors.Is(err, session.ErrUnbound) || told() != "proof_refused  session: not bound to that device" {
 		t.Errorf("unbound: got %v", err)
 	}
-	if _, err := b.bind(t, m); err != nil {
+	if _, err := bindDevice(t, b, m); err != nil {
 		t.Fatal(err)
 	}
 	told()
-	for _, id := range []string{"", "a b", "*", strings.Repeat("a", 129), b.cookies[boundName]} {
+	for _, id := range []string{"", "a b", "*", strings.Repeat("a", 129), b.Cookies[boundName]} {
 		if err := prove(id, &verified{}); !errors.Is(err, session.ErrNotFound) || told() != "" {
 			t.Errorf("an id of %d bytes: got %v", len(id), err)
 		}
@@ -192,20 +193,20 @@ func TestProveDeviceRefused(t *testing.T) {
 		t.Errorf("unknown: got %v, or an event", err)
 	}
 	refused := errors.New("refused")
-	if err := prove(b.id(), &verified{err: refused}); !errors.Is(err, refused) || told() != "proof_refused alice refused" {
+	if err := prove(idOf(b), &verified{err: refused}); !errors.Is(err, refused) || told() != "proof_refused alice refused" {
 		t.Errorf("got %v", err)
 	}
 	full := &verified{}
 	var err error
 	for range 100 {
-		if err = prove(b.id(), full); err != nil {
+		if err = prove(idOf(b), full); err != nil {
 			break
 		}
 	}
 	if !errors.Is(err, session.ErrFull) || !strings.HasSuffix(told(), "; proof_refused alice session: store is full") {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	if user, err := b.user(t, m); user != "alice" || err != nil {
+	if user, err := userOf(t, b, m); user != "alice" || err != nil {
 		t.Errorf("got %q, %v", user, err)
 	}
 }
@@ -216,33 +217,33 @@ func TestRequireBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := binding()
 		guard := m.RequireBound(5 * time.Minute)
-		b, slow := &browser{}, &browser{}
-		check := func(b *browser, want int) {
+		b, slow := &webtest.Browser{}, &webtest.Browser{}
+		check := func(b *webtest.Browser, want int) {
 			t.Helper()
-			if got := b.guarded(t, nil, guard); got != want {
+			if got := guarded(t, b, nil, guard); got != want {
 				t.Errorf("got %d, want %d", got, want)
 			}
 		}
 		check(b, http.StatusUnauthorized)
-		b.login(t, m, "visitor")
+		b.Login(t, m, "visitor")
 		check(b, http.StatusUnauthorized)
-		b.in(t, m, session.Login{User: "alice"})
-		slow.in(t, m, session.Login{User: "bob"})
+		logIn(t, b, m, session.Login{User: "alice"})
+		logIn(t, slow, m, session.Login{User: "bob"})
 		check(b, http.StatusOK)
-		first := b.tab()
-		if _, err := b.bind(t, m); err != nil {
+		first := b.Tab()
+		if _, err := bindDevice(t, b, m); err != nil {
 			t.Fatal(err)
 		}
 		check(first, http.StatusOK)
 		check(b, http.StatusOK)
-		lost := slow.tab()
-		if _, err := slow.tab().bind(t, m); err != nil { // whose response got lost
+		lost := slow.Tab()
+		if _, err := bindDevice(t, slow.Tab(), m); err != nil { // whose response got lost
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
 		check(b, http.StatusOK)
 		check(lost, http.StatusForbidden)
-		if user, err := lost.user(t, m); user != "bob" || err != nil {
+		if user, err := userOf(t, lost, m); user != "bob" || err != nil {
 			t.Errorf("got %q, %v: somebody was logged out", user, err)
 		}
 		check(first, http.StatusUnauthorized) // after its grace
@@ -267,7 +268,7 @@ func TestRequireBound(t *testing.T) {
 		}()
 	}
 	var none *session.Manager
-	if got := (&browser{}).guarded(t, nil, none.RequireBound(1)); got != http.StatusServiceUnavailable {
+	if got := guarded(t, &webtest.Browser{}, nil, none.RequireBound(1)); got != http.StatusServiceUnavailable {
 		t.Errorf("no manager: got %d", got)
 	}
 }

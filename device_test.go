@@ -18,7 +18,9 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/header"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
+	"github.com/mist-contrib/session/sealed"
 )
 
 const boundName = "__Host-session"
@@ -67,32 +69,32 @@ func (v *verified) prove(device string, now time.Time) (string, error) {
 	return v.challenges[len(v.challenges)-1], v.err
 }
 
-// in logs a user in, and returns the header of the response.
-func (b *browser) in(t *testing.T, m *session.Manager, l session.Login) http.Header {
+// logIn logs a user in, and returns the header of the response.
+func logIn(t *testing.T, b *webtest.Browser, m *session.Manager, l session.Login) http.Header {
 	t.Helper()
-	return b.visit(t, func(ctx *mist.Context) {
+	return b.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.LoginWith(ctx, l); err != nil {
 			t.Errorf("LoginWith: %v", err)
 		}
 	})
 }
 
-// bind binds the session of the browser.
-func (b *browser) bind(t *testing.T, m *session.Manager) (h http.Header, err error) {
+// bindDevice binds the session of the browser.
+func bindDevice(t *testing.T, b *webtest.Browser, m *session.Manager) (h http.Header, err error) {
 	t.Helper()
-	h = b.visit(t, func(ctx *mist.Context) { _, err = m.BindDevice(ctx, (&verified{}).bind) })
+	h = b.Visit(t, func(ctx *mist.Context) { _, err = m.BindDevice(ctx, (&verified{}).bind) })
 	return h, err
 }
 
-// user returns whom a request of the browser is of.
-func (b *browser) user(t *testing.T, m *session.Manager) (user string, err error) {
+// userOf returns whom a request of the browser is of.
+func userOf(t *testing.T, b *webtest.Browser, m *session.Manager) (user string, err error) {
 	t.Helper()
-	b.visit(t, func(ctx *mist.Context) { user, err = m.User(ctx) })
+	b.Visit(t, func(ctx *mist.Context) { user, err = m.User(ctx) })
 	return user, err
 }
 
-func (b *browser) id() string {
-	id, _, _ := strings.Cut(b.cookies[boundName], ".")
+func idOf(b *webtest.Browser) string {
+	id, _, _ := strings.Cut(b.Cookies[boundName], ".")
 	return id
 }
 
@@ -128,15 +130,15 @@ func TestDeviceCheck(t *testing.T) {
 		{"a path", time.Minute, "/app/dbsc", named(func(p *cookie.Propagator) { p.Name, p.Path = "x", "/app" }), nil, true, false},
 		{"another path", time.Minute, "/apple", named(func(p *cookie.Propagator) { p.Name, p.Path = "x", "/app" }), nil, false, false},
 		{"a header", time.Minute, "", &header.Propagator{}, nil, false, true},
-		{"a chain", time.Minute, "", session.Chain{&header.Propagator{}, wrappedPropagator{good}}, nil, true, false},
+		{"a chain", time.Minute, "", session.Chain{&header.Propagator{}, webtest.WrappedPropagator{Propagator: good}}, nil, true, false},
 		{"a chain of headers", time.Minute, "", session.Chain{&header.Propagator{}}, nil, false, true},
 		{"a chain, the first cookie", time.Minute, "", session.Chain{&cookie.Propagator{}, good}, nil, false, false},
-		{"a hidden cookie", time.Minute, "", opaquePropagator{good}, nil, false, true},
-		{"a wrapped store", time.Minute, "", good, wrappedStore{&memory.Store{}}, true, false},
-		{"a hidden store", time.Minute, "", good, opaqueStore{&memory.Store{}}, false, true},
-		{"a plain store", time.Minute, "", good, &plainStore{recorder: &recorder{}}, false, true},
-		{"a sealed store", time.Minute, "", good, clientStore("one"), false, true},
-		{"nothing bound, whatever the cookie", 0, "", &cookie.Propagator{}, &plainStore{recorder: &recorder{}}, true, false},
+		{"a hidden cookie", time.Minute, "", webtest.OpaquePropagator{Propagator: good}, nil, false, true},
+		{"a wrapped store", time.Minute, "", good, webtest.WrappedStore{Store: &memory.Store{}}, true, false},
+		{"a hidden store", time.Minute, "", good, webtest.OpaqueStore{Store: &memory.Store{}}, false, true},
+		{"a plain store", time.Minute, "", good, &webtest.PlainStore{Recorder: &webtest.Recorder{}}, false, true},
+		{"a sealed store", time.Minute, "", good, &sealed.Store{Keys: [][]byte{sealed.NewKey()}}, false, true},
+		{"nothing bound, whatever the cookie", 0, "", &cookie.Propagator{}, &webtest.PlainStore{Recorder: &webtest.Recorder{}}, true, false},
 		{"relative", time.Minute, "dbsc", good, nil, false, false},
 		{"the root", time.Minute, "/", good, nil, false, false},
 		{"a slash too many", time.Minute, "/dbsc/", good, nil, false, false},
@@ -167,27 +169,27 @@ var offered = regexp.MustCompile(`^\(ES256 RS256\);path="/dbsc/register";challen
 func TestDeviceOffer(t *testing.T) {
 	const name = "Secure-Session-Registration"
 	m, _ := binding()
-	b := &browser{}
-	if h := b.visit(t, func(ctx *mist.Context) { _, _ = m.InitSession(ctx) }); h.Get(name) != "" {
+	b := &webtest.Browser{}
+	if h := b.Visit(t, func(ctx *mist.Context) { _, _ = m.InitSession(ctx) }); h.Get(name) != "" {
 		t.Error("an anonymous session is to be bound")
 	}
 	v := &verified{}
 	seen := map[string]bool{}
 	for range 2 { // the second is of the same user
-		h := b.in(t, m, session.Login{User: "alice"})
+		h := logIn(t, b, m, session.Login{User: "alice"})
 		found := offered.FindStringSubmatch(strings.Join(h[name], "\n"))
 		if found == nil || seen[found[1]] {
 			t.Fatal("the offer is malformed, or came twice")
 		}
 		seen[found[1]] = true
-		b.visit(t, func(ctx *mist.Context) { _, _ = m.BindDevice(ctx, v.bind) })
+		b.Visit(t, func(ctx *mist.Context) { _, _ = m.BindDevice(ctx, v.bind) })
 		if got := v.challenges[len(v.challenges)-1]; got != found[1] {
 			t.Error("another challenge was offered than is asked for")
 		}
 	}
 	other, _ := binding()
 	other.DevicePath, other.Propagator = "/other", &cookie.Propagator{Name: "other"}
-	h := (&browser{}).visit(t, func(ctx *mist.Context) {
+	h := (&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 		for _, m := range []*session.Manager{m, other, m} {
 			if _, err := m.Login(ctx, "bob"); err != nil {
 				t.Errorf("Login: %v", err)
@@ -198,11 +200,11 @@ func TestDeviceOffer(t *testing.T) {
 		t.Errorf("got %d offers, want one of each manager, the last", len(h[name]))
 	}
 
-	if h := (&browser{}).visit(t, func(ctx *mist.Context) { _, _, _ = m.PasswordChanged(ctx, session.Login{User: "carol"}) }); !offered.MatchString(h.Get(name)) {
+	if h := (&webtest.Browser{}).Visit(t, func(ctx *mist.Context) { _, _, _ = m.PasswordChanged(ctx, session.Login{User: "carol"}) }); !offered.MatchString(h.Get(name)) {
 		t.Error("a changed password offers nothing")
 	}
 	quiet := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: boundName}}
-	if h := (&browser{}).in(t, quiet, session.Login{User: "alice"}); h.Get(name) != "" {
+	if h := logIn(t, &webtest.Browser{}, quiet, session.Login{User: "alice"}); h.Get(name) != "" {
 		t.Error("nothing is to be bound, and was offered")
 	}
 }
@@ -216,7 +218,7 @@ func TestDeviceElsewhere(t *testing.T) {
 	for name, carry := range map[string]func(req *http.Request, token string){
 		"header": func(req *http.Request, token string) { req.Header.Set("Authorization", "Bearer "+token) },
 		"another cookie": func(req *http.Request, token string) {
-			req.AddCookie(&http.Cookie{Name: cookieName, Value: token})
+			req.AddCookie(&http.Cookie{Name: webtest.CookieName, Value: token})
 		},
 	} {
 		s, err := m.Store.(session.UserStore).Login(t.Context(), "", session.Login{User: "alice"})
@@ -247,39 +249,39 @@ func TestDeviceElsewhere(t *testing.T) {
 // which propagator of a chain it is.
 func TestProveDeviceInChain(t *testing.T) {
 	m, _ := binding()
-	b := &browser{}
-	b.in(t, m, session.Login{User: "alice"})
-	if _, err := b.bind(t, m); err != nil {
+	b := &webtest.Browser{}
+	logIn(t, b, m, session.Login{User: "alice"})
+	if _, err := bindDevice(t, b, m); err != nil {
 		t.Fatal(err)
 	}
 	chained := &session.Manager{Store: m.Store, Propagator: session.Chain{&header.Propagator{}, m.Propagator}, DeviceBound: m.DeviceBound}
-	before := b.cookies[boundName]
-	id := b.id()
-	delete(b.cookies, boundName) // it has expired
-	b.visit(t, func(ctx *mist.Context) {
+	before := b.Cookies[boundName]
+	id := idOf(b)
+	delete(b.Cookies, boundName) // it has expired
+	b.Visit(t, func(ctx *mist.Context) {
 		if _, err := chained.ProveDevice(ctx, id, (&verified{}).prove); err != nil {
 			t.Errorf("ProveDevice: %v", err)
 		}
 	})
-	if b.id() != id || b.cookies[boundName] == before {
+	if idOf(b) != id || b.Cookies[boundName] == before {
 		t.Error("the response gives no other token of the session")
 	}
 }
 
 func TestBindDeviceRefused(t *testing.T) {
 	m, told := binding()
-	b := &browser{}
-	if _, err := b.bind(t, m); !errors.Is(err, session.ErrNotFound) {
+	b := &webtest.Browser{}
+	if _, err := bindDevice(t, b, m); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
-	b.login(t, m, "visitor") // which is anonymous
-	if _, err := b.bind(t, m); !errors.Is(err, session.ErrNotFound) {
+	b.Login(t, m, "visitor") // which is anonymous
+	if _, err := bindDevice(t, b, m); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("anonymous: got %v", err)
 	}
-	b.in(t, m, session.Login{User: "alice"})
+	logIn(t, b, m, session.Login{User: "alice"})
 	told()
 	refused := errors.New("refused")
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		if s, err := m.BindDevice(ctx, (&verified{err: refused}).bind); s != nil || !errors.Is(err, refused) {
 			t.Errorf("got %v", err)
 		}
@@ -287,12 +289,12 @@ func TestBindDeviceRefused(t *testing.T) {
 	if got := told(); got != "proof_refused alice refused" {
 		t.Errorf("got %s", got)
 	}
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx.UserValues = map[string]any{"session": wrapped{s}}
+		ctx.UserValues = map[string]any{"session": webtest.Wrapped{Session: s}}
 		if _, err := m.BindDevice(ctx, (&verified{}).bind); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("put there by hand: got %v", err)
 		}
@@ -304,18 +306,18 @@ func TestBindDeviceRefused(t *testing.T) {
 			next(ctx)
 		}
 	})
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		if _, err := off.BindDevice(ctx, (&verified{}).bind); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("DeviceBound zero: got %v", err)
 		}
-		if _, err := off.ProveDevice(ctx, b.id(), (&verified{}).prove); !errors.Is(err, errors.ErrUnsupported) {
+		if _, err := off.ProveDevice(ctx, idOf(b), (&verified{}).prove); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("DeviceBound zero: got %v", err)
 		}
 		m.Middleware()(written(func(ctx *mist.Context) {
 			if _, err := m.BindDevice(ctx, (&verified{}).bind); !errors.Is(err, session.ErrHeaderWritten) {
 				t.Errorf("got %v, want ErrHeaderWritten", err)
 			}
-			if _, err := m.ProveDevice(ctx, b.id(), (&verified{}).prove); !errors.Is(err, session.ErrHeaderWritten) {
+			if _, err := m.ProveDevice(ctx, idOf(b), (&verified{}).prove); !errors.Is(err, session.ErrHeaderWritten) {
 				t.Errorf("got %v, want ErrHeaderWritten", err)
 			}
 		}))(ctx)
@@ -328,33 +330,33 @@ func TestBindDeviceRefused(t *testing.T) {
 			t.Error("a context of nothing gave no error")
 		}
 	}
-	if user, err := b.user(t, m); user != "alice" || err != nil {
+	if user, err := userOf(t, b, m); user != "alice" || err != nil {
 		t.Errorf("got %q, %v", user, err)
 	}
 }
 
 func TestDeviceOf(t *testing.T) {
-	if _, err := session.DeviceOf(&plainSession{}); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := session.DeviceOf(&webtest.PlainSession{}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
 	if _, err := session.DeviceOf(nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
 	m, _ := binding()
-	b := &browser{}
-	b.in(t, m, session.Login{User: "alice"})
+	b := &webtest.Browser{}
+	logIn(t, b, m, session.Login{User: "alice"})
 	for _, want := range []string{"", "device"} {
-		b.visit(t, func(ctx *mist.Context) {
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := session.DeviceOf(wrapped{s}); got != want || err != nil {
+			if got, err := session.DeviceOf(webtest.Wrapped{Session: s}); got != want || err != nil {
 				t.Errorf("got %q, %v, want %q", got, err, want)
 			}
 		})
 		if want == "" {
-			if _, err := b.bind(t, m); err != nil {
+			if _, err := bindDevice(t, b, m); err != nil {
 				t.Fatal(err)
 			}
 		}

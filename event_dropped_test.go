@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 // Three hundred logins at once and a hook that takes 20 ms: callers wait their 50 ms
 // for a place, and what is dropped is told with its number.
 func TestOnEventWaitsForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		var told, missed atomic.Int32
 		m.OnEvent = func(_ context.Context, e session.Event) {
 			time.Sleep(20 * time.Millisecond)
@@ -30,7 +31,7 @@ func TestOnEventWaitsForAPlace(t *testing.T) {
 		began := time.Now()
 		var all sync.WaitGroup
 		for range 300 {
-			all.Go(func() { (&browser{}).signIn(t, m, "ada") })
+			all.Go(func() { (&webtest.Browser{}).SignIn(t, m, "ada") })
 		}
 		all.Wait()
 		if took := time.Since(began); took > 50*time.Millisecond {
@@ -49,7 +50,7 @@ func TestOnEventWaitsForAPlace(t *testing.T) {
 func TestOnEventCountsAll(t *testing.T) {
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			m := accounts()
+			m := webtest.NewManager()
 			var told, missed atomic.Int32
 			gate := make(chan struct{})
 			m.OnEvent = func(_ context.Context, e session.Event) {
@@ -78,7 +79,7 @@ func TestOnEventCountsAll(t *testing.T) {
 // Ten thousand events reach a logger: nothing is lost while it keeps up.
 func TestLogEventsLosesNothing(t *testing.T) {
 	const workers, each = 60, 170
-	m := accounts()
+	m := webtest.NewManager()
 	var out counted
 	m.OnEvent = session.LogEvents(slog.New(slog.NewJSONHandler(&out, nil)))
 	var all sync.WaitGroup
@@ -90,7 +91,7 @@ func TestLogEventsLosesNothing(t *testing.T) {
 		})
 	}
 	all.Wait()
-	eventually(t, "ten thousand events", func() bool { return out.malformed.Load() == workers*each })
+	webtest.Eventually(t, "ten thousand events", func() bool { return out.malformed.Load() == workers*each })
 }
 
 // counted counts what a logger writes.

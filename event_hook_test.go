@@ -14,13 +14,14 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 // refusedRequest is one that the hook is told of once.
 func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
 	t.Helper()
 	began := time.Now()
-	(&browser{map[string]string{cookieName: "malformed"}}).is(t, m, "")
+	(&webtest.Browser{Cookies: map[string]string{webtest.CookieName: "malformed"}}).Is(t, m, "")
 	return time.Since(began)
 }
 
@@ -30,7 +31,7 @@ func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
 func TestOnEventBlocks(t *testing.T) {
 	const maxHooks, patience = 64, 50 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		release := make(chan struct{})
 		var calls atomic.Int32
 		var missed int
@@ -72,7 +73,7 @@ func TestOnEventBlocks(t *testing.T) {
 // A thousand requests at once are not delayed more than one is.
 func TestOnEventBlocksCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		release := make(chan struct{})
 		m.OnEvent = func(context.Context, session.Event) { <-release }
 		began := time.Now()
@@ -92,7 +93,7 @@ func TestOnEventBlocksCrowd(t *testing.T) {
 // before the answer.
 func TestOnEventIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		var done atomic.Bool
 		m.OnEvent = func(context.Context, session.Event) {
 			time.Sleep(49 * time.Millisecond)
@@ -115,19 +116,19 @@ func TestOnEventPanics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := accounts()
+				m := webtest.NewManager()
 				var calls atomic.Int32
 				m.OnEvent = func(context.Context, session.Event) {
 					calls.Add(1)
 					end()
 				}
-				b := &browser{}
+				b := &webtest.Browser{}
 				for range 100 {
 					if got := refusedRequest(t, m); got != 0 {
 						t.Errorf("a request took %v", got)
 					}
-					b.login(t, m, "alice")
-					b.is(t, m, "alice")
+					b.Login(t, m, "alice")
+					b.Is(t, m, "alice")
 				}
 				if got := calls.Load(); got != 200 {
 					t.Errorf("got %d calls, want 200", got)
@@ -141,15 +142,15 @@ func TestOnEventPanics(t *testing.T) {
 // holds the request up for no longer than any other.
 func TestOnEventAsksBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		asked := make(chan error, 1)
 		m.OnEvent = func(ctx context.Context, _ session.Event) {
 			_, err := session.FromContext(ctx)
 			asked <- err
 		}
 		began := time.Now()
-		b := &browser{map[string]string{cookieName: "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
-		b.visit(t, through(func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }, m.Middleware()))
+		b := &webtest.Browser{Cookies: map[string]string{webtest.CookieName: "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
+		b.Visit(t, webtest.Wrap(func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }, m.Middleware()))
 		if got := time.Since(began); got > 50*time.Millisecond {
 			t.Errorf("took %v", got)
 		}
@@ -163,14 +164,14 @@ func TestOnEventAsksBack(t *testing.T) {
 func TestOnEventContext(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		var got []string
 		m.OnEvent = func(ctx context.Context, e session.Event) {
 			_, pooled := ctx.(*mist.Context)
 			got = append(got, fmt.Sprint(e.Kind, " ", ctx.Value(key{}), " ", pooled))
 		}
-		b := &browser{}
-		b.visit(t, func(ctx *mist.Context) {
+		b := &webtest.Browser{}
+		b.Visit(t, func(ctx *mist.Context) {
 			ctx.Request = ctx.Request.WithContext(context.WithValue(ctx.Request.Context(), key{}, "mine"))
 			if _, err := m.Login(ctx, "alice"); err != nil {
 				t.Errorf("Login: %v", err)

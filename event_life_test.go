@@ -9,6 +9,7 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/sessiontest"
 )
 
@@ -22,73 +23,73 @@ func TestEventsOfLife(t *testing.T) {
 			return "created s1 -; created s2 -"
 		},
 		"login of a visitor without a session": func(s *scene) string {
-			s.alice.does(s.T, as(s.Manager, "alice"))
+			s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice"))
 			return "login s1 alice"
 		},
 		"login with a session": func(s *scene) string {
 			s.anonymous(s.alice)
-			s.alice.does(s.T, as(s.Manager, "alice"))
-			s.alice.does(s.T, as(s.Manager, "alice"))
+			s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice"))
+			s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice"))
 			return "created s1 -; login s2 alice after s1; login s2 alice"
 		},
 		"login as somebody else": func(s *scene) string {
-			s.alice.does(s.T, as(s.Manager, "alice"))
-			s.alice.does(s.T, as(s.Manager, "bob"))
+			s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice"))
+			s.alice.Do(s.T, webtest.LogIn(s.Manager, "bob"))
 			return "login s1 alice; removed s1 alice; login s2 bob"
 		},
 		"reauthenticated": func(s *scene) string {
-			s.setting(func() { s.alice.does(s.T, as(s.Manager, "alice")) })
-			s.alice.does(s.T, again(s.Manager))
+			s.setting(func() { s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice")) })
+			s.alice.Do(s.T, webtest.Reauthenticate(s.Manager))
 			return "reauthenticated s1 alice"
 		},
 		"reauthenticated without a login": func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
-			s.alice.visit(s.T, func(ctx *mist.Context) {
-				if err := again(s.Manager)(ctx); !errors.Is(err, session.ErrNotFound) {
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
+				if err := webtest.Reauthenticate(s.Manager)(ctx); !errors.Is(err, session.ErrNotFound) {
 					s.Errorf("got %v", err)
 				}
 			})
 			return ""
 		},
 		"rotated": func(s *scene) string {
-			s.setting(func() { s.anonymous(s.alice); s.bob.does(s.T, as(s.Manager, "bob")) })
-			s.alice.does(s.T, s.RotateSession)
-			s.bob.does(s.T, s.RotateSession)
+			s.setting(func() { s.anonymous(s.alice); s.bob.Do(s.T, webtest.LogIn(s.Manager, "bob")) })
+			s.alice.Do(s.T, s.RotateSession)
+			s.bob.Do(s.T, s.RotateSession)
 			return "rotated s1 -; rotated s2 bob"
 		},
 		"rotated when it is time": func(s *scene) string {
 			s.RenewAfter = 10 * time.Minute
-			s.setting(func() { s.anonymous(s.alice); s.bob.does(s.T, as(s.Manager, "bob")) })
+			s.setting(func() { s.anonymous(s.alice); s.bob.Do(s.T, webtest.LogIn(s.Manager, "bob")) })
 			for range 4 {
 				time.Sleep(5 * time.Minute)
-				s.alice.does(s.T, s.RefreshSession)
-				s.bob.does(s.T, s.RefreshSession)
+				s.alice.Do(s.T, s.RefreshSession)
+				s.bob.Do(s.T, s.RefreshSession)
 			}
 			return "rotated s2 bob; rotated s2 bob"
 		},
 		"refreshed, read and written are none": func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
-			s.alice.does(s.T, s.RefreshSession)
-			s.alice.does(s.T, func(ctx *mist.Context) error {
-				return loaded(s.T, s.Manager, ctx).Set(ctx.Request.Context(), "k", "v")
+			s.alice.Do(s.T, s.RefreshSession)
+			s.alice.Do(s.T, func(ctx *mist.Context) error {
+				return webtest.Loaded(s.T, s.Manager, ctx).Set(ctx.Request.Context(), "k", "v")
 			})
 			return ""
 		},
 		"logout": func(s *scene) string {
-			s.setting(func() { s.anonymous(s.alice); s.bob.does(s.T, as(s.Manager, "bob")) })
-			s.alice.does(s.T, s.RemoveSession)
-			s.bob.does(s.T, s.RemoveSession)
+			s.setting(func() { s.anonymous(s.alice); s.bob.Do(s.T, webtest.LogIn(s.Manager, "bob")) })
+			s.alice.Do(s.T, s.RemoveSession)
+			s.bob.Do(s.T, s.RemoveSession)
 			return "removed s1 -; removed s2 bob"
 		},
 		"logout, and again": func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
-			s.alice.visit(s.T, func(ctx *mist.Context) {
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
 				_, _ = s.RemoveSession(ctx), s.RemoveSession(ctx)
 			})
 			return "removed s1 -"
 		},
 		"one device is signed out": func(s *scene) string {
-			s.setting(func() { s.alice.does(s.T, as(s.Manager, "alice")) })
+			s.setting(func() { s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice")) })
 			if err := s.RemoveUserSession(s.Context(), "bob", "s1"); !errors.Is(err, session.ErrNotFound) {
 				s.Errorf("of somebody else: got %v", err)
 			}
@@ -101,10 +102,10 @@ func TestEventsOfLife(t *testing.T) {
 		"revoked": func(s *scene) string {
 			s.setting(func() {
 				for range 3 {
-					s.bob.does(s.T, as(s.Manager, "alice"))
-					s.bob = &browser{}
+					s.bob.Do(s.T, webtest.LogIn(s.Manager, "alice"))
+					s.bob = &webtest.Browser{}
 				}
-				s.alice.does(s.T, as(s.Manager, "alice"))
+				s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice"))
 			})
 			if _, err := s.RemoveUserSessions(s.Context(), "alice", "s2"); err != nil {
 				s.Errorf("got %v", err)
@@ -121,7 +122,7 @@ func TestEventsOfLogins(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"one too many": func(s *scene) string {
 			s.MaxUserSessions = 1
-			s.setting(func() { s.alice.does(s.T, as(s.Manager, "alice")) })
+			s.setting(func() { s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice")) })
 			if err := s.logsIn(s.bob, "alice"); !errors.Is(err, session.ErrUserLimit) {
 				s.Errorf("got %v", err)
 			}
@@ -129,15 +130,15 @@ func TestEventsOfLogins(t *testing.T) {
 		},
 		"one too many ends the oldest": func(s *scene) string {
 			s.MaxUserSessions, s.EndOldest = 1, true
-			s.setting(func() { s.alice.does(s.T, as(s.Manager, "alice")) })
+			s.setting(func() { s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice")) })
 			time.Sleep(time.Second)
-			s.bob.does(s.T, as(s.Manager, "alice"))
+			s.bob.Do(s.T, webtest.LogIn(s.Manager, "alice"))
 			s.asks(s.alice)
 			return "removed s1 alice ErrUserLimit; login s2 alice; unknown s1 - ErrNotFound"
 		},
 		"revoked since the request came": func(s *scene) string {
-			s.setting(func() { s.alice.does(s.T, as(s.Manager, "alice")) })
-			s.bob.visit(s.T, func(ctx *mist.Context) {
+			s.setting(func() { s.alice.Do(s.T, webtest.LogIn(s.Manager, "alice")) })
+			s.bob.Visit(s.T, func(ctx *mist.Context) {
 				_, _ = s.GetSession(ctx) // the request is here, and reads its form
 				time.Sleep(time.Second)
 				if _, err := s.RemoveUserSessions(s.Context(), "alice"); err != nil {
@@ -167,7 +168,7 @@ func TestEventsOfFailures(t *testing.T) {
 		return func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
 			s.fails(op)
-			s.alice.visit(s.T, func(ctx *mist.Context) {
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
 				if err := call(s, ctx); !errors.Is(err, sessiontest.ErrFault) {
 					s.Errorf("got %v, want ErrFault", err)
 				}
@@ -181,7 +182,7 @@ func TestEventsOfFailures(t *testing.T) {
 		"Rotate":             flow("Rotate", func(s *scene, ctx *mist.Context) error { return s.RotateSession(ctx) }),
 		"Remove":             flow("Remove", func(s *scene, ctx *mist.Context) error { return s.RemoveSession(ctx) }),
 		"Get":                flow("Get", func(s *scene, ctx *mist.Context) error { return s.RemoveUserSession(ctx, "alice", "s1") }),
-		"Login":              flow("Login", func(s *scene, ctx *mist.Context) error { return as(s.Manager, "alice")(ctx) }),
+		"Login":              flow("Login", func(s *scene, ctx *mist.Context) error { return webtest.LogIn(s.Manager, "alice")(ctx) }),
 		"UserSessions":       flow("UserSessions", func(s *scene, ctx *mist.Context) error { _, err := s.UserSessions(ctx, "alice"); return err }),
 		"RemoveUserSessions": flow("RemoveUserSessions", func(s *scene, ctx *mist.Context) error { _, err := s.RemoveUserSessions(ctx, "alice"); return err }),
 		"Login of nobody": func(s *scene) string {
@@ -193,8 +194,8 @@ func TestEventsOfFailures(t *testing.T) {
 		},
 		"a session that ended meanwhile is none": func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
-			s.alice.visit(s.T, func(ctx *mist.Context) {
-				_ = s.Store.Remove(ctx.Request.Context(), loaded(s.T, s.Manager, ctx).ID())
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
+				_ = s.Store.Remove(ctx.Request.Context(), webtest.Loaded(s.T, s.Manager, ctx).ID())
 				if err := s.RefreshSession(ctx); !errors.Is(err, session.ErrNotFound) {
 					s.Errorf("got %v", err)
 				}
@@ -209,17 +210,17 @@ func TestEventsOfFailures(t *testing.T) {
 func TestEventsOfTokensBeforeLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
-		var stale *browser
+		var stale *webtest.Browser
 		s.setting(func() {
 			s.anonymous(s.alice)
-			stale = s.alice.tab()
-			s.alice.rotate(t, s.Manager)
+			stale = s.alice.Tab()
+			s.alice.Rotate(t, s.Manager)
 			s.asks(s.alice)
 			time.Sleep(time.Minute)
 		})
 		s.asks(stale)
 		s.asks(stale)
-		s.alice.does(t, as(s.Manager, "alice"))
+		s.alice.Do(t, webtest.LogIn(s.Manager, "alice"))
 		s.asks(stale)
 		want := "reused s1 - ErrReused; reused s1 - ErrReused; login s2 alice after s1; unknown s1 - ErrNotFound"
 		if got := s.take(); got != want {
@@ -232,7 +233,7 @@ func TestEventsOfTokensBeforeLogin(t *testing.T) {
 func TestEventsOfLoginValues(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"a bad value": func(s *scene) string {
-			s.alice.visit(s.T, func(ctx *mist.Context) {
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
 				if _, err := s.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{"bad": func() {}}}); !errors.Is(err, session.ErrValue) {
 					s.Errorf("got %v, want ErrValue", err)
 				}
@@ -241,7 +242,7 @@ func TestEventsOfLoginValues(t *testing.T) {
 		},
 		"a store that fails": func(s *scene) string {
 			s.fails("Login")
-			s.alice.visit(s.T, func(ctx *mist.Context) {
+			s.alice.Visit(s.T, func(ctx *mist.Context) {
 				if _, err := s.LoginWith(ctx, session.Login{User: "alice", Values: map[string]any{"good": 1}}); !errors.Is(err, sessiontest.ErrFault) {
 					s.Errorf("got %v, want ErrFault", err)
 				}

@@ -17,6 +17,7 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/header"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -96,14 +97,14 @@ type scene struct {
 	eventLog
 
 	faults     *sessiontest.FaultStore
-	alice, bob *browser
+	alice, bob *webtest.Browser
 	made       int
 }
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	faults := &sessiontest.FaultStore{Store: &memory.Store{IdleTimeout: time.Hour, AbsoluteTimeout: 3 * time.Hour}}
-	s := &scene{T: t, faults: faults, alice: &browser{}, bob: &browser{}}
+	s := &scene{T: t, faults: faults, alice: &webtest.Browser{}, bob: &webtest.Browser{}}
 	s.Manager = &session.Manager{Store: faults, Propagator: &cookie.Propagator{}, OnEvent: s.hook}
 	s.NewID = func() string { s.made++; return fmt.Sprint("s", s.made) }
 	return s
@@ -117,27 +118,27 @@ func (s *scene) setting(f func()) {
 }
 
 // anonymous gives a browser a session.
-func (s *scene) anonymous(b *browser) { b.login(s.T, s.Manager, "name") }
+func (s *scene) anonymous(b *webtest.Browser) { b.Login(s.T, s.Manager, "name") }
 
 // logsIn is a login that the scene may have refuse.
-func (s *scene) logsIn(b *browser, user string) (err error) {
-	b.visit(s.T, func(ctx *mist.Context) { _, err = s.Login(ctx, user) })
+func (s *scene) logsIn(b *webtest.Browser, user string) (err error) {
+	b.Visit(s.T, func(ctx *mist.Context) { _, err = s.Login(ctx, user) })
 	return err
 }
 
 // sends asks for the session with a token or whatever else, as often as somebody
 // could in one request.
 func (s *scene) sends(value string) {
-	(&browser{}).visit(s.T, func(ctx *mist.Context) {
-		ctx.Request.Header.Set("Cookie", cookieName+"="+value)
+	(&webtest.Browser{}).Visit(s.T, func(ctx *mist.Context) {
+		ctx.Request.Header.Set("Cookie", webtest.CookieName+"="+value)
 		s.ask(ctx)
 	})
 }
 
-func (s *scene) asks(b *browser) { b.visit(s.T, s.ask) }
+func (s *scene) asks(b *webtest.Browser) { b.Visit(s.T, s.ask) }
 
 func (s *scene) ask(ctx *mist.Context) {
-	through(func(ctx *mist.Context) {
+	webtest.Wrap(func(ctx *mist.Context) {
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() { _, _ = s.GetSession(ctx) })
@@ -180,7 +181,7 @@ const unknownSecret = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 func TestEventsOfRefusals(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"a request without an identifier is none": func(s *scene) string {
-			s.asks(&browser{})
+			s.asks(&webtest.Browser{})
 			return ""
 		},
 		"a request with a session is none": func(s *scene) string {
@@ -205,8 +206,8 @@ func TestEventsOfRefusals(t *testing.T) {
 		"after the logout": func(s *scene) string {
 			s.setting(func() {
 				s.anonymous(s.alice)
-				stale := s.alice.tab()
-				s.alice.does(s.T, s.RemoveSession)
+				stale := s.alice.Tab()
+				s.alice.Do(s.T, s.RemoveSession)
 				s.alice = stale
 			})
 			s.asks(s.alice)
@@ -222,7 +223,7 @@ func TestEventsOfRefusals(t *testing.T) {
 		"no header":      func(s *scene) string { s.Propagator = &header.Propagator{}; s.withHeader(); return "" },
 		"another scheme": func(s *scene) string { s.Propagator = &header.Propagator{}; s.withHeader("Basic x"); return "" },
 		"duplicate": func(s *scene) string {
-			s.sends("a." + unknownSecret + "; " + cookieName + "=b." + unknownSecret)
+			s.sends("a." + unknownSecret + "; " + webtest.CookieName + "=b." + unknownSecret)
 			return "duplicate - - ErrMultiple"
 		},
 		"duplicate in a chain": func(s *scene) string {
@@ -232,15 +233,15 @@ func TestEventsOfRefusals(t *testing.T) {
 		},
 		"nothing in a chain": func(s *scene) string {
 			s.Propagator = session.Chain{&cookie.Propagator{}, &header.Propagator{}}
-			s.asks(&browser{})
+			s.asks(&webtest.Browser{})
 			return ""
 		},
 		"reused": func(s *scene) string {
-			var stale *browser
+			var stale *webtest.Browser
 			s.setting(func() {
 				s.anonymous(s.alice)
-				stale = s.alice.tab()
-				s.alice.rotate(s.T, s.Manager)
+				stale = s.alice.Tab()
+				s.alice.Rotate(s.T, s.Manager)
 			})
 			s.asks(stale) // the response may have been lost
 			s.asks(s.alice)
@@ -266,7 +267,7 @@ func TestEventsOfRefusals(t *testing.T) {
 				s.anonymous(s.alice)
 				for range 5 {
 					time.Sleep(30 * time.Minute)
-					s.alice.does(s.T, s.RefreshSession)
+					s.alice.Do(s.T, s.RefreshSession)
 				}
 				time.Sleep(30 * time.Minute)
 			})
@@ -284,14 +285,14 @@ func TestEventsOfRefusals(t *testing.T) {
 			s.faults.Reset(func(sessiontest.Call) sessiontest.Fault { return sessiontest.Hang })
 			ctx, cancel := context.WithTimeout(s.Context(), time.Second)
 			defer cancel()
-			s.alice.answer(ctx, func(ctx *mist.Context) { _, _ = s.GetSession(ctx) })
+			s.alice.Answer(ctx, func(ctx *mist.Context) { _, _ = s.GetSession(ctx) })
 			return "failed s1 - DeadlineExceeded"
 		},
 		"a client that leaves is none": func(s *scene) string {
 			s.setting(func() { s.anonymous(s.alice) })
 			ctx, cancel := context.WithCancel(s.Context())
 			cancel()
-			s.alice.answer(ctx, func(ctx *mist.Context) { _, _ = s.GetSession(ctx) })
+			s.alice.Answer(ctx, func(ctx *mist.Context) { _, _ = s.GetSession(ctx) })
 			return ""
 		},
 	})
@@ -299,7 +300,7 @@ func TestEventsOfRefusals(t *testing.T) {
 
 // withHeader asks for the session with lines of an Authorization header.
 func (s *scene) withHeader(lines ...string) {
-	(&browser{}).visit(s.T, func(ctx *mist.Context) {
+	(&webtest.Browser{}).Visit(s.T, func(ctx *mist.Context) {
 		ctx.Request.Header["Authorization"] = lines
 		for range 2 {
 			_, _ = s.GetSession(ctx)
@@ -312,19 +313,19 @@ func (s *scene) withHeader(lines ...string) {
 func TestEventsOfPlainStore(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"": func(s *scene) string {
-			rec := &recorder{}
-			s.Store = &plainStore{recorder: rec}
+			rec := &webtest.Recorder{}
+			s.Store = &webtest.PlainStore{Recorder: rec}
 			s.NewID = func() string { return "id." + unknownSecret } // as a token looks
 			s.anonymous(s.alice)
 			s.asks(s.alice)
-			_, ran := s.alice.posts(s.T, s.Manager, nil, func(r *http.Request) {}, nil)
+			_, ran := post(s.T, s.alice, s.Manager, nil, func(r *http.Request) {}, nil)
 			if ran {
 				s.Error("a request without a CSRF token got through")
 			}
-			rec.fail(fault{"Refresh", false, sessiontest.ErrFault})
-			s.alice.visit(s.T, func(ctx *mist.Context) { _ = s.RefreshSession(ctx) })
-			stale := s.alice.tab()
-			s.alice.does(s.T, s.RemoveSession)
+			rec.Fail(webtest.Fault{Op: "Refresh", After: false, Err: sessiontest.ErrFault})
+			s.alice.Visit(s.T, func(ctx *mist.Context) { _ = s.RefreshSession(ctx) })
+			stale := s.alice.Tab()
+			s.alice.Do(s.T, s.RemoveSession)
 			s.asks(stale)
 			return "created - -; forged - - ErrForged; failed - - ErrFault; removed - -; unknown - - ErrNotFound"
 		},

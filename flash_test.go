@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -158,14 +159,14 @@ func TestFlashesAskOnce(t *testing.T) {
 
 // What a session cannot do or keep is an error and loses nothing.
 func TestFlashesRefused(t *testing.T) {
-	plain := &plainSession{id: "plain"}
+	plain := &webtest.PlainSession{Handle: "plain"}
 	if err := session.AddFlash(t.Context(), plain, "saved"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a plain session: got %v, want errors.ErrUnsupported", err)
 	}
 	if got, err := session.Flashes(t.Context(), plain); got != nil || err != nil {
 		t.Errorf("a plain session: got %q, %v, want none", got, err)
 	}
-	plain.values.Store("mist-contrib/session.flash", []string{"by hand"})
+	plain.Values.Store("mist-contrib/session.flash", []string{"by hand"})
 	if got, err := session.Flashes(t.Context(), plain); got != nil || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a plain session: got %q, %v, want errors.ErrUnsupported", got, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,24 +16,25 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
 func TestManagerGetSession(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		setup func() (*session.Manager, *recorder)
+		setup func() (*session.Manager, *webtest.Recorder)
 		calls string
 	}{
-		{"token store", spied, "extract Open"},
-		{"plain store", spiedPlain, "extract Get"},
+		{"token store", webtest.Spied, "extract Open"},
+		{"plain store", webtest.SpiedPlain, "extract Get"},
 	} {
 		t.Run(test.name+" is asked once", func(t *testing.T) {
 			m, rec := test.setup()
-			b := &browser{}
-			b.login(t, m, "alice")
-			rec.take()
-			header := b.visit(t, func(ctx *mist.Context) {
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			rec.Take()
+			header := b.Visit(t, func(ctx *mist.Context) {
 				first, err := m.GetSession(ctx)
 				if err != nil {
 					t.Fatalf("GetSession: %v", err)
@@ -52,35 +52,35 @@ func TestManagerGetSession(t *testing.T) {
 					t.Errorf("got value %v, %v", v, err)
 				}
 			})
-			if got := rec.take(); got != test.calls {
+			if got := rec.Take(); got != test.calls {
 				t.Errorf("got calls %q, want %q", got, test.calls)
 			}
-			if got := setCookies(header); got != nil {
+			if got := webtest.SetCookies(header); got != nil {
 				t.Errorf("got Set-Cookie %q, want none", got)
 			}
 		})
 
 		t.Run(test.name+" is not asked for nobody", func(t *testing.T) {
 			m, rec := test.setup()
-			rec.fail(fault{"Open", false, &outage{}}, fault{"Get", false, &outage{}}) // nobody notices
-			header := (&browser{}).visit(t, func(ctx *mist.Context) {
+			rec.Fail(webtest.Fault{Op: "Open", After: false, Err: &webtest.OutageError{}}, webtest.Fault{Op: "Get", After: false, Err: &webtest.OutageError{}}) // nobody notices
+			header := (&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 				_, err := m.GetSession(ctx)
 				if !errors.Is(err, session.ErrNotFound) || !errors.Is(err, http.ErrNoCookie) {
 					t.Errorf("got %v, want ErrNotFound and http.ErrNoCookie", err)
 				}
 			})
-			if got, want := rec.take(), "extract"; got != want {
+			if got, want := rec.Take(), "extract"; got != want {
 				t.Errorf("got calls %q, want %q", got, want)
 			}
-			if got := setCookies(header); got != nil {
+			if got := webtest.SetCookies(header); got != nil {
 				t.Errorf("got Set-Cookie %q, want none", got)
 			}
 		})
 
 		t.Run(test.name+" is asked once for an unknown identifier", func(t *testing.T) {
 			m, rec := test.setup()
-			b := &browser{map[string]string{cookieName: "unknown.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
-			header := b.visit(t, func(ctx *mist.Context) {
+			b := &webtest.Browser{Cookies: map[string]string{webtest.CookieName: "unknown.ABCDEFGHIJKLMNOPQRSTUVWXYZ"}}
+			header := b.Visit(t, func(ctx *mist.Context) {
 				for range 3 {
 					if s, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) || s != nil {
 						t.Errorf("got %v, want ErrNotFound", err)
@@ -90,21 +90,21 @@ func TestManagerGetSession(t *testing.T) {
 					t.Error("something is under CtxSessionKey")
 				}
 			})
-			if got, want := rec.take(), test.calls+" extract extract"; got != want {
+			if got, want := rec.Take(), test.calls+" extract extract"; got != want {
 				t.Errorf("got calls %q, want %q", got, want)
 			}
-			if got := setCookies(header); got != nil {
+			if got := webtest.SetCookies(header); got != nil {
 				t.Errorf("got Set-Cookie %q, want none", got)
 			}
 		})
 	}
 
 	t.Run("CtxSessionKey names the entry", func(t *testing.T) {
-		m, _ := spied()
+		m, _ := webtest.Spied()
 		m.CtxSessionKey = "mine"
-		b := &browser{}
-		b.login(t, m, "alice")
-		b.visit(t, func(ctx *mist.Context) {
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
 				t.Fatalf("GetSession: %v", err)
@@ -117,16 +117,16 @@ func TestManagerGetSession(t *testing.T) {
 	})
 
 	t.Run("an id opens nothing where tokens are issued", func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
 				t.Fatalf("GetSession: %v", err)
 			}
-			thief := &browser{map[string]string{cookieName: s.ID()}}
-			if _, err := thief.name(t, m); !errors.Is(err, session.ErrNotFound) {
+			thief := &webtest.Browser{Cookies: map[string]string{webtest.CookieName: s.ID()}}
+			if _, err := thief.Name(t, m); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("got %v, want ErrNotFound", err)
 			}
 		})
@@ -134,9 +134,9 @@ func TestManagerGetSession(t *testing.T) {
 
 	t.Run("of the second time allocates nothing", func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-		b := &browser{}
-		b.login(t, m, "alice")
-		ctx := &mist.Context{Request: b.request(t.Context()), ResponseWriter: httptest.NewRecorder()}
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		ctx := &mist.Context{Request: b.Request(t.Context()), ResponseWriter: httptest.NewRecorder()}
 		if _, err := m.GetSession(ctx); err != nil {
 			t.Fatalf("GetSession: %v", err)
 		}
@@ -146,37 +146,25 @@ func TestManagerGetSession(t *testing.T) {
 	})
 }
 
-// together runs f n times at once, and while waiting for all to end or to wait
-// for each other; then release, and waits for all to end.
-func together(n int, f func(), release func()) {
-	var all sync.WaitGroup
-	for range n {
-		all.Go(f)
-	}
-	synctest.Wait()
-	release()
-	all.Wait()
-}
-
 func TestManagerGetSessionTogether(t *testing.T) {
 	t.Run("64 goroutines of one handler get one session", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "alice")
-			rec.take()
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			rec.Take()
 			gate := make(chan struct{})
-			rec.on(func(_ context.Context, op string) {
+			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
 					<-gate
 				}
 			})
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				var (
 					mu  sync.Mutex
 					got = make(map[session.Session]int)
 				)
-				together(64, func() {
+				webtest.Together(64, func() {
 					s, err := m.GetSession(ctx)
 					if err != nil {
 						t.Errorf("GetSession: %v", err)
@@ -190,7 +178,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 				}
 			})
 			opened := 0
-			for _, op := range rec.all() {
+			for _, op := range rec.All() {
 				if op == "Open" {
 					opened++
 				}
@@ -203,10 +191,10 @@ func TestManagerGetSessionTogether(t *testing.T) {
 
 	t.Run("first calls of a request race for its state", func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
-		b := &browser{}
-		b.login(t, m, "alice")
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
 		for range 2000 {
-			ctx := &mist.Context{Request: b.request(t.Context()), ResponseWriter: nowhere{}}
+			ctx := &mist.Context{Request: b.Request(t.Context()), ResponseWriter: webtest.Nowhere{}}
 			var (
 				all   sync.WaitGroup
 				ready atomic.Int32
@@ -231,16 +219,16 @@ func TestManagerGetSessionTogether(t *testing.T) {
 	// and has a second goroutine wait for it.
 	t.Run("a waiter keeps to its own deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "alice")
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
 			gate := make(chan struct{})
-			rec.on(func(_ context.Context, op string) {
+			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
 					<-gate
 				}
 			})
-			b.visit(t, through(func(ctx *mist.Context) {
+			b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 				var all sync.WaitGroup
 				all.Go(func() {
 					if _, err := m.GetSession(ctx); err != nil {
@@ -268,15 +256,15 @@ func TestManagerGetSessionTogether(t *testing.T) {
 
 	t.Run("who gives up does not make others fail", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "alice")
-			rec.on(func(ctx context.Context, op string) {
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			rec.On(func(ctx context.Context, op string) {
 				if _, short := ctx.Deadline(); op == "Open" && short {
 					<-ctx.Done()
 				}
 			})
-			b.visit(t, through(func(ctx *mist.Context) {
+			b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 				var all sync.WaitGroup
 				all.Go(func() {
 					short, cancel := context.WithTimeout(ctx.Request.Context(), time.Second)
@@ -286,7 +274,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 					}
 				})
 				synctest.Wait()
-				if name, err := nameOf(ctx, m); name != "alice" || err != nil {
+				if name, err := webtest.NameOf(ctx, m); name != "alice" || err != nil {
 					t.Errorf("the one that waited: got %q, %v", name, err)
 				}
 				all.Wait()
@@ -296,16 +284,16 @@ func TestManagerGetSessionTogether(t *testing.T) {
 
 	t.Run("a login that is faster than a load wins", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "mallory")
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "mallory")
 			gate := make(chan struct{})
-			rec.on(func(_ context.Context, op string) {
+			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
 					<-gate
 				}
 			})
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				var (
 					all    sync.WaitGroup
 					loaded session.Session
@@ -325,7 +313,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 					t.Errorf("afterwards the request has another session than the login's (%v)", err)
 				}
 			})
-			if name, err := b.name(t, m); name != "" || err != nil {
+			if name, err := b.Name(t, m); name != "" || err != nil {
 				t.Errorf("the next request: got %q, %v, want the login's", name, err)
 			}
 		})
@@ -333,22 +321,22 @@ func TestManagerGetSessionTogether(t *testing.T) {
 
 	t.Run("a store that panics leaves nobody waiting", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "alice")
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
 			gate, once := make(chan struct{}), sync.Once{}
-			rec.on(func(_ context.Context, op string) {
+			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
 					<-gate
 					once.Do(func() { panic("store") })
 				}
 			})
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				var (
 					mu       sync.Mutex
 					panicked int
 				)
-				together(8, func() {
+				webtest.Together(8, func() {
 					defer func() {
 						if recover() != nil {
 							mu.Lock()
@@ -356,7 +344,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 							mu.Unlock()
 						}
 					}()
-					if name, err := nameOf(ctx, m); name != "alice" || err != nil {
+					if name, err := webtest.NameOf(ctx, m); name != "alice" || err != nil {
 						t.Errorf("got %q, %v", name, err)
 					}
 				}, func() { close(gate) })
@@ -366,12 +354,4 @@ func TestManagerGetSessionTogether(t *testing.T) {
 			})
 		})
 	})
-}
-
-// through wraps a handler in middlewares, the first one outermost, as mist does.
-func through(handler mist.HandleFunc, ms ...mist.Middleware) mist.HandleFunc {
-	for _, m := range slices.Backward(ms) {
-		handler = m(handler)
-	}
-	return handler
 }

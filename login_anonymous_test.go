@@ -12,6 +12,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -20,17 +21,17 @@ import (
 // once, and all calls that follow in this request work on the new session.
 func TestLoginOfAnonymous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		old := b.begin(t, m)
+		m, rec := webtest.Spied()
+		b := &webtest.Browser{}
+		old := b.Begin(t, m)
 		time.Sleep(time.Minute)
-		copied := b.tab()
-		rec.take()
-		header := b.visit(t, through(func(ctx *mist.Context) {
+		copied := b.Tab()
+		rec.Take()
+		header := b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 			reqctx := ctx.Request.Context()
-			before := loaded(t, m, ctx)
+			before := webtest.Loaded(t, m, ctx)
 			s, err := m.Login(ctx, "ada")
-			info := describe(t)(s, err)
+			info := webtest.Describe(t)(s, err)
 			if info.ID == old.ID || info.User != "ada" || !info.CreatedAt.Equal(old.CreatedAt.Add(time.Minute)) {
 				t.Errorf("got %+v, want a session of ada's with an id of its own, made now", info)
 			}
@@ -48,9 +49,9 @@ func TestLoginOfAnonymous(t *testing.T) {
 			if _, err := m.Store.Get(reqctx, old.ID); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("the old id: got %v, want ErrNotFound", err)
 			}
-			copied.tab().stranger(t, m)
+			copied.Tab().IsNobody(t, m)
 
-			if got := loaded(t, m, ctx); got != s {
+			if got := webtest.Loaded(t, m, ctx); got != s {
 				t.Error("GetSession returns another session")
 			}
 			if got, err := session.FromContext(reqctx); got != s || err != nil {
@@ -70,15 +71,15 @@ func TestLoginOfAnonymous(t *testing.T) {
 			if err := m.RotateSession(ctx); err != nil {
 				t.Errorf("RotateSession: %v", err)
 			}
-			if got := loaded(t, m, ctx).ID(); got != s.ID() {
+			if got := webtest.Loaded(t, m, ctx).ID(); got != s.ID() {
 				t.Error("RotateSession gave the session another id")
 			}
 		}, m.Middleware()))
-		if got := setCookies(header); !slices.Equal(got, []string{setLine}) {
+		if got := webtest.SetCookies(header); !slices.Equal(got, []string{webtest.SetLine}) {
 			t.Errorf("got Set-Cookie %q, want one", got)
 		}
-		b.visit(t, func(ctx *mist.Context) {
-			s := loaded(t, m, ctx)
+		b.Visit(t, func(ctx *mist.Context) {
+			s := webtest.Loaded(t, m, ctx)
 			for key, want := range map[string]any{"cart": "apples", "note": "new", "late": nil} {
 				if v, err := s.Get(ctx.Request.Context(), key); v != want || err != nil {
 					t.Errorf("%s: got %v, %v, want %v", key, v, err, want)
@@ -90,13 +91,13 @@ func TestLoginOfAnonymous(t *testing.T) {
 
 // One call of the store does it, whatever the session was before.
 func TestLoginCalls(t *testing.T) {
-	m, rec := spied()
-	b := &browser{}
-	b.begin(t, m)
+	m, rec := webtest.Spied()
+	b := &webtest.Browser{}
+	b.Begin(t, m)
 	for _, before := range []string{"anonymous", "ada"} {
-		rec.take()
-		b.enter(t, m, session.Login{User: "ada", Values: map[string]any{"theme": "dark"}})
-		if got, want := rec.take(), "extract Open Login inject"; got != want {
+		rec.Take()
+		b.Enter(t, m, session.Login{User: "ada", Values: map[string]any{"theme": "dark"}})
+		if got, want := rec.Take(), "extract Open Login inject"; got != want {
 			t.Errorf("%s: got calls %q, want %q", before, got, want)
 		}
 	}
@@ -107,17 +108,17 @@ func TestLoginCalls(t *testing.T) {
 func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
 	store := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
-	b := &browser{}
-	b.begin(t, m)
+	b := &webtest.Browser{}
+	b.Begin(t, m)
 	var before string
-	b.does(t, func(ctx *mist.Context) (err error) {
-		s := loaded(t, m, ctx)
+	b.Do(t, func(ctx *mist.Context) (err error) {
+		s := webtest.Loaded(t, m, ctx)
 		before = csrfToken(t, s)
 		return session.AddFlash(ctx.Request.Context(), s, "welcome")
 	})
 	store.Reset(nil)
 	var after string
-	b.does(t, func(ctx *mist.Context) error {
+	b.Do(t, func(ctx *mist.Context) error {
 		s, err := m.Login(ctx, "ada")
 		if err != nil {
 			return err
@@ -133,8 +134,8 @@ func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
 		}
 		return nil
 	})
-	b.does(t, func(ctx *mist.Context) error {
-		s := loaded(t, m, ctx)
+	b.Do(t, func(ctx *mist.Context) error {
+		s := webtest.Loaded(t, m, ctx)
 		if forged(t, s, after) {
 			t.Error("the token of the login is refused by the next request")
 		}
@@ -150,13 +151,13 @@ func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
 // the new session, everything else is ErrNotFound.
 func TestLoginAgainstWrites(t *testing.T) {
 	for range 20 {
-		m, _ := spied()
-		b := &browser{}
-		b.begin(t, m)
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Begin(t, m)
 		acknowledged := make([]bool, 8)
 		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
-		b.visit(t, func(ctx *mist.Context) {
-			old, reqctx := loaded(t, m, ctx), ctx.Request.Context()
+		b.Visit(t, func(ctx *mist.Context) {
+			old, reqctx := webtest.Loaded(t, m, ctx), ctx.Request.Context()
 			var all sync.WaitGroup
 			for i, key := range keys {
 				all.Go(func() {
@@ -171,8 +172,8 @@ func TestLoginAgainstWrites(t *testing.T) {
 			}
 			all.Wait()
 		})
-		b.visit(t, func(ctx *mist.Context) {
-			s := loaded(t, m, ctx)
+		b.Visit(t, func(ctx *mist.Context) {
+			s := webtest.Loaded(t, m, ctx)
 			for i, key := range keys {
 				if v, err := s.Get(ctx.Request.Context(), key); err != nil || (v == true) != acknowledged[i] {
 					t.Errorf("acknowledged %t: got %v, %v", acknowledged[i], v, err)
@@ -187,30 +188,30 @@ func TestLoginAgainstWrites(t *testing.T) {
 // loaded still writes to it.
 func refused(t *testing.T, m *session.Manager, l session.Login, want error) {
 	t.Helper()
-	b, newID := &browser{}, m.NewID
+	b, newID := &webtest.Browser{}, m.NewID
 	m.NewID = nil
-	info := b.begin(t, m)
+	info := b.Begin(t, m)
 	m.NewID = newID
-	header := b.visit(t, func(ctx *mist.Context) {
-		s := loaded(t, m, ctx)
+	header := b.Visit(t, func(ctx *mist.Context) {
+		s := webtest.Loaded(t, m, ctx)
 		if _, err := m.LoginWith(ctx, l); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
-		if loaded(t, m, ctx) != s {
+		if webtest.Loaded(t, m, ctx) != s {
 			t.Error("GetSession returns another session")
 		}
 		if err := s.Set(ctx.Request.Context(), "after", true); err != nil {
 			t.Errorf("Set: %v", err)
 		}
 	})
-	if len(setCookies(header)) != 0 {
+	if len(webtest.SetCookies(header)) != 0 {
 		t.Error("a cookie was set or cleared")
 	}
-	if got := b.info(t, m); got != info {
+	if got := b.Describe(t, m); got != info {
 		t.Errorf("got %+v, want %+v", got, info)
 	}
-	b.visit(t, func(ctx *mist.Context) {
-		s := loaded(t, m, ctx)
+	b.Visit(t, func(ctx *mist.Context) {
+		s := webtest.Loaded(t, m, ctx)
 		for key, want := range map[string]any{"cart": "apples", "after": true, "theme": nil} {
 			if v, err := s.Get(ctx.Request.Context(), key); v != want || err != nil {
 				t.Errorf("%s: got %v, %v, want %v", key, v, err, want)
@@ -220,9 +221,9 @@ func refused(t *testing.T, m *session.Manager, l session.Login, want error) {
 }
 
 func TestLoginRefusedKeepsTheAnonymousSession(t *testing.T) {
-	m, _ := spied()
-	ada := &browser{}
-	ada.enter(t, m, session.Login{User: "ada"})
+	m, _ := webtest.Spied()
+	ada := &webtest.Browser{}
+	ada.Enter(t, m, session.Login{User: "ada"})
 	theme := map[string]any{"theme": "dark"}
 	refused(t, m, session.Login{User: "ada", MaxSessions: 1, Values: theme}, session.ErrUserLimit)
 	before := time.Now()
@@ -233,10 +234,10 @@ func TestLoginRefusedKeepsTheAnonymousSession(t *testing.T) {
 	refused(t, m, session.Login{User: "bob", Began: before, Values: theme}, session.ErrRevoked)
 	refused(t, m, session.Login{User: "ada", Reauthentication: true, Values: theme}, session.ErrNotFound)
 	m.Store = &memory.Store{MaxSessions: 1}
-	(&browser{}).visit(t, func(ctx *mist.Context) { // a full store refuses a login of nobody alone
-		describe(t)(m.Login(ctx, "ada"))
+	(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) { // a full store refuses a login of nobody alone
+		webtest.Describe(t)(m.Login(ctx, "ada"))
 	})
-	(&browser{}).visit(t, func(ctx *mist.Context) {
+	(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 		if _, err := m.LoginWith(ctx, session.Login{User: "bob", Values: theme}); !errors.Is(err, session.ErrFull) {
 			t.Errorf("got %v, want ErrFull", err)
 		}
@@ -275,10 +276,10 @@ func TestLoginNewID(t *testing.T) {
 				refused(t, m, session.Login{User: "ada"}, c.want)
 			} else {
 				m.NewID = nil
-				b := &browser{}
-				b.begin(t, m)
+				b := &webtest.Browser{}
+				b.Begin(t, m)
 				m.NewID = newID
-				if got := b.enter(t, m, session.Login{User: "ada"}); got.ID != last || b.cart(t, m) != "apples" {
+				if got := b.Enter(t, m, session.Login{User: "ada"}); got.ID != last || b.Cart(t, m) != "apples" {
 					t.Errorf("got %+v, want ada's, with the id that was free and the values", got)
 				}
 			}

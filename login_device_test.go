@@ -14,6 +14,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -27,19 +28,19 @@ func TestLoginAddress(t *testing.T) {
 		"@":                     "",
 		"host:1":                "",
 	} {
-		m, _ := spied()
-		b := &browser{}
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Visit(t, func(ctx *mist.Context) {
 			ctx.Request.RemoteAddr = remote
 			ctx.Request.Header.Set("X-Forwarded-For", "203.0.113.9")
-			if got := describe(t)(m.Login(ctx, "ada")).Address; got != want {
+			if got := webtest.Describe(t)(m.Login(ctx, "ada")).Address; got != want {
 				t.Errorf("%s: got %q, want %q", remote, got, want)
 			}
 		})
 	}
-	m, _ := spied()
+	m, _ := webtest.Spied()
 	m.ClientIP = func(*http.Request) netip.Addr { return netip.MustParseAddr("203.0.113.9") }
-	if got := (&browser{}).enter(t, m, session.Login{User: "ada"}).Address; got != "203.0.113.0/24" {
+	if got := (&webtest.Browser{}).Enter(t, m, session.Login{User: "ada"}).Address; got != "203.0.113.0/24" {
 		t.Errorf("by ClientIP: got %q, want 203.0.113.0/24", got)
 	}
 }
@@ -59,16 +60,16 @@ func TestLoginUserAgent(t *testing.T) {
 		{"a\u00a0b\u3000c", "abc"}, // one kind of space
 		{"火狐 Браузер/1.0 (ü; Ⅷ) €", "火狐 Браузер/1.0 (ü; Ⅷ) €"},
 	} {
-		m, _ := spied()
-		b := &browser{}
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Visit(t, func(ctx *mist.Context) {
 			ctx.Request.Header.Set("User-Agent", c.sent)
-			if got := describe(t)(m.Login(ctx, "ada")).UserAgent; got != c.want {
+			if got := webtest.Describe(t)(m.Login(ctx, "ada")).UserAgent; got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			// Nor when the application says it.
 			l := session.Login{User: "ada", UserAgent: c.sent[:min(len(c.sent), 250)], Address: "here\u202e"}
-			info := describe(t)(m.LoginWith(ctx, l))
+			info := webtest.Describe(t)(m.LoginWith(ctx, l))
 			if got := info.UserAgent; !strings.HasPrefix(c.want, got) || got == "" || strings.ContainsRune(got, utf8.RuneError) || info.Address != "here" {
 				t.Errorf("by the application: got %q, %q", got, info.Address)
 			}
@@ -103,11 +104,11 @@ func TestLoginEndOldest(t *testing.T) {
 					}
 				}
 			}
-			first, second := &browser{}, &browser{}
-			id := first.enter(t, m, session.Login{User: "ada"}).ID
+			first, second := &webtest.Browser{}, &webtest.Browser{}
+			id := first.Enter(t, m, session.Login{User: "ada"}).ID
 			l := test.l
 			l.User, l.Ended = "ada", func(id string) { ended = append(ended, id) }
-			second.visit(t, func(ctx *mist.Context) {
+			second.Visit(t, func(ctx *mist.Context) {
 				if _, err := m.LoginWith(ctx, l); errors.Is(err, session.ErrUserLimit) == test.ended {
 					t.Errorf("%s: got %v", test.name, err)
 				}

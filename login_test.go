@@ -13,86 +13,16 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// enter logs a browser in as a user, and returns what is known of the session.
-func (b *browser) enter(t *testing.T, m *session.Manager, l session.Login) session.Info {
-	t.Helper()
-	var info session.Info
-	b.visit(t, func(ctx *mist.Context) { info = describe(t)(m.LoginWith(ctx, l)) })
-	return info
-}
-
-// describe returns what is known of a session that must be there.
-func describe(t *testing.T) func(s session.Session, err error) session.Info {
-	t.Helper()
-	return func(s session.Session, err error) session.Info {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		info, err := session.Describe(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info
-	}
-}
-
-// info returns what is known of the browser's session.
-func (b *browser) info(t *testing.T, m *session.Manager) session.Info {
-	t.Helper()
-	var info session.Info
-	b.visit(t, func(ctx *mist.Context) { info = describe(t)(m.GetSession(ctx)) })
-	return info
-}
-
-// stranger fails the test unless nobody is logged in.
-func (b *browser) stranger(t *testing.T, m *session.Manager) {
-	t.Helper()
-	b.visit(t, func(ctx *mist.Context) {
-		if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("GetSession: got %v, want ErrNotFound", err)
-		}
-	})
-}
-
-// begin gives a browser an anonymous session with a value.
-func (b *browser) begin(t *testing.T, m *session.Manager) session.Info {
-	t.Helper()
-	var info session.Info
-	b.visit(t, func(ctx *mist.Context) {
-		s, err := m.InitSession(ctx)
-		info = describe(t)(s, err)
-		if err := s.Set(ctx.Request.Context(), "cart", "apples"); err != nil {
-			t.Fatal(err)
-		}
-	})
-	return info
-}
-
-// cart returns what begin left.
-func (b *browser) cart(t *testing.T, m *session.Manager) (v any) {
-	t.Helper()
-	b.visit(t, func(ctx *mist.Context) {
-		s, err := m.GetSession(ctx)
-		if err == nil {
-			v, err = s.Get(ctx.Request.Context(), "cart")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	return v
-}
-
 func TestLoginOfNobody(t *testing.T) {
-	m, rec := spied()
-	b := &browser{}
+	m, rec := webtest.Spied()
+	b := &webtest.Browser{}
 	var s session.Session
-	header := b.visit(t, func(ctx *mist.Context) {
+	header := b.Visit(t, func(ctx *mist.Context) {
 		ctx.Request.Header.Set("User-Agent", "browser")
 		ctx.Request.RemoteAddr = "192.0.2.77:4711"
 		var err error
@@ -103,13 +33,13 @@ func TestLoginOfNobody(t *testing.T) {
 			t.Errorf("GetSession: got another session, %v", err)
 		}
 	})
-	if got, want := rec.take(), "extract Login inject"; got != want {
+	if got, want := rec.Take(), "extract Login inject"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
-	if got, want := strings.Join(setCookies(header), "\n"), setLine; got != want {
+	if got, want := strings.Join(webtest.SetCookies(header), "\n"), webtest.SetLine; got != want {
 		t.Errorf("got Set-Cookie %q, want %q", got, want)
 	}
-	info := b.info(t, m)
+	info := b.Describe(t, m)
 	if info.User != "ada" || info.Level != session.Authenticated || info.AuthenticatedAt.IsZero() || info.ID != s.ID() {
 		t.Errorf("got %+v, want ada's, authenticated", info)
 	}
@@ -121,69 +51,69 @@ func TestLoginOfNobody(t *testing.T) {
 // T-F2, T-F3: also with a grace of a day, and while 100 requests are in progress. The
 // first login gives the anonymous session a new id, the ones after it keep that.
 func TestLoginKillsTheOldToken(t *testing.T) {
-	m, _ := spied()
+	m, _ := webtest.Spied()
 	m.RotateGrace = 24 * time.Hour
 	for _, again := range []func(*mist.Context) error{
 		func(ctx *mist.Context) error { _, err := m.Login(ctx, "ada"); return err },
 		func(ctx *mist.Context) error { _, err := m.Reauthenticate(ctx, 0); return err },
 	} {
-		b := &browser{}
-		anonymous := b.begin(t, m)
-		b.rotate(t, m) // the token before that has its grace
-		planted := b.tab()
-		before := b.enter(t, m, session.Login{User: "ada"})
+		b := &webtest.Browser{}
+		anonymous := b.Begin(t, m)
+		b.Rotate(t, m) // the token before that has its grace
+		planted := b.Tab()
+		before := b.Enter(t, m, session.Login{User: "ada"})
 		if before.ID == anonymous.ID {
 			t.Error("the id of the anonymous session is that of ada's")
 		}
-		planted.tab().stranger(t, m)
-		stolen := b.tab()
+		planted.Tab().IsNobody(t, m)
+		stolen := b.Tab()
 		var all sync.WaitGroup
 		for range 100 {
-			thief := stolen.tab()
+			thief := stolen.Tab()
 			all.Go(func() {
-				thief.answer(t.Context(), func(ctx *mist.Context) { // before or after
+				thief.Answer(t.Context(), func(ctx *mist.Context) { // before or after
 					if s, err := m.GetSession(ctx); err != nil && !errors.Is(err, session.ErrNotFound) || err == nil && s.ID() != before.ID {
 						t.Errorf("GetSession: %v", err)
 					}
 				})
 			})
 		}
-		header := b.visit(t, func(ctx *mist.Context) {
+		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := again(ctx); err != nil {
 				t.Fatal(err)
 			}
 			// Dead when it returns, not only when the response is out.
-			planted.tab().stranger(t, m)
-			stolen.tab().stranger(t, m)
+			planted.Tab().IsNobody(t, m)
+			stolen.Tab().IsNobody(t, m)
 		})
 		all.Wait()
-		if len(setCookies(header)) != 1 {
-			t.Errorf("got %d Set-Cookie, want 1", len(setCookies(header)))
+		if len(webtest.SetCookies(header)) != 1 {
+			t.Errorf("got %d Set-Cookie, want 1", len(webtest.SetCookies(header)))
 		}
-		if header := stolen.tab().visit(t, func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }); len(setCookies(header)) != 0 {
+		if header := stolen.Tab().Visit(t, func(ctx *mist.Context) { _, _ = m.GetSession(ctx) }); len(webtest.SetCookies(header)) != 0 {
 			t.Error("who lost got a cookie, or lost theirs")
 		}
-		if got := b.info(t, m); got.ID != before.ID || got.User != "ada" || b.cart(t, m) != "apples" {
+		if got := b.Describe(t, m); got.ID != before.ID || got.User != "ada" || b.Cart(t, m) != "apples" {
 			t.Errorf("got %+v, want the session of before, ada's, with its values", got)
 		}
 	}
 }
 
 func TestLoginOverAnotherUser(t *testing.T) {
-	m, rec := spied()
-	b := &browser{}
-	b.begin(t, m)
-	old := b.enter(t, m, session.Login{User: "ada"})
-	hers := b.tab()
-	rec.take()
-	info := b.enter(t, m, session.Login{User: "bob"})
-	if got, want := rec.take(), "extract Open Login Remove inject"; got != want {
+	m, rec := webtest.Spied()
+	b := &webtest.Browser{}
+	b.Begin(t, m)
+	old := b.Enter(t, m, session.Login{User: "ada"})
+	hers := b.Tab()
+	rec.Take()
+	info := b.Enter(t, m, session.Login{User: "bob"})
+	if got, want := rec.Take(), "extract Open Login Remove inject"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
-	if info.ID == old.ID || info.User != "bob" || b.cart(t, m) != nil {
+	if info.ID == old.ID || info.User != "bob" || b.Cart(t, m) != nil {
 		t.Errorf("got %+v, want a new session of bob's without values", info)
 	}
-	hers.stranger(t, m)
+	hers.IsNobody(t, m)
 	if _, err := m.Store.Get(t.Context(), old.ID); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("the old session: got %v, want ErrNotFound", err)
 	}
@@ -214,20 +144,20 @@ func TestLoginInOneRequest(t *testing.T) {
 		"Remove Login over Login": {[]func(*session.Manager, *mist.Context) error{login("bob"), (*session.Manager).RemoveSession, login("ada")}, "ada"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, _ := spied()
-			b := &browser{}
-			b.begin(t, m)
-			header := b.visit(t, func(ctx *mist.Context) {
+			m, _ := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Begin(t, m)
+			header := b.Visit(t, func(ctx *mist.Context) {
 				for _, step := range c.steps {
 					if err := step(m, ctx); err != nil {
 						t.Fatal(err)
 					}
 				}
 			})
-			if got := setCookies(header); len(got) != 1 {
+			if got := webtest.SetCookies(header); len(got) != 1 {
 				t.Errorf("got %d Set-Cookie, want 1", len(got))
 			}
-			if got := b.info(t, m).User; got != c.user {
+			if got := b.Describe(t, m).User; got != c.user {
 				t.Errorf("got user %q, want %q", got, c.user)
 			}
 		})
@@ -235,9 +165,9 @@ func TestLoginInOneRequest(t *testing.T) {
 }
 
 func TestLoginRefused(t *testing.T) {
-	plain, _ := spiedPlain()
-	tokens, _ := spiedWith(noUsers{&memory.Store{}}, &cookie.Propagator{})
-	users, rec := spied()
+	plain, _ := webtest.SpiedPlain()
+	tokens, _ := webtest.SpiedWith(noUsers{&memory.Store{}}, &cookie.Propagator{})
+	users, rec := webtest.Spied()
 	for name, c := range map[string]struct {
 		m    *session.Manager
 		l    session.Login
@@ -251,26 +181,26 @@ func TestLoginRefused(t *testing.T) {
 		"a user agent over limit": {users, session.Login{User: "ada", UserAgent: strings.Repeat("x", 257)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &browser{}
-			b.visit(t, func(ctx *mist.Context) {
+			b := &webtest.Browser{}
+			b.Visit(t, func(ctx *mist.Context) {
 				if _, err := c.m.InitSession(ctx); err != nil {
 					t.Fatal(err)
 				}
 			})
-			rec.take()
-			header := b.visit(t, func(ctx *mist.Context) {
+			rec.Take()
+			header := b.Visit(t, func(ctx *mist.Context) {
 				_, err := c.m.LoginWith(ctx, c.l)
-				if got := rec.take(); got != "" {
+				if got := rec.Take(); got != "" {
 					t.Errorf("got calls %q, want none", got)
 				}
 				if err == nil || c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
 			})
-			if len(setCookies(header)) != 0 {
+			if len(webtest.SetCookies(header)) != 0 {
 				t.Error("a cookie was set")
 			}
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				if _, err := c.m.GetSession(ctx); err != nil {
 					t.Errorf("GetSession: %v, want the session of before", err)
 				}
@@ -283,20 +213,20 @@ func TestLoginRefused(t *testing.T) {
 type noUsers struct{ session.TokenStore }
 
 func TestLoginAfterTheHeader(t *testing.T) {
-	m, rec := spied()
-	b := &browser{}
-	info := b.begin(t, m)
-	rec.take()
-	b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+	m, rec := webtest.Spied()
+	b := &webtest.Browser{}
+	info := b.Begin(t, m)
+	rec.Take()
+	b.Visit(t, m.Middleware()(func(ctx *mist.Context) {
 		ctx.ResponseWriter.WriteHeader(http.StatusOK)
 		if _, err := m.Login(ctx, "ada"); !errors.Is(err, session.ErrHeaderWritten) {
 			t.Errorf("got %v, want ErrHeaderWritten", err)
 		}
 	}))
-	if got := rec.take(); got != "" {
+	if got := rec.Take(); got != "" {
 		t.Errorf("got calls %q, want none", got)
 	}
-	if got := b.info(t, m); got != info {
+	if got := b.Describe(t, m); got != info {
 		t.Errorf("got %+v, want the session as it was", got)
 	}
 }
@@ -317,13 +247,13 @@ func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
 	t.Helper()
 	store := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
-	b := &browser{}
+	b := &webtest.Browser{}
 	switch before {
 	case "nobody":
 	case "anonymous":
-		b.begin(t, m)
+		b.Begin(t, m)
 	default:
-		b.enter(t, m, session.Login{User: before})
+		b.Enter(t, m, session.Login{User: before})
 	}
 	store.Reset(func(c sessiontest.Call) sessiontest.Fault {
 		if c.N == n {
@@ -331,10 +261,10 @@ func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
 		}
 		return sessiontest.None
 	})
-	old := b.tab()
+	old := b.Tab()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	resp := b.answer(ctx, func(mctx *mist.Context) {
+	resp := b.Answer(ctx, func(mctx *mist.Context) {
 		if kind == sessiontest.Hang {
 			time.AfterFunc(10*time.Millisecond, cancel)
 		}
@@ -346,11 +276,11 @@ func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
 	if len(store.Calls()) < n {
 		return // there is no such call
 	}
-	if len(setCookies(resp.Header)) != 0 {
+	if len(webtest.SetCookies(resp.Header)) != 0 {
 		t.Errorf("%s, call %d, fault %d: a cookie was set or cleared", before, n, kind)
 	}
 	store.Reset(nil)
-	old.visit(t, func(ctx *mist.Context) {
+	old.Visit(t, func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
 			if !errors.Is(err, session.ErrNotFound) || kind != sessiontest.FailAfter && before != "nobody" {
@@ -358,7 +288,7 @@ func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
 			}
 			return
 		}
-		if info := describe(t)(s, nil); info.User != before && before != "anonymous" || before == "anonymous" && info.User != "" {
+		if info := webtest.Describe(t)(s, nil); info.User != before && before != "anonymous" || before == "anonymous" && info.User != "" {
 			t.Errorf("%s, call %d, fault %d: the old cookie is somebody else's", before, n, kind)
 		}
 	})
@@ -366,11 +296,11 @@ func loginFault(t *testing.T, before string, n int, kind sessiontest.Fault) {
 
 func TestLoginInjectFails(t *testing.T) {
 	errDown := errors.New("down")
-	m, rec := spied()
-	b := &browser{}
-	b.begin(t, m)
-	rec.fail(fault{op: "inject", err: errDown})
-	b.visit(t, func(ctx *mist.Context) {
+	m, rec := webtest.Spied()
+	b := &webtest.Browser{}
+	b.Begin(t, m)
+	rec.Fail(webtest.Fault{Op: "inject", Err: errDown})
+	b.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.Login(ctx, "ada"); !errors.Is(err, errDown) {
 			t.Errorf("got %v, want the propagator's", err)
 		}

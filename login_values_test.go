@@ -9,6 +9,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -17,32 +18,32 @@ import (
 func TestLoginValues(t *testing.T) {
 	values := map[string]any{"theme": "dark", "cart": "pears"}
 	for name, c := range map[string]struct {
-		before func(t *testing.T, m *session.Manager, b *browser)
+		before func(t *testing.T, m *session.Manager, b *webtest.Browser)
 		kept   any
 		calls  string
 	}{
-		"nobody": {func(*testing.T, *session.Manager, *browser) {}, nil, "extract Login inject"},
-		"anonymous": {func(t *testing.T, m *session.Manager, b *browser) {
+		"nobody": {func(*testing.T, *session.Manager, *webtest.Browser) {}, nil, "extract Login inject"},
+		"anonymous": {func(t *testing.T, m *session.Manager, b *webtest.Browser) {
 			t.Helper()
-			b.begin(t, m)
-			b.set(t, m, "kept", 7)
+			b.Begin(t, m)
+			b.Set(t, m, "kept", 7)
 		}, 7, "extract Open Login inject"},
-		"ada": {func(t *testing.T, m *session.Manager, b *browser) {
+		"ada": {func(t *testing.T, m *session.Manager, b *webtest.Browser) {
 			t.Helper()
-			b.enter(t, m, session.Login{User: "ada"})
-			b.set(t, m, "kept", 7)
+			b.Enter(t, m, session.Login{User: "ada"})
+			b.Set(t, m, "kept", 7)
 		}, 7, "extract Open Login inject"},
-		"bob": {func(t *testing.T, m *session.Manager, b *browser) {
+		"bob": {func(t *testing.T, m *session.Manager, b *webtest.Browser) {
 			t.Helper()
-			b.enter(t, m, session.Login{User: "bob"})
-			b.set(t, m, "kept", 7)
+			b.Enter(t, m, session.Login{User: "bob"})
+			b.Set(t, m, "kept", 7)
 		}, nil, "extract Open Login Remove inject"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
 			c.before(t, m, b)
-			rec.take()
+			rec.Take()
 			want := map[string]any{"theme": "dark", "cart": "pears", "kept": c.kept}
 			check := func(ctx *mist.Context, s session.Session) {
 				for key, want := range want {
@@ -51,25 +52,19 @@ func TestLoginValues(t *testing.T) {
 					}
 				}
 			}
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				s, err := m.LoginWith(ctx, session.Login{User: "ada", Values: values})
 				if err != nil {
 					t.Fatal(err)
 				}
 				check(ctx, s)
 			})
-			if got := rec.take(); got != c.calls {
+			if got := rec.Take(); got != c.calls {
 				t.Errorf("got calls %q, want %q", got, c.calls)
 			}
-			b.visit(t, func(ctx *mist.Context) { check(ctx, loaded(t, m, ctx)) })
+			b.Visit(t, func(ctx *mist.Context) { check(ctx, webtest.Loaded(t, m, ctx)) })
 		})
 	}
-}
-
-// set stores a value in the browser's session.
-func (b *browser) set(t *testing.T, m *session.Manager, key string, value any) {
-	t.Helper()
-	b.does(t, func(ctx *mist.Context) error { return loaded(t, m, ctx).Set(ctx.Request.Context(), key, value) })
 }
 
 // A value that no store keeps refuses the login, whoever the client is: they stay that,
@@ -88,23 +83,23 @@ func TestLoginValuesRefused(t *testing.T) {
 			l := session.Login{User: "ada", Values: c.values}
 			m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 			refused(t, m, l, c.want)
-			(&browser{}).visit(t, func(ctx *mist.Context) {
+			(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 				if _, err := m.LoginWith(ctx, l); !errors.Is(err, c.want) {
 					t.Errorf("nobody: got %v, want %v", err, c.want)
 				}
 			})
 			for _, user := range []string{"ada", "bob"} {
-				b := &browser{}
-				b.enter(t, m, session.Login{User: user, Values: map[string]any{"theme": "light"}})
-				before := b.info(t, m)
-				b.visit(t, func(ctx *mist.Context) {
+				b := &webtest.Browser{}
+				b.Enter(t, m, session.Login{User: user, Values: map[string]any{"theme": "light"}})
+				before := b.Describe(t, m)
+				b.Visit(t, func(ctx *mist.Context) {
 					if _, err := m.LoginWith(ctx, l); !errors.Is(err, c.want) {
 						t.Errorf("%s: got %v, want %v", user, err, c.want)
 					}
 				})
-				b.visit(t, func(ctx *mist.Context) {
-					s := loaded(t, m, ctx)
-					if v, err := s.Get(ctx.Request.Context(), "theme"); v != "light" || err != nil || describe(t)(s, nil) != before {
+				b.Visit(t, func(ctx *mist.Context) {
+					s := webtest.Loaded(t, m, ctx)
+					if v, err := s.Get(ctx.Request.Context(), "theme"); v != "light" || err != nil || webtest.Describe(t)(s, nil) != before {
 						t.Errorf("%s: the session is another one, or its values are", user)
 					}
 				})

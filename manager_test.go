@@ -14,19 +14,15 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
-)
-
-const (
-	setLine   = "__Host-Http-session=TOKEN; Path=/; HttpOnly; Secure; SameSite=Lax"
-	clearLine = "__Host-Http-session=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
 )
 
 func TestManagerInitSession(t *testing.T) {
 	t.Run("generates, then injects", func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		header := b.visit(t, func(ctx *mist.Context) {
+		m, rec := webtest.Spied()
+		b := &webtest.Browser{}
+		header := b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.InitSession(ctx)
 			if err != nil {
 				t.Fatalf("InitSession: %v", err)
@@ -49,22 +45,22 @@ func TestManagerInitSession(t *testing.T) {
 				t.Error("the token is the id")
 			}
 		})
-		if got, want := rec.take(), "Generate inject"; got != want {
+		if got, want := rec.Take(), "Generate inject"; got != want {
 			t.Errorf("got calls %q, want %q", got, want)
 		}
-		if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+		if got, want := webtest.SetCookies(header), []string{webtest.SetLine}; !slices.Equal(got, want) {
 			t.Errorf("got Set-Cookie %q, want %q", got, want)
 		}
-		if _, err := b.name(t, m); err != nil {
+		if _, err := b.Name(t, m); err != nil {
 			t.Errorf("the cookie opens nothing: %v", err)
 		}
 	})
 
 	t.Run("the client carries the token, and of a plain store the id", func(t *testing.T) {
-		for name, setup := range map[string]func() (*session.Manager, *recorder){"token": spied, "plain": spiedPlain} {
+		for name, setup := range map[string]func() (*session.Manager, *webtest.Recorder){"token": webtest.Spied, "plain": webtest.SpiedPlain} {
 			m, _ := setup()
-			b := &browser{}
-			b.visit(t, func(ctx *mist.Context) {
+			b := &webtest.Browser{}
+			b.Visit(t, func(ctx *mist.Context) {
 				s, err := m.InitSession(ctx)
 				if err != nil {
 					t.Fatalf("%s: InitSession: %v", name, err)
@@ -82,9 +78,9 @@ func TestManagerInitSession(t *testing.T) {
 	})
 
 	t.Run("NewID makes the id", func(t *testing.T) {
-		m, _ := spied()
+		m, _ := webtest.Spied()
 		m.NewID = func() string { return "my-id" }
-		(&browser{}).visit(t, func(ctx *mist.Context) {
+		(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 			if s, err := m.InitSession(ctx); err != nil || s.ID() != "my-id" {
 				t.Errorf("got another id (%v)", err)
 			}
@@ -92,17 +88,17 @@ func TestManagerInitSession(t *testing.T) {
 	})
 
 	t.Run("is always new", func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		planted := b.tab()
+		m, rec := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		planted := b.Tab()
 		var old, now session.Session
-		b.visit(t, func(ctx *mist.Context) {
+		b.Visit(t, func(ctx *mist.Context) {
 			var err error
 			if old, err = m.GetSession(ctx); err != nil {
 				t.Fatalf("GetSession: %v", err)
 			}
-			rec.take()
+			rec.Take()
 			if now, err = m.InitSession(ctx); err != nil {
 				t.Fatalf("InitSession: %v", err)
 			}
@@ -113,25 +109,25 @@ func TestManagerInitSession(t *testing.T) {
 				t.Errorf("the new session has values of the old one (%v)", err)
 			}
 		})
-		if got, want := rec.take(), "Generate inject"; got != want {
+		if got, want := rec.Take(), "Generate inject"; got != want {
 			t.Errorf("got calls %q, want %q", got, want)
 		}
 		if old.ID() == now.ID() {
 			t.Error("the old id was adopted")
 		}
-		if name, err := planted.name(t, m); err != nil || name != "alice" {
+		if name, err := planted.Name(t, m); err != nil || name != "alice" {
 			t.Errorf("the old session: got %q, %v, want it untouched", name, err)
 		}
 	})
 
 	t.Run("an unknown identifier is not adopted", func(t *testing.T) {
-		for name, setup := range map[string]func() (*session.Manager, *recorder){"token": spied, "plain": spiedPlain} {
+		for name, setup := range map[string]func() (*session.Manager, *webtest.Recorder){"token": webtest.Spied, "plain": webtest.SpiedPlain} {
 			m, _ := setup()
 			const id, secret = "planted-id", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			for _, carried := range []string{id, id + "." + secret} {
-				b := &browser{map[string]string{cookieName: carried}}
-				planted := b.tab()
-				b.visit(t, func(ctx *mist.Context) {
+				b := &webtest.Browser{Cookies: map[string]string{webtest.CookieName: carried}}
+				planted := b.Tab()
+				b.Visit(t, func(ctx *mist.Context) {
 					if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
 						t.Errorf("%s: GetSession: got %v, want ErrNotFound", name, err)
 					}
@@ -139,7 +135,7 @@ func TestManagerInitSession(t *testing.T) {
 						t.Errorf("%s: InitSession adopted it, or failed: %v", name, err)
 					}
 				})
-				if _, err := planted.name(t, m); !errors.Is(err, session.ErrNotFound) {
+				if _, err := planted.Name(t, m); !errors.Is(err, session.ErrNotFound) {
 					t.Errorf("%s: the planted identifier: got %v, want ErrNotFound", name, err)
 				}
 			}
@@ -167,23 +163,23 @@ func TestManagerInitSessionIDs(t *testing.T) {
 		{"taken, then unfit", []string{"taken", "\x00"}, session.ErrInvalidID, "Generate", 2},
 		{"far too long", []string{strings.Repeat("a", 1<<20)}, session.ErrInvalidID, "", 1},
 	}
-	for kind, setup := range map[string]func() (*session.Manager, *recorder){"token": spied, "plain": spiedPlain} {
+	for kind, setup := range map[string]func() (*session.Manager, *webtest.Recorder){"token": webtest.Spied, "plain": webtest.SpiedPlain} {
 		for _, test := range tests {
 			t.Run(kind+"/"+test.name, func(t *testing.T) {
 				m, rec := setup()
 				m.NewID = func() string { return "taken" }
-				first := &browser{}
-				first.login(t, m, "alice")
-				rec.take()
+				first := &webtest.Browser{}
+				first.Login(t, m, "alice")
+				rec.Take()
 				asked := 0
 				m.NewID = func() string { asked++; return test.ids[min(asked, len(test.ids))-1] }
-				header := (&browser{}).visit(t, func(ctx *mist.Context) {
+				header := (&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 					s, err := m.InitSession(ctx)
 					if !errors.Is(err, test.err) || (s == nil) != (test.err != nil) {
 						t.Errorf("got session %t, error %v, want error %v", s != nil, err, test.err)
 					}
 				})
-				if got := rec.take(); got != test.calls {
+				if got := rec.Take(); got != test.calls {
 					t.Errorf("got calls %q, want %q", got, test.calls)
 				}
 				if asked != test.asked {
@@ -192,7 +188,7 @@ func TestManagerInitSessionIDs(t *testing.T) {
 				if got, want := len(header["Set-Cookie"]) > 0, test.err == nil; got != want {
 					t.Errorf("Set-Cookie: got %t, want %t", got, want)
 				}
-				if name, err := first.name(t, m); name != "alice" || err != nil {
+				if name, err := first.Name(t, m); name != "alice" || err != nil {
 					t.Errorf("the session that has the id: got %q, %v, want it untouched", name, err)
 				}
 			})
@@ -204,14 +200,14 @@ func TestManagerInitSessionIDs(t *testing.T) {
 // or it hands out a token that it then refuses itself.
 func TestManagerInitSessionIDUnfitForToken(t *testing.T) {
 	for _, id := range []string{"a.b", "a:b", "{a}", "a*", strings.Repeat("a", 200)} {
-		m, rec := spied()
+		m, rec := webtest.Spied()
 		m.NewID = func() string { return id }
-		(&browser{}).visit(t, func(ctx *mist.Context) {
+		(&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 			if _, err := m.InitSession(ctx); !errors.Is(err, session.ErrInvalidID) {
 				t.Errorf("%.10q: got %v, want ErrInvalidID", id, err)
 			}
 		})
-		if got := rec.take(); got != "" {
+		if got := rec.Take(); got != "" {
 			t.Errorf("%.10q: got calls %q, want none", id, got)
 		}
 	}
@@ -231,23 +227,23 @@ func TestManagerRefreshSession(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m, rec := spiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: test.maxAge})
-			b := &browser{}
-			b.login(t, m, "alice")
-			before := b.cookies[cookieName]
-			rec.take()
-			header := b.visit(t, func(ctx *mist.Context) {
+			m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: test.maxAge})
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			before := b.Cookies[webtest.CookieName]
+			rec.Take()
+			header := b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Errorf("RefreshSession: %v", err)
 				}
 			})
-			if got := rec.take(); got != test.calls {
+			if got := rec.Take(); got != test.calls {
 				t.Errorf("got calls %q, want %q", got, test.calls)
 			}
-			if got := setCookies(header); !slices.Equal(got, test.want) {
+			if got := webtest.SetCookies(header); !slices.Equal(got, test.want) {
 				t.Errorf("got Set-Cookie %q, want %q", got, test.want)
 			}
-			if b.cookies[cookieName] != before {
+			if b.Cookies[webtest.CookieName] != before {
 				t.Error("the token changed")
 			}
 		})
@@ -255,51 +251,51 @@ func TestManagerRefreshSession(t *testing.T) {
 
 	t.Run("prolongs by the idle timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, _ := spiedWith(&memory.Store{IdleTimeout: time.Hour}, &cookie.Propagator{})
-			b := &browser{}
-			b.login(t, m, "alice")
+			m, _ := webtest.SpiedWith(&memory.Store{IdleTimeout: time.Hour}, &cookie.Propagator{})
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
 			time.Sleep(time.Hour - time.Millisecond)
-			if _, err := b.name(t, m); err != nil {
+			if _, err := b.Name(t, m); err != nil {
 				t.Errorf("GetSession: %v", err) // and does not prolong
 			}
-			b.visit(t, func(ctx *mist.Context) {
+			b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Errorf("RefreshSession: %v", err)
 				}
 			})
 			time.Sleep(time.Hour - time.Millisecond)
-			if _, err := b.name(t, m); err != nil {
+			if _, err := b.Name(t, m); err != nil {
 				t.Errorf("a millisecond before the new deadline: %v", err)
 			}
 			time.Sleep(time.Millisecond)
-			if _, err := b.name(t, m); !errors.Is(err, session.ErrNotFound) {
+			if _, err := b.Name(t, m); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("at the new deadline: got %v, want ErrNotFound", err)
 			}
 		})
 	})
 
 	t.Run("a session that ended since it was loaded", func(t *testing.T) {
-		m, rec := spiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
-		b := &browser{}
-		b.login(t, m, "alice")
-		header := b.visit(t, func(ctx *mist.Context) {
+		m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		header := b.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.GetSession(ctx); err != nil {
 				t.Fatalf("GetSession: %v", err)
 			}
-			b.tab().visit(t, func(ctx *mist.Context) {
+			b.Tab().Visit(t, func(ctx *mist.Context) {
 				if err := m.RemoveSession(ctx); err != nil {
 					t.Fatalf("RemoveSession: %v", err)
 				}
 			})
-			rec.take()
+			rec.Take()
 			if err := m.RefreshSession(ctx); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("got %v, want ErrNotFound", err)
 			}
 		})
-		if got, want := rec.take(), "Refresh"; got != want {
+		if got, want := rec.Take(), "Refresh"; got != want {
 			t.Errorf("got calls %q, want %q", got, want)
 		}
-		if got := setCookies(header); got != nil {
+		if got := webtest.SetCookies(header); got != nil {
 			t.Errorf("got Set-Cookie %q, want none", got)
 		}
 	})
@@ -307,16 +303,16 @@ func TestManagerRefreshSession(t *testing.T) {
 
 func TestManagerRemoveSession(t *testing.T) {
 	t.Run("removes, then clears", func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		thief := b.tab()
-		rec.take()
-		header := b.visit(t, func(ctx *mist.Context) {
+		m, rec := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		thief := b.Tab()
+		rec.Take()
+		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {
 				t.Fatalf("RemoveSession: %v", err)
 			}
-			if got, want := rec.take(), "extract Open Remove clear"; got != want {
+			if got, want := rec.Take(), "extract Open Remove clear"; got != want {
 				t.Errorf("got calls %q, want %q", got, want)
 			}
 			if ctx.UserValues["session"] != nil {
@@ -331,24 +327,24 @@ func TestManagerRemoveSession(t *testing.T) {
 				t.Errorf("RemoveSession again: got %v, want ErrNotFound", err)
 			}
 		})
-		if got, want := setCookies(header), []string{clearLine}; !slices.Equal(got, want) {
+		if got, want := webtest.SetCookies(header), []string{webtest.ClearLine}; !slices.Equal(got, want) {
 			t.Errorf("got Set-Cookie %q, want %q", got, want)
 		}
-		if _, err := thief.name(t, m); !errors.Is(err, session.ErrNotFound) {
+		if _, err := thief.Name(t, m); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("the old cookie: got %v, want ErrNotFound", err)
 		}
 	})
 
 	t.Run("the session is dead for a request under way", func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
 				t.Fatalf("GetSession: %v", err)
 			}
-			b.tab().visit(t, func(ctx *mist.Context) {
+			b.Tab().Visit(t, func(ctx *mist.Context) {
 				if err := m.RemoveSession(ctx); err != nil {
 					t.Fatalf("RemoveSession: %v", err)
 				}
@@ -363,10 +359,10 @@ func TestManagerRemoveSession(t *testing.T) {
 	})
 
 	t.Run("then InitSession: one Set-Cookie", func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		header := b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {
 				t.Errorf("RemoveSession: %v", err)
 			}
@@ -374,10 +370,10 @@ func TestManagerRemoveSession(t *testing.T) {
 				t.Errorf("InitSession: %v", err)
 			}
 		})
-		if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+		if got, want := webtest.SetCookies(header), []string{webtest.SetLine}; !slices.Equal(got, want) {
 			t.Errorf("got Set-Cookie %q, want %q", got, want)
 		}
-		if name, err := b.name(t, m); name != "" || err != nil {
+		if name, err := b.Name(t, m); name != "" || err != nil {
 			t.Errorf("got %q, %v, want an empty session", name, err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -36,37 +37,37 @@ func TestMiddlewarePanicsAtWiring(t *testing.T) {
 
 // Around a handler that does nothing it does nothing.
 func TestMiddlewareIsQuiet(t *testing.T) {
-	m, rec := spied()
-	nobody, alice := &browser{}, &browser{}
-	alice.login(t, m, "alice")
-	rec.take()
-	for _, b := range []*browser{nobody, alice} {
+	m, rec := webtest.Spied()
+	nobody, alice := &webtest.Browser{}, &webtest.Browser{}
+	alice.Login(t, m, "alice")
+	rec.Take()
+	for _, b := range []*webtest.Browser{nobody, alice} {
 		called := 0
-		header := b.visit(t, through(func(*mist.Context) { called++ }, m.Middleware()))
+		header := b.Visit(t, webtest.Wrap(func(*mist.Context) { called++ }, m.Middleware()))
 		if called != 1 {
 			t.Errorf("the handler was called %d times", called)
 		}
-		if got := rec.take(); got != "" {
+		if got := rec.Take(); got != "" {
 			t.Errorf("got calls %q, want none", got)
 		}
-		if got := fields(header); got != nil {
+		if got := webtest.HeaderNames(header); got != nil {
 			t.Errorf("got header fields %q, want none", got)
 		}
 	}
 }
 
 func TestMiddlewareCleans(t *testing.T) {
-	m, _ := spied()
-	alice, nobody := &browser{}, &browser{}
-	alice.login(t, m, "alice")
+	m, _ := webtest.Spied()
+	alice, nobody := &webtest.Browser{}, &webtest.Browser{}
+	alice.Login(t, m, "alice")
 	var ours session.Session
-	alice.visit(t, func(ctx *mist.Context) {
+	alice.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.GetSession(ctx); err != nil {
 			t.Fatalf("GetSession: %v", err)
 		}
 		ours, _ = ctx.UserValues["session"].(session.Session)
 	})
-	byHand := &plainSession{id: "by-hand"}
+	byHand := &webtest.PlainSession{Handle: "by-hand"}
 
 	for name, left := range map[string]any{"ours": ours, "by hand": byHand, "junk": 42, "nothing": nil} {
 		t.Run("on the way in/"+name, func(t *testing.T) {
@@ -74,7 +75,7 @@ func TestMiddlewareCleans(t *testing.T) {
 			if left != nil {
 				values["session"] = left
 			}
-			nobody.pooled(t, values, through(func(ctx *mist.Context) {
+			nobody.Pooled(t, values, webtest.Wrap(func(ctx *mist.Context) {
 				if v := ctx.UserValues["session"]; v != nil {
 					t.Errorf("the handler sees a %T", v)
 				}
@@ -109,7 +110,7 @@ func TestMiddlewareCleans(t *testing.T) {
 							t.Errorf("got panic %v, want %v as it was", got, panics)
 						}
 					}()
-					alice.pooled(t, values, through(func(ctx *mist.Context) {
+					alice.Pooled(t, values, webtest.Wrap(func(ctx *mist.Context) {
 						handler(ctx)
 						if ctx.UserValues["session"] == nil {
 							t.Error("nothing is to be cleaned, so this shows nothing")
@@ -127,17 +128,17 @@ func TestMiddlewareCleans(t *testing.T) {
 	}
 
 	t.Run("under its own key alone", func(t *testing.T) {
-		m, _ := spied()
+		m, _ := webtest.Spied()
 		m.CtxSessionKey = "mine"
 		values := map[string]any{"mine": byHand, "session": byHand}
-		nobody.pooled(t, values, through(func(*mist.Context) {}, m.Middleware()))
+		nobody.Pooled(t, values, webtest.Wrap(func(*mist.Context) {}, m.Middleware()))
 		if values["mine"] != nil || values["session"] != byHand {
 			t.Errorf("afterwards UserValues are %v", values)
 		}
 	})
 
 	t.Run("whatever the handler did to the context", func(t *testing.T) {
-		alice.visit(t, through(func(ctx *mist.Context) {
+		alice.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 			_, _ = m.GetSession(ctx)
 			ctx.UserValues, ctx.Keys = nil, nil
 			ctx.Request, ctx.ResponseWriter = nil, nil
@@ -147,12 +148,12 @@ func TestMiddlewareCleans(t *testing.T) {
 
 // A guard of a route runs outside the middlewares of the server.
 func TestMiddlewareInsideGuard(t *testing.T) {
-	m, rec := spied()
-	alice := &browser{}
-	alice.login(t, m, "alice")
-	rec.take()
+	m, rec := webtest.Spied()
+	alice := &webtest.Browser{}
+	alice.Login(t, m, "alice")
+	rec.Take()
 	var guard session.Session
-	alice.visit(t, through(func(ctx *mist.Context) {
+	alice.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 		if ctx.UserValues["session"] == nil {
 			t.Error("the guard's session is not under CtxSessionKey any more")
 		}
@@ -168,16 +169,16 @@ func TestMiddlewareInsideGuard(t *testing.T) {
 			next(ctx)
 		}
 	}, m.Middleware()))
-	if got, want := rec.take(), "extract Open"; got != want {
+	if got, want := rec.Take(), "extract Open"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
 }
 
 func TestMiddlewareTwice(t *testing.T) {
-	m, rec := spied()
-	alice := &browser{}
-	alice.login(t, m, "alice")
-	rec.take()
+	m, rec := webtest.Spied()
+	alice := &webtest.Browser{}
+	alice.Login(t, m, "alice")
+	rec.Take()
 	mw := m.Middleware()
 	for name, twice := range map[string][2]mist.Middleware{
 		"mounted": {mw, m.Middleware()}, "run": {mw, mw},
@@ -192,15 +193,15 @@ func TestMiddlewareTwice(t *testing.T) {
 				if ctx.UserValues["session"] == nil {
 					t.Errorf("%s twice: the inner one has cleaned what is the outer one's", name)
 				}
-				if got, err := nameOf(ctx, m); got != "alice" || err != nil {
+				if got, err := webtest.NameOf(ctx, m); got != "alice" || err != nil {
 					t.Errorf("%s twice: between them: got %q, %v", name, got, err)
 				}
 			}
 		}
 		calls := 0
-		header := alice.visit(t, through(func(ctx *mist.Context) {
+		header := alice.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 			calls++
-			if got, err := nameOf(ctx, m); got != "alice" || err != nil {
+			if got, err := webtest.NameOf(ctx, m); got != "alice" || err != nil {
 				t.Errorf("%s twice: got %q, %v", name, got, err)
 			}
 			s, err := session.FromContext(ctx.Request.Context())
@@ -212,10 +213,10 @@ func TestMiddlewareTwice(t *testing.T) {
 				t.Errorf("%s twice: got %v, want ErrHeaderWritten", name, err)
 			}
 		}, twice[0], between, twice[1]))
-		if got, want := rec.take(), "extract Open"; calls != 1 || got != want {
+		if got, want := rec.Take(), "extract Open"; calls != 1 || got != want {
 			t.Errorf("%s twice: %d calls of the handler, calls of the store %q, want %q", name, calls, got, want)
 		}
-		if got := setCookies(header); got != nil {
+		if got := webtest.SetCookies(header); got != nil {
 			t.Errorf("%s twice: got Set-Cookie %q, want none", name, got)
 		}
 	}
@@ -224,15 +225,15 @@ func TestMiddlewareTwice(t *testing.T) {
 // What the application puts in place behind the outer one, the inner one leaves
 // there.
 func TestMiddlewareTwiceKeepsByHand(t *testing.T) {
-	m, _ := spied()
-	byHand := &plainSession{id: "by-hand"}
+	m, _ := webtest.Spied()
+	byHand := &webtest.PlainSession{Handle: "by-hand"}
 	puts := func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
 			ctx.UserValues = map[string]any{"session": byHand}
 			next(ctx)
 		}
 	}
-	(&browser{}).visit(t, through(func(ctx *mist.Context) {
+	(&webtest.Browser{}).Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 		if s, err := m.GetSession(ctx); s != byHand || err != nil {
 			t.Errorf("got another session (%v)", err)
 		}
@@ -242,16 +243,16 @@ func TestMiddlewareTwiceKeepsByHand(t *testing.T) {
 // A middleware that replaces the request by one without our value, as
 // Request.WithContext(ctx.Context()) does, is made up for by the next mount.
 func TestMiddlewareTwiceRestoresFromContext(t *testing.T) {
-	m, _ := spied()
-	alice := &browser{}
-	alice.login(t, m, "alice")
+	m, _ := webtest.Spied()
+	alice := &webtest.Browser{}
+	alice.Login(t, m, "alice")
 	loses := func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
 			ctx.Request = ctx.Request.WithContext(t.Context())
 			next(ctx)
 		}
 	}
-	alice.visit(t, through(func(ctx *mist.Context) {
+	alice.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 		want, err := m.GetSession(ctx)
 		if err != nil {
 			t.Fatalf("GetSession: %v", err)
@@ -263,17 +264,17 @@ func TestMiddlewareTwiceRestoresFromContext(t *testing.T) {
 }
 
 func TestMiddlewareOfTwoManagers(t *testing.T) {
-	a, recA := spiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-a"})
-	b, recB := spiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-b"})
-	visitor := &browser{}
-	visitor.login(t, a, "alice")
-	visitor.login(t, b, "bob")
-	recA.take()
-	recB.take()
+	a, recA := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-a"})
+	b, recB := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-b"})
+	visitor := &webtest.Browser{}
+	visitor.Login(t, a, "alice")
+	visitor.Login(t, b, "bob")
+	recA.Take()
+	recB.Take()
 	values := map[string]any{}
-	visitor.pooled(t, values, through(func(ctx *mist.Context) {
+	visitor.Pooled(t, values, webtest.Wrap(func(ctx *mist.Context) {
 		for m, want := range map[*session.Manager]string{a: "alice", b: "bob"} {
-			if got, err := nameOf(ctx, m); got != want || err != nil {
+			if got, err := webtest.NameOf(ctx, m); got != want || err != nil {
 				t.Errorf("got %q, %v, want %q", got, err, want)
 			}
 		}
@@ -288,7 +289,7 @@ func TestMiddlewareOfTwoManagers(t *testing.T) {
 			}
 		}
 	}, a.Middleware(), b.Middleware()))
-	if got, want := recA.take()+" "+recB.take(), "extract Open extract Open"; got != want {
+	if got, want := recA.Take()+" "+recB.Take(), "extract Open extract Open"; got != want {
 		t.Errorf("got calls %q, want %q", got, want)
 	}
 	if values["session"] != nil {

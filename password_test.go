@@ -13,15 +13,16 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
-// changes sends a request that changes the password of a user, through the Middleware.
-func (b *browser) changes(t *testing.T, m *session.Manager, l session.Login) (info session.Info, ended int) {
+// changePassword sends a request that changes the password of a user, through the Middleware.
+func changePassword(t *testing.T, b *webtest.Browser, m *session.Manager, l session.Login) (info session.Info, ended int) {
 	t.Helper()
-	b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+	b.Visit(t, m.Middleware()(func(ctx *mist.Context) {
 		s, n, err := m.PasswordChanged(ctx, l)
-		info, ended = describe(t)(s, err), n
+		info, ended = webtest.Describe(t)(s, err), n
 		if now, err := m.GetSession(ctx); now != s || err != nil {
 			t.Errorf("afterwards GetSession gives another session (%v)", err)
 		}
@@ -32,27 +33,27 @@ func (b *browser) changes(t *testing.T, m *session.Manager, l session.Login) (in
 // A user who is logged in changes the password: their session goes on with a new
 // token, all others end, and so does a copy of the cookie.
 func TestPasswordChangedByTheUser(t *testing.T) {
-	m := accounts()
-	phone, laptop, bob := &browser{}, &browser{}, &browser{}
-	bob.signIn(t, m, "bob")
-	phone.signIn(t, m, "ada")
-	laptop.begin(t, m)
-	before := laptop.enter(t, m, session.Login{
+	m := webtest.NewManager()
+	phone, laptop, bob := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
+	bob.SignIn(t, m, "bob")
+	phone.SignIn(t, m, "ada")
+	laptop.Begin(t, m)
+	before := laptop.Enter(t, m, session.Login{
 		User: "ada", Level: 3, IdleTimeout: 24 * time.Hour, AbsoluteTimeout: 48 * time.Hour, Persistent: true,
 	})
-	stolen := laptop.tab()
+	stolen := laptop.Tab()
 
-	after, ended := laptop.changes(t, m, session.Login{User: "ada"})
+	after, ended := changePassword(t, laptop, m, session.Login{User: "ada"})
 	if after.ID != before.ID || after.User != "ada" || after.Level != 3 || !after.Persistent ||
-		after.AbsoluteDeadline.Sub(after.LastSeen) != 48*time.Hour || laptop.cart(t, m) != "apples" {
+		after.AbsoluteDeadline.Sub(after.LastSeen) != 48*time.Hour || laptop.Cart(t, m) != "apples" {
 		t.Errorf("got %+v, want the session from before, with its values and timeouts", after)
 	}
 	if ended != 1 {
 		t.Errorf("got %d sessions ended, want 1", ended)
 	}
-	phone.stranger(t, m)
-	stolen.stranger(t, m)
-	if got := bob.info(t, m).User; got != "bob" {
+	phone.IsNobody(t, m)
+	stolen.IsNobody(t, m)
+	if got := bob.Describe(t, m).User; got != "bob" {
 		t.Errorf("got %q, want bob as before", got)
 	}
 }
@@ -60,62 +61,62 @@ func TestPasswordChangedByTheUser(t *testing.T) {
 // A visitor who forgot the password sets another, and is logged in by that. The cart
 // stays; whatever was logged in with the old password is not any more.
 func TestPasswordChangedByAReset(t *testing.T) {
-	m := accounts()
-	thief, visitor, bob := &browser{}, &browser{}, &browser{}
-	thief.signIn(t, m, "ada")
-	visitor.begin(t, m)
-	planted := visitor.tab()
-	info, ended := visitor.changes(t, m, session.Login{User: "ada", Persistent: true, AbsoluteTimeout: 48 * time.Hour})
-	if info.User != "ada" || !info.Persistent || visitor.cart(t, m) != "apples" || ended != 1 {
+	m := webtest.NewManager()
+	thief, visitor, bob := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
+	thief.SignIn(t, m, "ada")
+	visitor.Begin(t, m)
+	planted := visitor.Tab()
+	info, ended := changePassword(t, visitor, m, session.Login{User: "ada", Persistent: true, AbsoluteTimeout: 48 * time.Hour})
+	if info.User != "ada" || !info.Persistent || visitor.Cart(t, m) != "apples" || ended != 1 {
 		t.Errorf("got %+v and %d ended, want ada's session with the cart, and 1", info, ended)
 	}
-	thief.stranger(t, m)
-	planted.stranger(t, m)
+	thief.IsNobody(t, m)
+	planted.IsNobody(t, m)
 
 	// Over the session of somebody else, which ends as with Login.
-	bob.signIn(t, m, "bob")
-	if info, _ := bob.changes(t, m, session.Login{User: "ada"}); info.User != "ada" {
+	bob.SignIn(t, m, "bob")
+	if info, _ := changePassword(t, bob, m, session.Login{User: "ada"}); info.User != "ada" {
 		t.Errorf("got %+v, want ada's session", info)
 	}
 	if list, err := m.UserSessions(t.Context(), "bob"); err != nil || len(list) != 0 {
 		t.Errorf("bob has %d sessions, %v, want none", len(list), err)
 	}
-	visitor.stranger(t, m)
+	visitor.IsNobody(t, m)
 }
 
 // What has checked the old password comes too late, and what checks the new one does
 // not: also for logins in flight.
 func TestPasswordChangedAgainstLogins(t *testing.T) {
-	m := accounts()
+	m := webtest.NewManager()
 	old := make(chan struct{})
 	var checked, logins sync.WaitGroup
 	for range 16 {
 		checked.Add(1)
 		logins.Go(func() {
-			b := &browser{}
-			b.visit(t, m.Middleware()(func(ctx *mist.Context) {
+			b := &webtest.Browser{}
+			b.Visit(t, m.Middleware()(func(ctx *mist.Context) {
 				checked.Done() // the old password
 				<-old
 				if _, err := m.Login(ctx, "ada"); !errors.Is(err, session.ErrRevoked) {
 					t.Errorf("a login with the old password: got %v, want ErrRevoked", err)
 				}
 			}))
-			b.stranger(t, m)
+			b.IsNobody(t, m)
 		})
 	}
 	checked.Wait()
-	ada, later := &browser{}, &browser{}
-	ada.changes(t, m, session.Login{User: "ada"})
+	ada, later := &webtest.Browser{}, &webtest.Browser{}
+	changePassword(t, ada, m, session.Login{User: "ada"})
 	close(old)
 	logins.Wait()
-	later.enter(t, m, session.Login{User: "ada"})
+	later.Enter(t, m, session.Login{User: "ada"})
 	if list, err := m.UserSessions(t.Context(), "ada"); err != nil || len(list) != 2 {
 		t.Errorf("ada has %d sessions, %v, want those after the change, 2", len(list), err)
 	}
 	// Many changes at once: somebody is logged in, everybody by a change of theirs.
 	for range 16 {
 		logins.Go(func() {
-			ada.tab().visit(t, func(ctx *mist.Context) { _, _, _ = m.PasswordChanged(ctx, session.Login{User: "ada"}) })
+			ada.Tab().Visit(t, func(ctx *mist.Context) { _, _, _ = m.PasswordChanged(ctx, session.Login{User: "ada"}) })
 		})
 	}
 	logins.Wait()
@@ -126,10 +127,10 @@ func TestPasswordChangedAgainstLogins(t *testing.T) {
 
 // What is wrong is said before anything has happened.
 func TestPasswordChangedRefused(t *testing.T) {
-	m := accounts()
-	phone := &browser{}
-	phone.signIn(t, m, "ada")
-	const two = cookieName + "=a.ABCDEFGHIJKLMNOPQRSTUVWXYZ; " + cookieName + "=b.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	m := webtest.NewManager()
+	phone := &webtest.Browser{}
+	phone.SignIn(t, m, "ada")
+	const two = webtest.CookieName + "=a.ABCDEFGHIJKLMNOPQRSTUVWXYZ; " + webtest.CookieName + "=b.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for name, test := range map[string]struct {
 		m     *session.Manager
 		l     session.Login
@@ -140,9 +141,9 @@ func TestPasswordChangedRefused(t *testing.T) {
 		"bad timeouts":  {m, session.Login{User: "ada", IdleTimeout: -1}, nil, nil},
 		"header is out": {m, session.Login{User: "ada"}, func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(200) }, session.ErrHeaderWritten},
 		"two cookies":   {m, session.Login{User: "ada"}, func(ctx *mist.Context) { ctx.Request.Header.Set("Cookie", two) }, session.ErrMultiple},
-		"no user store": {&session.Manager{Store: &plainStore{recorder: &recorder{}}, Propagator: m.Propagator}, session.Login{User: "ada"}, nil, errors.ErrUnsupported},
+		"no user store": {&session.Manager{Store: &webtest.PlainStore{Recorder: &webtest.Recorder{}}, Propagator: m.Propagator}, session.Login{User: "ada"}, nil, errors.ErrUnsupported},
 	} {
-		header := (&browser{}).answer(t.Context(), test.m.Middleware()(func(ctx *mist.Context) {
+		header := (&webtest.Browser{}).Answer(t.Context(), test.m.Middleware()(func(ctx *mist.Context) {
 			if test.first != nil {
 				test.first(ctx)
 			}
@@ -151,32 +152,32 @@ func TestPasswordChangedRefused(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", name, err, test.want)
 			}
 		})).Header
-		if got := setCookies(header); got != nil {
+		if got := webtest.SetCookies(header); got != nil {
 			t.Errorf("%s: got Set-Cookie %q", name, got)
 		}
 	}
-	if got := phone.info(t, m).User; got != "ada" {
+	if got := phone.Describe(t, m).User; got != "ada" {
 		t.Errorf("got %q, want ada as before", got)
 	}
 
 	// A store that fails, at each of its calls: the client is who it was.
 	for i, op := range []string{"Open", "RemoveUserSessions", "Login"} {
-		down := &outage{}
+		down := &webtest.OutageError{}
 		st := &failingUsers{Store: &memory.Store{}}
 		m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
-		ada := &browser{}
-		ada.signIn(t, m, "ada")
+		ada := &webtest.Browser{}
+		ada.SignIn(t, m, "ada")
 		st.op, st.err = op, down
-		header := ada.tab().visit(t, func(ctx *mist.Context) {
+		header := ada.Tab().Visit(t, func(ctx *mist.Context) {
 			if _, _, err := m.PasswordChanged(ctx, session.Login{User: "ada"}); !errors.Is(err, down) {
 				t.Errorf("%s: got %v, want the outage", op, err)
 			}
 		})
-		if got := setCookies(header); got != nil {
+		if got := webtest.SetCookies(header); got != nil {
 			t.Errorf("%d %s: got Set-Cookie %q", i, op, got)
 		}
 		st.err = nil
-		if got := ada.info(t, m).User; got != "ada" {
+		if got := ada.Describe(t, m).User; got != "ada" {
 			t.Errorf("%s: got %q, want ada as before", op, got)
 		}
 	}
@@ -236,19 +237,19 @@ func TestLogInAs(t *testing.T) {
 	staff := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: "__Host-staff"}, CtxSessionKey: "staff", OnEvent: onEvent}
 	customers := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, OnEvent: onEvent}
 	both := func(handler mist.HandleFunc) mist.HandleFunc {
-		return through(handler, staff.Middleware(), customers.Middleware())
+		return webtest.Wrap(handler, staff.Middleware(), customers.Middleware())
 	}
 	userOf := func(m *session.Manager, ctx *mist.Context) string {
-		info, err := session.Describe(sessionOf(t, m, ctx))
+		info, err := session.Describe(webtest.Loaded(t, m, ctx))
 		if err != nil {
 			t.Errorf("Describe: %v", err)
 		}
 		return info.User
 	}
 
-	customer, b := &browser{}, &browser{}
-	customer.signIn(t, customers, "ada")
-	b.visit(t, both(func(ctx *mist.Context) {
+	customer, b := &webtest.Browser{}, &webtest.Browser{}
+	customer.SignIn(t, customers, "ada")
+	b.Visit(t, both(func(ctx *mist.Context) {
 		if _, err := staff.Login(ctx, "grace"); err != nil {
 			t.Errorf("staff: %v", err)
 		}
@@ -259,22 +260,22 @@ func TestLogInAs(t *testing.T) {
 			t.Errorf("log in as: %v", err)
 		}
 	}
-	b.visit(t, both(staff.RequireLevel(session.Authenticated)(logInAs)))
-	b.visit(t, both(func(ctx *mist.Context) {
+	b.Visit(t, both(staff.RequireLevel(session.Authenticated)(logInAs)))
+	b.Visit(t, both(func(ctx *mist.Context) {
 		if who, actor := userOf(customers, ctx), userOf(staff, ctx); who != "ada" || actor != "grace" {
 			t.Errorf("got %q by %q, want ada by grace", who, actor)
 		}
 	}))
 	// Without a session of staff the guard lets nobody do so.
-	if resp := customer.answer(t.Context(), both(staff.RequireLevel(session.Authenticated)(logInAs))); resp.StatusCode != http.StatusUnauthorized {
+	if resp := customer.Answer(t.Context(), both(staff.RequireLevel(session.Authenticated)(logInAs))); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a customer: got status %d, want 401", resp.StatusCode)
 	}
-	b.visit(t, both(func(ctx *mist.Context) {
+	b.Visit(t, both(func(ctx *mist.Context) {
 		if err := customers.RemoveSession(ctx); err != nil {
 			t.Errorf("back: %v", err)
 		}
 	}))
-	b.visit(t, both(func(ctx *mist.Context) {
+	b.Visit(t, both(func(ctx *mist.Context) {
 		if got := userOf(staff, ctx); got != "grace" {
 			t.Errorf("afterwards: got %q, want grace", got)
 		}
@@ -282,11 +283,11 @@ func TestLogInAs(t *testing.T) {
 			t.Errorf("afterwards: got %v, want no session of a customer", err)
 		}
 	}))
-	if got := customer.info(t, customers).User; got != "ada" {
+	if got := customer.Describe(t, customers).User; got != "ada" {
 		t.Errorf("the customer is %q, want ada as before", got)
 	}
 	customers.MaxUserSessions = 1
-	b.visit(t, both(func(ctx *mist.Context) {
+	b.Visit(t, both(func(ctx *mist.Context) {
 		if _, err := customers.LoginWith(ctx, session.Login{User: "ada", Actor: "grace"}); !errors.Is(err, session.ErrUserLimit) {
 			t.Errorf("got %v, want ErrUserLimit", err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -36,7 +37,7 @@ func (s countedSession) Now(ctx context.Context) (time.Time, error) {
 		<-s.st.hold
 	}
 	if s.st.mute.Load() {
-		return time.Time{}, &outage{}
+		return time.Time{}, &webtest.OutageError{}
 	}
 	return s.skewedSession.Now(ctx)
 }
@@ -75,11 +76,11 @@ func TestRefreshInterval(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{IdleTimeout: c.idle}, ahead: c.ahead}}
 				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: c.interval}
-				b := &browser{}
-				b.login(t, m, "ada")
+				b := &webtest.Browser{}
+				b.Login(t, m, "ada")
 				refresh := func() {
 					t.Helper()
-					b.visit(t, func(ctx *mist.Context) {
+					b.Visit(t, func(ctx *mist.Context) {
 						if err := m.RefreshSession(ctx); err != nil {
 							t.Fatal(err)
 						}
@@ -98,9 +99,9 @@ func TestRefreshInterval(t *testing.T) {
 					t.Errorf("the store was asked for the time %d times in an hour", got)
 				}
 				time.Sleep(c.idle - c.early - time.Second)
-				b.is(t, m, "ada")
+				b.Is(t, m, "ada")
 				time.Sleep(c.early + 2*time.Second)
-				b.is(t, m, "")
+				b.Is(t, m, "")
 			})
 		})
 	}
@@ -120,12 +121,12 @@ func TestRefreshIntervalInDoubt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}}
 				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: 10 * time.Minute}
-				b := &browser{}
-				b.login(t, m, "ada")
+				b := &webtest.Browser{}
+				b.Login(t, m, "ada")
 				refresh := func(when string, want int64) {
 					t.Helper()
 					before := st.refreshed.Load()
-					b.visit(t, func(ctx *mist.Context) {
+					b.Visit(t, func(ctx *mist.Context) {
 						if err := m.RefreshSession(ctx); err != nil {
 							t.Fatal(err)
 						}
@@ -151,13 +152,13 @@ func TestRefreshIntervalInDoubt(t *testing.T) {
 func TestRefreshIntervalAtOnce(t *testing.T) {
 	st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}, hold: make(chan struct{})}
 	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{MaxAge: time.Hour}, RefreshInterval: 10 * time.Minute}
-	b := &browser{}
-	b.login(t, m, "ada")
+	b := &webtest.Browser{}
+	b.Login(t, m, "ada")
 	var first, all sync.WaitGroup
 	var done atomic.Int64
 	for range 8 {
 		first.Go(func() {
-			b.answer(t.Context(), func(ctx *mist.Context) {
+			b.Answer(t.Context(), func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Error(err)
 				}
@@ -171,7 +172,7 @@ func TestRefreshIntervalAtOnce(t *testing.T) {
 	st.refreshed.Store(0)
 	for range 64 {
 		all.Go(func() {
-			resp := b.answer(t.Context(), func(ctx *mist.Context) {
+			resp := b.Answer(t.Context(), func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Error(err)
 				}
@@ -185,7 +186,7 @@ func TestRefreshIntervalAtOnce(t *testing.T) {
 	if asked, refreshed := st.asked.Load(), st.refreshed.Load(); asked != 1 || refreshed != 0 {
 		t.Errorf("the time was asked for %d times, want 1, and there were %d refreshes, want 0", asked, refreshed)
 	}
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +195,7 @@ func TestRefreshIntervalAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		if err := m.RefreshSession(ctx); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("a session that has ended: got %v, want ErrNotFound", err)
 		}

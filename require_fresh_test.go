@@ -12,12 +12,13 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/sessiontest"
 )
 
 // A describedSession is put there by hand, and is what a test says.
 type describedSession struct {
-	plainSession
+	webtest.PlainSession
 
 	info session.Info
 }
@@ -26,10 +27,10 @@ func (s *describedSession) Info() session.Info { return s.info }
 
 // guarded asks a guard for one request, whose session is put there by hand if
 // there is one. It returns the status, 200 for a request that is let through.
-func (b *browser) guarded(t *testing.T, byHand session.Session, guard mist.Middleware) int {
+func guarded(t *testing.T, b *webtest.Browser, byHand session.Session, guard mist.Middleware) int {
 	t.Helper()
 	ran := false
-	resp := b.answer(t.Context(), func(ctx *mist.Context) {
+	resp := b.Answer(t.Context(), func(ctx *mist.Context) {
 		if byHand != nil {
 			ctx.UserValues = map[string]any{"session": byHand}
 		}
@@ -45,7 +46,7 @@ func (b *browser) guarded(t *testing.T, byHand session.Session, guard mist.Middl
 // nanosecond.
 func TestRequireFreshAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := accounts()
+		m := webtest.NewManager()
 		for _, d := range []time.Duration{1, time.Minute, math.MaxInt64} {
 			for _, c := range []struct {
 				age  time.Duration
@@ -63,12 +64,12 @@ func TestRequireFreshAge(t *testing.T) {
 					c.want = http.StatusOK
 				}
 				s := &describedSession{info: session.Info{User: "alice", Level: 1, AuthenticatedAt: time.Now().Add(-c.age)}}
-				if got := (&browser{}).guarded(t, s, m.RequireFresh(d)); got != c.want {
+				if got := guarded(t, &webtest.Browser{}, s, m.RequireFresh(d)); got != c.want {
 					t.Errorf("age %v of %v: got status %d, want %d", c.age, d, got, c.want)
 				}
 			}
 			never := &describedSession{info: session.Info{User: "alice"}}
-			if got := (&browser{}).guarded(t, never, m.RequireFresh(d)); got != http.StatusForbidden {
+			if got := guarded(t, &webtest.Browser{}, never, m.RequireFresh(d)); got != http.StatusForbidden {
 				t.Errorf("a user who never proved it: got status %d, want 403", got)
 			}
 		}
@@ -78,7 +79,7 @@ func TestRequireFreshAge(t *testing.T) {
 // R39: a level lets through what is at or below it, and nobody who is not logged
 // in, whatever their values say.
 func TestRequireLevelMatrix(t *testing.T) {
-	m := accounts()
+	m := webtest.NewManager()
 	for has := range session.Level(5) {
 		for needs := range session.Level(5) {
 			want := http.StatusOK
@@ -86,12 +87,12 @@ func TestRequireLevelMatrix(t *testing.T) {
 				want = http.StatusForbidden
 			}
 			s := &describedSession{info: session.Info{User: "alice", Level: has}}
-			if got := (&browser{}).guarded(t, s, m.RequireLevel(needs)); got != want {
+			if got := guarded(t, &webtest.Browser{}, s, m.RequireLevel(needs)); got != want {
 				t.Errorf("level %d where %d is needed: got status %d, want %d", has, needs, got, want)
 			}
 			s = &describedSession{info: session.Info{Level: has}}
-			s.values.Store("user", "alice")
-			if got := (&browser{}).guarded(t, s, m.RequireLevel(needs)); got != http.StatusUnauthorized {
+			s.Values.Store("user", "alice")
+			if got := guarded(t, &webtest.Browser{}, s, m.RequireLevel(needs)); got != http.StatusUnauthorized {
 				t.Errorf("nobody, level %d where %d is needed: got status %d, want 401", has, needs, got)
 			}
 		}
@@ -112,24 +113,24 @@ func TestRequireUser(t *testing.T) {
 	s := newScene(t)
 	s.anonymous(s.alice)
 	for name, guard := range strict(s.Manager) {
-		if got := s.bob.guarded(t, nil, guard); got != http.StatusUnauthorized {
+		if got := guarded(t, s.bob, nil, guard); got != http.StatusUnauthorized {
 			t.Errorf("%s, nobody: got status %d, want 401", name, got)
 		}
-		if got := s.alice.guarded(t, nil, guard); got != http.StatusUnauthorized {
+		if got := guarded(t, s.alice, nil, guard); got != http.StatusUnauthorized {
 			t.Errorf("%s, anonymous: got status %d, want 401", name, got)
 		}
 		s.fails("Open")
-		if got := s.alice.guarded(t, nil, guard); got != http.StatusServiceUnavailable {
+		if got := guarded(t, s.alice, nil, guard); got != http.StatusServiceUnavailable {
 			t.Errorf("%s, the store is down: got status %d, want 503", name, got)
 		}
 		s.faults.Reset(nil)
-		if got := s.alice.guarded(t, &plainSession{id: "by-hand"}, guard); got != http.StatusServiceUnavailable {
+		if got := guarded(t, s.alice, &webtest.PlainSession{Handle: "by-hand"}, guard); got != http.StatusServiceUnavailable {
 			t.Errorf("%s, a session that cannot know: got status %d, want 503", name, got)
 		}
 	}
 	for name, m := range map[string]*session.Manager{"nil": nil, "zero": {}} {
 		for guard, middleware := range strict(m) {
-			if got := s.alice.guarded(t, nil, middleware); got != http.StatusServiceUnavailable {
+			if got := guarded(t, s.alice, nil, middleware); got != http.StatusServiceUnavailable {
 				t.Errorf("%s of a %s Manager: got status %d, want 503", guard, name, got)
 			}
 		}
@@ -152,7 +153,7 @@ func TestRequireErrorHandler(t *testing.T) {
 		for _, c := range []struct {
 			name   string
 			s      session.Session
-			who    *browser
+			who    *webtest.Browser
 			guard  mist.Middleware
 			broken bool
 			want   error
@@ -162,13 +163,13 @@ func TestRequireErrorHandler(t *testing.T) {
 			{"not fresh", user(1), s.alice, s.RequireFresh(time.Minute), false, session.ErrReauthenticate},
 			{"not strong", user(1), s.alice, s.RequireLevel(2), false, session.ErrReauthenticate},
 			{"store down", nil, s.alice, s.RequireLevel(1), true, sessiontest.ErrFault},
-			{"unsupported", &plainSession{}, s.alice, s.RequireLevel(1), false, errors.ErrUnsupported},
+			{"unsupported", &webtest.PlainSession{}, s.alice, s.RequireLevel(1), false, errors.ErrUnsupported},
 		} {
 			told = nil
 			if c.broken {
 				s.fails("Open")
 			}
-			if got := c.who.guarded(t, c.s, c.guard); got != http.StatusTeapot || !errors.Is(told, c.want) {
+			if got := guarded(t, c.who, c.s, c.guard); got != http.StatusTeapot || !errors.Is(told, c.want) {
 				t.Errorf("%s: got status %d, told %v, want %v", c.name, got, told, c.want)
 			}
 			for _, other := range []error{session.ErrNotFound, session.ErrReauthenticate, sessiontest.ErrFault} {
@@ -187,40 +188,40 @@ func TestRequireFresh(t *testing.T) {
 		s := newScene(t)
 		s.RenewAfter = time.Minute
 		s.anonymous(s.alice)
-		s.alice.does(t, as(s.Manager, "alice"))
-		at := s.alice.describe(t, s.Manager).AuthenticatedAt
+		s.alice.Do(t, webtest.LogIn(s.Manager, "alice"))
+		at := s.alice.Describe(t, s.Manager).AuthenticatedAt
 		fresh := s.RequireFresh(15 * time.Minute)
 		for name, use := range map[string]func(ctx *mist.Context) error{
 			"refresh with renewal": s.RefreshSession,
 			"rotation":             s.RotateSession,
 			"a read":               func(ctx *mist.Context) error { _, err := s.GetSession(ctx); return err },
 			"a write": func(ctx *mist.Context) error {
-				return loaded(t, s.Manager, ctx).Set(ctx.Request.Context(), "user", "alice")
+				return webtest.Loaded(t, s.Manager, ctx).Set(ctx.Request.Context(), "user", "alice")
 			},
 			"a CSRF token": func(ctx *mist.Context) error {
-				_, err := session.CSRFToken(ctx.Request.Context(), loaded(t, s.Manager, ctx))
+				_, err := session.CSRFToken(ctx.Request.Context(), webtest.Loaded(t, s.Manager, ctx))
 				return err
 			},
 		} {
 			time.Sleep(2 * time.Minute)
-			s.alice.does(t, use)
-			if got := s.alice.describe(t, s.Manager).AuthenticatedAt; !got.Equal(at) {
+			s.alice.Do(t, use)
+			if got := s.alice.Describe(t, s.Manager).AuthenticatedAt; !got.Equal(at) {
 				t.Errorf("%s moves AuthenticatedAt by %v", name, got.Sub(at))
 			}
 		}
 		time.Sleep(5*time.Minute - 1)
-		if got := s.alice.guarded(t, nil, fresh); got != http.StatusOK {
+		if got := guarded(t, s.alice, nil, fresh); got != http.StatusOK {
 			t.Errorf("a nanosecond before: got status %d, want 200", got)
 		}
 		time.Sleep(time.Nanosecond)
-		if got := s.alice.guarded(t, nil, fresh); got != http.StatusForbidden {
+		if got := guarded(t, s.alice, nil, fresh); got != http.StatusForbidden {
 			t.Errorf("then: got status %d, want 403", got)
 		}
-		s.alice.does(t, again(s.Manager))
-		if got := s.alice.guarded(t, nil, fresh); got != http.StatusOK {
+		s.alice.Do(t, webtest.Reauthenticate(s.Manager))
+		if got := guarded(t, s.alice, nil, fresh); got != http.StatusOK {
 			t.Errorf("after another login: got status %d, want 200", got)
 		}
-		s.alice.visit(t, func(ctx *mist.Context) { // in one request, too
+		s.alice.Visit(t, func(ctx *mist.Context) { // in one request, too
 			time.Sleep(time.Hour / 2)
 			if _, err := s.LoginWith(ctx, session.Login{User: "alice", Began: time.Now()}); err != nil {
 				t.Errorf("LoginWith: %v", err)
@@ -240,7 +241,7 @@ func TestRequireLevel(t *testing.T) {
 	level := func(want session.Level) {
 		t.Helper()
 		for needs := range session.Level(5) {
-			if got := s.alice.guarded(t, nil, s.RequireLevel(needs)) == http.StatusOK; got != (needs <= want) {
+			if got := guarded(t, s.alice, nil, s.RequireLevel(needs)) == http.StatusOK; got != (needs <= want) {
 				t.Errorf("level %d where %d is needed: got through %t", want, needs, got)
 			}
 		}
@@ -248,21 +249,21 @@ func TestRequireLevel(t *testing.T) {
 	reauthenticate := func(level session.Level) func(ctx *mist.Context) error {
 		return func(ctx *mist.Context) error { _, err := s.Reauthenticate(ctx, level); return err }
 	}
-	s.alice.does(t, as(s.Manager, "alice"))
+	s.alice.Do(t, webtest.LogIn(s.Manager, "alice"))
 	level(session.Authenticated)
-	s.alice.does(t, reauthenticate(3))
+	s.alice.Do(t, reauthenticate(3))
 	level(3)
-	s.alice.does(t, reauthenticate(0))
+	s.alice.Do(t, reauthenticate(0))
 	level(3)
-	s.alice.does(t, s.RotateSession)
-	s.alice.does(t, s.RefreshSession)
-	s.alice.does(t, func(ctx *mist.Context) error {
-		return loaded(t, s.Manager, ctx).Set(context.WithoutCancel(ctx.Request.Context()), "level", 4)
+	s.alice.Do(t, s.RotateSession)
+	s.alice.Do(t, s.RefreshSession)
+	s.alice.Do(t, func(ctx *mist.Context) error {
+		return webtest.Loaded(t, s.Manager, ctx).Set(context.WithoutCancel(ctx.Request.Context()), "level", 4)
 	})
 	level(3)
-	s.alice.does(t, reauthenticate(2))
+	s.alice.Do(t, reauthenticate(2))
 	level(2)
-	s.alice.does(t, as(s.Manager, "alice"))
+	s.alice.Do(t, webtest.LogIn(s.Manager, "alice"))
 	level(session.Authenticated)
 }
 
@@ -274,7 +275,7 @@ func TestRequireFreshPanicsAtWiring(t *testing.T) {
 					t.Errorf("RequireFresh(%v) did not panic", d)
 				}
 			}()
-			accounts().RequireFresh(d)
+			webtest.NewManager().RequireFresh(d)
 		}()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/dormoron/mist"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 func TestRequireSession(t *testing.T) {
@@ -33,19 +34,19 @@ func TestRequireSession(t *testing.T) {
 		for _, around := range []string{"without Middleware", "inside", "outside"} {
 			for _, custom := range []bool{false, true} {
 				t.Run(test.name+"/"+around, func(t *testing.T) {
-					m, rec := spied()
-					b := &browser{}
-					b.login(t, m, "alice")
-					rec.take()
+					m, rec := webtest.Spied()
+					b := &webtest.Browser{}
+					b.Login(t, m, "alice")
+					rec.Take()
 					switch test.cookie {
 					case "":
 					case "none":
-						b.cookies = nil
+						b.Cookies = nil
 					default:
-						b.cookies[cookieName] = test.cookie
+						b.Cookies[webtest.CookieName] = test.cookie
 					}
 					if test.broken {
-						rec.fail(fault{"Open", false, &outage{}})
+						rec.Fail(webtest.Fault{Op: "Open", After: false, Err: &webtest.OutageError{}})
 					}
 					want := test.want
 					if custom {
@@ -64,20 +65,20 @@ func TestRequireSession(t *testing.T) {
 						chain = append(chain, m.Middleware())
 					}
 					got := answer{}
-					resp := b.answer(t.Context(), through(func(ctx *mist.Context) {
+					resp := b.Answer(t.Context(), webtest.Wrap(func(ctx *mist.Context) {
 						got.next = true
-						if name, err := nameOf(ctx, m); name != "alice" || err != nil {
+						if name, err := webtest.NameOf(ctx, m); name != "alice" || err != nil {
 							t.Errorf("got %q, %v", name, err)
 						}
 					}, chain...))
-					got.status, got.calls = resp.StatusCode, rec.take()
+					got.status, got.calls = resp.StatusCode, rec.Take()
 					if custom && !want.next {
 						want.status = http.StatusTeapot
 					}
 					if got != want {
 						t.Errorf("custom=%t: got %+v, want %+v", custom, got, want)
 					}
-					if got := fields(resp.Header); got != nil {
+					if got := webtest.HeaderNames(resp.Header); got != nil {
 						t.Errorf("custom=%t: got header fields %q, want none", custom, got)
 					}
 				})
@@ -88,7 +89,7 @@ func TestRequireSession(t *testing.T) {
 	t.Run("an unusable Manager lets nobody through", func(t *testing.T) {
 		for name, m := range map[string]*session.Manager{"nil": nil, "zero": {}} {
 			rec := httptest.NewRecorder()
-			ctx := &mist.Context{Request: (&browser{}).request(t.Context()), ResponseWriter: rec}
+			ctx := &mist.Context{Request: (&webtest.Browser{}).Request(t.Context()), ResponseWriter: rec}
 			m.RequireSession()(func(*mist.Context) { t.Errorf("%s: let through", name) })(ctx)
 			if got, want := rec.Code, http.StatusServiceUnavailable; got != want {
 				t.Errorf("%s: got status %d, want %d", name, got, want)

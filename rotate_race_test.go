@@ -11,22 +11,23 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
 func TestRotateSessionLosers(t *testing.T) {
-	m, _ := spied()
-	b := &browser{}
-	b.login(t, m, "alice")
+	m, _ := webtest.Spied()
+	b := &webtest.Browser{}
+	b.Login(t, m, "alice")
 	for range 20 {
-		tabs := make([]*browser, 100)
+		tabs := make([]*webtest.Browser, 100)
 		for i := range tabs {
-			tabs[i] = b.tab()
+			tabs[i] = b.Tab()
 		}
 		var all sync.WaitGroup
 		for _, tab := range tabs {
 			all.Go(func() {
-				tab.visit(t, func(ctx *mist.Context) {
+				tab.Visit(t, func(ctx *mist.Context) {
 					if err := m.RotateSession(ctx); err != nil {
 						t.Errorf("RotateSession: %v", err)
 					}
@@ -34,39 +35,39 @@ func TestRotateSessionLosers(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if tabs[0].cookies[cookieName] == b.cookies[cookieName] {
+		if tabs[0].Cookies[webtest.CookieName] == b.Cookies[webtest.CookieName] {
 			t.Fatal("the token is the old one")
 		}
 		for _, tab := range tabs {
-			if tab.cookies[cookieName] != tabs[0].cookies[cookieName] {
+			if tab.Cookies[webtest.CookieName] != tabs[0].Cookies[webtest.CookieName] {
 				t.Fatal("two of a race got two tokens")
 			}
 		}
 		b = tabs[0]
-		b.is(t, m, "alice")
+		b.Is(t, m, "alice")
 	}
 }
 
 // A request that was opened by an old token gives the browser the newest one,
 // or none.
 func TestRotateSessionLateRefresh(t *testing.T) {
-	m, _ := spiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
-	b := &browser{}
-	b.login(t, m, "alice")
-	late := b.tab()
-	b.rotate(t, m)
-	b.is(t, m, "alice")
-	header := late.visit(t, func(ctx *mist.Context) {
+	m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
+	b := &webtest.Browser{}
+	b.Login(t, m, "alice")
+	late := b.Tab()
+	b.Rotate(t, m)
+	b.Is(t, m, "alice")
+	header := late.Visit(t, func(ctx *mist.Context) {
 		if err := m.RefreshSession(ctx); err != nil {
 			t.Errorf("RefreshSession: %v", err)
 		}
 	})
-	if len(header["Set-Cookie"]) > 0 && late.cookies[cookieName] != b.cookies[cookieName] {
+	if len(header["Set-Cookie"]) > 0 && late.Cookies[webtest.CookieName] != b.Cookies[webtest.CookieName] {
 		t.Error("the old token was put back")
 	}
 
-	late = b.tab()
-	late.visit(t, func(ctx *mist.Context) {
+	late = b.Tab()
+	late.Visit(t, func(ctx *mist.Context) {
 		if err := m.RotateSession(ctx); err != nil {
 			t.Errorf("RotateSession: %v", err)
 		}
@@ -74,30 +75,30 @@ func TestRotateSessionLateRefresh(t *testing.T) {
 			t.Errorf("RefreshSession: %v", err)
 		}
 	})
-	if late.cookies[cookieName] == b.cookies[cookieName] {
+	if late.Cookies[webtest.CookieName] == b.Cookies[webtest.CookieName] {
 		t.Error("a refresh after a rotation put the old token back")
 	}
-	late.is(t, m, "alice")
+	late.Is(t, m, "alice")
 }
 
 func TestRotateSessionKeepsWrites(t *testing.T) {
-	m, _ := spied()
-	b := &browser{}
-	b.login(t, m, "alice")
+	m, _ := webtest.Spied()
+	b := &webtest.Browser{}
+	b.Login(t, m, "alice")
 	set := func(ctx context.Context, s session.Session, key string) {
 		if err := s.Set(ctx, key, true); err != nil {
 			t.Errorf("Set %s: %v", key, err)
 		}
 	}
-	other := b.tab()
-	b.visit(t, func(ctx *mist.Context) {
+	other := b.Tab()
+	b.Visit(t, func(ctx *mist.Context) {
 		c := ctx.Request.Context()
 		old, err := m.GetSession(ctx)
 		if err != nil {
 			t.Fatalf("GetSession: %v", err)
 		}
 		set(c, old, "before")
-		other.visit(t, func(under *mist.Context) {
+		other.Visit(t, func(under *mist.Context) {
 			way, err := m.GetSession(under)
 			if err != nil {
 				t.Fatalf("GetSession: %v", err)
@@ -115,7 +116,7 @@ func TestRotateSessionKeepsWrites(t *testing.T) {
 		}
 		set(c, renewed, "renewed")
 	})
-	b.visit(t, func(ctx *mist.Context) {
+	b.Visit(t, func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
 			t.Fatalf("GetSession: %v", err)
@@ -130,24 +131,24 @@ func TestRotateSessionKeepsWrites(t *testing.T) {
 
 // However a rotation and a logout interleave, the session is dead.
 func TestRotateSessionAgainstRemove(t *testing.T) {
-	m, _ := spied()
+	m, _ := webtest.Spied()
 	for range 300 {
-		b := &browser{}
-		b.login(t, m, "alice")
-		tabs := []*browser{b.tab(), b.tab(), b.tab()}
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		tabs := []*webtest.Browser{b.Tab(), b.Tab(), b.Tab()}
 		var all sync.WaitGroup
 		for _, tab := range tabs {
 			all.Go(func() {
-				tab.visit(t, func(ctx *mist.Context) {
+				tab.Visit(t, func(ctx *mist.Context) {
 					if err := m.RotateSession(ctx); err != nil && !errors.Is(err, session.ErrNotFound) {
 						t.Errorf("RotateSession: %v", err)
 					}
 				})
 			})
 		}
-		leaves := b.tab()
+		leaves := b.Tab()
 		all.Go(func() {
-			leaves.visit(t, func(ctx *mist.Context) {
+			leaves.Visit(t, func(ctx *mist.Context) {
 				if err := m.RemoveSession(ctx); err != nil {
 					t.Errorf("RemoveSession: %v", err)
 				}
@@ -155,7 +156,7 @@ func TestRotateSessionAgainstRemove(t *testing.T) {
 		})
 		all.Wait()
 		for _, tab := range append(tabs, b) {
-			tab.is(t, m, "")
+			tab.Is(t, m, "")
 		}
 	}
 }

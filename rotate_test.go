@@ -11,6 +11,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
@@ -22,14 +23,14 @@ func long() *memory.Store {
 func TestRotateSession(t *testing.T) {
 	t.Run("renews the token and nothing else", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, rec := spied()
-			b := &browser{}
-			b.login(t, m, "alice")
-			old := b.cookies[cookieName]
+			m, rec := webtest.Spied()
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			old := b.Cookies[webtest.CookieName]
 			time.Sleep(time.Minute)
-			rec.take()
+			rec.Take()
 			var before, after session.Info
-			header := b.visit(t, func(ctx *mist.Context) {
+			header := b.Visit(t, func(ctx *mist.Context) {
 				s, err := m.GetSession(ctx)
 				if err != nil {
 					t.Fatalf("GetSession: %v", err)
@@ -43,13 +44,13 @@ func TestRotateSession(t *testing.T) {
 				}
 				after, _ = session.Describe(s)
 			})
-			if got, want := rec.take(), "extract Open Rotate inject"; got != want {
+			if got, want := rec.Take(), "extract Open Rotate inject"; got != want {
 				t.Errorf("got calls %q, want %q", got, want)
 			}
-			if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+			if got, want := webtest.SetCookies(header), []string{webtest.SetLine}; !slices.Equal(got, want) {
 				t.Errorf("got Set-Cookie %q, want %q", got, want)
 			}
-			if b.cookies[cookieName] == old {
+			if b.Cookies[webtest.CookieName] == old {
 				t.Error("the token is the old one")
 			}
 			if !after.RotatedAt.Equal(before.RotatedAt.Add(time.Minute)) {
@@ -58,7 +59,7 @@ func TestRotateSession(t *testing.T) {
 			if after.RotatedAt = before.RotatedAt; before != after || after.ID == "" {
 				t.Errorf("got %+v, want %+v", after, before)
 			}
-			b.is(t, m, "alice")
+			b.Is(t, m, "alice")
 		})
 	})
 
@@ -66,73 +67,73 @@ func TestRotateSession(t *testing.T) {
 		for _, test := range []struct{ set, want time.Duration }{
 			{0, 30 * time.Second}, {time.Minute, time.Minute}, {1, 1}, {24 * time.Hour, 24 * time.Hour},
 		} {
-			m, _ := spied()
+			m, _ := webtest.Spied()
 			m.RotateGrace = test.set
-			b := &browser{}
-			b.login(t, m, "alice")
-			b.rotate(t, m)
-			if got := m.Store.(*spyStore).grace; got != test.want {
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			b.Rotate(t, m)
+			if got := m.Store.(*webtest.SpyStore).Grace; got != test.want {
 				t.Errorf("RotateGrace %v: got %v, want %v", test.set, got, test.want)
 			}
 		}
 	})
 
 	t.Run("nobody", func(t *testing.T) {
-		m, rec := spied()
+		m, rec := webtest.Spied()
 		for carried, calls := range map[string]string{
 			"":                                   "extract",
 			"x":                                  "extract",
 			"unknown.ABCDEFGHIJKLMNOPQRSTUVWXYZ": "extract Open",
 		} {
-			b := &browser{map[string]string{cookieName: carried}}
-			header := b.visit(t, func(ctx *mist.Context) {
+			b := &webtest.Browser{Cookies: map[string]string{webtest.CookieName: carried}}
+			header := b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RotateSession(ctx); !errors.Is(err, session.ErrNotFound) {
 					t.Errorf("got %v, want ErrNotFound", err)
 				}
 			})
-			if got := rec.take(); got != calls {
+			if got := rec.Take(); got != calls {
 				t.Errorf("got calls %q, want %q", got, calls)
 			}
-			if got := setCookies(header); got != nil {
+			if got := webtest.SetCookies(header); got != nil {
 				t.Errorf("got Set-Cookie %q, want none", got)
 			}
 		}
 	})
 
 	t.Run("a plain store cannot", func(t *testing.T) {
-		m, rec := spiedPlain()
-		b := &browser{}
-		b.login(t, m, "alice")
-		rec.take()
-		header := b.visit(t, func(ctx *mist.Context) {
+		m, rec := webtest.SpiedPlain()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		rec.Take()
+		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RotateSession(ctx); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("got %v, want ErrUnsupported", err)
 			}
 		})
-		if got := rec.take(); got != "" {
+		if got := rec.Take(); got != "" {
 			t.Errorf("got calls %q, want none", got)
 		}
-		if got := setCookies(header); got != nil {
+		if got := webtest.SetCookies(header); got != nil {
 			t.Errorf("got Set-Cookie %q, want none", got)
 		}
-		b.is(t, m, "alice")
+		b.Is(t, m, "alice")
 	})
 
 	t.Run("after the header is out nothing is rotated", func(t *testing.T) {
-		m, rec := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
-		rec.take()
-		b.visit(t, through(func(ctx *mist.Context) {
+		m, rec := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
+		rec.Take()
+		b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 			ctx.ResponseWriter.WriteHeader(204)
 			if err := m.RotateSession(ctx); !errors.Is(err, session.ErrHeaderWritten) {
 				t.Errorf("got %v, want ErrHeaderWritten", err)
 			}
 		}, m.Middleware()))
-		if got, want := rec.take(), "extract Open"; got != want {
+		if got, want := rec.Take(), "extract Open"; got != want {
 			t.Errorf("got calls %q, want %q", got, want)
 		}
-		b.is(t, m, "alice")
+		b.Is(t, m, "alice")
 	})
 }
 
@@ -140,33 +141,33 @@ func TestRotateSessionGrace(t *testing.T) {
 	for _, grace := range []time.Duration{0, time.Second, time.Hour} {
 		t.Run(grace.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, _ := spiedWith(long(), &cookie.Propagator{})
+				m, _ := webtest.SpiedWith(long(), &cookie.Propagator{})
 				m.RotateGrace = grace
 				if grace == 0 {
 					grace = 30 * time.Second
 				}
-				b := &browser{}
-				b.login(t, m, "alice")
-				old := b.tab()
-				b.rotate(t, m)
+				b := &webtest.Browser{}
+				b.Login(t, m, "alice")
+				old := b.Tab()
+				b.Rotate(t, m)
 				time.Sleep(7 * 24 * time.Hour)
-				old.is(t, m, "alice") // the new one was not seen
+				old.Is(t, m, "alice") // the new one was not seen
 				time.Sleep(7 * 24 * time.Hour)
-				old.is(t, m, "alice")
+				old.Is(t, m, "alice")
 
-				b.is(t, m, "alice") // the new one is seen
+				b.Is(t, m, "alice") // the new one is seen
 				time.Sleep(grace - time.Millisecond)
-				b.is(t, m, "alice") // seen again: the grace does not begin anew
-				old.is(t, m, "alice")
+				b.Is(t, m, "alice") // seen again: the grace does not begin anew
+				old.Is(t, m, "alice")
 				time.Sleep(time.Millisecond)
-				old.is(t, m, "")
-				b.is(t, m, "alice")
-				old.visit(t, func(ctx *mist.Context) {
+				old.Is(t, m, "")
+				b.Is(t, m, "alice")
+				old.Visit(t, func(ctx *mist.Context) {
 					if err := m.RotateSession(ctx); !errors.Is(err, session.ErrNotFound) {
 						t.Errorf("RotateSession with the dead token: got %v, want ErrNotFound", err)
 					}
 				})
-				b.is(t, m, "alice")
+				b.Is(t, m, "alice")
 			})
 		})
 	}
@@ -174,68 +175,68 @@ func TestRotateSessionGrace(t *testing.T) {
 
 func TestRotateSessionLostResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, _ := spiedWith(long(), &cookie.Propagator{})
-		b := &browser{}
-		b.login(t, m, "alice")
+		m, _ := webtest.SpiedWith(long(), &cookie.Propagator{})
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
 		for range 5 {
-			b.answer(t.Context(), func(ctx *mist.Context) {
+			b.Answer(t.Context(), func(ctx *mist.Context) {
 				if err := m.RotateSession(ctx); err != nil {
 					t.Errorf("RotateSession: %v", err)
 				}
 			})
 			time.Sleep(24 * time.Hour)
-			b.is(t, m, "alice")
+			b.Is(t, m, "alice")
 		}
-		old := b.tab()
-		b.rotate(t, m)
-		b.is(t, m, "alice")
+		old := b.Tab()
+		b.Rotate(t, m)
+		b.Is(t, m, "alice")
 		time.Sleep(30 * time.Second)
-		b.is(t, m, "alice")
-		old.is(t, m, "")
+		b.Is(t, m, "alice")
+		old.Is(t, m, "")
 	})
 }
 
 func TestRotateSessionTwice(t *testing.T) {
 	t.Run("in one request", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			m, _ := spiedWith(long(), &cookie.Propagator{})
-			b := &browser{}
-			b.login(t, m, "alice")
-			old := b.tab()
-			header := b.visit(t, func(ctx *mist.Context) {
+			m, _ := webtest.SpiedWith(long(), &cookie.Propagator{})
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			old := b.Tab()
+			header := b.Visit(t, func(ctx *mist.Context) {
 				for range 3 {
 					if err := m.RotateSession(ctx); err != nil {
 						t.Errorf("RotateSession: %v", err)
 					}
 				}
 			})
-			if got, want := setCookies(header), []string{setLine}; !slices.Equal(got, want) {
+			if got, want := webtest.SetCookies(header), []string{webtest.SetLine}; !slices.Equal(got, want) {
 				t.Errorf("got Set-Cookie %q, want %q", got, want)
 			}
 			time.Sleep(24 * time.Hour)
-			old.is(t, m, "alice")
-			b.is(t, m, "alice")
+			old.Is(t, m, "alice")
+			b.Is(t, m, "alice")
 			time.Sleep(30 * time.Second)
-			old.is(t, m, "")
-			b.is(t, m, "alice")
+			old.Is(t, m, "")
+			b.Is(t, m, "alice")
 		})
 	})
 
 	t.Run("in two requests", func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.login(t, m, "alice")
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "alice")
 		for range 300 {
-			b.rotate(t, m)
+			b.Rotate(t, m)
 		}
-		b.is(t, m, "alice")
+		b.Is(t, m, "alice")
 	})
 
 	t.Run("after InitSession in its request", func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.login(t, m, "mallory")
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Login(t, m, "mallory")
+		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.InitSession(ctx)
 			if err != nil {
 				t.Fatalf("InitSession: %v", err)
@@ -247,6 +248,6 @@ func TestRotateSessionTwice(t *testing.T) {
 				t.Errorf("Set: %v", err)
 			}
 		})
-		b.is(t, m, "alice")
+		b.Is(t, m, "alice")
 	})
 }

@@ -14,33 +14,34 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/header"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/memory"
 )
 
 func TestReauthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, _ := spied()
-		b := &browser{}
-		b.visit(t, func(ctx *mist.Context) {
+		m, _ := webtest.Spied()
+		b := &webtest.Browser{}
+		b.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.Reauthenticate(ctx, 0); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("nobody: got %v, want ErrNotFound", err)
 			}
 		})
-		b.begin(t, m)
-		anonymous := b.tab()
-		b.visit(t, func(ctx *mist.Context) {
+		b.Begin(t, m)
+		anonymous := b.Tab()
+		b.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.Reauthenticate(ctx, 2); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("anonymous: got %v, want ErrNotFound", err)
 			}
 		})
-		anonymous.info(t, m)
+		anonymous.Describe(t, m)
 
-		first := b.enter(t, m, session.Login{User: "ada", Level: 2, IdleTimeout: time.Hour, AbsoluteTimeout: 2 * time.Hour})
+		first := b.Enter(t, m, session.Login{User: "ada", Level: 2, IdleTimeout: time.Hour, AbsoluteTimeout: 2 * time.Hour})
 		time.Sleep(30 * time.Minute)
 		for _, c := range []struct{ level, want session.Level }{{0, 2}, {1, 1}, {3, 3}, {0, 3}} {
-			old := b.tab()
-			b.visit(t, func(ctx *mist.Context) {
-				info := describe(t)(m.Reauthenticate(ctx, c.level))
+			old := b.Tab()
+			b.Visit(t, func(ctx *mist.Context) {
+				info := webtest.Describe(t)(m.Reauthenticate(ctx, c.level))
 				if info.Level != c.want || info.User != "ada" || info.ID != first.ID {
 					t.Errorf("level %d: got %+v, want ada's at level %d", c.level, info, c.want)
 				}
@@ -49,7 +50,7 @@ func TestReauthenticate(t *testing.T) {
 					t.Errorf("got %+v, want both timeouts of the login from now on", info)
 				}
 			})
-			old.stranger(t, m)
+			old.IsNobody(t, m)
 			time.Sleep(time.Minute)
 		}
 	})
@@ -74,13 +75,13 @@ func TestLoginBeganBeforeRevocation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m, rec := spied()
-				b := &browser{}
-				info := b.begin(t, m)
-				other := &browser{}
-				other.enter(t, m, session.Login{User: "ada"})
-				rec.take()
-				header := b.visit(t, around(m)(func(ctx *mist.Context) {
+				m, rec := webtest.Spied()
+				b := &webtest.Browser{}
+				info := b.Begin(t, m)
+				other := &webtest.Browser{}
+				other.Enter(t, m, session.Login{User: "ada"})
+				rec.Take()
+				header := b.Visit(t, around(m)(func(ctx *mist.Context) {
 					l := session.Login{User: "ada"}
 					if name == "Began" {
 						l.Began = time.Now()
@@ -93,80 +94,80 @@ func TestLoginBeganBeforeRevocation(t *testing.T) {
 						t.Errorf("LoginWith: got %v, want ErrRevoked", err)
 					}
 				}))
-				if got, want := rec.take(), "extract Open Login"; got != want {
+				if got, want := rec.Take(), "extract Open Login"; got != want {
 					t.Errorf("got calls %q, want %q", got, want)
 				}
 				if list := must(t)(m.UserSessions(t.Context(), "ada")); len(list) != 0 {
 					t.Errorf("got %d new sessions, want none", len(list))
 				}
-				if len(setCookies(header)) != 0 || b.info(t, m) != info {
+				if len(webtest.SetCookies(header)) != 0 || b.Describe(t, m) != info {
 					t.Error("the client is not who it was")
 				}
-				other.stranger(t, m)
+				other.IsNobody(t, m)
 				time.Sleep(time.Millisecond)
-				b.enter(t, m, session.Login{User: "ada"})
+				b.Enter(t, m, session.Login{User: "ada"})
 			})
 		})
 	}
 }
 
 func TestMaxUserSessions(t *testing.T) {
-	m, _ := spied()
+	m, _ := webtest.Spied()
 	m.MaxUserSessions = 2
-	all := []*browser{{}, {}, {}}
-	all[0].enter(t, m, session.Login{User: "ada"})
-	all[1].enter(t, m, session.Login{User: "ada"})
-	all[2].visit(t, func(ctx *mist.Context) {
+	all := []*webtest.Browser{{}, {}, {}}
+	all[0].Enter(t, m, session.Login{User: "ada"})
+	all[1].Enter(t, m, session.Login{User: "ada"})
+	all[2].Visit(t, func(ctx *mist.Context) {
 		if _, err := m.Login(ctx, "ada"); !errors.Is(err, session.ErrUserLimit) {
 			t.Errorf("got %v, want ErrUserLimit", err)
 		}
 	})
-	all[2].stranger(t, m)
-	all[0].visit(t, func(ctx *mist.Context) { // not one more
+	all[2].IsNobody(t, m)
+	all[0].Visit(t, func(ctx *mist.Context) { // not one more
 		if _, err := m.Reauthenticate(ctx, 0); err != nil {
 			t.Errorf("Reauthenticate: %v", err)
 		}
 	})
 	m = &session.Manager{Store: m.Store, Propagator: m.Propagator, MaxUserSessions: 2, EndOldest: true}
-	all[2].enter(t, m, session.Login{User: "ada"})
+	all[2].Enter(t, m, session.Login{User: "ada"})
 	list, err := m.UserSessions(t.Context(), "ada")
 	if err != nil || len(list) != 2 {
 		t.Errorf("got %d sessions, %v, want 2", len(list), err)
 	}
-	all[2].info(t, m)
+	all[2].Describe(t, m)
 }
 
 func TestUser(t *testing.T) {
-	m, r := spied()
-	user := func(m *session.Manager, b *browser) (name string, err error) {
-		b.visit(t, func(ctx *mist.Context) { name, err = m.User(ctx) })
+	m, r := webtest.Spied()
+	user := func(m *session.Manager, b *webtest.Browser) (name string, err error) {
+		b.Visit(t, func(ctx *mist.Context) { name, err = m.User(ctx) })
 		return name, err
 	}
-	begins := func(m *session.Manager) *browser {
-		b := &browser{}
-		b.visit(t, func(ctx *mist.Context) {
+	begins := func(m *session.Manager) *webtest.Browser {
+		b := &webtest.Browser{}
+		b.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.InitSession(ctx); err != nil {
 				t.Fatal(err)
 			}
 		})
 		return b
 	}
-	ada := &browser{}
-	ada.enter(t, m, session.Login{User: "ada"})
+	ada := &webtest.Browser{}
+	ada.Enter(t, m, session.Login{User: "ada"})
 	if name, err := user(m, ada); name != "ada" || err != nil {
 		t.Errorf("got %q, %v, want ada", name, err)
 	}
-	for what, b := range map[string]*browser{"nobody": {}, "an anonymous session": begins(m)} {
+	for what, b := range map[string]*webtest.Browser{"nobody": {}, "an anonymous session": begins(m)} {
 		if name, err := user(m, b); name != "" || !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("%s: got %q, %v, want ErrNotFound", what, name, err)
 		}
 	}
-	plain, _ := spiedPlain()
+	plain, _ := webtest.SpiedPlain()
 	if name, err := user(plain, begins(plain)); name != "" || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a plain store: got %q, %v, want ErrUnsupported", name, err)
 	}
 	down := errors.New("down")
-	r.fail(fault{op: "Open", err: down})
+	r.Fail(webtest.Fault{Op: "Open", Err: down})
 	if name, err := user(m, ada); name != "" || !errors.Is(err, down) {
 		t.Errorf("a store that fails: got %q, %v, want its error", name, err)
 	}
@@ -176,13 +177,13 @@ func TestUser(t *testing.T) {
 }
 
 func TestUserSessions(t *testing.T) {
-	m, _ := spied()
-	mine, phone, bob := &browser{}, &browser{}, &browser{}
-	here := mine.enter(t, m, session.Login{User: "ada"})
-	there := phone.enter(t, m, session.Login{User: "ada"})
-	his := bob.enter(t, m, session.Login{User: "bob"})
+	m, _ := webtest.Spied()
+	mine, phone, bob := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
+	here := mine.Enter(t, m, session.Login{User: "ada"})
+	there := phone.Enter(t, m, session.Login{User: "ada"})
+	his := bob.Enter(t, m, session.Login{User: "bob"})
 
-	mine.visit(t, m.Middleware()(func(ctx *mist.Context) {
+	mine.Visit(t, m.Middleware()(func(ctx *mist.Context) {
 		if _, err := m.GetSession(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -205,8 +206,8 @@ func TestUserSessions(t *testing.T) {
 			t.Errorf("RemoveUserSession: %v", err)
 		}
 	}))
-	phone.stranger(t, m)
-	if got := bob.info(t, m).User; got != "bob" {
+	phone.IsNobody(t, m)
+	if got := bob.Describe(t, m).User; got != "bob" {
 		t.Errorf("got %q, want bob", got)
 	}
 	for _, user := range []string{"", strings.Repeat("x", 257)} {
@@ -220,7 +221,7 @@ func TestUserSessions(t *testing.T) {
 	if n, err := m.RemoveUserSessions(t.Context(), "ada"); n != 1 || err != nil {
 		t.Errorf("RemoveUserSessions: got %d, %v, want 1", n, err)
 	}
-	mine.stranger(t, m)
+	mine.IsNobody(t, m)
 }
 
 func must(t *testing.T) func([]session.Info, error) []session.Info {
@@ -236,8 +237,8 @@ func must(t *testing.T) func([]session.Info, error) []session.Info {
 
 func TestUserSessionsMisused(t *testing.T) {
 	var none *session.Manager
-	plain, _ := spiedPlain()
-	m, _ := spied()
+	plain, _ := webtest.SpiedPlain()
+	m, _ := webtest.Spied()
 	calls := map[string]func(m *session.Manager, ctx *mist.Context) error{
 		"UserSessions": func(m *session.Manager, ctx *mist.Context) error { _, err := m.UserSessions(ctx, "ada"); return err },
 		"RemoveUserSessions": func(m *session.Manager, ctx *mist.Context) error {
@@ -247,7 +248,7 @@ func TestUserSessionsMisused(t *testing.T) {
 		"RemoveUserSession": func(m *session.Manager, ctx *mist.Context) error { return m.RemoveUserSession(ctx, "ada", "x") },
 	}
 	for name, call := range calls {
-		good := &mist.Context{Request: (&browser{}).request(t.Context())}
+		good := &mist.Context{Request: (&webtest.Browser{}).Request(t.Context())}
 		for what, err := range map[string]error{
 			"nil Manager":         call(none, good),
 			"zero Manager":        call(&session.Manager{}, good),
@@ -271,7 +272,7 @@ func TestUserSessionsMisused(t *testing.T) {
 // response that sets the cookie.
 func TestPersistentLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, _ := spiedWith(&memory.Store{}, &cookie.Propagator{})
+		m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{})
 		m.RenewAfter = 24 * time.Hour
 		maxAge := func(h http.Header) int {
 			t.Helper()
@@ -281,15 +282,15 @@ func TestPersistentLogin(t *testing.T) {
 			}
 			return set[0].MaxAge
 		}
-		b := &browser{}
+		b := &webtest.Browser{}
 		const day = 24 * 60 * 60
 		remember := session.Login{User: "ada", IdleTimeout: 14 * day * time.Second, AbsoluteTimeout: 90 * day * time.Second, Persistent: true}
-		login := b.visit(t, func(ctx *mist.Context) { describe(t)(m.LoginWith(ctx, remember)) })
+		login := b.Visit(t, func(ctx *mist.Context) { webtest.Describe(t)(m.LoginWith(ctx, remember)) })
 		if got := maxAge(login); got != 90*day {
 			t.Errorf("login: got Max-Age %d, want %d", got, 90*day)
 		}
 		time.Sleep(10*24*time.Hour - time.Nanosecond)
-		refresh := b.visit(t, func(ctx *mist.Context) {
+		refresh := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RefreshSession(ctx); err != nil { // and its token is old
 				t.Error(err)
 			}
@@ -297,31 +298,31 @@ func TestPersistentLogin(t *testing.T) {
 		if got := maxAge(refresh); got != 80*day+1 {
 			t.Errorf("renewal: got Max-Age %d, want %d", got, 80*day+1)
 		}
-		again := b.visit(t, func(ctx *mist.Context) {
+		again := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RefreshSession(ctx); err != nil { // and its token is new
 				t.Error(err)
 			}
 		})
-		if got := setCookies(again); len(got) != 0 {
+		if got := webtest.SetCookies(again); len(got) != 0 {
 			t.Errorf("refresh: got %d Set-Cookie, want none", len(got))
 		}
 		time.Sleep(13 * 24 * time.Hour)
-		if info := b.info(t, m); !info.Persistent || info.User != "ada" {
+		if info := b.Describe(t, m); !info.Persistent || info.User != "ada" {
 			t.Errorf("got %+v, want ada remembered", info)
 		}
-		step := b.visit(t, func(ctx *mist.Context) { describe(t)(m.Reauthenticate(ctx, 0)) })
+		step := b.Visit(t, func(ctx *mist.Context) { webtest.Describe(t)(m.Reauthenticate(ctx, 0)) })
 		if got := maxAge(step); got != 90*day {
 			t.Errorf("Reauthenticate: got Max-Age %d, want %d", got, 90*day)
 		}
-		ordinary := b.visit(t, func(ctx *mist.Context) { describe(t)(m.Login(ctx, "ada")) })
+		ordinary := b.Visit(t, func(ctx *mist.Context) { webtest.Describe(t)(m.Login(ctx, "ada")) })
 		if got := maxAge(ordinary); got != 0 {
 			t.Errorf("ordinary login: got Max-Age %d, want none", got)
 		}
 		time.Sleep(30 * time.Minute)
-		b.stranger(t, m)
+		b.IsNobody(t, m)
 
 		longest := session.Login{User: "ada", AbsoluteTimeout: 400 * 24 * time.Hour, Persistent: true}
-		if got := maxAge(b.visit(t, func(ctx *mist.Context) { describe(t)(m.LoginWith(ctx, longest)) })); got != 34_560_000 {
+		if got := maxAge(b.Visit(t, func(ctx *mist.Context) { webtest.Describe(t)(m.LoginWith(ctx, longest)) })); got != 34_560_000 {
 			t.Errorf("400 days: got Max-Age %d, want 34560000", got)
 		}
 	})
@@ -330,8 +331,8 @@ func TestPersistentLogin(t *testing.T) {
 func TestPersistentLoginNeedsAKeeper(t *testing.T) {
 	forgetful := struct{ session.Propagator }{&cookie.Propagator{}}
 	m := &session.Manager{Store: &memory.Store{}, Propagator: forgetful}
-	b := &browser{}
-	b.visit(t, func(ctx *mist.Context) {
+	b := &webtest.Browser{}
+	b.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.LoginWith(ctx, session.Login{User: "ada", Persistent: true}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("got %v, want ErrUnsupported", err)
 		}
@@ -341,8 +342,8 @@ func TestPersistentLoginNeedsAKeeper(t *testing.T) {
 	}
 	for _, p := range []session.Propagator{&header.Propagator{}, session.Chain{&header.Propagator{}, &cookie.Propagator{}}} {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: p}
-		b.visit(t, func(ctx *mist.Context) {
-			describe(t)(m.LoginWith(ctx, session.Login{User: "ada", Persistent: true}))
+		b.Visit(t, func(ctx *mist.Context) {
+			webtest.Describe(t)(m.LoginWith(ctx, session.Login{User: "ada", Persistent: true}))
 			if !strings.HasPrefix(ctx.ResponseWriter.Header().Get("Authorization"), "Bearer ") {
 				t.Error("no token in the header")
 			}
@@ -352,18 +353,18 @@ func TestPersistentLoginNeedsAKeeper(t *testing.T) {
 
 func TestRenewAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, rec := spiedWith(&memory.Store{}, &cookie.Propagator{})
+		m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{})
 		m.RenewAfter = 15 * time.Minute
-		b := &browser{}
-		b.begin(t, m)
-		refresh := func(b *browser) string {
-			rec.take()
-			b.visit(t, func(ctx *mist.Context) {
+		b := &webtest.Browser{}
+		b.Begin(t, m)
+		refresh := func(b *webtest.Browser) string {
+			rec.Take()
+			b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Errorf("RefreshSession: %v", err)
 				}
 			})
-			return rec.take()
+			return rec.Take()
 		}
 		const (
 			kept    = "extract Open Refresh"
@@ -374,35 +375,35 @@ func TestRenewAfter(t *testing.T) {
 		if got := refresh(b); got != kept {
 			t.Errorf("anonymous: got calls %q, want %q", got, kept)
 		}
-		login := b.enter(t, m, session.Login{User: "ada"})
+		login := b.Enter(t, m, session.Login{User: "ada"})
 		time.Sleep(15*time.Minute - 1)
 		if got := refresh(b); got != asked {
 			t.Errorf("a moment before: got calls %q, want %q", got, asked)
 		}
 		time.Sleep(time.Nanosecond)
-		lost, late := b.tab(), b.tab()
+		lost, late := b.Tab(), b.Tab()
 		if got := refresh(lost); got != renewed {
 			t.Errorf("then: got calls %q, want %q", got, renewed)
 		}
 		if got := refresh(b); got != asked { // the response was lost; the old token goes on
 			t.Errorf("with the old token: got calls %q, want %q", got, asked)
 		}
-		if got := b.info(t, m); got.AuthenticatedAt != login.AuthenticatedAt || got.AbsoluteDeadline != login.AbsoluteDeadline {
+		if got := b.Describe(t, m); got.AuthenticatedAt != login.AuthenticatedAt || got.AbsoluteDeadline != login.AbsoluteDeadline {
 			t.Errorf("got %+v, want what only a login moves as it was", got)
 		}
-		lost.info(t, m) // seen: the grace begins
+		lost.Describe(t, m) // seen: the grace begins
 		time.Sleep(30 * time.Second)
-		late.stranger(t, m)
+		late.IsNobody(t, m)
 		// Too late for a header: the next request will do.
 		time.Sleep(15 * time.Minute)
-		rec.take()
-		lost.visit(t, m.Middleware()(func(ctx *mist.Context) {
+		rec.Take()
+		lost.Visit(t, m.Middleware()(func(ctx *mist.Context) {
 			ctx.ResponseWriter.WriteHeader(http.StatusOK)
 			if err := m.RefreshSession(ctx); err != nil {
 				t.Errorf("after the header: %v", err)
 			}
 		}))
-		if got := rec.take(); got != kept {
+		if got := rec.Take(); got != kept {
 			t.Errorf("after the header: got calls %q, want %q", got, kept)
 		}
 		if got := refresh(lost); got != renewed {

@@ -20,90 +20,33 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 )
-
-// passing hides a writer like a middleware that only counts bytes.
-type passing struct{ http.ResponseWriter }
-
-func (w passing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// writes are the ways in which a header gets out, or does not.
-var writes = []struct {
-	name string
-	out  bool
-	do   func(ctx *mist.Context)
-}{
-	{"nothing", false, func(*mist.Context) {}},
-	{"Header", false, func(ctx *mist.Context) { ctx.Header("X-Test", "1") }},
-	{"RespData", false, func(ctx *mist.Context) { ctx.RespData = []byte("later") }},
-	{"Write", true, func(ctx *mist.Context) { _, _ = ctx.ResponseWriter.Write([]byte("x")) }},
-	{"Write of nothing", true, func(ctx *mist.Context) { _, _ = ctx.ResponseWriter.Write(nil) }},
-	{"WriteString", true, func(ctx *mist.Context) { _, _ = io.WriteString(ctx.ResponseWriter, "x") }},
-	{"WriteHeader 200", true, func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(http.StatusOK) }},
-	{"WriteHeader 304", true, func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(http.StatusNotModified) }},
-	{"WriteHeader 500", true, func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(http.StatusInternalServerError) }},
-	{"WriteHeader 103", false, func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(http.StatusEarlyHints) }},
-	{"WriteHeader 102 twice", false, func(ctx *mist.Context) {
-		ctx.ResponseWriter.WriteHeader(http.StatusProcessing)
-		ctx.ResponseWriter.WriteHeader(http.StatusProcessing)
-	}},
-	{"Flush", true, func(ctx *mist.Context) { ctx.ResponseWriter.(http.Flusher).Flush() }},
-	{"ResponseController.Flush", true, func(ctx *mist.Context) {
-		_ = http.NewResponseController(ctx.ResponseWriter).Flush()
-	}},
-	{"ResponseController.Flush through a wrapper", true, func(ctx *mist.Context) {
-		_ = http.NewResponseController(passing{ctx.ResponseWriter}).Flush()
-	}},
-	{"io.Copy", true, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader("x")}) }},
-	{"io.Copy of nothing", false, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader("")}) }},
-	{"io.Copy of what fails", false, func(ctx *mist.Context) {
-		_, _ = io.Copy(ctx.ResponseWriter, iotest.ErrReader(errors.New("disk")))
-	}},
-	{"Write, then io.Copy of nothing", true, func(ctx *mist.Context) {
-		_, _ = ctx.ResponseWriter.Write([]byte("x"))
-		_, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader("")})
-	}},
-	{"RespondWithJSON", true, func(ctx *mist.Context) { _ = ctx.RespondWithJSON(http.StatusOK, 1) }},
-	{"AbortWithStatus", true, func(ctx *mist.Context) { ctx.AbortWithStatus(http.StatusForbidden) }},
-	{"http.Redirect", true, func(ctx *mist.Context) {
-		http.Redirect(ctx.ResponseWriter, ctx.Request, "/", http.StatusFound)
-	}},
-	{"http.Error", true, func(ctx *mist.Context) { http.Error(ctx.ResponseWriter, "no", http.StatusTeapot) }},
-	{"http.ServeContent", true, func(ctx *mist.Context) {
-		http.ServeContent(ctx.ResponseWriter, ctx.Request, "a.txt", time.Time{}, strings.NewReader("x"))
-	}},
-	{"SetWriteDeadline", false, func(ctx *mist.Context) {
-		_ = http.NewResponseController(ctx.ResponseWriter).SetWriteDeadline(time.Now().Add(time.Hour))
-	}},
-}
-
-// onlyReader hides WriteTo, so that io.Copy uses ReadFrom.
-type onlyReader struct{ io.Reader }
 
 // A cookie that could not arrive is an error, and nothing is done for it.
 func TestErrHeaderWritten(t *testing.T) {
-	for protocol, h2 := range protocols {
-		for _, write := range writes {
-			t.Run(protocol+"/"+write.name, func(t *testing.T) {
-				m, rec := managerFor(h2)
-				s := serve(t, h2, m.Middleware())
-				loginAndWho(s.mist, m)
+	for protocol, h2 := range webtest.Protocols {
+		for _, write := range webtest.Writes {
+			t.Run(protocol+"/"+write.Name, func(t *testing.T) {
+				m, rec := webtest.ManagerFor(h2)
+				s := webtest.Serve(t, h2, m.Middleware())
+				webtest.LoginAndWho(s.Mist, m)
 				var (
 					err   error
 					calls string
 				)
-				s.mist.GET("/late", func(ctx *mist.Context) {
-					write.do(ctx)
-					rec.take()
+				s.Mist.GET("/late", func(ctx *mist.Context) {
+					write.Do(ctx)
+					rec.Take()
 					_, err = m.InitSession(ctx)
-					calls = rec.take()
+					calls = rec.Take()
 				})
-				c := s.client(t)
-				resp, _ := s.fetch(t, c, "/late")
+				c := s.Visitor(t)
+				resp, _ := s.Fetch(t, c, "/late")
 				arrived := len(resp.Cookies()) == 1
-				_, who := s.fetch(t, c, "/who")
-				if write.out {
-					if !errors.Is(err, session.ErrHeaderWritten) || calls != "" || arrived || who != anonymous {
+				_, who := s.Fetch(t, c, "/who")
+				if write.Out {
+					if !errors.Is(err, session.ErrHeaderWritten) || calls != "" || arrived || who != webtest.Anonymous {
 						t.Errorf("got %v, calls %q, a cookie %t, and then %q, want ErrHeaderWritten and nothing else", err, calls, arrived, who)
 					}
 				} else if err != nil || calls != "Generate inject" || !arrived || who != "" {
@@ -128,33 +71,33 @@ func TestErrHeaderWrittenFlows(t *testing.T) {
 		{"RemoveSession", "extract Open Remove", session.ErrHeaderWritten, ""},
 	} {
 		t.Run(test.flow, func(t *testing.T) {
-			m, rec := spied()
-			m.Propagator = &spyPropagator{Propagator: &cookie.Propagator{MaxAge: time.Hour}, recorder: rec}
-			b := &browser{}
-			b.login(t, m, "alice")
-			rec.take()
-			i := slices.IndexFunc(flows, func(f flow) bool { return f.name == test.flow })
-			header := b.visit(t, through(func(ctx *mist.Context) {
+			m, rec := webtest.Spied()
+			m.Propagator = &webtest.SpyPropagator{Propagator: &cookie.Propagator{MaxAge: time.Hour}, Recorder: rec}
+			b := &webtest.Browser{}
+			b.Login(t, m, "alice")
+			rec.Take()
+			i := slices.IndexFunc(webtest.Flows, func(f webtest.Flow) bool { return f.Name == test.flow })
+			header := b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 				ctx.ResponseWriter.WriteHeader(http.StatusOK)
-				if err := flows[i].call(m, ctx); !errors.Is(err, test.err) {
+				if err := webtest.Flows[i].Call(m, ctx); !errors.Is(err, test.err) {
 					t.Errorf("got %v, want %v", err, test.err)
 				}
-				if got := setCookies(ctx.ResponseWriter.Header()); got != nil {
+				if got := webtest.SetCookies(ctx.ResponseWriter.Header()); got != nil {
 					t.Errorf("got Set-Cookie %q in a header that is out", got)
 				}
 			}, m.Middleware(), func(next mist.HandleFunc) mist.HandleFunc {
 				return func(ctx *mist.Context) { // a wrapper around ours does not hide it
-					ctx.ResponseWriter = passing{ctx.ResponseWriter}
+					ctx.ResponseWriter = webtest.Passing{ResponseWriter: ctx.ResponseWriter}
 					next(ctx)
 				}
 			}))
-			if got := rec.take(); got != test.calls {
+			if got := rec.Take(); got != test.calls {
 				t.Errorf("got calls %q, want %q", got, test.calls)
 			}
-			if got := setCookies(header); got != nil {
+			if got := webtest.SetCookies(header); got != nil {
 				t.Errorf("got Set-Cookie %q, want none", got)
 			}
-			b.is(t, m, test.then)
+			b.Is(t, m, test.then)
 		})
 	}
 }
@@ -176,7 +119,7 @@ func TestWriterIsTransparent(t *testing.T) {
 			ctx.ResponseWriter.WriteHeader(http.StatusEarlyHints)
 		},
 		"a status after a copy of nothing": func(ctx *mist.Context) {
-			_, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader("")})
+			_, _ = io.Copy(ctx.ResponseWriter, webtest.OnlyReader{Reader: strings.NewReader("")})
 			http.Error(ctx.ResponseWriter, "empty", http.StatusNotFound)
 		},
 		"a status after a copy of what fails": func(ctx *mist.Context) {
@@ -185,7 +128,7 @@ func TestWriterIsTransparent(t *testing.T) {
 			}
 		},
 		"a long copy": func(ctx *mist.Context) {
-			_, _ = io.Copy(ctx.ResponseWriter, onlyReader{strings.NewReader(strings.Repeat("long ", 1<<16))})
+			_, _ = io.Copy(ctx.ResponseWriter, webtest.OnlyReader{Reader: strings.NewReader(strings.Repeat("long ", 1<<16))})
 		},
 		"a range": func(ctx *mist.Context) {
 			ctx.Request.Header.Set("Range", "bytes=2-4")
@@ -204,32 +147,32 @@ func TestWriterIsTransparent(t *testing.T) {
 			_, _ = io.WriteString(ctx.ResponseWriter, "abc")
 		},
 	}
-	for _, write := range writes {
-		handlers[write.name] = write.do
+	for _, write := range webtest.Writes {
+		handlers[write.Name] = write.Do
 	}
-	for protocol, h2 := range protocols {
-		m, _ := managerFor(h2)
-		bare, wrapped := serve(t, h2), serve(t, h2, m.Middleware())
+	for protocol, h2 := range webtest.Protocols {
+		m, _ := webtest.ManagerFor(h2)
+		bare, wrapped := webtest.Serve(t, h2), webtest.Serve(t, h2, m.Middleware())
 		for name, handler := range handlers {
 			t.Run(protocol+"/"+name, func(t *testing.T) {
 				path := "/" + strings.ReplaceAll(strings.ToLower(name), " ", "-")
-				bare.mist.GET(path, handler)
-				wrapped.mist.GET(path, handler)
+				bare.Mist.GET(path, handler)
+				wrapped.Mist.GET(path, handler)
 				want, got := observe(t, bare, path), observe(t, wrapped, path)
 				if got != want {
 					t.Errorf("got\n%s\nwant, as without the Middleware,\n%s", got, want)
 				}
-				if got := wrapped.complaints(); got != "" {
+				if got := wrapped.Complaints(); got != "" {
 					t.Errorf("net/http complains: %s", got)
 				}
-				bare.complaints() // mist itself gives reason enough
+				bare.Complaints() // mist itself gives reason enough
 			})
 		}
 	}
 }
 
 // observe describes all that a client sees of a response.
-func observe(t *testing.T, s *site, path string) string {
+func observe(t *testing.T, s *webtest.Site, path string) string {
 	t.Helper()
 	var out strings.Builder
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
@@ -240,7 +183,7 @@ func observe(t *testing.T, s *site, path string) string {
 	if err != nil {
 		t.Fatalf("request: %v", err)
 	}
-	resp, err := s.client(t).Do(req)
+	resp, err := s.Visitor(t).Do(req)
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -286,9 +229,9 @@ func (w *full) SetWriteDeadline(time.Time) error { w.calls = append(w.calls, "De
 func (w *full) EnableFullDuplex() error          { w.calls = append(w.calls, "Duplex"); return nil }
 
 func TestWriterCapabilities(t *testing.T) {
-	m, _ := spied()
+	m, _ := webtest.Spied()
 	use := func(w http.ResponseWriter, handler func(w http.ResponseWriter, c *http.ResponseController)) {
-		through(func(ctx *mist.Context) {
+		webtest.Wrap(func(ctx *mist.Context) {
 			handler(ctx.ResponseWriter, http.NewResponseController(ctx.ResponseWriter))
 		}, m.Middleware())(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: w})
 	}
@@ -296,7 +239,7 @@ func TestWriterCapabilities(t *testing.T) {
 	t.Run("all of them pass through", func(t *testing.T) {
 		w := &full{}
 		use(w, func(w http.ResponseWriter, c *http.ResponseController) {
-			_, copied := io.Copy(w, onlyReader{strings.NewReader("x")})
+			_, copied := io.Copy(w, webtest.OnlyReader{Reader: strings.NewReader("x")})
 			_, _, hijacked := c.Hijack()
 			for i, err := range []error{
 				copied, c.Flush(), hijacked, c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}), c.EnableFullDuplex(),

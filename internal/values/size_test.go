@@ -36,7 +36,7 @@ func TestSize(t *testing.T) {
 		"smaller, in place":          {limit, set("old", 5), nil},
 		"smaller, from over it":      {limit + 10, set("old", 5), nil},
 		"a value more, from over it": {limit + 10, set("key", 1), values.ErrTooLarge},
-		"taken out, from over it":    {limit + 10, &values.Change{Keys: map[string]bool{"key": true}}, nil},
+		"taken out, from over it":    {limit + 10, &values.Change{Keys: map[string]any{"key": nil}}, nil},
 	} {
 		b := block(tt.before)
 		after, err := b.Changed(tt.c, "id")
