@@ -123,7 +123,7 @@ func provoked(t *testing.T) map[string]struct{ err, want error } {
 		"session: ended context":       {s.Set(ended, markKey, markValue), context.Canceled},
 		"value: stranger":              {s.Set(ctx, markKey, markedStranger{markValue}), session.ErrValue},
 		"value: would lose a part":     {s.Set(ctx, markKey, marked{markValue, markValue}), session.ErrValue},
-		"value: map of any":            {s.Set(ctx, markKey, map[string]any{markValue: 1}), session.ErrValue},
+		"value: map of strangers":      {s.Set(ctx, markKey, map[string]any{markValue: markedStranger{markValue}}), session.ErrValue},
 		"value: too large":             {s.Set(ctx, markKey, strings.Repeat(markValue, 1<<17)), session.ErrTooLarge},
 		"value: key too large":         {s.Set(ctx, strings.Repeat(markKey, 100), markValue), session.ErrTooLarge},
 		"key: Get":                     {typed(number.Get(ctx, s)), session.ErrValue},

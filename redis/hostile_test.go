@@ -58,12 +58,11 @@ func endingOf(err error) ending {
 // it; others then put something else in its place.
 type hostage struct {
 	*redis.Store
-	client  goredis.UniversalClient
-	id, key string
-	tokens  [3]string // the last is the newest, and was not seen
-	good    map[string]string
-	loaded  session.Session
-	made    session.Session // by the last call
+	client       goredis.UniversalClient
+	id, key      string
+	tokens       [3]string // the last is the newest, and was not seen
+	good         map[string]string
+	loaded, made session.Session // made by the last call
 }
 
 const hostageUser = "hostage's user"
@@ -81,7 +80,7 @@ func newHostages(tb testing.TB, client goredis.UniversalClient) []*hostage {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return []*hostage{newHostage(tb, st, s, 17), newHostage(tb, other, anonymous, 11)}
+	return []*hostage{newHostage(tb, st, s, 18), newHostage(tb, other, anonymous, 12)}
 }
 
 func newHostage(tb testing.TB, st *redis.Store, s session.Session, fields int) *hostage {

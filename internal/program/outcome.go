@@ -111,7 +111,11 @@ func (r *Rival) describe(infos ...session.Info) (text string, times []time.Durat
 		if i.User != "" {
 			began = i.AuthenticatedAt
 		}
-		all = append(all, r.named(fmt.Sprint(i.ID, i.User, i.Level, i.IdleDeadline.Sub(i.LastSeen).Round(time.Second), i.AbsoluteDeadline.Sub(began),
+		idle := time.Duration(0) // with both deadlines at once, only the time of the call
+		if i.IdleDeadline.Before(i.AbsoluteDeadline) {
+			idle = i.IdleDeadline.Sub(i.LastSeen).Round(time.Second)
+		}
+		all = append(all, r.named(fmt.Sprint(i.ID, i.User, i.Level, idle, i.AbsoluteDeadline.Sub(began),
 			i.LastSeen.Before(began), i.AuthenticatedAt.IsZero(), i.Bound, i.ProvedUntil.IsZero(), i.RotatedAt.Before(began), i.Persistent, i.UserAgent, i.Address, i.Current)))
 		if !r.Epoch.IsZero() {
 			for _, at := range []time.Time{i.CreatedAt, i.LastSeen, i.IdleDeadline, i.AbsoluteDeadline, i.RotatedAt, i.AuthenticatedAt, i.ProvedUntil} {
