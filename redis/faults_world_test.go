@@ -54,14 +54,16 @@ func newWorld(t *testing.T, f *fault, server *redistest.Server) *world {
 	return w
 }
 
-// past returns a client that no fault comes over: it has its connection already.
+// past returns a client that no fault comes over: it has its connections already.
 func past(t *testing.T, server *redistest.Server) goredis.UniversalClient {
 	t.Helper()
 	c := goredis.NewClient(&goredis.Options{
 		Addr: server.Addr, PoolSize: 1, ReadTimeout: time.Minute, WriteTimeout: time.Minute, PoolTimeout: time.Minute,
 	})
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.Ping(t.Context()).Err(); err != nil {
+	// go-redis has further connections for pipelines.
+	_, err := c.Pipelined(t.Context(), func(p goredis.Pipeliner) error { return p.Ping(t.Context()).Err() })
+	if err := errors.Join(err, c.Ping(t.Context()).Err()); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -72,9 +74,13 @@ func (w *world) do(args ...any) error {
 	return w.admin.Do(context.Background(), args...).Err()
 }
 
-// scripts are those of the store. Some begin with what they share.
+// scripts are those of the store, with what some of them begin with.
 var scripts = sync.OnceValues(func() (all []string, err error) {
-	shared, err := os.ReadFile("scripts/users.lua")
+	users, err := os.ReadFile("scripts/users.lua")
+	if err != nil {
+		return nil, err
+	}
+	values, err := os.ReadFile("scripts/values.lua")
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +90,9 @@ var scripts = sync.OnceValues(func() (all []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, string(source), string(shared)+string(source))
+		for _, shared := range []string{"", string(users), string(values), string(users) + string(values)} {
+			all = append(all, shared+string(source))
+		}
 	}
 	return all, err
 })
