@@ -37,3 +37,54 @@ func TestSizeField(t *testing.T) {
 		}
 	}
 }
+
+// TestSizeBeyondLimit: a record of an earlier build may exceed the limit. It may shrink and
+// stay as large as it is, but not grow, and a login keeps its values.
+func TestSizeBeyondLimit(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	ctx, st := t.Context(), &redis.Store{Client: newClient(t, unhurried(server.Addr)), OpTimeout: time.Minute}
+	text := strings.Repeat("v", session.MaxValueSize-1)
+	beyond := func(id string) session.Session {
+		t.Helper()
+		s, err := st.Generate(ctx, id)
+		if err := errors.Join(err, s.Set(ctx, "a", text)); err != nil {
+			t.Fatal(err)
+		}
+		key := "session:" + id
+		stored := server.MustDo(t, "HGET", key, ":a").(string)
+		server.MustDo(t, "HSET", key, ":b", stored, ":c", stored)
+		server.MustDo(t, "HDEL", key, "s")
+		return s
+	}
+	s := beyond("one")
+	for _, write := range []struct {
+		name, key string
+		value     any
+		want      error
+	}{
+		{"a further value", "d", "", session.ErrTooLarge},
+		{"a value as large as before", "c", "w" + text[1:], nil},
+		{"a smaller value", "c", text[1:], nil},
+		{"a larger value", "c", text, session.ErrTooLarge},
+		{"much less", "c", "v", nil},
+		{"a further value above the limit", "d", "", session.ErrTooLarge},
+		{"a value below the limit", "b", "v", nil},
+		{"a further value below the limit", "d", "", nil},
+	} {
+		if err := s.Set(ctx, write.key, write.value); !errors.Is(err, write.want) || (err == nil) != (write.want == nil) {
+			t.Errorf("Set of %s: got %v, want %v", write.name, err, write.want)
+		}
+	}
+	wantStored(t, st, "one", "shrunk", map[string]any{"a": text, "b": "v", "c": "v", "d": ""})
+
+	s = beyond("two")
+	if _, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", Values: map[string]any{"d": ""}}); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("Login with a further value: got %v, want ErrTooLarge", err)
+	}
+	in, err := st.Login(ctx, session.Token(s), session.Login{User: "ada", Values: map[string]any{"c": "v"}})
+	if err != nil {
+		t.Fatalf("Login with a smaller value: %v", err)
+	}
+	wantStored(t, st, in.ID(), "logged in", map[string]any{"a": text, "b": text, "c": "v"})
+}
