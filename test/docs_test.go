@@ -137,7 +137,7 @@ func TestDocsLinks(t *testing.T) {
 	if err != nil || len(pages) < 9 {
 		t.Fatalf("got %d pages of docs (%v), want 9 or more", len(pages), err)
 	}
-	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#:"]+)(?:#[^)]*)?\)`)
 	for _, name := range append(pages, "../README.md", "../README.zh-CN.md", "../CONTRIBUTING.md", "../SECURITY.md") {
 		page, err := os.ReadFile(name)
 		if err != nil {
