@@ -125,9 +125,29 @@ func inFunction(page string, s snippet) (string, error) {
 func TestDocsCompile(t *testing.T) {
 	for name, least := range map[string]struct{ blocks, spans int }{
 		"migrating.md": {5, 50}, "recipes.md": {4, 0}, "stores.md": {3, -1}, "configuration.md": {2, -1}, "sql.md": {3, -1},
-		"device-bound.md": {3, -1},
+		"device-bound.md": {3, -1}, "design.md": {0, -1},
 	} {
 		t.Run(name, func(t *testing.T) { docsCompile(t, name, least.blocks, least.spans) })
+	}
+}
+
+// TestDocsLinks finds the file or folder of every relative link in a page.
+func TestDocsLinks(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) < 9 {
+		t.Fatalf("got %d pages of docs (%v), want 9 or more", len(pages), err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:"]+)(?:#[^)]*)?\)`)
+	for _, name := range append(pages, "../README.md", "../README.zh-CN.md", "../CONTRIBUTING.md", "../SECURITY.md") {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range link.FindAllStringSubmatch(string(page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), found[1])); err != nil {
+				t.Errorf("%s: link to %s: %v", name, found[1], err)
+			}
+		}
 	}
 }
 
