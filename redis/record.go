@@ -26,7 +26,7 @@ import (
 //	i  its idle timeout, ms
 //	a  its absolute timeout, ms
 //	x  the last secrets that were removed from o: the start of each hash
-//	r  when it was last rotated, ms since 1970; absent if not since the last login
+//	r  when it was last rotated, ms since 1970; absent if no rotation followed the last login
 //	g  the nonces of the last logins that were refused, see scripts/restore.lua
 //	b  if it is bound to a device: when its newest secret ends, ms since 1970, and the
 //	   device; see scripts/prove.lua
@@ -50,7 +50,7 @@ type record struct {
 	seen        int64
 	idle        int64
 	absolute    int64
-	rotated     int64    // zero: not since the last login
+	rotated     int64    // zero: no rotation since the last login
 	device      string   // the device that the session is bound to; empty: none
 	ends        int64    // when the newest secret ends; zero: with the session
 	account     *account // nil: anonymous

@@ -29,10 +29,10 @@ import (
 // every optional interface of package session.
 //
 // Some errors match an error of package session. Any other error means that Redis failed
-// or could not be reached. It never means that the user is logged out. Such a write may or
-// may not have been applied. [errors.Is] and [errors.As] find the cause, a [goredis.Error]
-// if Redis replied. The text contains only the first word of that reply, because Redis
-// repeats arguments in it.
+// or could not be reached. It never means that the user is logged out. A write that fails
+// with such an error may or may not have been applied. [errors.Is] and [errors.As] find the
+// cause, a [goredis.Error] if Redis replied. The text contains only the first word of that
+// reply, because Redis repeats arguments in it.
 type Store struct {
 	// Client connects to Redis. Use [NewClient], or any go-redis client with the options
 	// in the package documentation.

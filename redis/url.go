@@ -24,16 +24,16 @@ var errURL = errors.New("redis: NewClient: malformed URL") // it does not quote 
 //
 // The schemes with rediss in place of redis use TLS. User and password are for the servers
 // that hold the data. The parameters sentinel_username and sentinel_password are for the
-// Sentinels. NewClient also accepts the parameters of go-redis, such as ?pool_size=50. Of
-// these, ?addr=host2:6379 names another host and turns a redis URL into a Cluster's, and
-// ?master_name=name names the master and turns it into Sentinel's.
+// Sentinels. NewClient also accepts the parameters of go-redis, such as ?pool_size=50. With
+// ?addr=host2:6379, which names another host, a redis URL is for a Cluster. With
+// ?master_name=name it is for Sentinel.
 //
 // Connecting, reading, writing and waiting for a connection each time out after one second,
 // unless the URL says otherwise. The client repeats a failed command once; a Cluster's
-// client repeats it three times, on other servers of the Cluster. A Cluster's client reloads
-// the layout of the Cluster every ten seconds. Deadlines of contexts always apply. With TLS every
-// server must show a certificate for the host name that the client uses. NewClient fails
-// if the URL asks for reading from replicas: a replica may not know yet that a session has
+// client repeats it three times, on other servers of the Cluster. It also reloads the layout
+// of the Cluster every ten seconds. Deadlines of contexts always apply. With TLS every
+// server must show a certificate for the host name that the client uses. NewClient fails if
+// the URL asks for reading from replicas: a replica may not know yet that a session has
 // ended. No error contains any part of the URL.
 func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	p, err := split(rawURL)
@@ -191,7 +191,8 @@ func (p *parts) cluster() (goredis.UniversalClient, error) {
 		o.TLSConfig.ServerName = "" // not the first host's for all
 	}
 	o.ContextTimeoutEnabled = true
-	// Otherwise go-redis sends COMMAND, past the deadline of the call. It does so in every call if the user may not send COMMAND.
+	// Otherwise go-redis sends COMMAND, past the deadline of the call. It repeats that in every call
+	// if the Redis user may not use COMMAND.
 	o.DisableRoutingPolicies = true
 	o.MaintNotificationsConfig = quiet()
 	o.ClusterStateReloadInterval = 10 * time.Second

@@ -33,7 +33,7 @@ redis.call('HSET', key,
   'n', incarnation, 'h', ARGV[2], 'c', at, 't', at, 'i', ARGV[3], 'a', ARGV[4])
 local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', now + ARGV[3]))
 if expires ~= 1 then
-  redis.call('UNLINK', key) -- the user may not expire keys, and no session may live for ever
+  redis.call('UNLINK', key) -- Redis refused to expire the key, and no session may live for ever
   return expires
 end
 return now

@@ -27,8 +27,8 @@ local function isNumber(field)
   return field and #field < 16 and string.find(field, '^%d+$')
 end
 
--- missing returns the reply of a script that finds no usable record: 0 if there is none or a
--- login has taken it, -1 if the key holds data in another format.
+-- missing returns the reply of a script that finds no usable record. It is 0 if there is none
+-- or a login has taken it. It is -1 if the key holds data in another format.
 local function missing(key, n)
   if n and string.sub(n, 1, 1) == 't' then
     return 0
