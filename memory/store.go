@@ -31,8 +31,8 @@ import (
 // clock of the process. A change of the system's clock therefore neither ends nor
 // prolongs a session. No time passes while the machine is suspended.
 //
-// It has all capabilities of package session: it is a [session.UserStore], and so are
-// its sessions.
+// It has all capabilities of package session: it is a [session.UserStore], and its
+// sessions support everything that package session describes.
 type Store struct {
 	// IdleTimeout is how long a session lives after its last refresh. Zero means 30
 	// minutes, or AbsoluteTimeout if that is shorter.
