@@ -237,9 +237,9 @@ func (a *attempt) inherit(before *login) {
 	a.next = &next
 }
 
-// room makes room for the session, or refuses the login. The user may keep only as many
-// live sessions beside r as the login allows. If r is nil, the store counts one more
-// session. Sessions beyond the limit must never become live again, so room evicts them.
+// room makes room for the session, or refuses the login. With this login the user has at
+// most MaxSessions live sessions. If r is nil, the store counts one more session. The
+// sessions that room does not count must never become live again, so it evicts them.
 func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
 	var live []*login
 	many := 0

@@ -197,8 +197,8 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	return s, err
 }
 
-// open authenticates a token. It calls with under the lock to get the secret that the
-// client carries from now on.
+// open authenticates a token. The function with runs under the lock and returns
+// the match with the secret that the client carries from now on.
 func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {

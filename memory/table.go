@@ -63,7 +63,7 @@ func (t *table) remove(hash uint64, r *record) {
 	}
 	*at, r.next = r.next, nil
 	t.count--
-	// Removing two buckets at a time keeps up with the removals.
+	// Give up two buckets at a time: with one, the buckets would fall behind.
 	for n := 0; n < 2 && 2*t.count < t.buckets; n++ {
 		t.shrink()
 	}

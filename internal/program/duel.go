@@ -179,8 +179,8 @@ func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
 	return true
 }
 
-// tick lets the shortest time pass. If two things happen at the same time, stores may
-// order them differently.
+// tick lets the shortest time pass before a step. Stores may order two events at the same
+// time differently.
 func (m *match) tick(ctx context.Context) { m.wait(ctx, m.unit()+5*m.Late) }
 
 // wait lets time pass. It waits a little longer if the store under test might still show

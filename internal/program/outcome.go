@@ -49,7 +49,7 @@ func (o outcome) String() string {
 	return text
 }
 
-// of adds to the outcome what the call was made with.
+// of sets the value of the outcome to a description of the call's argument.
 func (o outcome) of(what string) outcome {
 	o.value = what
 	return o

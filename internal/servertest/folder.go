@@ -14,7 +14,8 @@ const (
 )
 
 // newFolder makes a folder of an account. The account's server may write to it until
-// remove is called. Only the user of the test can open the folders of [testing.TB].
+// remove is called. TempDir of [testing.TB] is not used, because only the user of the
+// test can open its folders.
 //
 // A killed test binary leaves its folders behind. So each binary locks its folders, and
 // the next one removes the unlocked folders.

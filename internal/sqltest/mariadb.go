@@ -139,7 +139,7 @@ func (k mariadbKind) client(addr, database string) (*exec.Cmd, error) {
 		"--user="+mariadbUser, "--password="+mariadbPassword, "--batch", "--skip-column-names", database), nil
 }
 
-// Without these statements, DROP would wait a day for a transaction that a test left
+// drop sets a timeout, because DROP would wait a day for a transaction that a test left
 // open.
 func (mariadbKind) drop(database string) string {
 	return "SET lock_wait_timeout = 5; DROP DATABASE " + database
