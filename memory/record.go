@@ -17,7 +17,7 @@ type record struct {
 	secrets token.Secrets
 	created int64         // never changes; all times are nanoseconds since the store's start
 	seen    int64         // the last Refresh or login
-	login   *login        // nil for the whole life of a session without a user
+	login   *login        // nil: no user, for the whole life of the record
 	entry   *list.Element // among the sessions of its account
 	idLen   uint8         // never changes
 	dead    bool          // removed; no call writes to it any more

@@ -53,7 +53,7 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-//nolint:gochecknoglobals // what others have left is a fact about the machine
+//nolint:gochecknoglobals // leftover folders are a fact about the machine
 var sweepOnce = sync.OnceFunc(func() { Sweep(os.TempDir(), folderAge) })
 
 // Sweep removes folders that killed test binaries have left in a folder, if they have

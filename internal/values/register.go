@@ -14,7 +14,7 @@ import (
 // registry lists the storable types of the whole program. Stored values name their
 // types, and decoding creates only the types in this list.
 //
-//nolint:gochecknoglobals // the one exception: what types exist is a fact about the program
+//nolint:gochecknoglobals // the one exception: the set of types is a fact about the program
 var registry = newTypes()
 
 type types struct {
