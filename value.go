@@ -2,7 +2,8 @@ package session
 
 import "github.com/mist-contrib/session/internal/values"
 
-// The limits of a session, the same in every store. Beyond them is [ErrTooLarge].
+// The limits of a session are the same in every store. A larger write fails with
+// [ErrTooLarge].
 const (
 	MaxKeySize   = values.MaxKey   // bytes of a key
 	MaxValueSize = values.MaxValue // bytes of an encoded value
@@ -10,20 +11,20 @@ const (
 	MaxSize      = values.MaxSize  // bytes of all keys and encoded values of a session
 )
 
-// EncodeValue returns the bytes to store for a value, for authors of a [Store].
-// [DecodeValue] makes a value of the same type and content from them. Equal
-// values of one type have equal bytes. The encoding is stable: later versions of
-// this module read it.
+// EncodeValue returns the bytes to store for a value. It is for authors of a [Store].
+// [DecodeValue] returns a value of the same type and content from them. Equal values of
+// one type have equal bytes. The encoding is stable: later versions of this module read
+// it.
 //
-// [ErrValue]: the value cannot be kept, as Set of [Session] says.
-// [ErrTooLarge]: its encoding is over [MaxValueSize].
+// It fails with [ErrValue] if the value cannot be stored, as Set of [Session] says, and
+// with [ErrTooLarge] if the encoding exceeds [MaxValueSize].
 func EncodeValue(value any) ([]byte, error) {
 	return values.Append(nil, value)
 }
 
-// DecodeValue returns the value that [EncodeValue] encoded. It shares no memory
-// with encoded. Any bytes are safe to decode. [ErrValue]: they are no value of
-// a type that this program knows, see [Register].
+// DecodeValue returns the value that [EncodeValue] encoded. It shares no memory with
+// encoded. Any bytes are safe to decode. It fails with [ErrValue] if they are not a
+// value of a type that this program knows, see [Register].
 func DecodeValue(encoded []byte) (any, error) {
 	return values.Decode(string(encoded))
 }

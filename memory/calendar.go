@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// A calendar knows which records may have expired without looking at all of
-// them: every record is in the slot in which its deadline lay when it was put
-// there, or in one before it. A refresh does not move it, a login does; when its
-// slot has ended it is either expired or put into a new one.
+// A calendar finds expired records without looking at all records. Each record is in the
+// slot that contained its deadline when it was added, or in an earlier slot. A login
+// moves the record; a refresh does not. When a slot has ended, each of its records is
+// removed if it has expired, or moved to a new slot.
 type calendar struct {
-	slots map[int64][]*record // in no order; empty ones stay until they end
-	order slotHeap            // the slots there are, each once
+	slots map[int64][]*record // in no order; empty slots stay until they end
+	order slotHeap            // the existing slots, each once
 }
 
-// A slot is as long as a record may keep its memory after its deadline, if there
-// are calls to sweep it; and no timeout of a store is more than maxSlots long,
-// because a slot stays until it ends.
+// A slot is as long as a record may keep its memory after its deadline, if calls come
+// that sweep it. A slot stays until it ends, so no timeout of a store is longer than
+// maxSlots.
 const (
 	minSlot  = 250 * time.Millisecond
 	maxSlots = 4096
@@ -26,9 +26,9 @@ func slotWidth(idle time.Duration) int64 {
 	return int64(max(minSlot, idle/maxSlots))
 }
 
-// slotOf is the slot of a record: that of its deadline, but none that is further
-// away than the store's idle timeout, because a login may have a longer one. Such
-// a record is looked at in between, and moved on.
+// slotOf returns the slot for a record's deadline, but at most one idle timeout of the
+// store ahead. A login may have a longer idle timeout. The calendar then checks the
+// record in between and moves it on.
 func (st *Store) slotOf(r *record, now int64) int64 {
 	return min(st.deadline(r), now+max(st.idle, st.slot)) / st.slot
 }
@@ -45,7 +45,7 @@ func (c *calendar) add(r *record, slot int64) {
 	c.slots[slot] = append(records, r)
 }
 
-// remove takes out a record; the last of its slot takes its place.
+// remove removes a record and moves the last record of its slot into its place.
 func (c *calendar) remove(r *record) {
 	slot := c.slots[r.due]
 	last := len(slot) - 1
@@ -58,8 +58,8 @@ func (c *calendar) remove(r *record) {
 	c.slots[r.due] = slot
 }
 
-// next returns a record of a slot before the present one, or nil. It gives up
-// empty slots that have ended, for a unit of budget each.
+// next returns a record of a slot before the present one, or nil. It drops empty slots
+// that have ended, at one unit of budget each.
 func (c *calendar) next(present int64, budget *int) *record {
 	for len(c.order) > 0 && c.order[0] < present && *budget > 0 {
 		if slot := c.slots[c.order[0]]; len(slot) > 0 {
@@ -70,7 +70,7 @@ func (c *calendar) next(present int64, budget *int) *record {
 		*budget--
 	}
 	if len(c.order) == 0 {
-		*c = calendar{} // a map that was large once
+		*c = calendar{} // a Go map never shrinks
 	}
 	return nil
 }
@@ -84,10 +84,10 @@ func (h slotHeap) Len() int           { return len(h) }
 func (h slotHeap) Less(i, j int) bool { return h[i] < h[j] }
 func (h slotHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
-// Push is for package heap.
+// Push implements [heap.Interface].
 func (h *slotHeap) Push(slot any) { *h = append(*h, slot.(int64)) } //nolint:forcetypeassert // only add pushes
 
-// Pop is for package heap.
+// Pop implements [heap.Interface].
 func (h *slotHeap) Pop() any {
 	last := len(*h) - 1
 	slot := (*h)[last]

@@ -16,27 +16,27 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// A login is whose a session is, since when and for how long. It never changes:
-// the next login of the session replaces it.
+// A login says which user a session belongs to, since when and for how long. It never
+// changes: the next login of the session replaces it.
 type login struct {
 	account *account
 	shard   *shard // of the record
 	record  *record
 
-	at, idle, absolute int64 // when it was, and the timeouts from then on
+	at, idle, absolute int64 // the time of the login, and its timeouts
 	level              session.Level
 	persistent         bool
 	userAgent, address string
 }
 
-// locked calls f under the lock of the session.
+// locked calls f with the lock of the session's shard.
 func (l *login) locked(f func()) {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
 	f()
 }
 
-// A site is an id, and where the record of that id is or would be.
+// A site is an id and the place where the record of that id is or would be.
 type site struct {
 	id    string
 	shard *shard
@@ -51,23 +51,23 @@ func (st *Store) site(id string) site {
 // An attempt is a login in progress.
 type attempt struct {
 	session.Login
-	from   site   // of the session that the client has; if it has none, a shard alone
-	secret string // of that session
-	to     site   // of the session that begins, if one does
+	from   site   // of the client's session; without a session, only a shard
+	secret string // of the client's session
+	to     site   // of the session that begins, if any
 	values values.Change
-	fresh  string // the secret to come
+	fresh  string // the new secret
 	began  int64
 	next   *login
 
-	// To be ended when no lock is held: what another login or the clock has ended
-	// already, and what makes room for this one.
+	// To be ended when no lock is held. Another login or the clock has already ended the
+	// stale logins. The evicted ones make room for this login.
 	stale, evicted []*login
 }
 
-// Login logs a user in, see [session.UserStore]. Where EndOldest ends sessions,
-// those that logged in first are the ones whose last login is the longest ago. A
-// login from an anonymous session works in a full store as well, because one session
-// ends and one begins; a login without a session fails with [session.ErrFull] there.
+// Login logs a user in, see [session.UserStore]. With EndOldest, it ends the sessions
+// whose last login was longest ago. In a full store, a login from an anonymous session
+// still works, because one session ends and one begins. A login without a session then
+// fails with [session.ErrFull].
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	return s, nil
 }
 
-// attempt checks and prepares a login, which needs no lock.
+// attempt checks and prepares a login. It needs no lock.
 func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
 	if err := l.Check(); err != nil {
 		return attempt{}, err
@@ -122,7 +122,7 @@ func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
 		a.from = st.site(id)
 	}
 	var buf [320]byte                                                       // Check bounds both
-	device := string(append(append(buf[:0], l.UserAgent...), l.Address...)) // the memory of the request is not kept
+	device := string(append(append(buf[:0], l.UserAgent...), l.Address...)) // copied, so the login does not keep the request's memory
 	a.next = &login{
 		idle: int64(idle), absolute: int64(absolute), level: cmp.Or(l.Level, session.Authenticated),
 		persistent: l.Persistent, userAgent: device[:len(l.UserAgent)], address: device[len(l.UserAgent):],
@@ -130,8 +130,8 @@ func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
 	return a, nil
 }
 
-// began is the time of t for the store; t without a monotonic reading is as long
-// ago as the system's clock says now.
+// began converts t to the time of the store. If t has no monotonic reading, began
+// measures its age by the system's clock.
 func (st *Store) began(t time.Time) int64 {
 	present := time.Now()
 	began := int64(present.Sub(st.start))
@@ -142,8 +142,7 @@ func (st *Store) began(t time.Time) int64 {
 }
 
 // bind does a login, or refuses it and changes nothing. It holds the locks of both
-// sessions and of the user, so that no write, no revocation and no other login
-// comes in between.
+// sessions and of the user, so no write, revocation or other login can interfere.
 func (st *Store) bind(a *attempt) (*object, error) {
 	first, second := a.from.shard, a.to.shard
 	if first.index > second.index {
@@ -169,7 +168,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	us := st.usersOf(a.User)
 	us.mu.Lock()
 	defer us.mu.Unlock()
-	now = st.now() // a revocation that was forgotten before is too old to matter from here on
+	now = st.now() // a revocation that was forgotten before this time is too old to matter
 	u := us.account(a.User)
 	switch {
 	case r != nil && (r.evicted || now >= st.deadline(r)):
@@ -206,7 +205,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	return at.shard.load(r, token.Join(at.id, a.fresh), 0), nil
 }
 
-// may reports whether the client's token is good and the user may log in with it.
+// may reports whether the client's token is valid and the user may log in with it.
 func (a *attempt) may(r *record, now int64) bool {
 	if r.login == nil && a.Reauthentication || r.login != nil && r.login.account.user != a.User {
 		return false
@@ -214,8 +213,8 @@ func (a *attempt) may(r *record, now int64) bool {
 	return r.secrets.Accepts(a.secret, now)
 }
 
-// data returns the data of the session's record after the login. r is the record of
-// the client's session, nil if it has none.
+// data returns the data of the session's record after the login. r is the record of the
+// client's session, or nil if it has none.
 func (a *attempt) data(r *record) (string, error) {
 	switch {
 	case r == nil:
@@ -228,7 +227,7 @@ func (a *attempt) data(r *record) (string, error) {
 	return r.values().Changed(&a.values, r.id())
 }
 
-// inherit takes over what a reauthentication leaves as it is.
+// inherit copies the fields that a reauthentication does not change.
 func (a *attempt) inherit(before *login) {
 	if !a.Reauthentication {
 		return
@@ -238,9 +237,9 @@ func (a *attempt) inherit(before *login) {
 	a.next = &next
 }
 
-// room makes room for the session, or refuses the login. Beside r no more sessions of
-// the user live than the login allows, and if r is nil the store counts one session
-// more. Sessions that room does not count must never be alive again: it evicts them.
+// room makes room for the session, or refuses the login. With this login the user has at
+// most MaxSessions live sessions. If r is nil, the store counts one more session. The
+// sessions that room does not count must never become live again, so it evicts them.
 func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
 	var live []*login
 	many := 0
@@ -270,7 +269,7 @@ func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
 	return nil
 }
 
-// end ends sessions, unless somebody else was first, and returns their ids. The
+// end ends the sessions that no other call has ended yet, and returns their ids. The
 // caller holds no lock.
 func (st *Store) end(logins []*login) (ids []string) {
 	for _, l := range logins {

@@ -7,22 +7,21 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// A record is a session in the store. Its shard's lock guards it, but for what
-// never changes.
+// A record is a session in the store. Its shard's lock guards the fields that may
+// change.
 //
-// Of one that a user has, entry and evicted are guarded by the lock of the
-// [users] alone; seen and login change under both locks, so that either is
-// enough to read them.
+// If the session has a user, the lock of the [users] alone guards entry and evicted. A
+// change of seen or login needs both locks, so either lock is enough to read them.
 type record struct {
-	data    string // the id and behind it the values, one piece of memory
+	data    string // the id followed by the values, in one allocation
 	secrets token.Secrets
 	created int64         // never changes; all times are nanoseconds since the store's start
 	seen    int64         // the last Refresh or login
-	login   *login        // whose it is; nil: nobody's, for its whole life
+	login   *login        // nil: no user, for the whole life of the record
 	entry   *list.Element // among the sessions of its account
 	idLen   uint8         // never changes
-	dead    bool          // removed: nobody writes to it any more
-	evicted bool          // a login did not count it, so nothing may prolong it; soon dead
+	dead    bool          // removed; no call writes to it any more
+	evicted bool          // a login did not count it, so no call may prolong it; it will soon be dead
 	place   int32         // in its slot of the calendar
 	due     int64         // its slot of the calendar
 	next    *record       // in its bucket of the table
@@ -32,7 +31,7 @@ func (r *record) id() string { return r.data[:r.idLen] }
 
 func (r *record) values() values.Block { return values.Block(r.data[r.idLen:]) }
 
-// rotated is when the present secret was made.
+// rotated returns the time when the present secret was made.
 func (r *record) rotated() int64 {
 	at, ok := r.secrets.Replaced()
 	switch {

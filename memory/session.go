@@ -13,20 +13,20 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as one request loaded it. It is not the record, and it
-// outlives it: a write to a record that has ended is refused.
+// An object is a session as one request loaded it. It outlives the record: once the
+// session has ended, the object refuses writes.
 type object struct {
 	shard  *shard
 	record *record
 	token  string
 
-	login         *login // the record's as loaded, and so are these
+	login         *login // as loaded from the record, like the fields below
 	seen, rotated int64
 	device        string
 	ends          int64 // of the token
 
-	mu   sync.Mutex // taken before the shard's
-	data string     // the record's as loaded, plus own writes
+	mu   sync.Mutex // locked before the shard's lock
+	data string     // as loaded from the record, plus this object's writes
 }
 
 var (
@@ -44,10 +44,10 @@ var (
 func (s *object) ID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Clone(s.data[:s.record.idLen]) // whoever keeps it keeps no values
+	return strings.Clone(s.data[:s.record.idLen]) // a copy, so that a caller who keeps the id does not keep the values in memory
 }
 
-// view returns the values that the session shows.
+// view returns the values as this object shows them.
 func (s *object) view() values.Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +58,8 @@ func (s *object) Token() string { return s.token }
 
 func (s *object) Device() string { return s.device }
 
-// Format prints the id and nothing else, whatever the verb: a session that is
-// logged by mistake shows no token.
+// Format prints only the id, for every verb: a session that is logged by mistake reveals
+// no token.
 func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
 func (s *object) Now(ctx context.Context) (time.Time, error) {
@@ -134,7 +134,7 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 	return values.Update(ctx, s, key, f)
 }
 
-// Stored returns the values that the record has now.
+// Stored returns the record's present values.
 func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	now, err := s.shard.store.begin(ctx)
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	return s.record.values(), nil
 }
 
-// Write applies a change to the record, and to what this object shows.
+// Write applies a change to the record and to the values that this object shows.
 func (s *object) Write(ctx context.Context, c *values.Change) error {
 	now, err := s.shard.store.begin(ctx)
 	if err != nil {

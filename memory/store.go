@@ -1,9 +1,9 @@
 // Package memory keeps sessions in the memory of one process.
 //
-// Use it where one machine serves all requests, in development and in tests.
-// Sessions end with the process. A session costs about 180 bytes besides its
-// values, one of a user about 300 more; a write copies the session's values once,
-// so keep them to a few kilobytes.
+// Use it for development, for tests, and where one machine serves all requests. All
+// sessions end when the process ends. A session costs about 180 bytes besides its
+// values, and about 300 more if it has a user. Each write copies the session's values
+// once, so keep them to a few kilobytes.
 package memory
 
 import (
@@ -25,34 +25,34 @@ import (
 // A Store keeps sessions in memory. The zero value is ready to use. It is safe
 // for concurrent use; its fields must not change after the first call.
 //
-// It starts no goroutine. A session ends at its deadline to the millisecond
-// whether or not anybody looks; its memory is given back by the calls that
-// follow, each of which removes a bounded number of expired sessions, and by
-// [Store.Sweep]. Time is the process's monotonic clock: setting the system's
-// clock ends nothing and prolongs nothing, and while the machine is suspended no
-// time passes.
+// It starts no goroutine. A session expires at its deadline, to the millisecond, even if
+// no request checks it. Later calls free its memory: each one removes a bounded number
+// of expired sessions. [Store.Sweep] removes all of them. The store uses the monotonic
+// clock of the process. A change of the system's clock therefore neither ends nor
+// prolongs a session. No time passes while the machine is suspended.
 //
-// It has all capabilities: it is a [session.UserStore], and its sessions are all
-// that package session describes.
+// It has all capabilities of package session: it is a [session.UserStore], and its
+// sessions support everything that package session describes.
 type Store struct {
-	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
-	// minutes, or AbsoluteTimeout where that is shorter.
+	// IdleTimeout is how long a session lives after its last refresh. Zero means 30
+	// minutes, or AbsoluteTimeout if that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long after it was made a session ends, whatever
-	// happens. Zero: 12 hours. At most 400 days.
+	// AbsoluteTimeout is how long a session lives at most after it was created. Zero
+	// means 12 hours. The maximum is 400 days.
 	AbsoluteTimeout time.Duration
 
-	// MaxSessions is how many live sessions the store holds; one more is
-	// [session.ErrFull]. No live session is dropped to make room; expired ones
-	// are, as many as a bounded search finds. Zero: no limit. Set it where anybody can cause a session to be made.
+	// MaxSessions limits the number of live sessions. A new session beyond it fails with
+	// [session.ErrFull]. The store never drops a live session to make room, but it
+	// removes the expired sessions that a bounded search finds. Zero means no limit. Set
+	// it if anonymous clients can create sessions.
 	MaxSessions int
 
 	once     sync.Once
 	invalid  error
 	idle     int64 // nanoseconds
 	absolute int64
-	slot     int64 // of the calendar
+	slot     int64 // the length of a slot of the calendar
 	start    time.Time
 	seed     maphash.Seed
 	live     atomic.Int64
@@ -73,7 +73,7 @@ var (
 	errGrace     = errors.New("memory: rotate: grace is negative")
 )
 
-// Check reports what is wrong with the fields.
+// Check returns an error if a field has an invalid value.
 func (st *Store) Check() error {
 	if st == nil {
 		return errNoStore
@@ -87,7 +87,7 @@ func (st *Store) init() {
 	st.seed = maphash.MakeSeed()
 	for i := range st.shards {
 		st.shards[i].store, st.shards[i].index = st, uint32(i)
-		st.users[i].floor = math.MinInt64 // a check may have begun before the store
+		st.users[i].floor = math.MinInt64 // the user's check may have begun before the store was made
 	}
 	idle, absolute, err := lifetime.Of(st.IdleTimeout, st.AbsoluteTimeout)
 	switch {
@@ -99,7 +99,7 @@ func (st *Store) init() {
 	st.idle, st.absolute, st.slot = int64(idle), int64(absolute), slotWidth(idle)
 }
 
-// begin is the start of every call: it returns the time at which it happens.
+// begin starts every call and returns the time at which the call happens.
 func (st *Store) begin(ctx context.Context) (now int64, err error) {
 	if err := st.Check(); err != nil {
 		return 0, err
@@ -109,7 +109,7 @@ func (st *Store) begin(ctx context.Context) (now int64, err error) {
 
 func (st *Store) now() int64 { return int64(time.Since(st.start)) }
 
-// at is a time of the store for the world outside.
+// at converts a time of the store to a wall clock time.
 func (st *Store) at(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
 
 func ended(ctx context.Context) error {
@@ -119,8 +119,8 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Generate makes an empty session, see [session.Store]. An id is 1 to 128
-// characters of A-Z, a-z, 0-9, '-' and '_'.
+// Generate creates an empty session, see [session.Store]. An id has 1 to 128 characters
+// of A-Z, a-z, 0-9, '-' and '_'.
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
@@ -158,7 +158,7 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 	return nil
 }
 
-// count counts one session more, if MaxSessions allows it.
+// count counts one more session, if MaxSessions allows it.
 func (st *Store) count() bool {
 	if live := st.live.Add(1); st.MaxSessions > 0 && live > int64(st.MaxSessions) {
 		st.live.Add(-1)
@@ -167,37 +167,38 @@ func (st *Store) count() bool {
 	return true
 }
 
-// Open loads the session of a token, see [session.TokenStore]. It tells why a
-// token that was good once is so no more: [session.ErrReused] of the last seven
-// that rotations have replaced, since the last login; [session.ErrExpiredIdle] and
-// [session.ErrExpiredAbsolute] until the memory of the session was given back.
+// Open loads the session of a token, see [session.TokenStore]. It reports why a formerly
+// valid token no longer works. It fails with [session.ErrReused] for the last seven
+// tokens that rotations have replaced since the last login. It fails with
+// [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute] until the session's memory is
+// freed.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
 	return st.open(ctx, carried, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
 }
 
-// Rotate renews the token of a session, see [session.TokenStore]. At most 64
-// old tokens of a session are kept; a rotation beyond that returns the token that
-// is the newest already. What becomes of the old token is kept as a
-// salt that means nothing to who does not hold that token.
+// Rotate renews the token of a session, see [session.TokenStore]. The store keeps at
+// most 64 old tokens of a session. A further rotation returns the newest token
+// unchanged. For each old token, the store keeps only a salt, which is useless without
+// that token.
 func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
 	}
 	_, presented, _ := token.Parse(carried)
 	s, err := st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
-		if m.Newest == presented { // else somebody else was first
+		if m.Newest == presented { // otherwise another call has rotated it already
 			m.Newest = r.secrets.Rotate(presented, int64(min(grace, lifetime.Max)), now)
 		}
 		return m, nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		err = session.ErrNotFound // why is for Open to tell
+		err = session.ErrNotFound // only Open reports the reason
 	}
 	return s, err
 }
 
-// open authenticates a token and lets with, under the lock, say which secret
-// the client carries from now on.
+// open authenticates a token. The function with runs under the lock and returns
+// the match with the secret that the client carries from now on.
 func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
@@ -229,7 +230,7 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	return sh.load(r, carried, m.Ends), nil
 }
 
-// match authenticates a secret of a record; it removes one that has expired.
+// match authenticates a secret of a record. It removes an expired record.
 func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Match, error) {
 	m, ok := r.secrets.Match(secret, now)
 	expired := st.expired(r, now)
@@ -247,7 +248,7 @@ func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Ma
 	return m, session.ErrNotFound
 }
 
-// load returns a record as a request sees it; the caller has its lock.
+// load returns a record as a request sees it. The caller holds the shard's lock.
 func (sh *shard) load(r *record, carried string, ends int64) *object {
 	return &object{
 		shard: sh, record: r, token: carried, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
@@ -325,8 +326,7 @@ func (st *Store) shard(id string) (sh *shard, hash uint64) {
 	return &st.shards[all%shardCount], all >> shardBits
 }
 
-// deadlines are when a record ends unless it is refreshed, and when it does
-// whatever happens.
+// deadlines returns the idle and the absolute deadline of a record.
 func (st *Store) deadlines(r *record) (idle, absolute int64) {
 	if l := r.login; l != nil {
 		return r.seen + l.idle, l.at + l.absolute
@@ -334,13 +334,14 @@ func (st *Store) deadlines(r *record) (idle, absolute int64) {
 	return r.seen + st.idle, r.created + st.absolute
 }
 
-// deadline is when a record ends, and not a moment later.
+// deadline returns the exact time at which a record expires.
 func (st *Store) deadline(r *record) int64 {
 	idle, absolute := st.deadlines(r)
 	return min(idle, absolute)
 }
 
-// expired tells which deadline of a record has passed, the earlier one; nil: none.
+// expired returns the error for the earliest deadline of a record that has passed, or
+// nil.
 func (st *Store) expired(r *record, now int64) error {
 	switch idle, absolute := st.deadlines(r); {
 	case now < min(idle, absolute):
@@ -351,7 +352,7 @@ func (st *Store) expired(r *record, now int64) error {
 	return session.ErrExpiredAbsolute
 }
 
-// find returns the live record of an id; it removes one that has expired.
+// find returns the live record of an id. It removes an expired record.
 func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 	r := sh.table.find(hash, id)
 	if r == nil || sh.alive(r, now) != nil {
@@ -360,7 +361,7 @@ func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 	return r
 }
 
-// alive removes a record that has expired. It is called under the shard's lock.
+// alive removes an expired record. The caller holds the shard's lock.
 func (sh *shard) alive(r *record, now int64) error {
 	if !r.dead && now >= sh.store.deadline(r) {
 		sh.store.drop(sh, r)
@@ -371,7 +372,7 @@ func (sh *shard) alive(r *record, now int64) error {
 	return nil
 }
 
-// drop ends a record for good.
+// drop ends a record.
 func (st *Store) drop(sh *shard, r *record) {
 	st.unlink(sh, r)
 	st.live.Add(-1)
@@ -380,8 +381,7 @@ func (st *Store) drop(sh *shard, r *record) {
 	}
 }
 
-// unlink ends a record that no user has, and leaves its place in MaxSessions to
-// another.
+// unlink ends a record that has no user, and frees its place in MaxSessions.
 func (st *Store) unlink(sh *shard, r *record) {
 	sh.table.remove(st.hash(r.id()), r)
 	sh.calendar.remove(r)

@@ -9,29 +9,28 @@ import (
 
 // A shard is a part of the store with a lock of its own.
 type shard struct {
-	store *Store // never changes, nor does index
+	store *Store // never changes, like index
 	index uint32
 	calls atomic.Uint32
 
-	mu       sync.Mutex // guards what follows; a login takes two, that of the smaller index first
+	mu       sync.Mutex // guards the fields below; a login takes two of these locks, the smaller index first
 	table    table
 	calendar calendar
 
-	// idleUntil is when the calendar may next have something due; it can be
-	// read without the lock.
+	// idleUntil is the earliest time at which the calendar may have work. It can be read
+	// without the lock.
 	idleUntil atomic.Int64
 }
 
-// sweepBudget is how many records one call looks at, at most, to remove those
-// that have expired.
+// sweepBudget is the maximum number of records that one call checks for expiry.
 const sweepBudget = 1024
 
-// roomBudget is how many a call looks at that finds the store full.
+// roomBudget is the maximum number of records that a call checks if the store is full.
 const roomBudget = 16 * sweepBudget
 
-// Sweep removes all sessions that have expired and returns how many. Nothing
-// depends on it being called; call it on a schedule where a store may go without
-// any calls for long and its memory matters. Other calls go on meanwhile.
+// Sweep removes all expired sessions and returns their number. Expiry does not depend on
+// it. Call it on a schedule if the store may be unused for long and its memory matters.
+// Other calls can run meanwhile.
 func (st *Store) Sweep() int {
 	if st.Check() != nil {
 		return 0
@@ -42,7 +41,7 @@ func (st *Store) Sweep() int {
 		sh := &st.shards[i]
 		for done := false; !done; {
 			var n int
-			budget := sweepBudget // then others get the lock
+			budget := sweepBudget // then other calls get the lock
 			n, done = st.sweepOnce(sh, now, &budget)
 			removed += n
 		}
@@ -52,8 +51,8 @@ func (st *Store) Sweep() int {
 	return removed
 }
 
-// tidy does this call's share of the sweeping, in a shard that changes from call
-// to call. The caller holds no lock.
+// tidy does this call's share of the sweeping. Each call takes the next shard. The
+// caller holds no lock.
 func (st *Store) tidy(sh *shard, now int64) {
 	other := &st.shards[(sh.index+sh.calls.Add(1))%shardCount]
 	if other.idleUntil.Load() <= now {
@@ -62,9 +61,8 @@ func (st *Store) tidy(sh *shard, now int64) {
 	}
 }
 
-// sweepOnce removes what has expired in slots that have ended, and revocations
-// that are old, looking at no more than budget of them. done: there was no more
-// to look at.
+// sweepOnce removes expired records of slots that have ended, and old revocations. It
+// checks at most budget of them. done reports that nothing is left to check.
 func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -89,12 +87,12 @@ func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done
 	return removed, *budget > 0
 }
 
-// sweepSlot removes what has expired in the slot that has not ended yet, of
-// which sweepOnce knows nothing. It looks at no more than budget records.
+// sweepSlot removes expired records of the present slot, which sweepOnce does not check.
+// It checks at most budget records.
 func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	// From the end, because what leaves gives its place to the last.
+	// Backward, because a removal moves the last record into the gap.
 	for _, r := range slices.Backward(sh.calendar.slots[now/st.slot]) {
 		if *budget--; *budget < 0 {
 			break
@@ -103,7 +101,7 @@ func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
 		case now >= st.deadline(r):
 			st.drop(sh, r)
 			removed++
-		case slot != r.due: // refreshed: the next call need not look again
+		case slot != r.due: // refreshed: the next call need not check it again
 			sh.calendar.remove(r)
 			sh.calendar.add(r, slot)
 		}
@@ -111,9 +109,8 @@ func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
 	return removed
 }
 
-// makeRoom looks for expired sessions in a full store and reports whether it
-// removed any. It looks at roomBudget records at most, and begins in another
-// shard each time.
+// makeRoom removes expired sessions from a full store and reports whether it found any.
+// It checks at most roomBudget records, and starts in a different shard each time.
 func (st *Store) makeRoom(own *shard, now int64) bool {
 	budget := roomBudget
 	first := own.index + own.calls.Add(1)

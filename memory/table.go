@@ -2,9 +2,9 @@ package memory
 
 import "math/bits"
 
-// A table finds records by id. It is a linear hash table: it grows and shrinks
-// by a bucket or two at a time, so no call ever pays for all that is in it, and what
-// it does not need it gives back. A Go map would do neither.
+// A table finds records by id. It is a linear hash table: it grows and shrinks by a
+// bucket or two at a time. So no call pays for moving the whole table, and the table
+// frees memory that it does not need. A Go map does neither.
 type table struct {
 	segments []*segment
 	buckets  int // in use, of all segments
@@ -17,8 +17,8 @@ func (t *table) bucket(i int) **record {
 	return &t.segments[i/len(segment{})][i%len(segment{})]
 }
 
-// index returns the bucket of a hash among n: its low bits, one bit fewer where
-// that bucket is not in use yet.
+// index returns the bucket of a hash in a table of n buckets. The bucket is the low bits
+// of the hash, or one bit fewer if that bucket is not in use yet.
 func index(hash uint64, n int) int {
 	size := ceil(n)
 	i := int(hash & uint64(size-1)) //nolint:gosec // below size
@@ -28,7 +28,7 @@ func index(hash uint64, n int) int {
 	return i
 }
 
-// ceil returns the smallest power of two that is not below n.
+// ceil returns the smallest power of two that is at least n.
 func ceil(n int) int {
 	return 1 << bits.Len(uint(n-1))
 }
@@ -44,7 +44,8 @@ func (t *table) find(hash uint64, id string) *record {
 	return r
 }
 
-// add adds a record that is not in the table. rehash gives the hash of an id.
+// add adds a record that is not in the table. The function rehash returns the hash of an
+// id.
 func (t *table) add(hash uint64, r *record, rehash func(id string) uint64) {
 	if t.count >= t.buckets {
 		t.grow(rehash)
@@ -54,7 +55,7 @@ func (t *table) add(hash uint64, r *record, rehash func(id string) uint64) {
 	t.count++
 }
 
-// remove takes out a record that is in the table.
+// remove removes a record that is in the table.
 func (t *table) remove(hash uint64, r *record) {
 	at := t.bucket(index(hash, t.buckets))
 	for *at != r {
@@ -62,13 +63,13 @@ func (t *table) remove(hash uint64, r *record) {
 	}
 	*at, r.next = r.next, nil
 	t.count--
-	// Two at a time, or the buckets would fall behind.
+	// Give up two buckets at a time: with one, the buckets would fall behind.
 	for n := 0; n < 2 && 2*t.count < t.buckets; n++ {
 		t.shrink()
 	}
 }
 
-// grow takes one more bucket into use and moves to it what is its own.
+// grow adds a bucket and moves the records that belong to it.
 func (t *table) grow(rehash func(id string) uint64) {
 	if t.buckets == len(t.segments)*len(segment{}) {
 		t.segments = append(t.segments, new(segment))
@@ -90,7 +91,8 @@ func (t *table) grow(rehash func(id string) uint64) {
 	}
 }
 
-// shrink gives up the last bucket and moves what is in it to where it came from.
+// shrink removes the last bucket and moves its records back to the bucket they came
+// from.
 func (t *table) shrink() {
 	last := t.bucket(t.buckets - 1)
 	r := *last

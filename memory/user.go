@@ -13,27 +13,27 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A users is a part of the index of users, with a lock of its own. Whoever holds
-// it takes no other lock; those of shards are taken before it.
+// A users is a part of the index of users, with its own lock. A call that holds this
+// lock takes no other lock. It takes the locks of shards before this one.
 type users struct {
-	mu       sync.Mutex          // guards what follows, and see record
-	accounts map[string]*account // of which there is something to know
-	most     int                 // the map was so large
-	revoked  list.List           // of accounts, the one whose revocation is the longest ago first
-	floor    int64               // logins that began before are refused: a revocation up to then was forgotten
+	mu       sync.Mutex          // guards the fields below, and some fields of record
+	accounts map[string]*account // only accounts with sessions or a revocation
+	most     int                 // the largest size that the map had
+	revoked  list.List           // the accounts with a revocation, the oldest revocation first
+	floor    int64               // logins that began earlier are refused, because a revocation up to then was forgotten
 }
 
-// maxRevocations is how many revocations a part of the index remembers one by one:
-// 16 384 in the whole store.
+// maxRevocations is how many revocations each part of the index remembers; the whole
+// store remembers 16 384.
 const maxRevocations = 256
 
-// An account is what is known of a user: sessions, and perhaps a revocation.
+// An account holds a user's sessions and perhaps a revocation.
 type account struct {
-	users      *users    // never changes, nor does user
+	users      *users    // never changes, like user
 	user       string    //
-	sessions   list.List // of logins, the first one first; those that are not swept yet, too
+	sessions   list.List // of logins, the oldest first; includes sessions that are not swept yet
 	revocation *list.Element
-	at         int64 // of the revocation, if there is one
+	at         int64 // the time of the revocation, if any
 }
 
 // UserSessions lists the sessions of a user, see [session.UserStore].
@@ -60,10 +60,10 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 }
 
 // RemoveUserSessions ends the sessions of a user, see [session.UserStore]. The store
-// remembers some 16 000 revocations of the last hour, of users with and without
-// sessions, in a few megabytes. Beyond that it forgets the oldest, and refuses logins
-// whose check began before those: it asks for a password again rather than let a
-// revoked one in.
+// remembers about 16 000 revocations of the last hour in a few megabytes, for users with
+// and without sessions. Beyond that it forgets the oldest and refuses logins whose check
+// began before them. Such a user must enter the password again, but no revoked login
+// succeeds.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	now, err := st.beginFor(ctx, user)
 	if err != nil {
@@ -95,7 +95,7 @@ func (st *Store) beginFor(ctx context.Context, user string) (now int64, err erro
 	return now, (&session.Login{User: user}).Check()
 }
 
-// visit calls f, under the lock, with each of the sessions that is alive.
+// visit calls f, under the lock, with each live session.
 func visit(ctx context.Context, sessions []*login, now int64, f func(sh *shard, r *record)) error {
 	for _, l := range sessions {
 		if err := ended(ctx); err != nil {
@@ -114,8 +114,8 @@ func (st *Store) usersOf(user string) *users {
 	return &st.users[maphash.String(st.seed, user)%shardCount]
 }
 
-// account returns the account of a user: a new one, which is not in the index
-// yet, where there is nothing to know.
+// account returns the account of a user. If the index has none, it returns a new
+// account, which is not in the index yet.
 func (us *users) account(user string) *account {
 	if u := us.accounts[user]; u != nil {
 		return u
@@ -123,7 +123,7 @@ func (us *users) account(user string) *account {
 	return &account{users: us, user: strings.Clone(user)}
 }
 
-// keep puts an account into the index.
+// keep adds an account to the index.
 func (us *users) keep(u *account) {
 	if us.accounts == nil {
 		us.accounts = make(map[string]*account)
@@ -132,22 +132,22 @@ func (us *users) keep(u *account) {
 	us.most = max(us.most, len(us.accounts))
 }
 
-// release takes an account out of the index if there is nothing more to know.
+// release removes an account from the index if it is empty.
 func (us *users) release(u *account) {
 	if u.sessions.Len() > 0 || u.revocation != nil {
 		return
 	}
 	delete(us.accounts, u.user)
-	// A map keeps the memory of its best days. To make it anew costs one call for
-	// three that have deleted something.
+	// A Go map never shrinks. Copying it costs one call for every three that have
+	// deleted an entry.
 	if us.most > 4*len(us.accounts)+64 {
 		us.accounts = maps.Collect(maps.All(us.accounts))
 		us.most = len(us.accounts)
 	}
 }
 
-// forget takes out revocations that refuse nobody any more: who began before them
-// began too long ago. It costs a unit of budget for each.
+// forget removes revocations that are too old to refuse any login. It costs one unit of
+// budget for each.
 func (us *users) forget(now int64, budget *int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -167,7 +167,7 @@ func (us *users) unrevoke(u *account) {
 	us.release(u)
 }
 
-// revoke notes that what began before now is void.
+// revoke records that logins that began before now are void.
 func (u *account) revoke(now int64) {
 	if u.revocation == nil {
 		u.revocation, u.at = u.users.revoked.PushBack(u), now
@@ -184,12 +184,12 @@ func (u *account) revoke(now int64) {
 	}
 }
 
-// refuses reports whether a login whose check began then comes too late.
+// refuses reports whether the account must refuse a login whose check began then.
 func (u *account) refuses(began, now int64) bool {
 	return began < max(u.users.floor, now-int64(session.BeganLimit)) || u.revocation != nil && began < u.at
 }
 
-// logins yields the logins of the account's sessions, the first one first.
+// logins yields the logins of the account's sessions, the oldest first.
 func (u *account) logins() iter.Seq[*login] {
 	return func(yield func(*login) bool) {
 		for e := u.sessions.Front(); e != nil; e = e.Next() {
@@ -200,7 +200,7 @@ func (u *account) logins() iter.Seq[*login] {
 	}
 }
 
-// enter makes the login of a session the account's last.
+// enter makes the login of a session the newest of the account.
 func (u *account) enter(r *record) {
 	if r.entry == nil {
 		r.entry = u.sessions.PushBack(r.login)
@@ -211,7 +211,7 @@ func (u *account) enter(r *record) {
 	u.users.keep(u)
 }
 
-// leave takes a session out. The caller holds the lock of its shard.
+// leave removes a session. The caller holds the lock of its shard.
 func (u *account) leave(r *record) {
 	u.users.mu.Lock()
 	defer u.users.mu.Unlock()

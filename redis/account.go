@@ -2,7 +2,7 @@ package redis
 
 import "github.com/mist-contrib/session"
 
-// An account is who is logged in to a session.
+// An account describes the login of a session: the user, how and when they logged in.
 type account struct {
 	user               string
 	level              session.Level
@@ -11,8 +11,7 @@ type account struct {
 	address, userAgent string
 }
 
-// parseAccount reads the fields of a login. Of a session where nobody is logged in
-// there are none.
+// parseAccount reads the fields of a login. An anonymous session has none of them.
 func parseAccount(fields map[string]string) (a *account, ok bool) {
 	user, loggedIn := fields["u"]
 	if !loggedIn {
@@ -34,19 +33,19 @@ func parseAccount(fields map[string]string) (a *account, ok bool) {
 	return &account{user, session.Level(level), since, persistent, address, userAgent}, true
 }
 
-// The device of a login is kept in pieces, because one value over 64 bytes, by
-// default, makes a hash take twice the memory.
+// The store splits the device of a login into pieces: by default one value over 64 bytes
+// doubles the memory of a hash.
 const (
 	pieceSize = 64
 	maxPieces = 6
 )
 
-// pieceNames are the fields of the pieces.
+// pieceNames lists the fields that hold the pieces.
 //
-//nolint:gochecknoglobals // a constant, but for the language
+//nolint:gochecknoglobals // Go has no constant arrays
 var pieceNames = [maxPieces]string{"d0", "d1", "d2", "d3", "d4", "d5"}
 
-// splitDevice returns the pieces of a device, none if nothing is known of it.
+// splitDevice returns the pieces of a device, or none if address and userAgent are empty.
 func splitDevice(address, userAgent string) (pieces []string) {
 	if address == "" && userAgent == "" {
 		return nil
@@ -58,7 +57,7 @@ func splitDevice(address, userAgent string) (pieces []string) {
 	return append(pieces, device)
 }
 
-// joinDevice reads the pieces.
+// joinDevice puts the pieces together again.
 func joinDevice(fields map[string]string) (address, userAgent string, ok bool) {
 	var device string
 	for _, name := range pieceNames {

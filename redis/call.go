@@ -13,25 +13,24 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// errNotReplicated means that fewer replicas than WaitReplicas had a write in
-// time.
+// errNotReplicated means that fewer replicas than WaitReplicas confirmed a write in time.
 var errNotReplicated = errors.New("fewer replicas than WaitReplicas have the write")
 
-// write sends a command that changes a record. It returns when as many replicas
-// as the store waits for have the change.
+// write sends a command that changes a record. It returns when WaitReplicas replicas have
+// the change.
 func (st *Store) write(ctx context.Context, key string, cmd goredis.Cmder) error {
 	if st.WaitReplicas == 0 {
 		return st.Client.Process(ctx, cmd)
 	}
-	// WAIT speaks of what was written on its own connection, and only to the
-	// master of the key.
+	// WAIT counts only writes of its own connection, so it must go to the master of the key
+	// together with the command.
 	for {
 		err := st.replicated(ctx, key, cmd)
 		c, ok := st.Client.(cluster)
 		if !ok || !goredis.HasErrorPrefix(err, "MOVED") {
-			return err // ASK, too: only the client itself can follow that
+			return err // also ASK: only the client itself can follow it
 		}
-		c.ReloadState(ctx) // and once more: it was refused, not carried out
+		c.ReloadState(ctx) // then try again: MOVED means that nothing was done
 		if err := pause(ctx); err != nil {
 			return err
 		}
@@ -66,13 +65,12 @@ func (st *Store) replicated(ctx context.Context, key string, cmd goredis.Cmder) 
 	return nil
 }
 
-// batch bounds what is sent to a server before it answers.
+// batch is how many commands each sends before it reads the replies.
 const batch = 4096
 
-// each sends n commands that may be repeated, in pipelines, and once more alone
-// what failed there, as what moved to another server may. What had a reply is given
-// to use. Its error is the first that was left; the other commands were sent
-// nevertheless.
+// each sends n repeatable commands in pipelines. It repeats a failed command once by itself,
+// because its key may have moved to another server. It passes each successful command to
+// use. It returns the first error that remains, and still sends the other commands.
 func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, command func(i int) C, use func(i int, cmd C)) error {
 	var failure error
 	for at := 0; at < n; at += batch {
@@ -86,7 +84,7 @@ func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, com
 		})
 		for i, cmd := range cmds {
 			if cmd.Err() != nil {
-				err = nil // it is this one's
+				err = nil // this command reports it
 				if failure == nil && ctx.Err() == nil {
 					cmd = command(at + i)
 					_ = st.Client.Process(ctx, cmd)
@@ -105,7 +103,7 @@ func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, com
 	return failure
 }
 
-// pause waits until a cluster may have told where its keys are.
+// pause gives a Cluster time to announce where its keys are.
 func pause(ctx context.Context) error {
 	t := time.NewTimer(10 * time.Millisecond)
 	defer t.Stop()
@@ -117,19 +115,19 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// failed makes the error of a call from what the client answered.
+// failed turns an error of the client into the error of a call.
 func (st *Store) failed(ctx context.Context, op string, err error) error {
 	var answer goredis.Error
 	answered := errors.As(err, &answer)
 	if c, ok := st.Client.(cluster); ok && !answered && !errors.Is(err, context.Canceled) {
-		c.ReloadState(ctx) // a server that died may have a successor
+		c.ReloadState(ctx) // another server may have replaced a dead one
 	}
 	f := &failure{op: op, cause: err}
 	switch deadline, _ := ctx.Deadline(); {
 	case ctx.Err() != nil:
 		f.ended = ctx.Err()
 	case isTimeout(err) && time.Until(deadline) <= 0:
-		f.ended = context.DeadlineExceeded // the connection was faster than the context
+		f.ended = context.DeadlineExceeded // the connection timed out just before the context
 	}
 	if answered {
 		f.code = code(answer.Error())
@@ -137,8 +135,8 @@ func (st *Store) failed(ctx context.Context, op string, err error) error {
 	return f
 }
 
-// code returns the word by which Redis names an error. Before Redis 7 the error
-// of a command in a script stands behind that of the script.
+// code returns the first word of a Redis error, such as OOM. Before Redis 7 the error of a
+// command in a script follows the error of the script.
 func code(answer string) string {
 	if _, inner, ok := strings.Cut(answer, ": -"); ok {
 		answer = inner
@@ -152,12 +150,12 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// A failure is an error of Redis, or of the way to it.
+// A failure means that Redis failed or could not be reached.
 type failure struct {
 	op    string
 	cause error
 	ended error  // why the context ended, if it did
-	code  string // the first word of what Redis answered, if it did
+	code  string // the first word of the reply of Redis, if there was one
 }
 
 func (f *failure) Error() string {
@@ -174,7 +172,7 @@ func (f *failure) Unwrap() []error {
 	return []error{f.cause}
 }
 
-// Is makes a Redis without memory a store that is full.
+// Is reports a match with [session.ErrFull] if Redis is out of memory.
 func (f *failure) Is(target error) bool {
 	return target == session.ErrFull && f.code == "OOM"
 }

@@ -14,42 +14,42 @@ import (
 
 // These are the findings of [Store.CheckServer].
 var (
-	// ErrUnreachable means that the store cannot load a session: the server does not
-	// answer in time, refuses the user, or still loads its data.
+	// ErrUnreachable means that the store cannot load sessions: the server does not
+	// answer in time, refuses the user, or is still loading its data.
 	ErrUnreachable = errors.New("redis: the server cannot be used")
 
 	// ErrTooOld means that the server is older than Redis 6.2.
 	ErrTooOld = errors.New("redis: the server is too old")
 
-	// ErrEvicts means that maxmemory-policy is not noeviction: without memory the
-	// server ends sessions that are alive.
+	// ErrEvicts means that maxmemory-policy is not noeviction: a server that runs out of
+	// memory deletes live sessions.
 	ErrEvicts = errors.New("redis: the server evicts sessions")
 
-	// ErrSnapshots means that the server saves snapshots and no append-only file: a
-	// restart goes back to the last snapshot, and undoes the logouts since.
+	// ErrSnapshots means that the server saves snapshots but no append-only file: a
+	// restart returns to the last snapshot and undoes all later logouts.
 	ErrSnapshots = errors.New("redis: a restart of the server undoes logouts")
 
 	// ErrReplica means that the server is a replica: it accepts no writes.
 	ErrReplica = errors.New("redis: the server is a replica")
 
-	// ErrUnknown means that the server does not tell what CheckServer asks, as many
-	// managed services do not.
+	// ErrUnknown means that the server does not answer a question of CheckServer. Many
+	// managed services hide their configuration.
 	ErrUnknown = errors.New("redis: the server does not tell")
 )
 
-// CheckServer asks the server what makes it unfit for sessions, for start-up and
-// health checks. With a Cluster it asks every master. It returns nil, or an error
-// of [errors.Join] with one error for each finding: [errors.Is] looks for one of
-// them, and Unwrap() []error lists them.
+// CheckServer looks for settings of the server that are unsafe for sessions. Call it at
+// start-up and in health checks. With a Cluster it asks every master. It returns nil, or
+// the findings joined by [errors.Join]: [errors.Is] tests for one finding, and
+// Unwrap() []error lists all of them.
 //
-// It writes nothing, takes three round trips at most (four with a Cluster), and ends
-// as every call does, see OpTimeout. Some errors are no findings, and CheckServer
-// returns them alone: what [Store.Check] reports, a context that has ended before
-// the call, and one that the caller cancels meanwhile.
+// CheckServer writes nothing and takes at most three round trips, four with a Cluster.
+// OpTimeout bounds it like every call. Some errors are not findings, and CheckServer
+// returns them alone: an error of [Store.Check], and a context that had ended before the
+// call or is cancelled during it.
 //
-// The server's user needs INFO and, if there is no append-only file, CONFIG GET;
-// otherwise [ErrUnknown] says what is not known. docs/redis.md in the repository
-// says what CheckServer does not look at.
+// The server's user needs INFO and, if there is no append-only file, CONFIG GET.
+// Otherwise CheckServer reports [ErrUnknown] and names the missing answer. docs/redis.md
+// in the repository lists the things that CheckServer does not check.
 func (st *Store) CheckServer(ctx context.Context) error {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (st *Store) CheckServer(ctx context.Context) error {
 	}
 	defer cancel()
 	found := st.askAll(ctx)
-	if !errors.Is(errors.Join(found...), ErrUnreachable) { // INFO is answered where no session can be loaded
+	if !errors.Is(errors.Join(found...), ErrUnreachable) { // a server may answer INFO and still load no session
 		probe := goredis.NewMapStringStringCmd(ctx, "hgetall", st.prefix+"?") // no session has this id
 		if err := st.Client.Process(ctx, probe); err != nil {
 			found = append(found, st.finding(ctx, ErrUnreachable, err))
@@ -69,7 +69,7 @@ func (st *Store) CheckServer(ctx context.Context) error {
 	return errors.Join(found...)
 }
 
-// A masters is a Client that can ask every master.
+// A masters is a Client that can send a command to every master.
 type masters interface {
 	ForEachMaster(ctx context.Context, fn func(context.Context, *goredis.Client) error) error
 }
@@ -86,7 +86,7 @@ func (st *Store) askAll(ctx context.Context) []error {
 		mu    sync.Mutex
 		found []error
 	)
-	// The client first asks some node for the masters. If that one does not answer, half of the time is left.
+	// The client first asks one node for the masters. If that node does not answer, half of the time is left.
 	deadline, _ := ctx.Deadline() // every call has one, see begin
 	half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
 	defer cancel()
@@ -110,7 +110,7 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 	info := goredis.NewStringCmd(ctx, "info")
 	switch err := server.Process(ctx, info); {
 	case err == nil:
-	case goredis.IsPermissionError(err), goredis.HasErrorPrefix(err, "unknown command"): // it leaves out ERR
+	case goredis.IsPermissionError(err), goredis.HasErrorPrefix(err, "unknown command"): // go-redis strips ERR
 		return []error{st.finding(ctx, ErrUnknown, err)}
 	default:
 		return []error{st.finding(ctx, ErrUnreachable, err)}
@@ -124,7 +124,7 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 		add(ErrUnreachable, "it is loading its data")
 	}
 
-	// Valkey and Redict name the version of Redis that they come from as well.
+	// Valkey and Redict report their own version, and the version of Redis that they derive from.
 	version := cmp.Or(tells["valkey_version"], tells["redict_version"], tells["redis_version"])
 	var major, minor int
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
@@ -165,12 +165,12 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 	return found
 }
 
-// finding makes a finding of what the client answered.
+// finding returns a finding that also wraps an error of the client.
 func (st *Store) finding(ctx context.Context, finding, err error) error {
 	return fmt.Errorf("%w: %w", finding, st.failed(ctx, "check server", err))
 }
 
-// fields returns the fields of INFO.
+// fields parses the reply of INFO.
 func fields(info string) map[string]string {
 	all := make(map[string]string)
 	for line := range strings.Lines(info) {

@@ -6,14 +6,14 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A Client is what a [Store] asks of a client of go-redis. [goredis.Client] (also
-// with Sentinel), [goredis.ClusterClient] and [goredis.UniversalClient] are
-// Clients. A [goredis.Ring] is one too, and refused by [Store.Check]: it takes a
-// server that does not answer out of the ring, and its sessions would be not found.
+// A Client is the part of a go-redis client that a [Store] uses. [goredis.Client] (also
+// with Sentinel), [goredis.ClusterClient] and [goredis.UniversalClient] implement it.
+// [goredis.Ring] implements it too, but [Store.Check] refuses it: a Ring drops a server
+// that does not answer, and the store would report its sessions as not found.
 //
-// A type of yours around a ClusterClient must embed it, because the store needs
-// its further methods: it asks for the Cluster's shape after an error of the
-// network, and for the master of a key to wait for its replicas.
+// If you wrap a ClusterClient, embed it in your type, because the store needs more of its
+// methods. The store reloads the Cluster's layout after a network error. With
+// WaitReplicas it also asks for the master of a key.
 type Client interface {
 	Process(ctx context.Context, cmd goredis.Cmder) error
 	Pipelined(ctx context.Context, fn func(goredis.Pipeliner) error) ([]goredis.Cmder, error)
@@ -26,7 +26,7 @@ var (
 	_ Client = (*goredis.Ring)(nil)
 )
 
-// A cluster is a Client that knows which server has which key.
+// A cluster is a Client that knows which server holds which key.
 type cluster interface {
 	MasterForKey(ctx context.Context, key string) (*goredis.Client, error)
 	ReloadState(ctx context.Context)

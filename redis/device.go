@@ -9,8 +9,8 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// Bind binds a session to a device, see [session.DeviceStore]. It is one script, which
-// works as a rotation does.
+// Bind binds a session to a device, see [session.DeviceStore]. It runs one script, which
+// works like a rotation.
 func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -31,8 +31,8 @@ func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (ses
 	return s, unproved(secret, err)
 }
 
-// Prove gives the device of a session a new token, see [session.DeviceStore]. It is one
-// script. A Redis that is out of memory does not refuse it.
+// Prove gives the device of a session a new token, see [session.DeviceStore]. It runs one
+// script, which succeeds even if Redis is out of memory.
 func (st *Store) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (st *Store) Prove(ctx context.Context, id string, p session.Proof) (session
 		p.Device, challenge[:challengeSize], p.Remember.Milliseconds(), sum[:], p.Lifetime.Milliseconds(), maxGenerations))
 }
 
-// unproved is the error of a secret that is not accepted.
+// unproved turns ErrReused into ErrUnproved for a secret that is bound to a device.
 func unproved(secret string, err error) error {
 	if token.Bound(secret) && errors.Is(err, session.ErrReused) {
 		return session.ErrUnproved
@@ -60,15 +60,15 @@ func unproved(secret string, err error) error {
 }
 
 const (
-	// timeSize is how many digits a time has in the fields of a device.
+	// timeSize is the number of digits of a time in the fields of a device.
 	timeSize = 13
 
-	// challengeSize is how much of the hash of a challenge is kept.
+	// challengeSize is how many bytes of the hash of a challenge the store keeps.
 	challengeSize = 8
 )
 
-// parseBond reads the fields of a session that is bound to a device. Of one that is not
-// there are none, and that is ok, too.
+// parseBond reads the fields of a session that is bound to a device. An unbound session has
+// none of them, and ok is true for it as well.
 func parseBond(fields map[string]string) (device string, ends int64, ok bool) {
 	b, bound := fields["b"]
 	if !bound {

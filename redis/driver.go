@@ -7,12 +7,12 @@ import (
 	"github.com/mist-contrib/session/internal/driver"
 )
 
-//nolint:gochecknoinits // a program that imports this package can name it in a configuration, as with database/sql
+//nolint:gochecknoinits // as with database/sql: importing this package makes its schemes available to configurations
 func init() {
 	driver.Register(open, "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster", "unix")
 }
 
-// open makes a store for package config. It connects to nothing.
+// open returns a store for package config. It does not connect.
 func open(o driver.Options) (session.Store, io.Closer, error) {
 	client, err := NewClient(o.URL)
 	if err != nil {

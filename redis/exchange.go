@@ -6,7 +6,7 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// Pop takes the value that is stored under key now.
+// Pop removes and returns the value that is stored under key now.
 func (s *object) Pop(ctx context.Context, key string) (value any, err error) {
 	err = s.exchange(ctx, key, func(old any) (string, error) {
 		if value = old; value == nil {
@@ -32,18 +32,17 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 	})
 }
 
-// What to make of a field, and what is there, in the words of
-// scripts/exchange.lua.
+// These words tell scripts/exchange.lua what a field holds and how to change it.
 const (
 	nothing = ""
 	takeOut = "-"
-	present = "=" // and the value
+	present = "=" // followed by the value
 )
 
-// exchange makes the change that f says for the value that is stored under key
-// now. f is asked about the value that this session shows, and again when another
-// is stored: in most cases that is one round trip. What f says without a change
-// counts only for a value that was found in the store.
+// exchange applies the change that f chooses for the stored value of key. It first calls f
+// with the value that this session shows, and again if the store holds another value. So
+// most calls take one round trip. If f changes nothing or fails, exchange accepts that only
+// for a value that the store has confirmed.
 func (s *object) exchange(ctx context.Context, key string, f func(old any) (change string, err error)) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -73,7 +72,7 @@ func (s *object) exchange(ctx context.Context, key string, f func(old any) (chan
 	}
 }
 
-// decide asks f about what is in a field.
+// decide calls f with the decoded value of a field.
 func decide(seen string, f func(old any) (change string, err error)) (change string, err error) {
 	var old any
 	if seen != nothing {
@@ -84,8 +83,7 @@ func decide(seen string, f func(old any) (change string, err error)) (change str
 	return f(old)
 }
 
-// swap makes a change if a field holds what was seen there, and returns what it
-// held.
+// swap changes a field if it still holds seen, and returns what the field held.
 func (s *object) swap(ctx context.Context, field, seen, change string) (now string, err error) {
 	sc := &exchangeScript
 	if change == nothing {

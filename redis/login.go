@@ -19,28 +19,28 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An entry is a login under way: what login.lua is told.
+// An entry is a login in progress. It holds the arguments of login.lua.
 type entry struct {
 	*session.Login
-	began          time.Time // the check of the password
+	began          time.Time // when the password check began
 	idle, absolute time.Duration
-	id, secret     string // of the session to come
+	id, secret     string // of the session after the login
 	sum            token.Sum
 	incarnation    string
-	presented      string // the hash of the secret that the client has; empty: a session begins
+	presented      string // the hash of the client's secret; empty: a session begins
 	values         map[string]string
-	size           int      // that the values may have
-	oldest         []string // the names of sessions that may end
-	excused        string   // the revocation after which the check began
+	size           int      // how many bytes the values may have
+	oldest         []string // the names of sessions that this login may end
+	excused        string   // a revocation that is known to be earlier than the password check
 }
 
-// Login logs a user in, see [session.UserStore]: one script at the home of the user,
-// and one before it that takes the anonymous session, if there is one. Where EndOldest
-// has to end sessions it is one more.
+// Login logs a user in, see [session.UserStore]. It runs one script at the home of the user.
+// If the client has an anonymous session, another script takes that session first. If
+// EndOldest has to end sessions, Login runs one more script.
 //
-// When the process or the way to Redis dies between the two, the anonymous session is
-// gone, with its values; nobody is logged in. Between the two it is not found by
-// anybody, also where the login is then refused and the session is given back.
+// No other call finds the anonymous session between the two scripts, even if the login is
+// then refused and the session is given back. If the process or the connection dies between
+// them, the anonymous session is lost with its values, and nobody is logged in.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation(), size: values.MaxSize}
 	e.sum = token.Hash(e.secret)
@@ -87,16 +87,16 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 }
 
 const (
-	// takenFor is how long an anonymous session can be given back, at most; a call that
-	// may last for less needs that, and some patience.
+	// takenFor bounds how long a taken session can be given back. A call with a shorter
+	// deadline keeps it until the deadline, plus patience.
 	takenFor = time.Minute
 	patience = 5 * time.Second
 
-	// cleanup is how long it may take, at least, to give it back.
+	// cleanup is the minimum time for giving a session back.
 	cleanup = 250 * time.Millisecond
 )
 
-// enterFrom logs in with the values of an anonymous session, which ends.
+// enterFrom ends an anonymous session and logs in with its values.
 func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.Sum) (s session.Session, err error) {
 	nonce := newNonce()
 	deadline, _ := ctx.Deadline() // every call has one, see begin
@@ -133,17 +133,16 @@ func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.
 	return st.enter(ctx, e)
 }
 
-// giveBack makes a session that was taken what it was. Should that fail, too, it is
-// gone.
+// giveBack restores a taken session. If that fails too, the session is lost.
 func (st *Store) giveBack(ctx context.Context, key, nonce string) {
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	_, _ = st.eval(ctx, &restoreScript, key, append(scriptArgs(1), nonce))
 }
 
-// afterwards is the context of what has to be put in order when a call has failed. It
-// does not end when the client leaves, who still has its token, and has some time of
-// its own when that of the call is over.
+// afterwards returns the context for cleaning up after a failed call. Cancelling the call
+// does not cancel it, because the client still has its token. It lasts at least cleanup,
+// even if the call's time is over.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	left := cleanup
 	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
@@ -152,18 +151,17 @@ func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), left)
 }
 
-// maxLate is how often it is asked whether a login began after a revocation: what is on
-// its way for long leaves that open.
+// maxLate is how often enter asks whether the password check began after a revocation. A
+// script that travels for long cannot decide it.
 const maxLate = 8
 
-// maxStuck is how often login.lua may name the same sessions that have to end, and end
-// none: some times, while it takes out of a long index what has ended. More often means
-// that the index holds something that this package did not write.
+// maxStuck is how often login.lua may name the same sessions without ending any. That
+// happens a few times while it removes ended sessions from a long index. If it happens more
+// often, this package did not write everything in the index.
 const maxStuck = 64
 
-// enter logs in at the home of the user. Where sessions have to end first, or where it
-// is not known whether the check of the password began before a revocation, it asks
-// again.
+// enter logs in at the home of the user. It runs the script again if sessions must end
+// first, or if the password check may have begun before a revocation.
 func (st *Store) enter(ctx context.Context, e *entry) (session.Session, error) {
 	home, name, _ := splitID(e.id)
 	for late, stuck := 0, 0; late < maxLate; {
@@ -204,8 +202,8 @@ func (st *Store) enter(ctx context.Context, e *entry) (session.Session, error) {
 	return nil, session.ErrRevoked
 }
 
-// abandon ends a session that may have begun, though no reply says so: no client will
-// ever name it. Another session may have its id.
+// abandon ends a session that may have begun although no reply arrived: no client could ever
+// use it. It checks the incarnation, because another session may have the same id.
 func (st *Store) abandon(ctx context.Context, e *entry, err error) {
 	var f *failure
 	if e.presented != "" || !errors.As(err, &f) || f.code != "" {
@@ -225,12 +223,12 @@ func (e *entry) script() *script {
 	return &loginScript
 }
 
-// words are the arguments of login.lua. It knows how long ago the check of the password
-// began when this was sent. On its way it has become more, at most what is left of the
-// call's time. Where the caller does not say when the check began, it is now.
+// words returns the arguments of login.lua. They say how long ago the password check began.
+// The script may travel for as long as the call has time left, and left bounds that. If
+// the caller does not set Began, the check begins now.
 func (e *entry) words(ctx context.Context, name string) []any {
 	var left int64
-	if deadline, ok := ctx.Deadline(); ok && !e.Began.IsZero() { // it has one, see begin
+	if deadline, ok := ctx.Deadline(); ok && !e.Began.IsZero() { // every call has one, see begin
 		left = time.Until(deadline).Microseconds()
 	}
 	device := splitDevice(e.Address, e.UserAgent)
@@ -240,7 +238,7 @@ func (e *entry) words(ctx context.Context, name string) []any {
 	return appendFields(appendWords(appendWords(args, device), e.oldest), e.values)
 }
 
-// What login.lua says of a login, if it is a list.
+// These are the verdicts in a list that login.lua returns; unknown means another reply.
 const (
 	done    int64 = 1
 	notYet  int64 = 0
@@ -248,7 +246,7 @@ const (
 	unknown int64 = -2
 )
 
-// readLogin reads such a list.
+// readLogin reads a list that login.lua returns.
 func readLogin(reply any) (verdict, n int64, rest any) {
 	if list, ok := reply.([]any); ok && len(list) == 3 {
 		verdict, ok1 := list[0].(int64)
@@ -260,7 +258,7 @@ func readLogin(reply any) (verdict, n int64, rest any) {
 	return unknown, 0, nil
 }
 
-// entered makes a session of what login.lua has stored.
+// entered returns the session that login.lua has stored.
 func (st *Store) entered(e *entry, stored any) (session.Session, error) {
 	if e.presented != "" {
 		return st.opened(e.id, stored, func(r *record) (string, int64, bool) {
@@ -278,7 +276,7 @@ func (st *Store) entered(e *entry, stored any) (session.Session, error) {
 	return &object{store: st, id: e.id, token: token.Join(e.id, e.secret), record: r, fields: e.values}, nil
 }
 
-// level is the one that is stored; empty: the one that is.
+// level returns the level to store. Empty means that the session keeps its level.
 func (e *entry) level() string {
 	level := e.Level
 	if level == session.Anonymous {
@@ -290,7 +288,7 @@ func (e *entry) level() string {
 	return strconv.Itoa(int(level))
 }
 
-// milliseconds are empty where a timeout stays.
+// milliseconds formats a timeout. Zero is empty: the session keeps its timeout.
 func milliseconds(d time.Duration) string {
 	if d == 0 {
 		return ""

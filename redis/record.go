@@ -13,67 +13,67 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A record is what a hash holds besides the session's values, as it was loaded.
-// Its fields have names of one letter, those of values begin with a colon:
+// A record is the loaded content of a hash without the session's values. The names of the
+// values' fields begin with a colon. The other fields have names of one letter:
 //
-//	n  the format's version, 2, and the incarnation: random, so that nobody
-//	   writes to a session of the same id that was made later; while a login has
-//	   taken the session there is a t and a nonce in front, see scripts/take.lua
+//	n  the format's version, 2, and a random incarnation: it prevents writes to a later
+//	   session with the same id. While a login has taken the session, a t and a nonce
+//	   precede it, see scripts/take.lua
 //	h  the hash of the newest secret
 //	o  the secrets before it, see scripts/present.lua
-//	c  when the session was made, ms since 1970; not where that was a login
-//	t  when it was refreshed last, ms since 1970
+//	c  when the session was created, ms since 1970; absent if a login created it
+//	t  when it was last refreshed, ms since 1970
 //	i  its idle timeout, ms
 //	a  its absolute timeout, ms
-//	x  the last secrets that were taken out of o: the start of each hash
-//	r  when it was rotated last, ms since 1970; not since the last login
+//	x  the last secrets that were removed from o: the start of each hash
+//	r  when it was last rotated, ms since 1970; absent if no rotation followed the last login
 //	g  the nonces of the last logins that were refused, see scripts/restore.lua
-//	b  where it is bound to a device: when its newest secret ends, ms since 1970, and the
+//	b  if it is bound to a device: when its newest secret ends, ms since 1970, and the
 //	   device; see scripts/prove.lua
-//	q  the challenges that the device has answered, see there
+//	q  the challenges that the device has answered, see scripts/prove.lua
 //	s  how many values it has, and their size, see scripts/values.lua
 //
-// and where somebody is logged in, see account.go:
+// A session with a user has more fields, see account.go:
 //
 //	u  the user
-//	l  when they proved who they are, ms since 1970
-//	v  how strongly, 1 to 255
+//	l  when the user last authenticated, ms since 1970
+//	v  the level of that authentication, 1 to 255
 //	p  1 if the client keeps its identifier when the browser ends
-//	d0 to d5  the device, in pieces of 64 bytes: a byte for the length of the
+//	d0 to d5  the device, in pieces of 64 bytes: one byte with the length of the
 //	   address, the address, the user agent
 type record struct {
 	incarnation string
 	sum         token.Sum
-	old         string // of whole generations
-	over        string // of whole starts
+	old         string // whole generations
+	over        string // whole starts of hashes
 	created     int64
 	seen        int64
 	idle        int64
 	absolute    int64
-	rotated     int64    // zero: not since the last login
-	device      string   // that it is bound to; empty: none
-	ends        int64    // when the newest secret does; zero: with the session
+	rotated     int64    // zero: no rotation since the last login
+	device      string   // the device that the session is bound to; empty: none
+	ends        int64    // when the newest secret ends; zero: with the session
 	account     *account // nil: anonymous
 }
 
 const (
 	version = "2"
 
-	// taken is what an incarnation begins with while a login has taken the session.
+	// taken is the first letter of an incarnation while a login has taken the session.
 	taken = "t"
 
-	// startSize is how much of the hash of a secret is kept when the secret is over.
+	// startSize is how many bytes of a secret's hash the record keeps after the secret has ended.
 	startSize = 8
 	maxOver   = 7
 
 	valuePrefix = ":"
 
-	// maxGenerations bounds how many old tokens of a session are good at once.
+	// maxGenerations bounds how many old tokens of a session are valid at once.
 	maxGenerations = 64
 )
 
-// errRecord means that the key of a session holds something else, or a record of
-// another version of this package. It authenticates nobody.
+// errRecord means that the key holds no session, or a record of another version of this
+// package. Such a key authenticates nobody.
 var errRecord = errors.New("redis: record cannot be read")
 
 // newIncarnation returns the field n of a new record.
@@ -85,8 +85,8 @@ func newNonce() string {
 	return base64.RawURLEncoding.EncodeToString(nonce[:])
 }
 
-// parse reads a record. Its error is [errRecord] for whatever is not exactly one, and
-// [session.ErrNotFound] for one that a login has taken.
+// parse reads a record. It fails with [session.ErrNotFound] if a login has taken the record,
+// and with [errRecord] if the fields are not exactly a record.
 func parse(fields map[string]string) (r record, err error) {
 	if strings.HasPrefix(fields["n"], taken) {
 		return record{}, session.ErrNotFound
@@ -128,13 +128,12 @@ func parse(fields map[string]string) (r record, err error) {
 }
 
 func number(field string) (int64, error) {
-	n, err := strconv.ParseUint(field, 10, 50) // 15 digits and more, far from overflow
+	n, err := strconv.ParseUint(field, 10, 50) // at least 15 digits fit, far from overflow
 	return int64(n), err
 }
 
-// A generation is a secret that a rotation has replaced, see
-// scripts/present.lua: its hash, the salt that leads to its successor, and its
-// state.
+// A generation is a secret that a rotation has replaced: its hash, the salt that leads to its
+// successor, and its state. See scripts/present.lua.
 type generation string
 
 const (
@@ -150,8 +149,7 @@ func (g generation) salt() token.Salt {
 	return token.Salt([]byte(g[len(token.Sum{}):stateAt]))
 }
 
-// ends is when the token of a secret of this generation ends by itself; zero: with the
-// session.
+// ends returns when the token with this secret ends, or zero if it ends with the session.
 func (g generation) ends(secret string) (int64, error) {
 	if g.unseen() || !token.Bound(secret) {
 		return 0, nil
@@ -159,10 +157,10 @@ func (g generation) ends(secret string) (int64, error) {
 	return number(string(g[stateAt+1:]))
 }
 
-// unseen reports whether no client has shown a successor yet.
+// unseen reports whether no client has presented a successor of this secret yet.
 func (g generation) unseen() bool { return g[stateAt] == 'g' }
 
-// generation returns the i-th old secret, the newest is 0.
+// generation returns the i-th old secret; 0 is the newest.
 func (r *record) generation(i int) generation {
 	return generation(r.old[i*generationSize : (i+1)*generationSize])
 }
@@ -174,7 +172,7 @@ func (r *record) unseen() bool {
 	return r.generations() > 0 && r.generation(0).unseen()
 }
 
-// once reports whether sum is that of an old secret, good still or not.
+// once reports whether sum is the hash of an old secret, valid or not.
 func (r *record) once(sum token.Sum) bool {
 	for i := range r.generations() {
 		if r.generation(i).is(sum) {
@@ -184,7 +182,7 @@ func (r *record) once(sum token.Sum) bool {
 	return false
 }
 
-// spent reports whether sum is that of a secret which was the session's, long ago.
+// spent reports whether sum is the hash of an older secret that is no longer kept.
 func (r *record) spent(sum token.Sum) bool {
 	for i := 0; i < len(r.over); i += startSize {
 		if r.over[i:i+startSize] == string(sum[:startSize]) {
@@ -194,8 +192,8 @@ func (r *record) spent(sum token.Sum) bool {
 	return false
 }
 
-// follow walks from a secret of the session to the newest that follows from it, and
-// returns when that ends by itself; zero: with the session.
+// follow walks from a secret of the session to its newest successor. ends is the time when
+// that successor ends, or zero if it ends with the session.
 func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	sum := token.Hash(secret)
 	if token.Equal(sum, r.sum) {
@@ -205,7 +203,7 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 		if !r.generation(i).is(sum) {
 			continue
 		}
-		if r.device != "" { // no secret leads to one of a device
+		if r.device != "" { // no secret leads to the secret of a device
 			ends, err := r.generation(i).ends(secret)
 			return secret, ends, err == nil
 		}
@@ -217,7 +215,7 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	return "", 0, false
 }
 
-// info describes the session of a record. Its token ends then; zero: with the session.
+// info describes the session of a record. Its token ends at ends; zero means with the session.
 func (r *record) info(id string, ends int64) session.Info {
 	info := session.Info{
 		ID:        id,
@@ -237,7 +235,7 @@ func (r *record) info(id string, ends int64) session.Info {
 	return info
 }
 
-// began is when the absolute timeout began.
+// began returns when the absolute timeout began.
 func (r *record) began() int64 {
 	if r.account != nil {
 		return r.account.since
@@ -245,7 +243,7 @@ func (r *record) began() int64 {
 	return r.created
 }
 
-// user is whose session it is; empty: nobody's.
+// user returns the user of the session, or an empty string if it is anonymous.
 func (r *record) user() string {
 	if r.account == nil {
 		return ""
@@ -253,7 +251,7 @@ func (r *record) user() string {
 	return r.account.user
 }
 
-// pairs reads the reply of HGETALL in a script.
+// pairs reads the reply of HGETALL from a script.
 func pairs(reply []any) (fields map[string]string, ok bool) {
 	fields = make(map[string]string, len(reply)/2)
 	for i := 0; i+1 < len(reply); i += 2 {

@@ -13,19 +13,19 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// A script is one operation on one record, or on what is of one user, in one step.
+// A script is one atomic operation on one record, or on the keys of one user.
 type script struct {
 	name, source, hash string
 	kind               kind
 }
 
-// A kind is what a script asks of the way to Redis.
+// A kind says how a script may be sent.
 type kind int
 
 const (
-	repeatable kind = iota // a change that may be sent again when no reply came
-	once                   // one that may not: others may have changed the same since
-	looks                  // changes nothing that has to outlive a failover
+	repeatable kind = iota // changes data, and may be sent again if no reply came
+	once                   // changes data, and must not be sent again: others may have changed it since
+	looks                  // changes nothing that must survive a failover
 )
 
 //go:embed scripts/create.lua
@@ -56,10 +56,10 @@ var clearSource string
 var exchangeSource string
 
 //go:embed scripts/values.lua
-var valuesSource string // what those above begin with, from set.lua on, and login.lua
+var valuesSource string // comes first in set, delete, exchange and login
 
 //go:embed scripts/users.lua
-var usersSource string // what those below begin with
+var usersSource string // comes first in present, prove, refresh and the scripts below
 
 //go:embed scripts/login.lua
 var loginSource string
@@ -79,12 +79,10 @@ var revokeSource string
 //go:embed scripts/end.lua
 var endSource string
 
-// They never change.
-//
-//nolint:gochecknoglobals // constants, but for the language
+//nolint:gochecknoglobals // they never change, and Go has no constant structs
 var (
 	createScript   = newScript("generate", createSource, once)
-	openScript     = newScript("open", usersSource+presentSource, looks) // what was seen will be seen again
+	openScript     = newScript("open", usersSource+presentSource, looks) // after a failover the client shows the secret again
 	rotateScript   = newScript("rotate", usersSource+presentSource, repeatable)
 	bindScript     = newScript("bind", usersSource+presentSource, repeatable)
 	proveScript    = newScript("prove", usersSource+proveSource, repeatable)
@@ -110,20 +108,19 @@ func newScript(name, source string, k kind) script {
 	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k}
 }
 
-// A onceCmd is a command that go-redis does not send again when the reply did
-// not come.
+// A onceCmd is a command that go-redis does not send again if no reply comes.
 type onceCmd struct{ *goredis.Cmd }
 
 func (onceCmd) NoRetry() bool { return true }
 
-// eval runs a script on a record and returns its reply. args has room for the
-// four words in front, so that nothing is copied: see scriptArgs.
+// eval runs a script on a record and returns its reply. args comes from scriptArgs: its first
+// four words are free, so eval copies nothing.
 func (st *Store) eval(ctx context.Context, s *script, key string, args []any) (any, error) {
 	args[0], args[1], args[2], args[3] = "evalsha", s.hash, 1, key
 	return st.run(ctx, s, key, args)
 }
 
-// evalKeys runs a script on several keys, which are all in one slot.
+// evalKeys runs a script on several keys, which must all be in one slot.
 func (st *Store) evalKeys(ctx context.Context, s *script, keys []string, words ...any) (any, error) {
 	return st.run(ctx, s, keys[0], append(evalArgs("evalsha", s.hash, keys), words...))
 }
@@ -152,11 +149,11 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 			err = st.write(ctx, key, onceCmd{cmd})
 		}
 		switch {
-		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && refused(cmd.Val()): // it may have ended before, on this server alone
+		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && refused(cmd.Val()): // endScript: an earlier copy may have ended it, on this master alone
 			return cmd.Val(), nil
 		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
-			args[0], args[1] = "eval", s.source // this server has not seen it yet
-		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"), goredis.HasErrorPrefix(err, "ASK"): // the slot is on its way to another server, or just was
+			args[0], args[1] = "eval", s.source // this server does not know the script yet
+		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"), goredis.HasErrorPrefix(err, "ASK"): // the slot moves to another server, or has just moved
 			if pause(ctx) != nil {
 				return nil, st.failed(ctx, s.name, err)
 			}
@@ -166,8 +163,8 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 	}
 }
 
-// refused reports whether a script's reply says that it has changed nothing:
-// no replica has to have that.
+// refused reports whether a script's reply says that it has changed nothing. Then there is
+// nothing to replicate.
 func refused(reply any) bool {
 	switch reply := reply.(type) {
 	case int64:
@@ -181,8 +178,7 @@ func refused(reply any) bool {
 	return false
 }
 
-// refusal is the error that the number of a script means which has not done what it is
-// for.
+// refusal returns the error for the number with which a script refuses its task.
 func refusal(reply any) error {
 	switch reply {
 	case int64(0):
@@ -211,7 +207,7 @@ func refusal(reply any) error {
 	return errRecord
 }
 
-// scriptArgs returns arguments for eval, with room for n more.
+// scriptArgs returns arguments for eval, with capacity for n more.
 func scriptArgs(n int) []any {
 	return make([]any, 4, 4+n)
 }

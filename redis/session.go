@@ -15,18 +15,18 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as one request loaded it. What it writes is written
-// only while the very record that it loaded lives.
+// An object is a session as one request loaded it. Its writes succeed only while the record
+// that it loaded still exists.
 type object struct {
 	store  *Store
 	id     string
 	token  string
 	record record
-	ends   int64 // of the token; zero: with the session
+	ends   int64 // when the token ends; zero: with the session
 
 	mu     sync.Mutex
-	fields map[string]string // as loaded, plus own writes
-	turn   chan struct{}     // held by who writes, made by the first
+	fields map[string]string // the loaded fields, plus own writes
+	turn   chan struct{}     // a write holds it; the first write makes it
 }
 
 var (
@@ -47,11 +47,10 @@ func (s *object) Token() string { return s.token }
 
 func (s *object) Device() string { return s.record.device }
 
-// Format prints the id and nothing else, whatever the verb: a session that is
-// logged by mistake shows no token.
+// Format prints only the id, for every verb, so that a log of the session contains no token.
 func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
-// Now asks the server of the session's key, whose clock made the times of Info.
+// Now returns the clock of the session's server. The times of Info come from the same clock.
 func (s *object) Now(ctx context.Context) (time.Time, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -71,7 +70,7 @@ func (s *object) Now(ctx context.Context) (time.Time, error) {
 
 func (s *object) Info() session.Info { return s.record.info(s.id, s.ends) }
 
-// shown returns the encoded value that the session shows.
+// shown returns the encoded value that this session shows for key.
 func (s *object) shown(key string) (encoded string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +131,7 @@ func (s *object) SetAll(ctx context.Context, all map[string]any) error {
 func (s *object) Delete(ctx context.Context, keys ...string) error {
 	args := append(scriptArgs(1+len(keys)), s.record.incarnation)
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
-		if values.CheckKey(key) == nil { // nothing has a longer one
+		if values.CheckKey(key) == nil { // no value is stored under an invalid key
 			args = append(args, valuePrefix+key)
 		}
 	}
@@ -149,8 +148,8 @@ func (s *object) Clear(ctx context.Context) error {
 	})
 }
 
-// write runs a script that changes the record, and then changes what this
-// session shows.
+// write runs a script that changes the record, and then applies the change to the values that
+// this session shows.
 func (s *object) write(ctx context.Context, sc *script, args []any, change func(shown map[string]string)) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -173,8 +172,8 @@ func (s *object) write(ctx context.Context, sc *script, args []any, change func(
 	return nil
 }
 
-// await is called before every write, done after it: a session writes one thing
-// after the other, so that it shows what it stored.
+// await waits for the session's turn to write; the caller calls done after the write. The
+// session writes one change after the other, so it always shows the last stored values.
 func (s *object) await(ctx context.Context, op string) (done func(), err error) {
 	s.mu.Lock()
 	if s.turn == nil {
@@ -207,7 +206,7 @@ func encode(key string, value any) (string, error) {
 	return string(encoded), err
 }
 
-// encodeAll makes fields of values.
+// encodeAll encodes values as fields.
 func encodeAll(all map[string]any) (fields map[string]string, err error) {
 	if err := values.CheckCount(len(all)); err != nil {
 		return nil, err

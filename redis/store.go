@@ -16,55 +16,55 @@ import (
 )
 
 // A Store keeps sessions in Redis 6.2 or later, or Valkey: one server, Sentinel
-// or Cluster. Client is needed, every other field has a safe zero value. It is
-// safe for concurrent use; its fields must not change after the first call.
+// or Cluster. Client is required; every other field has a safe zero value. A Store is
+// safe for concurrent use. Its fields must not change after the first call.
 //
-// Every operation on a session is one command, loading it as well as writing to it; a
-// write checks in the same step that its session lives. The sessions of a user and
-// their index have one home, so that what concerns all of them is one step, too. Time
-// is the clock of the Redis server: those of the application's machines do not
-// matter. The store starts no goroutine, and does not close the client.
+// Every operation on a session is one command. A write checks in the same step that its
+// session still exists. All sessions of a user and their index are in one slot, so an
+// operation on all of them is also one step. All times come from the clock of the Redis
+// server; the clocks of the application's machines do not matter. The store starts no
+// goroutine and does not close the client.
 //
-// It has all capabilities: it is a [session.DeviceStore], and its sessions are
-// all that package session describes.
+// A Store has all capabilities: it is a [session.DeviceStore], and its sessions implement
+// every optional interface of package session.
 //
-// An error that matches none of package session's is a failure of Redis or of
-// the way to it: nobody is logged out by it. Whether a write that failed so was
-// carried out is not known. Its cause is reachable by [errors.Is] and
-// [errors.As], [goredis.Error] for what Redis answered; its text holds no more of
-// such an answer than the first word, because Redis repeats arguments.
+// Some errors match an error of package session. Any other error means that Redis failed
+// or could not be reached. It never means that the user is logged out. A write that fails
+// with such an error may or may not have been applied. [errors.Is] and [errors.As] find the
+// cause, a [goredis.Error] if Redis replied. The text contains only the first word of that
+// reply, because Redis repeats arguments in it.
 type Store struct {
-	// Client is the way to Redis, of [NewClient] or any go-redis client, see the
-	// package documentation for the options that it needs.
+	// Client connects to Redis. Use [NewClient], or any go-redis client with the options
+	// in the package documentation.
 	Client Client
 
-	// Prefix is what all keys of the store begin with. Empty: "session:". It should
-	// end with a colon: two different prefixes that do share no keys. Without one,
-	// "app" with the id "2x" and "app2" with the id "x" are the same key; ids of
-	// NewID all have the same length and cannot meet like that.
+	// Prefix is the beginning of all keys of the store. Empty: "session:". It should
+	// end with a colon: then two different prefixes never share a key. Without a colon,
+	// "app" with the id "2x" and "app2" with the id "x" are the same key. Ids of NewID
+	// all have the same length and cannot collide like that.
 	//
-	// Applications that share a Redis need a prefix each. So do tenants: sessions and
-	// users are told apart by nothing else, so one store serves one tenant.
+	// Each application that shares a Redis needs its own prefix. So does each tenant:
+	// nothing else separates sessions and users, so one store serves one tenant.
 	Prefix string
 
-	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
-	// minutes, or AbsoluteTimeout where that is shorter.
+	// IdleTimeout ends a session this long after its last refresh. Zero: 30 minutes, or
+	// AbsoluteTimeout if that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long after it was made, or after its last login, a
-	// session ends, whatever happens. Zero: 12 hours. At most 400 days. A session
-	// keeps the timeouts that it was made with, until a login gives it others.
+	// AbsoluteTimeout ends a session this long after its creation or its last login,
+	// even if it is in use. Zero: 12 hours. At most 400 days. A session keeps the
+	// timeouts that it was created with until a login replaces them.
 	AbsoluteTimeout time.Duration
 
-	// OpTimeout bounds a call whose context has no deadline, also the function
-	// given to Update. Zero: a second. The error then matches
-	// [context.DeadlineExceeded].
+	// OpTimeout bounds a call whose context has no deadline, including the function
+	// passed to Update. Zero: one second. After that time the call fails with an error
+	// that matches [context.DeadlineExceeded].
 	OpTimeout time.Duration
 
-	// WaitReplicas is how many replicas must have a write before it is
-	// acknowledged: a failover then loses no acknowledged write, and brings no
-	// session back. A write that fewer have in time is an error, though the master
-	// may have it. Zero: the master alone acknowledges.
+	// WaitReplicas is how many replicas must have a write before the store acknowledges
+	// it: then a failover loses no acknowledged write and brings no session back. If
+	// fewer replicas have the write in time, the call fails, although the master may
+	// have the write. Zero: the master alone acknowledges.
 	WaitReplicas int
 
 	once      sync.Once
@@ -92,7 +92,7 @@ var (
 	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
 )
 
-// Check reports what is wrong with the fields. It asks no server.
+// Check returns an error if a field is invalid. It asks no server.
 func (st *Store) Check() error {
 	if st == nil {
 		return errNoStore
@@ -134,8 +134,7 @@ func (st *Store) init() {
 	}
 }
 
-// begin is the start of every call. It bounds the call in time; the caller must
-// call cancel.
+// begin starts every call. It gives the call a deadline; the caller must call cancel.
 func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel context.CancelFunc, err error) {
 	if err := st.Check(); err != nil {
 		return nil, nil, err
@@ -157,9 +156,9 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Generate makes an empty session, see [session.Store]. An id is 1 to 128
-// characters of A-Z, a-z, 0-9, '-' and '_'. A Redis that is out of memory is
-// [session.ErrFull].
+// Generate creates an empty session, see [session.Store]. An id has 1 to 128
+// characters of A-Z, a-z, 0-9, '-' and '_'. If Redis is out of memory, Generate fails
+// with [session.ErrFull].
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -184,10 +183,9 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	return &object{store: st, id: id, token: token.Join(id, secret), record: r}, nil
 }
 
-// Open loads the session of a token, see [session.TokenStore]. It is one plain
-// HGETALL, and one script more when the token is not the newest, or seen for the
-// first time. A token of a session that is bound to a device is one script, which looks
-// at the clock.
+// Open loads the session of a token, see [session.TokenStore]. It sends one HGETALL. It
+// also runs one script if the token is not the newest, or is used for the first time. For
+// a token that is bound to a device it runs only the script, which checks the clock.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -220,10 +218,10 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 	return s, nil
 }
 
-// Rotate renews the token of a session, see [session.TokenStore]. At most 64
-// old tokens of a session are kept; a rotation beyond that returns the token that
-// is the newest already. What becomes of the old token is kept as a
-// salt that means nothing to who does not hold that token.
+// Rotate renews the token of a session, see [session.TokenStore]. A session keeps at most
+// 64 old tokens; a rotation beyond that returns the current newest token. The store can
+// derive a new token only from the old one and a stored salt. The salt is useless without
+// the old token.
 func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
@@ -243,8 +241,8 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		sum[:], salt[:], next[:], min(grace, lifetime.Max).Milliseconds(), maxGenerations))
 }
 
-// present lets Redis authenticate a token, and returns the session with the
-// newest one that follows from secret.
+// present lets Redis authenticate a token. It returns the session with the newest token
+// that follows from secret.
 func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
 	reply, err := st.eval(ctx, sc, st.key(id), args)
 	if err != nil {
@@ -253,9 +251,9 @@ func (st *Store) present(ctx context.Context, sc *script, id, secret string, arg
 	return st.opened(id, reply, func(r *record) (string, int64, bool) { return r.follow(secret) })
 }
 
-// opened makes a session of the reply of a script that authenticates a token: the
-// whole record, or a number. newest says which secret the client carries from now
-// on, and when that ends, if the record is what it has to be.
+// opened reads the reply of a script that authenticates a token: the whole record, or the
+// number of a refusal. newest returns the secret that the client carries from now on, and
+// when it ends. If newest returns false, the record is damaged.
 func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ends int64, ok bool)) (session.Session, error) {
 	list, ok := reply.([]any)
 	if !ok {
@@ -295,7 +293,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	return s, nil
 }
 
-// load returns what is stored under an id, authenticated or not.
+// load returns the session with an id. It authenticates nobody.
 func (st *Store) load(ctx context.Context, id string) (*object, error) {
 	cmd := goredis.NewMapStringStringCmd(ctx, "hgetall", st.key(id))
 	if err := st.Client.Process(ctx, cmd); err != nil {
@@ -307,7 +305,7 @@ func (st *Store) load(ctx context.Context, id string) (*object, error) {
 	return st.object(id, cmd.Val())
 }
 
-// object makes a session of a record's fields.
+// object returns the session that the fields of a record describe.
 func (st *Store) object(id string, fields map[string]string) (*object, error) {
 	r, err := parse(fields)
 	if err != nil {

@@ -12,30 +12,29 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-var errURL = errors.New("redis: NewClient: malformed URL") // which holds a password
+var errURL = errors.New("redis: NewClient: malformed URL") // it does not quote the URL, which holds a password
 
-// NewClient returns a client that suits a [Store], for one server, Sentinel or
-// Cluster. It connects with the first command. The caller closes it.
+// NewClient returns a client with the options that a [Store] needs, for one server,
+// Sentinel or Cluster. The client connects with its first command. The caller closes it.
 //
 //	redis://user:password@host:6379/0
 //	unix://user:password@/path/to/redis.sock?db=0
 //	redis+sentinel://user:password@host1:26379,host2:26379/name/0
 //	redis+cluster://user:password@host1:6379,host2:6379
 //
-// With rediss in place of redis it speaks TLS. User and password are those of
-// the servers that hold the data; those of the Sentinels are the parameters
-// sentinel_username and sentinel_password. What go-redis understands is
-// understood too: its parameters, such as ?pool_size=50, and its way to name more
-// hosts, ?addr=host2:6379, and the master, ?master_name=name, which make a redis
-// URL one of a Cluster and of Sentinel.
+// The schemes with rediss in place of redis use TLS. User and password are for the servers
+// that hold the data. The parameters sentinel_username and sentinel_password are for the
+// Sentinels. NewClient also accepts the parameters of go-redis, such as ?pool_size=50. With
+// ?addr=host2:6379, which names another host, a redis URL is for a Cluster. With
+// ?master_name=name it is for Sentinel.
 //
-// Unless the URL says otherwise connecting, reading, writing and waiting for a
-// connection end after a second each, and a command is repeated once (by a
-// Cluster's client three times, elsewhere in it). A Cluster is asked for its shape
-// every ten seconds. Deadlines of contexts hold in any case. With TLS every server
-// shows a certificate for the host that it is reached by. Reading from replicas is
-// an error: a replica may not know yet that a session has ended. No error holds
-// any of the URL.
+// Connecting, reading, writing and waiting for a connection each time out after one second,
+// unless the URL says otherwise. The client repeats a failed command once; a Cluster's
+// client repeats it three times, on other servers of the Cluster. It also reloads the layout
+// of the Cluster every ten seconds. Deadlines of contexts always apply. With TLS every
+// server must show a certificate for the host name that the client uses. NewClient fails if
+// the URL asks for reading from replicas: a replica may not know yet that a session has
+// ended. No error contains any part of the URL.
 func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	p, err := split(rawURL)
 	if err != nil {
@@ -61,16 +60,15 @@ func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	return goredis.NewClient(o), nil
 }
 
-// A parts is a URL as [NewClient] reads it.
+// A parts is a parsed URL of [NewClient].
 type parts struct {
-	url      *url.URL // of the first host, its scheme one of go-redis
+	url      *url.URL // with the first host only, and a scheme of go-redis
 	query    url.Values
-	hosts    []string // the others
+	hosts    []string // the other hosts
 	topology string   // empty: one server
 }
 
-// split takes apart what [url.Parse] does not: many hosts, and a scheme of two
-// parts.
+// split parses a URL. Unlike [url.Parse] it accepts several hosts, and a scheme of two parts.
 func split(rawURL string) (p parts, err error) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
@@ -83,7 +81,7 @@ func split(rawURL string) (p parts, err error) {
 		authority, tail = rest[:i], rest[i:]
 	}
 	if strings.ContainsAny(tail, "@#") {
-		return p, errURL // the rest of a password that is not percent-encoded, and no error may quote it
+		return p, errURL // this may be part of an unescaped password, and no error may quote that
 	}
 	at := strings.LastIndexByte(authority, '@') + 1
 	first, others, more := strings.Cut(authority[at:], ",")
@@ -121,14 +119,14 @@ func split(rawURL string) (p parts, err error) {
 	return p, nil
 }
 
-// take removes a parameter that go-redis does not know.
+// take removes and returns a parameter that go-redis does not know.
 func (p *parts) take(name string) string {
 	v := p.query.Get(name)
 	p.query.Del(name)
 	return v
 }
 
-// full returns the URL that go-redis reads: every host with its port.
+// full returns the URL for go-redis, in which every host has a port.
 func (p *parts) full(port string) string {
 	withPort := func(host string) string {
 		if _, _, err := net.SplitHostPort(host); err == nil {
@@ -193,7 +191,8 @@ func (p *parts) cluster() (goredis.UniversalClient, error) {
 		o.TLSConfig.ServerName = "" // not the first host's for all
 	}
 	o.ContextTimeoutEnabled = true
-	// Or go-redis asks for COMMAND, with every call where the user may not, and past the deadline of the call.
+	// Otherwise go-redis sends COMMAND, past the deadline of the call. It repeats that in every call
+	// if the Redis user may not use COMMAND.
 	o.DisableRoutingPolicies = true
 	o.MaintNotificationsConfig = quiet()
 	o.ClusterStateReloadInterval = 10 * time.Second
@@ -202,12 +201,12 @@ func (p *parts) cluster() (goredis.UniversalClient, error) {
 	return goredis.NewClusterClient(o), nil
 }
 
-// quiet keeps go-redis from asking DNS what kind of address it has.
+// quiet stops go-redis from looking up in DNS what kind of address the server has.
 func quiet() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone}
 }
 
-// sizes refuses sizes of pools at which go-redis panics.
+// sizes refuses pool sizes that make go-redis panic.
 func sizes(all ...int) error {
 	for _, n := range all {
 		if n < 0 || n > 1<<20 {
@@ -217,15 +216,15 @@ func sizes(all ...int) error {
 	return nil
 }
 
-// tune gives what the URL leaves open a value.
+// tune sets timeouts that the URL does not set.
 func tune(timeouts ...*time.Duration) {
 	for _, t := range timeouts {
 		*t = cmp.Or(*t, time.Second)
 	}
 }
 
-// wrap makes go-redis's error about a URL ours. What follows the first colon
-// quotes the URL, and anything of a mistyped URL may be the password.
+// wrap replaces an error of go-redis about a URL. It drops the text after the first colon:
+// that quotes the URL, and any part of a mistyped URL may be the password.
 func wrap(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return errURL

@@ -12,8 +12,8 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// UserSessions lists the sessions of a user, see [session.UserStore]: one script for
-// their index, and then one round trip for all of their records, up to some thousands.
+// UserSessions lists the sessions of a user, see [session.UserStore]. One script reads the
+// index. Then one round trip loads the records, up to 4096 of them.
 func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -42,14 +42,14 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return infos, nil
 }
 
-// checkUser is what [session.Login.Check] says of a user.
+// checkUser returns the error of [session.Login.Check] for a user.
 func checkUser(user string) error {
 	l := session.Login{User: user}
 	return l.Check()
 }
 
-// names reads the names of sessions in a reply; ok is false where it is something
-// else. What can be no name is left out.
+// names reads the names of sessions in a reply. It skips invalid names. ok is false if the
+// reply is not a list of strings.
 func names(reply any) (names []string, ok bool) {
 	list, ok := reply.([]any)
 	for _, word := range list {
@@ -64,7 +64,7 @@ func names(reply any) (names []string, ok bool) {
 	return names, ok
 }
 
-// keys are the keys of the records of sessions.
+// keys returns the keys of the sessions' records.
 func (st *Store) keys(home string, names []string) []string {
 	keys := make([]string, len(names))
 	for i, name := range names {
@@ -73,7 +73,7 @@ func (st *Store) keys(home string, names []string) []string {
 	return keys
 }
 
-// describe loads what is stored of sessions but for their values.
+// describe loads the records of sessions, without their values.
 func (st *Store) describe(ctx context.Context, user, home string, names []string) (infos []session.Info, err error) {
 	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "b", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
@@ -98,13 +98,13 @@ func (st *Store) describe(ctx context.Context, user, home string, names []string
 	return infos, err
 }
 
-// RemoveUserSessions ends the sessions of a user, see [session.UserStore]: one script
-// notes the time of the revocation and lists them, and one ends them. It ends 200 at
-// once; of more sessions, several are sent together.
+// RemoveUserSessions ends the sessions of a user, see [session.UserStore]. One script
+// stores the time of the revocation and lists the sessions. Another script ends up to 200
+// of them; for more sessions the store sends several of these scripts together.
 //
-// It cannot miss one. A login is one script on the same server: one that came before is
-// listed, one that comes later is refused. The number can be too low after an error,
-// and where a command was sent again.
+// It misses no session, because a login is one script on the same server. An earlier
+// login is listed, and a later login is refused. The returned number can be too low after
+// an error, or after go-redis has sent a command again.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -127,12 +127,12 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	return st.end(ctx, user, home, listed)
 }
 
-// atOnce is how many sessions one script ends: it takes a server about a millisecond.
+// atOnce is how many sessions one script ends. That takes a server about a millisecond.
 const atOnce = 200
 
-// end ends those of the sessions that are the user's, and returns how many. It asks
-// the server in any case. When it returns, the revocation is older than an answer takes
-// to arrive: only so is a login whose check begins now known to be later, see enter.
+// end ends the sessions that belong to the user, and returns how many. It always sends at
+// least one script, so that a round trip passes after the revocation. Only then can enter
+// tell that a password check which begins now is later than the revocation.
 func (st *Store) end(ctx context.Context, user, home string, names []string) (ended int, err error) {
 	some := func(i int) []string { return names[i*atOnce : min(len(names), (i+1)*atOnce)] }
 	count := func(reply any) {
@@ -154,14 +154,14 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 		return ended, err
 	}
 	failed := each(ctx, st, endScript.name, scripts, func(i int) *goredis.Cmd {
-		// Nobody could repair it in a pipeline when a server does not know its hash.
+		// EVALSHA is not used in pipelines, because a NOSCRIPT reply in the middle of one cannot be retried.
 		args := append(evalArgs("eval", endScript.source, st.ends(home, some(i))), user)
 		return goredis.NewCmd(ctx, appendWords(args, some(i))...)
 	}, func(_ int, cmd *goredis.Cmd) { count(cmd.Val()) })
 	return ended, cmp.Or(failed, err)
 }
 
-// ends are the keys of end.lua.
+// ends returns the keys for end.lua.
 func (st *Store) ends(home string, names []string) []string {
 	return append([]string{st.index(home)}, st.keys(home, names)...)
 }

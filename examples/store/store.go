@@ -1,5 +1,5 @@
-// Package store is an example of a third-party session store: a module of its own that
-// uses only the public API. It keeps sessions in the memory of one machine.
+// Package store is an example of a third-party session store. It is a module of its own
+// and uses only the public API. It keeps sessions in the memory of one machine.
 package store
 
 import (
@@ -19,21 +19,21 @@ type Store struct {
 	IdleTimeout     time.Duration
 	AbsoluteTimeout time.Duration
 
-	mu      sync.Mutex // guards everything below it, in records and handles too
+	mu      sync.Mutex // guards the fields below it, also in records and handles
 	records map[string]*record
 }
 
 // A record is a session in the store.
 type record struct {
 	id       string
-	values   map[string]string // encoded values; the map is replaced, never changed
+	values   map[string]string // encoded values; a write replaces the map and never changes it
 	created  time.Time
 	lastSeen time.Time
 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// Generate makes an empty session.
+// Generate creates an empty session.
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func (h *handle) Clear(ctx context.Context) error {
 	return h.write(ctx, always, func(m map[string]string) { clear(m) })
 }
 
-// Pop decodes inside write, so exactly one caller finds the value.
+// Pop decodes inside write, so exactly one caller gets the value.
 func (h *handle) Pop(ctx context.Context, key string) (value any, err error) {
 	err = h.write(ctx, func(stored map[string]string) error {
 		value, err = decode(stored, key)
@@ -213,8 +213,8 @@ func (h *handle) Pop(ctx context.Context, key string) (value any, err error) {
 	return value, nil
 }
 
-// Update calls f without the lock, because f may use the session. It starts again if the
-// value has changed in the meantime.
+// Update calls f without the lock, because f may use the session. If the value changes
+// in the meantime, it starts again.
 func (h *handle) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	if len(key) > session.MaxKeySize {
 		return session.ErrTooLarge
@@ -249,15 +249,15 @@ func (h *handle) Update(ctx context.Context, key string, f func(old any) (any, e
 	}
 }
 
-// write changes the stored values, and those that h shows, if the record is alive and
-// check allows it. A nil change only checks.
+// write changes the stored values and the values that h shows. It does so only if the
+// record is alive and check allows it. If change is nil, write only checks.
 func (h *handle) write(ctx context.Context, check func(stored map[string]string) error, change func(m map[string]string)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
-	if h.store.alive(h.record.id) != h.record { // ended, or its id has a new session
+	if h.store.alive(h.record.id) != h.record { // the session has ended, or its id belongs to a new session
 		return session.ErrNotFound
 	}
 	if err := check(h.record.values); err != nil || change == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// The lifetimes of tokens of devices, and how long challenges are remembered.
+// The lifetimes of device tokens, and how long stores remember challenges.
 //
 //nolint:gochecknoglobals // never changes
 var (
@@ -23,7 +23,7 @@ var (
 	badDevices = []string{"", strings.Repeat("d", 1025)}
 )
 
-// proof is what a step proves. It has one thing wrong with it at most.
+// proof returns the proof for a step. At most one thing is wrong with it.
 func (st Step) proof() session.Proof {
 	p := session.Proof{
 		Device: pick(st.Value%224, deviceList, nil), Challenge: fmt.Sprint(st.Key % 16), Remember: pick(st.Variant%224, remembered, nil),
@@ -43,7 +43,7 @@ func (st Step) proof() session.Proof {
 	return p
 }
 
-// binds binds the session of a token that was given out.
+// binds binds the session of an issued token.
 func binds(ctx context.Context, r *Rival, st Step) outcome {
 	carried, name := r.carried(st)
 	s, err := r.Store.Bind(ctx, carried, st.proof())
@@ -54,8 +54,8 @@ func binds(ctx context.Context, r *Rival, st Step) outcome {
 	return o.of(name)
 }
 
-// proves proves once, or so often that too many tokens are good. Of the sessions it asks
-// mostly for those that were bound.
+// proves proves once, or until too many tokens are valid. It mostly picks sessions that
+// are bound.
 func proves(ctx context.Context, r *Rival, st Step) outcome {
 	id := r.idOf(st)
 	if n := len(r.bound); n > 0 && st.On < 192 {
@@ -75,10 +75,10 @@ func proves(ctx context.Context, r *Rival, st Step) outcome {
 	return o.of(r.named(id))
 }
 
-// device is what an object says of its device.
+// device returns what an object reports about its device.
 func device(_ context.Context, s session.Session, _ Step) (any, error) { return session.DeviceOf(s) }
 
-// ends are when tokens of devices end that a session knows of.
+// ends returns when the device tokens end that a session reports.
 func ends(info session.Info) []time.Time {
 	return slices.DeleteFunc([]time.Time{info.IdleDeadline, info.AbsoluteDeadline, info.ProvedUntil}, time.Time.IsZero)
 }

@@ -22,24 +22,26 @@ const (
 
 // A Duel runs programs on a memory.Store and on the store under test.
 type Duel struct {
-	// New makes the store under test, without a session.
+	// New makes the store under test, without sessions.
 	New func(ctx context.Context) session.DeviceStore
 
-	// Before is called before each step. Nil: nothing is.
+	// Before is called before each step, unless it is nil.
 	Before func()
 
-	// Pass moves the clocks of both stores forward. Nothing else moves them. Nil:
-	// both have the machine's clock, and no program takes so long that it matters.
+	// Pass moves the clocks of both stores forward; nothing else moves them. If it is
+	// nil, both stores use the machine's clock. No program runs long enough for that to
+	// matter.
 	Pass func(d time.Duration)
 
-	// Skew is how far the clock of the other store is ahead. Late is how much later than
-	// it should it may take note of a time, or of an end.
+	// Skew is how far the clock of the store under test is ahead. Late is how late that
+	// store may notice a time or an end.
 	Skew, Late time.Duration
 
-	// Unit is what the store under test measures time in. Zero: a microsecond.
+	// Unit is the time resolution of the store under test. Zero means a microsecond.
 	Unit time.Duration
 
-	// Ended counts how often an operation ended how on both: its name, a space, the errors.
+	// Ended counts the results of operations on both stores. A key is the name, a space
+	// and the errors.
 	Ended map[string]int
 }
 
@@ -51,8 +53,8 @@ type match struct {
 	marks     []time.Time // of the last steps
 }
 
-// Run runs a program and reports its steps up to the one that tells the stores apart;
-// nothing where there is none.
+// Run runs a program. If the stores differ, it returns the steps up to the first
+// difference, otherwise "".
 func (d *Duel) Run(ctx context.Context, program []byte) (report string) {
 	m := &match{Duel: d, ours: Rival{Store: &memory.Store{IdleTimeout: Idle, AbsoluteTimeout: Absolute}}, its: Rival{Store: d.New(ctx)}}
 	if d.Pass != nil {
@@ -87,8 +89,8 @@ func (m *match) step(ctx context.Context, n int, st Step) bool {
 	return m.same(ctx, fmt.Sprintf("%s: step %d of %+v %s", op.name, n, st, wrong), func(r *Rival) outcome { return op.do(stepCtx, r, st) })
 }
 
-// time lets time pass, often until something has just not ended, ends, or has just
-// ended. Then it looks at what there is.
+// time lets time pass, often until just before, exactly at or just after an end. Then it
+// compares the sessions.
 func (m *match) time(ctx context.Context, n int, st Step) bool {
 	id := m.alive(ctx, st)
 	at, ok := m.deadline(ctx, id, st)
@@ -106,7 +108,7 @@ func (m *match) time(ctx context.Context, n int, st Step) bool {
 	if !m.pass(ctx, time.Until(at), st.Variant >= 64) {
 		return false
 	}
-	// A lookup by an id makes the memory store forget why a session has ended.
+	// A lookup by id makes the memory store forget why a session has ended.
 	if st.Key%2 == 0 && !m.open(ctx, "after a time", 4) || !m.look(ctx, "after a time") {
 		return false
 	}
@@ -129,7 +131,7 @@ func (m *match) time(ctx context.Context, n int, st Step) bool {
 	return true
 }
 
-// alive is the number of an id, of a session that lives if there is one.
+// alive returns the number of an id, if possible of a live session.
 func (m *match) alive(ctx context.Context, st Step) int {
 	ids := m.ours.ids()
 	for i := range ids {
@@ -140,7 +142,7 @@ func (m *match) alive(ctx context.Context, st Step) int {
 	return 0
 }
 
-// deadline is when a session ends, or what began with one of the last steps.
+// deadline returns when a session ends, or when something that a recent step began ends.
 func (m *match) deadline(ctx context.Context, id int, st Step) (at time.Time, ok bool) {
 	off := around(m.unit(), m.Late)[st.Variant%3]
 	if s, err := m.ours.Store.Get(ctx, m.ours.ids()[id]); err == nil && st.Value < 128 {
@@ -153,14 +155,14 @@ func (m *match) deadline(ctx context.Context, id int, st Step) (at time.Time, ok
 	return began.Add(lasts[int(st.Key)%len(lasts)] + off), st.Value < 192
 }
 
-// around is just before a time, that time, and just after it.
+// around returns the durations just before, exactly at and just after a time.
 func around(unit, late time.Duration) []time.Duration {
 	return []time.Duration{-unit, late, late + unit}
 }
 
 func (d *Duel) unit() time.Duration { return cmp.Or(d.Unit, time.Microsecond) }
 
-// pass lets time pass. Sessions that are kept awake end only by their absolute deadline.
+// pass lets time pass. Sessions that are kept awake end only at their absolute deadline.
 func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
 	const often = Idle * 3 / 4
 	end := time.Now().Add(d)
@@ -177,12 +179,12 @@ func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
 	return true
 }
 
-// tick lets the least time pass, because who was first is left open where two things
-// happened at the same time.
+// tick lets the shortest time pass before a step. Stores may order two events at the same
+// time differently.
 func (m *match) tick(ctx context.Context) { m.wait(ctx, m.unit()+5*m.Late) }
 
-// wait lets time pass, and a little more if a session would have ended by then that the
-// store under test may show still.
+// wait lets time pass. It waits a little longer if the store under test might still show
+// a session that has ended by then.
 func (m *match) wait(ctx context.Context, d time.Duration) {
 	for again := m.Late > 0; again; {
 		again = false
@@ -203,7 +205,7 @@ func (m *match) wait(ctx context.Context, d time.Duration) {
 	m.Pass(d)
 }
 
-// same makes one call on both.
+// same makes one call on both stores.
 func (m *match) same(ctx context.Context, name string, call func(r *Rival) outcome) bool {
 	compare := func(name string, call func(r *Rival) outcome) (got outcome, ok bool) {
 		want, got := call(&m.ours), call(&m.its)
@@ -235,7 +237,7 @@ func (m *match) same(ctx context.Context, name string, call func(r *Rival) outco
 	return true
 }
 
-// look looks at every session, by its id and by its user.
+// look compares every session, by its id and by its user.
 func (m *match) look(ctx context.Context, when string) bool {
 	for i := range m.ours.ids() {
 		if !m.same(ctx, when+" Get", func(r *Rival) outcome {
@@ -279,8 +281,8 @@ func (m *match) open(ctx context.Context, when string, n int) bool {
 	return true
 }
 
-// Complain fails a test whose programs had not all that they should: each operation with
-// success, each error that it has, and more.
+// Complain fails the test if the programs did not cover every success and every error of
+// each operation, and more.
 func (d *Duel) Complain(t *testing.T, more ...string) {
 	t.Helper()
 	for _, op := range operations() {

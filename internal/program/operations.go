@@ -10,7 +10,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// An operation is one of the calls. Pass is none: see [Duel].
+// An operation is one of the calls. Pass is not an operation: see [Duel].
 type operation struct {
 	name string
 	do   func(ctx context.Context, r *Rival, st Step) outcome
@@ -33,7 +33,7 @@ func Op(name string) byte {
 	panic("program: no such operation")
 }
 
-// onSession makes the operation of a session of a call.
+// onSession turns a call on a session into an operation.
 func onSession(call func(ctx context.Context, s session.Session, st Step) (value any, err error)) func(context.Context, *Rival, Step) outcome {
 	return func(ctx context.Context, r *Rival, st Step) outcome {
 		s := r.object(st)
@@ -63,7 +63,7 @@ func operations() []operation {
 			return failedWith(r.Store.Refresh(ctx, r.idOf(st)))
 		}},
 		{"Remove, twice", func(ctx context.Context, r *Rival, st Step) outcome {
-			if st.Value < 128 { // less often than the others
+			if st.Value < 128 { // rarer than the other operations
 				return skipped
 			}
 			id := r.idOf(st)
@@ -71,7 +71,7 @@ func operations() []operation {
 		}},
 		{"Rotate", rotates},
 		{"Rotate", rotates},
-		{"Login", logsIn}, // more often than the others
+		{"Login", logsIn}, // more frequent than the other operations
 		{"Login", logsIn},
 		{"Login", logsIn},
 		{"Login", logsIn},
@@ -135,7 +135,7 @@ func opens(ctx context.Context, r *Rival, st Step) outcome {
 	return r.opened(s, err, st).of(name)
 }
 
-// rotates rotates once, or so often that too many old tokens are good.
+// rotates rotates once, or until too many old tokens are valid.
 func rotates(ctx context.Context, r *Rival, st Step) outcome {
 	grace := pick(st.Value, graces, []time.Duration{-1, math.MinInt64})
 	carried, name := r.carried(st)
@@ -151,7 +151,7 @@ func rotates(ctx context.Context, r *Rival, st Step) outcome {
 	return o
 }
 
-// sweeps removes what has expired, which nobody must see.
+// sweeps removes expired sessions, which must have no visible effect.
 func sweeps(ctx context.Context, r *Rival, _ Step) outcome {
 	switch st := r.Store.(type) {
 	case interface{ Sweep() int }:
@@ -172,7 +172,7 @@ func setsAll(ctx context.Context, s session.Session, st Step) (any, error) {
 	for i := range int(st.Variant) % 5 {
 		all[keyPool[(int(st.Key)+i)%(len(keyPool)-1)]] = storable[(int(st.Value)+i)%len(storable)]
 	}
-	switch { // at most one reason to refuse them: which is found first is left to the order of a map
+	switch { // at most one reason to refuse them: map order decides which of two a store finds first
 	case st.Variant >= 240:
 		all[keyPool[len(keyPool)-1]] = 1
 	case st.Variant >= 224:
@@ -181,14 +181,14 @@ func setsAll(ctx context.Context, s session.Session, st Step) (any, error) {
 		for i := range 1025 {
 			all[fmt.Sprint(i)] = i
 		}
-	case st.Variant == fills: // what an empty session can hold, but for a few bytes
+	case st.Variant == fills: // almost as much as an empty session can hold
 		room := int(st.Value) % 16
 		all = map[string]any{"a": large, "n": large[:session.MaxSize-len(large)-len("a-n-")-room]}
 	}
 	return nil, session.SetAll(ctx, s, all)
 }
 
-// updates returns what the function was given last.
+// updates returns the value that the function received last.
 func updates(ctx context.Context, r *Rival, st Step) outcome {
 	cancel := func() {}
 	if ctx != nil {
@@ -198,8 +198,8 @@ func updates(ctx context.Context, r *Rival, st Step) outcome {
 	key, value := pick(st.Key, keyPool, nil), pick(st.Value, storable, nil)
 	return onSession(func(ctx context.Context, s session.Session, st Step) (last any, err error) {
 		calls := 0
-		// between happens while the function runs. It does nothing if the session has ended,
-		// because a store may or may not call the function then.
+		// between calls f while the function runs. It does nothing if the session has
+		// ended, because a store may then skip the function.
 		between := func(f func()) {
 			if calls++; calls == 1 && s.Set(ctx, key, "between") == nil {
 				f()
@@ -246,7 +246,7 @@ func updates(ctx context.Context, r *Rival, st Step) outcome {
 			return value, nil
 		})
 		if err != nil {
-			last = nil // a session that ended: it may not have been asked
+			last = nil // the session has ended, so the store may have skipped the function
 		}
 		return last, err
 	})(ctx, r, st)

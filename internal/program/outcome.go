@@ -14,23 +14,24 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// An outcome is what one call did, in words that two stores can share.
+// An outcome describes the result of one call, without anything that may differ between
+// stores.
 type outcome struct {
 	made    bool // it returned a session
 	id      string
-	token   int // of that session, by the order of issue; -1: none
+	token   int // the number of that session's token, in order of issue; -1: none
 	errors  []string
-	expired string // which deadline has passed, if Open tells that; stores forget it early or late
+	expired string // which deadline has passed, if Open reports it; stores may forget it early or late
 	value   any
-	times   []time.Duration // since the beginning
+	times   []time.Duration // since the program began
 }
 
-// skipped is a step that found nothing to work on.
+// skipped is the outcome of a step that found nothing to work on.
 //
 //nolint:gochecknoglobals // never changes
 var skipped = outcome{errors: []string{"skipped"}}
 
-// equal compares two outcomes, whose times may differ by slack.
+// equal compares two outcomes. Their times may differ by slack.
 func (o outcome) equal(other outcome, slack time.Duration) bool {
 	return o.made == other.made && o.id == other.id && o.token == other.token && slices.Equal(o.errors, other.errors) && Equal(o.value, other.value) &&
 		(o.expired == "" || other.expired == "" || o.expired == other.expired) &&
@@ -48,13 +49,13 @@ func (o outcome) String() string {
 	return text
 }
 
-// of says what the call was made with.
+// of sets the value of the outcome to a description of the call's argument.
 func (o outcome) of(what string) outcome {
 	o.value = what
 	return o
 }
 
-// Equal compares values as reflect.DeepEqual does, but for a NaN and a -0.
+// Equal compares values like reflect.DeepEqual, except for NaN and -0.
 func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case float64:
@@ -90,7 +91,7 @@ func failedWith(err error) outcome {
 	return o
 }
 
-// opened is keep for a call that tells which deadline has passed.
+// opened is keep for a call that reports which deadline has passed.
 func (r *Rival) opened(s session.Session, err error, st Step) outcome {
 	o := r.keep(s, err, st)
 	o.errors = slices.DeleteFunc(o.errors, func(name string) bool {
@@ -103,7 +104,7 @@ func (r *Rival) opened(s session.Session, err error, st Step) outcome {
 	return o
 }
 
-// describe puts what a session says of itself into an outcome.
+// describe returns the infos as text, and their times.
 func (r *Rival) describe(infos ...session.Info) (text string, times []time.Duration) {
 	var all []string
 	for _, i := range infos {
@@ -111,7 +112,7 @@ func (r *Rival) describe(infos ...session.Info) (text string, times []time.Durat
 		if i.User != "" {
 			began = i.AuthenticatedAt
 		}
-		idle := time.Duration(0) // with both deadlines at once, only the time of the call
+		idle := time.Duration(0) // if both deadlines are equal, only the time of the call counts
 		if i.IdleDeadline.Before(i.AbsoluteDeadline) {
 			idle = i.IdleDeadline.Sub(i.LastSeen).Round(time.Second)
 		}
@@ -124,7 +125,7 @@ func (r *Rival) describe(infos ...session.Info) (text string, times []time.Durat
 		}
 	}
 	if r.Epoch.IsZero() {
-		slices.Sort(all) // who was seen first may be a matter of less than a millisecond
+		slices.Sort(all) // the order of two sessions may depend on less than a millisecond
 	}
 	return strings.Join(all, " "), times
 }

@@ -24,11 +24,12 @@ func Register() {
 	session.Register[map[string]int]()
 }
 
-// What a step names by a byte. There are few of each, so that steps meet.
+// A step selects one of these values by a byte. The pools are small, so that steps hit
+// the same values.
 //
 //nolint:gochecknoglobals // never changes
 var (
-	// IDs are those of sessions that no login began, Users those of logins.
+	// IDs are ids of sessions that no login began. Users are the users of logins.
 	IDs   = []string{"a", "B-_9", strings.Repeat("x", 128)}
 	Users = []string{"ada", "ada", "\x00:{}*", strings.Repeat("u", 256)}
 
@@ -83,7 +84,7 @@ var (
 	errRefuses = errors.New("the function refuses")
 )
 
-// pick is a value of a list. One time in eight it is one of the others.
+// pick returns an element of list, or in one of eight cases an element of others.
 func pick[T any](b byte, list, others []T) T {
 	if b >= 224 && len(others) > 0 {
 		return others[int(b-224)%len(others)]

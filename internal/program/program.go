@@ -1,23 +1,22 @@
-// Package program runs random programs of calls on two stores that must not be told
-// apart: a memory.Store and the one under test. Every answer of the one is held
-// against the answer of the other.
+// Package program runs random programs of calls on a memory.Store and on a store under
+// test. Both must give the same answers, and the package compares every answer.
 package program
 
 import (
 	"context"
-	"math/rand/v2" //nolint:depguard // a program comes again from a printed seed
+	"math/rand/v2" //nolint:depguard // a printed seed must reproduce its program
 	"slices"
 	"testing"
 	"time"
 )
 
-// A Step is one call, the same on both stores: which it is, on what, and with what. A
-// program is steps, one behind the other.
+// A Step is one call, the same on both stores: the operation, its target and its
+// arguments. A program is a sequence of steps.
 type Step struct{ Op, On, Key, Value, Ctx, Variant byte }
 
 const stepSize = 6
 
-// Steps reads a program, which may be any bytes.
+// Steps reads a program. Any bytes are a program.
 func Steps(program []byte) []Step {
 	var all []Step
 	for b := range slices.Chunk(program, stepSize) {
@@ -27,7 +26,7 @@ func Steps(program []byte) []Step {
 	return all
 }
 
-// Random returns the program that a seed stands for.
+// Random returns the program for a seed.
 func Random(seed uint64, steps int) []byte {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // see above
 	program := make([]byte, steps*stepSize)
@@ -40,8 +39,8 @@ func Random(seed uint64, steps int) []byte {
 // fills is the variant of SetAll that fills a session.
 const fills = 219
 
-// Full returns the program of a seed whose calls write to one session, which is almost
-// as large as a session can be.
+// Full returns a program for a seed. Its calls write to one session, which is almost as
+// large as a session can be.
 func Full(seed uint64, steps int) []byte {
 	program := append([]byte{Op("Generate"), 0, 0, 0, 0, 0}, Random(seed, steps)...)
 	ops := []string{"SetAll", "Set", "Update", "Set", "Pop", "Set", "Delete", "Update"}
@@ -54,7 +53,7 @@ func Full(seed uint64, steps int) []byte {
 		case st[5]%16 == 6: // ends the session
 			st[5]++
 			fallthrough
-		case st[2]%4 != 0: // the small ones come and go
+		case st[2]%4 != 0: // small values come and go
 			st[2] = 2 + st[2]%12
 		}
 	}
@@ -64,7 +63,7 @@ func Full(seed uint64, steps int) []byte {
 // Head returns the first steps of a program.
 func Head(program []byte, steps int) []byte { return program[:min(len(program), steps*stepSize)] }
 
-// Play runs a program, and makes it short if it fails.
+// Play runs a program. If it fails, Play reduces it first.
 func Play(t *testing.T, name string, program []byte, run func(program []byte) (report string)) {
 	t.Helper()
 	report := run(program)
@@ -78,7 +77,7 @@ func Play(t *testing.T, name string, program []byte, run func(program []byte) (r
 	t.Fatalf("%s, in short %q:\n%s", name, small, report)
 }
 
-// Shrunk takes steps out of a program while it still fails without them.
+// Shrunk removes steps from a program as long as the program still fails.
 func Shrunk(program []byte, fails func([]byte) bool) []byte {
 	for size := len(program) / stepSize / 2; size > 0; size /= 2 {
 		for at := 0; at+size*stepSize <= len(program); {
@@ -93,7 +92,7 @@ func Shrunk(program []byte, fails func([]byte) bool) []byte {
 	return program
 }
 
-// Context returns the context that a step is made with, and what is wrong with it.
+// Context returns the context for a step, and says what is wrong with it.
 func (st Step) Context(ctx context.Context) (made context.Context, wrong string) {
 	switch {
 	case st.Ctx >= 248:

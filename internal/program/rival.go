@@ -10,20 +10,20 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A Rival is one of the stores, with what a program got from it.
+// A Rival is one of the two stores, with the results that a program got from it.
 type Rival struct {
 	Store  session.DeviceStore
-	Tokens []string  // in the order in which they were given out
-	IDs    []string  // of the sessions that logins began, likewise
-	Epoch  time.Time // when the program began, by the clock of the store; zero: times are not told
+	Tokens []string  // in order of issue
+	IDs    []string  // ids of the sessions that logins began, in the same order
+	Epoch  time.Time // when the program began, by the store's clock; zero: do not report times
 
 	objects [6]session.Session
 	bound   []string // ids of sessions that were bound, in order
 	late    time.Duration
-	revoked time.Time // the last time that sessions of a user were, by the clock of the process
+	revoked time.Time // the last time that a user's sessions were removed, by the clock of the process
 }
 
-// Do makes a step. It returns the name of the operation.
+// Do makes a step and returns the name of its operation.
 func (r *Rival) Do(ctx context.Context, st Step) string {
 	stepCtx, _ := st.Context(ctx)
 	op := st.operation()
@@ -31,7 +31,7 @@ func (r *Rival) Do(ctx context.Context, st Step) string {
 	return op.name
 }
 
-// keep is the outcome of a call that returns a session.
+// keep returns the outcome of a call that returns a session, and keeps the session.
 func (r *Rival) keep(s session.Session, err error, st Step) outcome {
 	o := failedWith(err)
 	o.made = s != nil
@@ -52,14 +52,14 @@ func (r *Rival) keep(s session.Session, err error, st Step) outcome {
 	return o
 }
 
-// carried is a token, one that was given out or what is made of one, and what
-// to call it.
+// carried returns a token and a name for it. The token was issued, or it is a variation
+// of an issued one.
 func (r *Rival) carried(st Step) (carried, name string) {
 	n := len(r.Tokens)
 	if n == 0 {
 		return "a." + strings.Repeat("A", 26), "unknown"
 	}
-	i := n - 1 - int(st.On&31)%min(n, 1+int(st.Key)) // the last ones more often
+	i := n - 1 - int(st.On&31)%min(n, 1+int(st.Key)) // recent tokens more often
 	t := r.Tokens[i]
 	id, secret, _ := strings.Cut(t, ".")
 	_, foreign, _ := strings.Cut(r.Tokens[int(st.Key)%n], ".")
@@ -73,7 +73,7 @@ func (r *Rival) carried(st Step) (carried, name string) {
 	}), name
 }
 
-// object is an object that is open, or nil.
+// object returns one of the loaded sessions, or nil.
 func (r *Rival) object(st Step) session.Session {
 	for i := range r.objects {
 		if s := r.objects[(int(st.On)+i)%len(r.objects)]; s != nil {
@@ -83,7 +83,7 @@ func (r *Rival) object(st Step) session.Session {
 	return nil
 }
 
-// shows is what an object shows.
+// shows returns the values that an object shows.
 func (r *Rival) shows(ctx context.Context, i int) outcome {
 	if r.objects[i] == nil {
 		return skipped
@@ -94,7 +94,7 @@ func (r *Rival) shows(ctx context.Context, i int) outcome {
 	return o
 }
 
-// idOf is an id, every other time one that a login gave.
+// idOf returns an id. Every second one comes from a login.
 func (r *Rival) idOf(st Step) string {
 	if n := len(r.IDs); n > 0 && st.On < 224 && st.Key%2 == 1 {
 		return r.IDs[n-1-int(st.On)%min(n, 4)]
@@ -102,11 +102,11 @@ func (r *Rival) idOf(st Step) string {
 	return pick(st.On, IDs, badIDs)
 }
 
-// ids are those of all sessions that were made, and of some that were not.
+// ids returns the ids of all sessions that were created, and some unused ids.
 func (r *Rival) ids() []string { return slices.Concat(IDs, r.IDs) }
 
-// named puts names in the place of the ids that logins gave, which differ from store to
-// store.
+// named replaces the ids that logins gave by names, because these ids differ between the
+// stores.
 func (r *Rival) named(text string) string {
 	var pairs []string
 	for i, id := range r.IDs {

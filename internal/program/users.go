@@ -10,8 +10,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// logsIn makes every kind of login. Where there are two reasons to refuse one, which is
-// found first is left open; so there is one only.
+// logsIn makes every kind of login. A login has at most one reason to be refused,
+// because stores may find two reasons in any order.
 func logsIn(ctx context.Context, r *Rival, st Step) outcome {
 	carried, name := r.carried(st)
 	if st.On < 80 || st.On >= 192 && st.On < 224 {
@@ -26,7 +26,7 @@ func logsIn(ctx context.Context, r *Rival, st Step) outcome {
 		AbsoluteTimeout: pick(st.Value, absolutes, []time.Duration{-1, 1, time.Millisecond - 1, 401 * 24 * time.Hour}),
 		Began:           pick(st.Variant^st.Key, []time.Time{{}, {}, time.Now().Add(-time.Minute)}, []time.Time{time.Now().Add(-2 * time.Hour), time.Now().Add(time.Hour)}),
 	}
-	if !r.Epoch.IsZero() && !r.revoked.IsZero() && st.Variant^st.Key < 64 { // just before, when, or just after another one would be revoked
+	if !r.Epoch.IsZero() && !r.revoked.IsZero() && st.Variant^st.Key < 64 { // just before, exactly at or just after the revocation of another login
 		edge := []time.Time{r.revoked, r.revoked, r.revoked, time.Now().Add(-session.BeganLimit)}[st.On%4]
 		l.Began = edge.Add(around(time.Microsecond, r.late)[st.Value%3])
 	}
@@ -36,7 +36,7 @@ func logsIn(ctx context.Context, r *Rival, st Step) outcome {
 	switch st.Ctx % 4 {
 	case 0:
 		l.Values = map[string]any{"a": pick(st.Key, storable, nil), pick(st.Value, keyPool[:18], nil): pick(st.Variant, storable, nil)}
-	case 1: // an id that no other user's session has
+	case 1: // an id that no session of another user has
 		l.ID, l.Began = fmt.Sprint("login-", slices.Index(Users, l.User)+1), time.Time{}
 	case 2:
 		if st.On < 224 && st.Value < 224 && st.Variant < 224 && !l.Reauthentication {
@@ -62,7 +62,7 @@ func listsUser(ctx context.Context, r *Rival, st Step) outcome {
 }
 
 func revokesUser(ctx context.Context, r *Rival, st Step) outcome {
-	if st.Value < 128 { // less often than the others
+	if st.Value < 128 { // rarer than the other operations
 		return skipped
 	}
 	except := slices.Concat(r.IDs[max(0, len(r.IDs)-2):], badIDs)

@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// An Account is a user of the machine that servers run as. Nil: the user of the
-// test.
+// An Account is a user of the machine that servers run as. A nil Account is the user of
+// the test.
 type Account struct{ uid, gid uint32 }
 
-// Unprivileged returns an account for servers that refuse to run as root: nobody's
-// if the test runs as root, else nil.
+// Unprivileged returns an account for servers that refuse to run as root. It is nobody's
+// account if the test runs as root, otherwise nil.
 func Unprivileged() (*Account, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nil is an account
+		return nil, nil //nolint:nilnil // nil is a valid account
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
@@ -46,8 +46,8 @@ func (a *Account) apply(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
 }
 
-// Run runs a command to its end as the account. An error tells what
-// the command printed. It ends with the test binary, as a server does.
+// Run runs a command as the account and waits for it. An error includes the output of
+// the command. The command ends with the test binary, as a server does.
 func (a *Account) Run(cmd *exec.Cmd) (stdout []byte, err error) {
 	out, log := new(bytes.Buffer), new(bytes.Buffer)
 	if cmd.Stdout == nil {
@@ -65,7 +65,7 @@ func (a *Account) Run(cmd *exec.Cmd) (stdout []byte, err error) {
 	return out.Bytes(), nil
 }
 
-// WithFolder calls a function with a folder of the account, and removes the folder.
+// WithFolder calls f with a new folder of the account, and then removes the folder.
 func (a *Account) WithFolder(f func(dir string) error) error {
 	dir, remove, err := newFolder(a)
 	if err != nil {

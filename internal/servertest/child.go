@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// childEnv is set in a test binary that a test runs once more.
+// childEnv is set in a test binary that [Child] starts.
 const childEnv = "SERVERTEST_CHILD"
 
 // IsChild reports whether a test runs in a [Child].
 func IsChild() bool { return os.Getenv(childEnv) != "" }
 
-// Child returns the command that runs the calling test in a test binary of its
-// own, which has a folder of its own for temporary files.
+// Child returns a command that runs the calling test in its own test binary. The binary
+// has its own folder for temporary files.
 func Child(t *testing.T, env ...string) *exec.Cmd {
 	t.Helper()
 	tmp := t.TempDir()
-	// Servers that run as another user must be able to go there.
+	// Servers that run as another user need access to this folder.
 	if err := os.Chmod(filepath.Dir(tmp), 0o755); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func Child(t *testing.T, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// Output starts a child and returns what it prints, line by line.
+// Output starts a child and returns its output line by line.
 func Output(t *testing.T, child *exec.Cmd) *bufio.Scanner {
 	t.Helper()
 	r, err := child.StdoutPipe()
@@ -48,10 +48,10 @@ func Output(t *testing.T, child *exec.Cmd) *bufio.Scanner {
 	return bufio.NewScanner(r)
 }
 
-// Tell prints in a child what the parent expects.
+// Tell prints a line in a child for the parent's [Expect].
 func Tell(format string, args ...any) { fmt.Printf("\nCHILD "+format+"\n", args...) }
 
-// Expect reads what a child tells.
+// Expect reads a line that a child printed with [Tell].
 func Expect(t *testing.T, out *bufio.Scanner, format string, args ...any) {
 	t.Helper()
 	var seen []string
@@ -67,7 +67,7 @@ func Expect(t *testing.T, out *bufio.Scanner, format string, args ...any) {
 	t.Fatalf("the child tells nothing:\n%s", strings.Join(seen, "\n"))
 }
 
-// Until polls until something holds.
+// Until polls until holds returns true.
 func Until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {
@@ -77,7 +77,8 @@ func Until(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// KillAtEnd is for servers that fail their tests: nothing must be left then.
+// KillAtEnd kills processes after the test. It is for tests that may fail and leave
+// servers behind.
 func KillAtEnd(t *testing.T, pids ...int) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -19,13 +19,12 @@ import (
 //go:embed shim/clock.c
 var clockSource []byte
 
-// A clock is the wall clock of a server. A library that is preloaded into the
-// server's processes maps a file that says how far off the clock is, or what it shows
-// if it stands still. So it works on Linux only, with the C compiler of Go (the race
-// detector needs that, too).
+// A clock is the wall clock of a server. The server's processes preload a library, which
+// maps a file with the offset of the clock or the time at which it stands still. This
+// works on Linux only. It needs the C compiler of Go, as the race detector does.
 type clock struct{ library, file string }
 
-// newClock makes a clock that is not off, with its files in a folder.
+// newClock makes a clock without an offset. Its files are in dir.
 func newClock(dir string) (*clock, error) {
 	library, err := clockLibrary()
 	if err != nil {
@@ -40,7 +39,8 @@ func newClock(dir string) (*clock, error) {
 	return c, nil
 }
 
-// env is what a server with the clock needs. A nil clock is the machine's.
+// env returns the environment for a server with the clock. A nil clock is the machine's
+// clock.
 func (c *clock) env() []string {
 	if c == nil {
 		return nil
@@ -48,9 +48,9 @@ func (c *clock) env() []string {
 	return []string{"LD_PRELOAD=" + c.library, "SERVERTEST_CLOCK=" + c.file}
 }
 
-// set lets the clock run with an offset, or if still is not zero stand at so many
-// nanoseconds since 1970. It changes the file in place, since it is mapped: the
-// processes see it at once.
+// set gives the clock an offset. If still is not zero, the clock stands at that many
+// nanoseconds since 1970 instead. The file is mapped, so set changes it in place and the
+// processes see the change at once.
 func (c *clock) set(offset time.Duration, still int64) error {
 	if c == nil {
 		return errors.New("the server has the machine's clock")
@@ -65,8 +65,8 @@ func (c *clock) set(offset time.Duration, still int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// clockLibrary compiles the library, once for the package: that takes longer
-// than starting ten servers. It keeps no file, so there is none to remove.
+// clockLibrary compiles the library once for the package, because that takes longer than
+// starting ten servers. It leaves no file behind.
 //
 //nolint:gochecknoglobals // see above
 var clockLibrary = sync.OnceValues(func() ([]byte, error) {
@@ -92,9 +92,9 @@ var clockLibrary = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path) //nolint:gosec // written above
 })
 
-// compiler finds a C compiler, and the arguments that it is to be called with.
+// compiler finds a C compiler and the arguments to call it with.
 func compiler() ([]string, error) {
-	out, _ := exec.CommandContext(context.Background(), "go", "env", "CC").Output() // there may be only a test binary
+	out, _ := exec.CommandContext(context.Background(), "go", "env", "CC").Output() // the machine may have the test binary but no Go
 	for _, line := range []string{string(out), "cc", "gcc"} {
 		if cc := strings.Fields(line); len(cc) > 0 {
 			if _, err := exec.LookPath(cc[0]); err == nil {
@@ -105,5 +105,5 @@ func compiler() ([]string, error) {
 	return nil, errors.New("there is no C compiler: apt-get install gcc libc6-dev")
 }
 
-// CanSetClock reports whether servers can have clocks that can be set.
+// CanSetClock reports whether the clocks of servers can be set on this system.
 func CanSetClock() bool { return runtime.GOOS == "linux" }

@@ -1,4 +1,4 @@
-// Package servertest runs server processes for tests: what packages redistest and
-// sqltest have in common. It gives a server a port, a folder and a clock of its own,
-// ends it with the test, and breaks the network before it.
+// Package servertest runs server processes for tests. It is the common part of packages
+// redistest and sqltest. It gives each server a port, a folder and a clock, ends it with
+// the test, and injects network faults.
 package servertest

@@ -10,15 +10,15 @@ import (
 
 const (
 	folderPrefix = "servertest-"
-	folderAge    = time.Minute // a younger one may not be locked yet
+	folderAge    = time.Minute // a younger folder may not be locked yet
 )
 
-// newFolder makes a folder of an account. The account's server may go on writing
-// to it until the function remove is called. Folders of [testing.TB] are open to
-// the user of the test only.
+// newFolder makes a folder of an account. The account's server may write to it until
+// remove is called. TempDir of [testing.TB] is not used, because only the user of the
+// test can open its folders.
 //
-// A test binary that is killed leaves its folders behind. So it keeps a lock on
-// each, and the next one removes those without.
+// A killed test binary leaves its folders behind. So each binary locks its folders, and
+// the next one removes the unlocked folders.
 func newFolder(as *Account) (dir string, remove func() error, err error) {
 	sweepOnce()
 	dir, err = os.MkdirTemp("", folderPrefix)
@@ -40,7 +40,7 @@ func newFolder(as *Account) (dir string, remove func() error, err error) {
 	return dir, remove, nil
 }
 
-// lockFolder fails while another process has a folder.
+// lockFolder locks a folder. It fails while another process holds the lock.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.Open(dir) //nolint:gosec // it is a folder of servers
 	if err != nil {
@@ -53,11 +53,11 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-//nolint:gochecknoglobals // what others have left is a fact about the machine
+//nolint:gochecknoglobals // leftover folders are a fact about the machine
 var sweepOnce = sync.OnceFunc(func() { Sweep(os.TempDir(), folderAge) })
 
-// Sweep removes the folders that killed test binaries have left in a folder, if they
-// have not changed for some time. The first server of a test binary calls it.
+// Sweep removes folders that killed test binaries have left in a folder, if they have
+// not changed for the given time. The first server of a test binary calls it.
 func Sweep(in string, age time.Duration) {
 	dirs, _ := filepath.Glob(filepath.Join(in, folderPrefix+"*"))
 	for _, dir := range dirs {
@@ -67,7 +67,7 @@ func Sweep(in string, age time.Duration) {
 		}
 		lock, err := lockFolder(dir)
 		if err != nil {
-			continue // it is in use, or another user's
+			continue // the folder is in use or belongs to another user
 		}
 		_ = os.RemoveAll(dir)
 		_ = lock.Close()

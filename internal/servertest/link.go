@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// A link is a connection of a client through a proxy, with that of the proxy to
+// A link is a client's connection to a proxy, together with the proxy's connection to
 // the server.
 type link struct {
 	p          *Proxy
 	client     *net.TCPConn
-	clientGone bool          // of p.mu
+	clientGone bool          // guarded by p.mu
 	done       chan struct{} // closed with the link
 	once       sync.Once
 
 	mu     sync.Mutex
-	server *net.TCPConn // nil: not yet
+	server *net.TCPConn // nil: not connected yet
 }
 
-// A parcel is data on its way. It is delivered when it is due, in order.
+// A parcel is data in transit. Parcels are delivered in order, each when it is due.
 type parcel struct {
 	due  time.Time
 	data []byte
 	end  ending
 }
 
-// An ending is what happens behind the data of a parcel.
+// An ending is an event after the data of a parcel.
 type ending int
 
 const (
@@ -101,7 +101,7 @@ func (l *link) dial() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-l.done: // too late
+	case <-l.done: // the link has already ended
 		_ = c.Close()
 		return false
 	default:
@@ -110,15 +110,15 @@ func (l *link) dial() bool {
 	}
 }
 
-// noMoreRequests hands on that the client has closed its connection: the server
-// still gets what was sent before.
+// noMoreRequests passes on that the client has closed its connection. The server still
+// receives the data sent before.
 func (l *link) noMoreRequests() {
 	l.p.leave(l, false)
 	_ = l.server.CloseWrite()
 }
 
-// read sends what comes from a connection on its way. The function inspect says
-// how much of it.
+// read puts the data from a connection into parcels. The function inspect says how much
+// of the data passes.
 func (l *link) read(from *net.TCPConn, to chan<- parcel, inspect func([]byte) (pass int, cut bool)) {
 	buf := make([]byte, 32<<10)
 	for end := goesOn; end == goesOn; {
@@ -142,8 +142,8 @@ func (l *link) read(from *net.TCPConn, to chan<- parcel, inspect func([]byte) (p
 	}
 }
 
-// deliver hands parcels over when they are due and nothing stalls. The function
-// closed is called when the source has closed its connection.
+// deliver delivers parcels when they are due and the proxy is not stalled. It calls
+// closed when the source has closed its connection.
 func (l *link) deliver(parcels <-chan parcel, to *net.TCPConn, closed func()) {
 	for {
 		var next parcel

@@ -9,9 +9,9 @@ import (
 	"strconv"
 )
 
-// Of each port p of a server, p+busOffset is for the bus of a cluster, and
-// p+LockOffset is held by the test binary as long as the server may come back
-// to p. All are below the ports that systems give to outgoing connections.
+// For each server port p, the bus of a cluster uses p+busOffset. The test binary holds
+// p+LockOffset as long as the server may come back to p. All these ports are below the
+// range that systems use for outgoing connections.
 const (
 	firstPort  = 10000
 	ports      = 6000
@@ -19,8 +19,8 @@ const (
 	LockOffset = 16000
 )
 
-// TakePort finds a port that is nobody's and keeps it from other test binaries
-// until it is released.
+// TakePort finds a free port and reserves it against other test binaries until it is
+// released.
 func TakePort() (port int, release func(), err error) {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -9,19 +9,21 @@ import (
 	"syscall"
 )
 
-// procAttr gives a child a process group of its own, so that what it forks can
-// be killed with it, and lets it die with the thread that forked it.
+// procAttr gives a child its own process group, so that its forks can be killed with it.
+// The child dies with the thread that forked it.
 func procAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// status returns the state of a process and its parent. Gone: 0.
+// status returns the state of a process and its parent. The state is 0 if the process no
+// longer exists.
 func status(pid int) (state byte, parent int) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0
 	}
-	// pid (name) state parent …: the name may hold anything, so look behind its end.
+	// The format is: pid (name) state parent …. The name may contain any byte, so parse
+	// after its end.
 	stat = stat[bytes.LastIndexByte(stat, ')')+1:]
 	if _, err := fmt.Sscanf(string(stat), " %c %d", &state, &parent); err != nil {
 		return 0, 0
@@ -40,8 +42,8 @@ func stopped(pid int) bool {
 	return state == 'T' || gone(pid)
 }
 
-// descendants returns the processes that a process has forked, and that those
-// have forked; parents first.
+// descendants returns the processes that a process and its children have forked, parents
+// first.
 func descendants(pid int) []int {
 	paths, _ := filepath.Glob("/proc/[0-9]*")
 	children := make(map[int][]int)

@@ -16,12 +16,12 @@ const callTimeout = 5 * time.Second
 // A process is one run of a server, with the processes that the server forks.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has been reaped
+	done chan struct{} // closed when the process has been reaped
 }
 
-// forks starts commands, all on one thread that never ends: Pdeathsig comes when
-// the thread that forked ends, and Go ends threads at will. So it is state of
-// the package, made by the first server.
+// forks starts all commands on one thread that never ends. Pdeathsig arrives when the
+// thread that forked ends, and Go may end threads at any time. The first server starts
+// that thread.
 //
 //nolint:gochecknoglobals // see above
 var forks = sync.OnceValue(func() func(*exec.Cmd) error {
@@ -51,7 +51,7 @@ func startProcess(cmd *exec.Cmd, as *Account) (*process, error) {
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	go func() {
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // the log shows how it ended
 		close(p.done)
 	}()
 	return p, nil
@@ -71,14 +71,14 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends the process and all that it has forked: a child would go on writing
-// to a folder that is being removed. PostgreSQL's children are in groups of
+// kill ends the process and everything that it has forked. Otherwise a child could write
+// to a folder that is being removed. The children of PostgreSQL are in process groups of
 // their own.
 func (p *process) kill() {
 	if !p.running() {
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGSTOP) // a stopped process forks no more
+	_ = p.cmd.Process.Signal(syscall.SIGSTOP) // a stopped process cannot fork
 	awaitStopped(p.pid())
 	family := descendants(p.pid())
 	_ = syscall.Kill(-p.pid(), syscall.SIGKILL) // it may just have ended
@@ -91,12 +91,12 @@ func (p *process) kill() {
 	}
 }
 
-// end asks the process to end with a signal, and kills it when it does not.
+// end sends a signal to the process, and kills the process if it does not end in time.
 func (p *process) end(signal syscall.Signal, patience time.Duration) error {
 	if !p.running() {
 		return nil
 	}
-	_ = p.resume() // a stopped process would not hear the next
+	_ = p.resume() // a stopped process would not handle the signal
 	_ = p.cmd.Process.Signal(signal)
 	select {
 	case <-p.done:
@@ -119,8 +119,8 @@ func (p *process) pause() error {
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	// The signal is on its way; the caller wants to rely on it. And only a stopped
-	// process has no new children.
+	// Wait for the signal to take effect, because the caller relies on it. Only a
+	// stopped process forks no new children.
 	if !awaitStopped(p.pid()) {
 		return errNoStop
 	}
@@ -148,7 +148,7 @@ func (p *process) resume() error {
 
 func awaitStopped(pid int) bool { return await(func() bool { return stopped(pid) }) }
 
-// await polls until something holds, and reports whether it does.
+// await polls until holds returns true, and reports whether it did.
 func await(holds func() bool) bool {
 	for deadline := time.Now().Add(callTimeout); !holds(); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(deadline) {
@@ -164,5 +164,5 @@ func Gone(pid int) bool { return gone(pid) }
 // Stopped reports whether a process has come to rest after SIGSTOP, or has ended.
 func Stopped(pid int) bool { return stopped(pid) }
 
-// Family returns a process and those that it and its children have forked.
+// Family returns a process and all its descendants.
 func Family(pid int) []int { return append([]int{pid}, descendants(pid)...) }

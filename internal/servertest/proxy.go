@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// A Proxy is a TCP proxy before a server, for faults of the network. It begins
-// without any. Its methods are safe for concurrent use, and mean connections
-// that are there as well as new ones.
+// A Proxy is a TCP proxy in front of a server that injects network faults. A new Proxy
+// injects none. Its methods are safe for concurrent use. They affect existing and new
+// connections.
 type Proxy struct {
-	Addr string // where clients connect to
+	Addr string // the address for clients
 
 	target   string
 	inspect  Inspect
@@ -28,18 +28,17 @@ type Proxy struct {
 	open   chan struct{} // closed while data may pass
 	match  func([]byte) bool
 	lose   int
-	cut    int // bytes of the next reply; none: -1
+	cut    int // bytes of the next reply that pass; -1: no cut
 }
 
-// An Inspect returns the functions that see what passes through one connection:
-// requests gets what the client sends, replies what the server sends, and says
-// how many bytes of it pass and whether the connection is cut behind them. They
-// are called in goroutines of their own.
+// An Inspect returns two functions that see the data of one connection. requests gets
+// the client's data. replies gets the server's data, and returns how many bytes pass and
+// whether to cut the connection after them. Each function runs in its own goroutine.
 type Inspect func(p *Proxy) (requests func([]byte), replies func([]byte) (pass int, cut bool))
 
-// NewProxy starts a proxy before the server at target. It ends with the test. A
-// nil inspect is for protocols in which a client reads the reply before it sends
-// the next request: what comes first after a request is the reply.
+// NewProxy starts a proxy in front of the server at target. It ends with the test. A nil
+// inspect is for protocols in which the client reads each reply before it sends the next
+// request. The first data after a request is then its reply.
 func NewProxy(tb testing.TB, target string, inspect Inspect) *Proxy {
 	tb.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -70,7 +69,7 @@ func (p *Proxy) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // too many open files, perhaps
+		if err != nil { // for example too many open files
 			time.Sleep(time.Millisecond)
 			continue
 		}
@@ -95,14 +94,14 @@ func (p *Proxy) close() {
 	p.tasks.Wait()
 }
 
-// SetDelay delays what comes from now on, each way, by d. The order stays.
+// SetDelay delays new data by d in each direction. The order stays the same.
 func (p *Proxy) SetDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// Cut resets all connections, now.
+// Cut resets all connections at once.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	links := p.links
@@ -113,15 +112,15 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Refuse says whether new connections are closed at once.
+// Refuse sets whether the proxy closes new connections at once.
 func (p *Proxy) Refuse(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = yes
 }
 
-// Stall says whether nothing passes. Connections stay open, new ones are
-// accepted, and what was held passes afterwards.
+// Stall sets whether the proxy holds all data. Connections stay open, new ones are
+// accepted, and the held data passes afterwards.
 func (p *Proxy) Stall(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,33 +136,33 @@ func (p *Proxy) Stall(yes bool) {
 	}
 }
 
-// LoseReply swallows the next n replies and resets their connections: the
-// server has done what it was asked, and the client never hears of it. Replies
-// to requests before it in a pipeline still pass.
+// LoseReply drops the next n replies and resets their connections: the server has
+// executed the requests, but the client gets no reply. Replies to earlier requests of a
+// pipeline still pass.
 func (p *Proxy) LoseReply(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lose = n
 }
 
-// CutReply lets the next reply pass only up to so many bytes, and then resets
-// the connection. LoseReply goes first; a negative number revokes it.
+// CutReply passes the given number of bytes of the next reply and then resets the
+// connection. LoseReply takes precedence. A negative number revokes CutReply.
 func (p *Proxy) CutReply(after int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = max(after, -1)
 }
 
-// Match limits LoseReply and CutReply to replies to those requests for which f
-// is true, so that a handshake can pass; nil: to all. f gets one request at a
-// time, as the client sends it; it must not keep it.
+// Match limits LoseReply and CutReply to replies to requests for which f returns true,
+// so that a handshake can pass. A nil f matches all requests. f gets one request at a
+// time, as the client sent it, and must not keep it.
 func (p *Proxy) Match(f func(request []byte) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.match = f
 }
 
-// Connections returns how many connections of clients are open.
+// Connections returns the number of open client connections.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -176,7 +175,7 @@ func (p *Proxy) Connections() int {
 	return n
 }
 
-// Matches says for an [Inspect] whether a request is one that Match meant.
+// Matches reports to an [Inspect] whether a request matches the function set by Match.
 func (p *Proxy) Matches(request []byte) bool {
 	p.mu.Lock()
 	f := p.match
@@ -184,8 +183,8 @@ func (p *Proxy) Matches(request []byte) bool {
 	return f == nil || f(request)
 }
 
-// Allow says for an [Inspect] how much of a reply to a matching request may pass:
-// so many bytes, or all if negative.
+// Allow tells an [Inspect] how many bytes of a reply to a matching request may pass. A
+// negative number means all.
 func (p *Proxy) Allow() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -210,8 +209,8 @@ func (p *Proxy) gate() <-chan struct{} {
 	return p.open
 }
 
-// leave notes that the client of a link has gone. Without a server, too, the
-// link is forgotten.
+// leave records that the client of a link has closed its connection. The proxy forgets
+// the link if it has no server.
 func (p *Proxy) leave(l *link, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,8 +220,8 @@ func (p *Proxy) leave(l *link, all bool) {
 	}
 }
 
-// alternate is the Inspect of protocols without pipelines. What CutReply still
-// lets pass may be longer than one reply: then it ends in a later one.
+// alternate is the Inspect for protocols without pipelines. If CutReply allows more
+// bytes than one reply has, the cut happens in a later reply.
 func alternate(p *Proxy) (requests func([]byte), replies func([]byte) (int, bool)) {
 	var asked atomic.Bool
 	requests = func(b []byte) {

@@ -15,21 +15,21 @@ import (
 )
 
 const (
-	startPatience = 30 * time.Second // of a machine under load
+	startPatience = 30 * time.Second // long, for a machine under load
 	stopPatience  = 15 * time.Second // Redis waits 10 s for replicas that lag
 	startAttempts = 10
 )
 
-// A Server is one server process, with the processes that it forks. Its methods
-// are safe for concurrent use.
+// A Server is one server process and the processes that it forks. Its methods are safe
+// for concurrent use.
 type Server struct {
 	Addr string // host:port, the same after Restart
 	Port int
-	Dir  string // its own, removed after the test
+	Dir  string // the server's own folder, removed after the test
 
 	tb    testing.TB
 	plan  Plan
-	clock *clock // nil: the machine's
+	clock *clock // nil: the machine's clock
 
 	mu   sync.Mutex
 	proc *process
@@ -42,18 +42,18 @@ type Plan struct {
 	Args     []string
 	Env      []string
 	Account  *Account
-	Clock    bool // whether the server gets a clock that can be set
+	Clock    bool // whether the server's clock can be set
 	StopWith syscall.Signal
-	Ready    func(pid int) error // reports what the process still lacks
-	Taken    []string            // any of these in the log: somebody has the port
+	Ready    func(pid int) error // returns an error until the server is ready
+	Taken    []string            // log messages that mean that another process has the port
 }
 
-// ErrPortTaken means that somebody else has the port of a server.
+// ErrPortTaken means that another process has the server's port.
 var ErrPortTaken = errors.New("the port was taken")
 
-// Start starts a server on some port; somebody may take that port before the
-// server has it, then on another. The function plan gets a server that has its
-// address and folder. The server ends with the test.
+// Start starts a server on a free port. If another process takes the port first, Start
+// tries another port. The function plan gets a server that has its address and folder.
+// The server ends with the test.
 func Start(tb testing.TB, as *Account, plan func(*Server) (Plan, error)) (*Server, error) {
 	tb.Helper()
 	for attempt := 1; ; attempt++ {
@@ -74,8 +74,8 @@ func Start(tb testing.TB, as *Account, plan func(*Server) (Plan, error)) (*Serve
 	}
 }
 
-// StartOn starts a server on a port, which the caller has taken. The caller kills
-// it.
+// StartOn starts a server on a port that the caller has reserved. The caller must kill
+// the server.
 func StartOn(tb testing.TB, port int, as *Account, plan func(*Server) (Plan, error)) (*Server, error) {
 	tb.Helper()
 	dir, remove, err := newFolder(as)
@@ -84,7 +84,7 @@ func StartOn(tb testing.TB, port int, as *Account, plan func(*Server) (Plan, err
 	}
 	s := &Server{Addr: address(port), Port: port, Dir: dir, tb: tb}
 	tb.Cleanup(func() {
-		s.Kill() // whoever started it may have given up
+		s.Kill() // the caller may have given up
 		if err := remove(); err != nil {
 			tb.Errorf("%s: %v", s.plan.Name, err)
 		}
@@ -112,11 +112,11 @@ func (s *Server) launch() error {
 	if err != nil {
 		return err
 	}
-	// Not the context of the test: that ends before its cleanups, which may use the server.
+	// The test's context ends before its cleanups, which may use the server.
 	cmd := exec.CommandContext(context.Background(), s.plan.Path, s.plan.Args...) //nolint:gosec // the developer's own
 	cmd.Dir, cmd.Env = s.Dir, append(os.Environ(), s.plan.Env...)
 	cmd.Env = append(cmd.Env, s.clock.env()...)
-	cmd.Stdout, cmd.Stderr = log, log // a bad argument is reported there
+	cmd.Stdout, cmd.Stderr = log, log // the server reports bad arguments there
 	p, err := startProcess(cmd, s.plan.Account)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.plan.Name, err)
@@ -137,8 +137,8 @@ func (s *Server) launch() error {
 	return nil
 }
 
-// awaitReady waits until the process is ready. Another server may answer on the
-// port, if this one came too late for it.
+// awaitReady waits until the process is ready. If this process was too late for the
+// port, another server may answer on it.
 func (s *Server) awaitReady(p *process) error {
 	deadline := time.Now().Add(startPatience)
 	for {
@@ -159,7 +159,7 @@ func (s *Server) awaitReady(p *process) error {
 
 func (s *Server) logPath() string { return filepath.Join(s.Dir, "log") }
 
-// logTail returns the end of what was logged after an offset.
+// logTail returns the end of the log after an offset.
 func (s *Server) logTail(offset int64) string {
 	b, err := os.ReadFile(s.logPath())
 	if err != nil {
@@ -170,7 +170,7 @@ func (s *Server) logTail(offset int64) string {
 
 func tail(b []byte) string { return string(b[max(0, len(b)-2000):]) }
 
-// PID returns the process, 0 while none runs.
+// PID returns the process id, or 0 if the server is not running.
 func (s *Server) PID() int {
 	if p := s.process(); p.running() {
 		return p.pid()
@@ -184,9 +184,8 @@ func (s *Server) process() *process {
 	return s.proc
 }
 
-// Pause stops the server's processes (SIGSTOP). They still have their
-// connections, and the kernel accepts new ones for them, but they do nothing
-// until Resume.
+// Pause stops the server's processes (SIGSTOP) until Resume. They keep their
+// connections, and the kernel accepts new ones.
 func (s *Server) Pause() {
 	s.tb.Helper()
 	if err := s.process().pause(); err != nil {
@@ -194,7 +193,7 @@ func (s *Server) Pause() {
 	}
 }
 
-// Resume lets paused processes go on (SIGCONT).
+// Resume continues the paused processes (SIGCONT).
 func (s *Server) Resume() {
 	s.tb.Helper()
 	if err := s.process().resume(); err != nil {
@@ -202,12 +201,12 @@ func (s *Server) Resume() {
 	}
 }
 
-// Kill ends the server's processes as a power failure would (SIGKILL) and waits
-// until they are gone. Nothing happens when they are gone already.
+// Kill ends the server's processes (SIGKILL), as a power failure would, and waits until
+// they have ended. It does nothing if they have already ended.
 func (s *Server) Kill() { s.process().kill() }
 
-// Stop ends the server as an operator would (SIGTERM, or what the server has for
-// it) and waits until it is gone.
+// Stop ends the server as an operator would (SIGTERM, or the signal in the plan) and
+// waits until it has ended.
 func (s *Server) Stop() {
 	s.tb.Helper()
 	signal := s.plan.StopWith
@@ -219,12 +218,12 @@ func (s *Server) Stop() {
 	}
 }
 
-// Restart starts the server again, on the same port and with what it has
-// persisted. A server that still runs is killed before. Its clock stays as set.
+// Restart starts the server again on the same port, with its persisted data. It first
+// kills a server that still runs. The clock keeps its setting.
 func (s *Server) Restart(tb testing.TB) {
 	tb.Helper()
 	s.Kill()
-	// A child that was saving has the port, too, until it is gone.
+	// A forked child that is still saving data also holds the port.
 	for attempt := 1; ; attempt++ {
 		err := s.launch()
 		if err == nil {
@@ -237,17 +236,17 @@ func (s *Server) Restart(tb testing.TB) {
 	}
 }
 
-// SetClock lets the server's wall clock be off by an offset from now on: in all
-// its processes, at once. Only a server whose plan has a Clock can. Its monotonic
-// clock runs on, and so do its waits. A server may take it amiss to be set back.
+// SetClock gives the server's wall clock an offset, in all its processes at once. The
+// server's plan must have a Clock. The monotonic clock and waits based on it are
+// unaffected. Some servers do not tolerate a clock that is set back.
 func (s *Server) SetClock(offset time.Duration) {
 	s.tb.Helper()
 	s.setClock(offset, 0)
 }
 
-// StopClock lets the server's wall clock stand at a time until the next StopClock or
-// SetClock. It is otherwise like SetClock. What waits for a time of that clock waits as
-// long: pg_sleep does, and so do the locks of MariaDB.
+// StopClock stops the server's wall clock at a time until the next StopClock or
+// SetClock. Otherwise it is like SetClock. Waits based on the wall clock, such as
+// pg_sleep and the locks of MariaDB, do not end while it stands still.
 func (s *Server) StopClock(at time.Time) {
 	s.tb.Helper()
 	s.setClock(0, at.UnixNano())

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Main runs the tests of a package and then ends what was started with
+// Main runs the tests of a package and then ends the servers that were started with
 // [Shared]:
 //
 //	func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
@@ -25,15 +25,15 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Shared returns what stands for a test as long as [Main] runs, for servers that
-// many tests use: a cluster takes two seconds.
+// Shared returns a [testing.TB] that lives as long as [Main] runs. It is for servers
+// that many tests share, because starting a cluster takes two seconds.
 //
 //	var cluster = sync.OnceValue(func() *redistest.ClusterSet {
 //		return redistest.StartCluster(redistest.Shared(), time.Second)
 //	})
 //
-// A failure of it ends the test binary. It has the methods of a [testing.TB]
-// that this package needs, and panics at others.
+// If it fails, the test binary ends. It has the methods of testing.TB that this package
+// needs. The other methods panic.
 func Shared() testing.TB {
 	theShared.mu.Lock()
 	defer theShared.mu.Unlock()
@@ -47,7 +47,7 @@ func Shared() testing.TB {
 var theShared = &shared{}
 
 type shared struct {
-	testing.TB // nil: only this way can a type be one
+	testing.TB // nil; a type can implement testing.TB only by embedding it
 
 	mu       sync.Mutex
 	running  bool
@@ -106,7 +106,7 @@ func (s *shared) Failed() bool {
 
 func (s *shared) Fatalf(format string, args ...any) {
 	s.Errorf(format, args...)
-	_ = s.end() // it has failed, and the servers must not outlive it
+	_ = s.end() // the test binary has failed, and no server must outlive it
 	os.Exit(1)
 }
 

@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// Each names the line that mends it.
+// Each message names the line that fixes the problem.
 const (
 	missingPostgres  = "sqltest: postgres is missing: apt-get install postgresql"
 	missingMariaDB   = "sqltest: mariadbd is missing: apt-get install mariadb-server"
 	missingPgbouncer = "sqltest: pgbouncer is missing: apt-get install pgbouncer"
 )
 
-// postgresBinary finds $POSTGRES, or the newest server of Debian's, or one in PATH.
+// postgresBinary finds $POSTGRES, Debian's newest server, or a server in PATH.
 func postgresBinary() (string, error) {
 	if path := os.Getenv("POSTGRES"); path != "" {
 		return named("POSTGRES", path)
@@ -31,13 +31,13 @@ func postgresBinary() (string, error) {
 	return find(missingPostgres, "postgres")
 }
 
-// major is the version in the path of a server.
+// major returns the version in the path of a server.
 func major(path string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
 	return n
 }
 
-// mariadbBinary finds $MARIADBD, or the server of the system.
+// mariadbBinary finds $MARIADBD or the system's server.
 func mariadbBinary() (string, error) {
 	if path := os.Getenv("MARIADBD"); path != "" {
 		return named("MARIADBD", path)
@@ -50,10 +50,11 @@ func named(variable, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sqltest: $%s: %w", variable, err)
 	}
-	return filepath.Abs(path) // servers run in folders of their own
+	return filepath.Abs(path) // servers run in their own folders
 }
 
-// find finds the first of some programs in PATH or where Debian keeps servers.
+// find returns the first of the named programs in PATH or in Debian's folders for
+// servers.
 func find(missing string, names ...string) (string, error) {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
@@ -66,8 +67,8 @@ func find(missing string, names ...string) (string, error) {
 	return "", errors.New(missing)
 }
 
-// beside finds a program that comes with a server: in the server's folder, in the
-// bin beside an sbin, or in PATH.
+// beside finds a program that comes with a server: in the server's folder, in the bin
+// beside an sbin, or in PATH.
 func beside(server, missing string, names ...string) (string, error) {
 	if target, err := filepath.EvalSymlinks(server); err == nil {
 		server = target

@@ -16,17 +16,17 @@ import (
 	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// The user of tests, with a database to begin with.
+// The user of the tests, and the first database.
 const (
 	mariadbUser     = "tester"
 	mariadbPassword = "secret"
 	mariadbDatabase = "tests"
 )
 
-// StartMariaDB starts a MariaDB server. The config are further arguments, as in
-// "--innodb-lock-wait-timeout=1", "--innodb-flush-log-at-trx-commit=1". It ends
-// with the test. A killed server has all that was committed, for the machine goes
-// on.
+// StartMariaDB starts a MariaDB server that ends with the test. The config are more
+// arguments, such as "--innodb-lock-wait-timeout=1" or
+// "--innodb-flush-log-at-trx-commit=1". A killed server loses no committed data, because
+// the machine keeps running.
 func StartMariaDB(tb testing.TB, config ...string) *Server {
 	tb.Helper()
 	path, err := mariadbBinary()
@@ -41,7 +41,7 @@ func StartMariaDB(tb testing.TB, config ...string) *Server {
 			"--tmpdir=" + s.Dir,
 			"--port=" + strconv.Itoa(s.Port),
 			"--bind-address=127.0.0.1",
-			"--socket=", // none: the path of the folder may be too long for one
+			"--socket=", // no socket: the path of the folder may be too long for one
 			"--pid-file=" + pidFile,
 			"--init-file=" + filepath.Join(s.Dir, "data", mariadbUsersFile),
 			"--skip-name-resolve",
@@ -66,12 +66,12 @@ func StartMariaDB(tb testing.TB, config ...string) *Server {
 
 const mariadbUsersFile = "users.sql"
 
-// Run at each start.
+// mariadbUsers runs at each start.
 const mariadbUsers = "CREATE DATABASE IF NOT EXISTS " + mariadbDatabase + ";\n" +
 	"CREATE USER IF NOT EXISTS '" + mariadbUser + "'@'127.0.0.1' IDENTIFIED BY '" + mariadbPassword + "';\n" +
 	"GRANT ALL ON *.* TO '" + mariadbUser + "'@'127.0.0.1' WITH GRANT OPTION;\n"
 
-// mariadbReady checks that the server greets, and that it is this process.
+// mariadbReady checks that a server sends its greeting, and that it is this process.
 func mariadbReady(addr, pidFile string, pid int) error {
 	c, err := net.DialTimeout("tcp", addr, probeTimeout) //nolint:noctx // it has a timeout
 	if err != nil {
@@ -85,13 +85,13 @@ func mariadbReady(addr, pidFile string, pid int) error {
 	if _, err := io.ReadFull(c, greeting); err != nil {
 		return err
 	}
-	if greeting[4] != 10 { // the version of the protocol; 255: an error
+	if greeting[4] != 10 { // the protocol version; 255 means an error
 		return fmt.Errorf("the server greets with %d", greeting[4])
 	}
 	return hasPID(pidFile, pid)
 }
 
-// hasPID checks that a server has written its process into a file.
+// hasPID checks that a server has written its process id to a file.
 func hasPID(file string, pid int) error {
 	b, err := os.ReadFile(file) //nolint:gosec // the server's own
 	if err != nil {
@@ -139,7 +139,8 @@ func (k mariadbKind) client(addr, database string) (*exec.Cmd, error) {
 		"--user="+mariadbUser, "--password="+mariadbPassword, "--batch", "--skip-column-names", database), nil
 }
 
-// It would wait for a day for a transaction that a test has left open.
+// drop sets a timeout, because DROP would wait a day for a transaction that a test left
+// open.
 func (mariadbKind) drop(database string) string {
 	return "SET lock_wait_timeout = 5; DROP DATABASE " + database
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// StartPgbouncer starts a pgbouncer before a PostgreSQL server. The mode is
-// "session", "transaction" or "statement"; the config are further settings, as in
-// "default_pool_size=5". The URLs that the server gives lead through it. It has the machine's clock. It ends with the
-// test.
+// StartPgbouncer starts a pgbouncer in front of a PostgreSQL server; it ends with the
+// test. The mode is "session", "transaction" or "statement". The config are more
+// settings, such as "default_pool_size=5". The URLs of the returned server lead through
+// pgbouncer, which uses the machine's clock.
 func StartPgbouncer(tb testing.TB, postgres *Server, mode string, config ...string) *Server {
 	tb.Helper()
 	path, err := find(missingPgbouncer, "pgbouncer")
@@ -30,13 +30,13 @@ func StartPgbouncer(tb testing.TB, postgres *Server, mode string, config ...stri
 			"listen_addr=" + own,
 			"listen_port=" + listen,
 			"unix_socket_dir=",
-			"auth_type=any", // whoever asks is the user of the database line
+			"auth_type=any", // every client is the user of the database line
 			"pool_mode=" + mode,
 			"pidfile=" + pidFile,
 			"max_client_conn=1000",
 			"default_pool_size=20",
 			"ignore_startup_parameters=extra_float_digits",
-			"server_round_robin=1", // so that clients do not happen to keep their connections
+			"server_round_robin=1", // so that clients do not keep their connections by chance
 		}, config...)
 		file := filepath.Join(s.Dir, "pgbouncer.ini")
 		content := "[databases]\n* = host=" + host + " port=" + port + " user=postgres\n" +
@@ -73,7 +73,7 @@ func pgbouncerReady(addr, pidFile string, pid int) error {
 	if err := c.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
 		return err
 	}
-	// A request for TLS, which is answered before anything else.
+	// Request TLS, because the server answers that before anything else.
 	if _, err := c.Write([]byte{0, 0, 0, 8, 4, 210, 22, 47}); err != nil {
 		return err
 	}

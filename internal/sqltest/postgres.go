@@ -14,10 +14,10 @@ import (
 	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// StartPostgres starts a PostgreSQL server. The config are further settings, as in
-// "max_connections=20", "fsync=on". It ends with the test. A killed server has all
-// that was committed, for the machine goes on; a failing machine is another matter
-// unless fsync is on.
+// StartPostgres starts a PostgreSQL server that ends with the test. The config are more
+// settings, such as "max_connections=20" or "fsync=on". A killed server loses no
+// committed data, because the machine keeps running. If the machine itself fails, only
+// fsync=on protects the data.
 func StartPostgres(tb testing.TB, config ...string) *Server {
 	tb.Helper()
 	path, err := postgresBinary()
@@ -32,7 +32,7 @@ func StartPostgres(tb testing.TB, config ...string) *Server {
 			"unix_socket_directories=",
 			"max_connections=300",
 			"fsync=off", "full_page_writes=off",
-			"dynamic_shared_memory_type=mmap", // in its folder, so a killed server leaves none behind
+			"dynamic_shared_memory_type=mmap", // in the server's folder, so a killed server leaves no shared memory behind
 			"min_wal_size=2MB", "max_wal_size=64MB",
 			"timezone=UTC", "log_timezone=UTC",
 		}, config...) {
@@ -41,14 +41,14 @@ func StartPostgres(tb testing.TB, config ...string) *Server {
 		return servertest.Plan{
 			Name:     "sqltest: PostgreSQL",
 			Args:     args,
-			StopWith: syscall.SIGINT, // the fast way: SIGTERM waits for clients
+			StopWith: syscall.SIGINT, // fast shutdown: SIGTERM waits for clients
 			Ready:    func(pid int) error { return postgresReady(dir, pid) },
 			Taken:    []string{"Address already in use", "pre-existing shared memory block"},
 		}
 	})
 }
 
-// postgresReady reads the file in which the server says how far it is.
+// postgresReady reads the server's state from its pid file.
 func postgresReady(dir string, pid int) error {
 	b, err := os.ReadFile(filepath.Join(dir, "postmaster.pid")) //nolint:gosec // the server's own
 	if err != nil {

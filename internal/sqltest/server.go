@@ -24,7 +24,7 @@ type Server struct {
 
 	tb   testing.TB
 	kind kind
-	host *Server // has the databases: another one for pgbouncer
+	host *Server // the server with the databases: for pgbouncer, the PostgreSQL server
 }
 
 func newServer(tb testing.TB, base *servertest.Server, k kind) *Server {
@@ -34,23 +34,23 @@ func newServer(tb testing.TB, base *servertest.Server, k kind) *Server {
 	return s
 }
 
-// A kind is what differs between servers.
+// A kind is the part that differs between servers.
 type kind interface {
-	// install fills the data folder of a new server, as an account.
+	// install fills the data folder of a new server, running as an account.
 	install(as *servertest.Account, data string) error
 
-	// url returns the URL of a database of a server at addr. Without a name: of the
-	// database that the server begins with.
+	// url returns the URL of a database of the server at addr. An empty name means the
+	// server's first database.
 	url(addr, database string) string
 
-	// client returns the command that runs the statements that it reads.
+	// client returns a command that runs the statements from its standard input.
 	client(addr, database string) (*exec.Cmd, error)
 
 	// drop returns the statements that remove a database.
 	drop(database string) string
 }
 
-// start starts a server that has its data in the folder "data" of its own.
+// start starts a server whose data is in the subfolder "data" of its folder.
 func start(tb testing.TB, path string, k kind, plan func(*servertest.Server) servertest.Plan) *Server {
 	tb.Helper()
 	as := unprivileged(tb)
@@ -69,7 +69,8 @@ func start(tb testing.TB, path string, k kind, plan func(*servertest.Server) ser
 	return newServer(tb, base, k)
 }
 
-// unprivileged returns who servers run as: all but MariaDB refuse to run as root.
+// unprivileged returns the account for servers. All servers except MariaDB refuse to run
+// as root.
 func unprivileged(tb testing.TB) *servertest.Account {
 	tb.Helper()
 	as, err := servertest.Unprivileged()
@@ -79,23 +80,22 @@ func unprivileged(tb testing.TB) *servertest.Account {
 	return as
 }
 
-// URL returns where the server is, as the Open of sql/postgres or sql/mysql wants
-// it: with the server's first user, who may do anything, and the database that the
-// server begins with.
+// URL returns the URL of the server's first database, for Open of sql/postgres or
+// sql/mysql. Its user is the server's first user, who has all rights.
 func (s *Server) URL() string { return s.kind.url(s.Addr, "") }
 
-// URLAt returns the URL of a [Proxy] before a database that [Server.URL] or
-// [Server.Database] gave.
+// URLAt returns url with the address of a [Proxy]. The url comes from [Server.URL] or
+// [Server.Database].
 func (s *Server) URLAt(p *Proxy, url string) string { return strings.Replace(url, s.Addr, p.Addr, 1) }
 
-// Database makes an empty database and returns its URL. It goes with the test.
+// Database makes an empty database and returns its URL. It is removed after the test.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
 	if _, err := s.host.run("", "CREATE DATABASE "+name); err != nil {
 		tb.Fatal(err)
 	}
-	if s.host.tb != tb { // else the server goes with the test, too
+	if s.host.tb != tb { // otherwise the server also ends with this test
 		tb.Cleanup(func() {
 			if _, err := s.host.run("", s.kind.drop(name)); err != nil {
 				tb.Error(err)
@@ -105,10 +105,9 @@ func (s *Server) Database(tb testing.TB) string {
 	return s.kind.url(s.Addr, name)
 }
 
-// SQL runs statements with the client that comes with the server, over a
-// connection of its own to [Server.URL], and returns the rows that they give:
-// columns are separated by tabs, rows by newlines. It is for what a test needs
-// beside the driver. An error fails the test.
+// SQL runs statements with the server's own client, over a separate connection to
+// [Server.URL], and returns the rows. Tabs separate columns, newlines separate rows. It
+// is for statements that a test runs outside the driver. An error fails the test.
 func (s *Server) SQL(tb testing.TB, statements string) string {
 	tb.Helper()
 	out, err := s.run("", statements)
@@ -132,7 +131,7 @@ func (s *Server) run(database, statements string) (string, error) {
 }
 
 func command(path string, args ...string) *exec.Cmd {
-	// Not the context of the test: that ends before its cleanups.
+	// The test's context ends before its cleanups.
 	return exec.CommandContext(context.Background(), path, args...) //nolint:gosec // the developer's own
 }
 
@@ -141,8 +140,8 @@ func command(path string, args ...string) *exec.Cmd {
 //	func TestMain(m *testing.M) { os.Exit(sqltest.Main(m)) }
 func Main(m *testing.M) int { return servertest.Main(m) }
 
-// SharedPostgres returns a server that all tests of the test binary share. The
-// first call starts it. It needs [Main].
+// SharedPostgres returns a server that all tests of the test binary share. The first
+// call starts it. It needs [Main].
 func SharedPostgres(tb testing.TB) *Server {
 	tb.Helper()
 	return sharedPostgres()
@@ -161,11 +160,11 @@ var (
 	sharedMariaDB  = sync.OnceValue(func() *Server { return StartMariaDB(servertest.Shared()) })
 )
 
-// A Proxy is a TCP proxy before a server, for faults of the network. Its Match
-// gets what the client sends in one piece.
+// A Proxy is a TCP proxy in front of a server that injects network faults. Its Match
+// gets each piece of data that the client sends.
 type Proxy = servertest.Proxy
 
-// NewProxy starts a proxy before a server. It ends with the test. See
+// NewProxy starts a proxy in front of a server. It ends with the test. See
 // [Server.URLAt].
 func NewProxy(tb testing.TB, s *Server) *Proxy {
 	tb.Helper()

@@ -8,12 +8,12 @@ import (
 	"github.com/mist-contrib/session/internal/servertest"
 )
 
-// A template is the data folder of a new server, as a tar. To make one takes most
-// of a second, to unpack it a tenth of that. It is kept in memory, so there is no
-// file to remove.
+// A template is the data folder of a new server, as a tar file. Making one takes most of
+// a second, unpacking it a tenth of that. It stays in memory, so there is no file to
+// remove.
 type template []byte
 
-// makeTemplate packs the data folder that a function fills.
+// makeTemplate packs the data folder that fill creates.
 func makeTemplate(as *servertest.Account, fill func(data string) error) (t template, err error) {
 	err = as.WithFolder(func(dir string) error {
 		if err := fill(filepath.Join(dir, "data")); err != nil {
@@ -25,7 +25,7 @@ func makeTemplate(as *servertest.Account, fill func(data string) error) (t templ
 	return t, err
 }
 
-// unpack makes the folder "data" in a folder of the account.
+// unpack creates the folder "data" in a folder of the account.
 func (t template) unpack(as *servertest.Account, dir string) error {
 	cmd := command("tar", "-C", dir, "-x")
 	cmd.Stdin = bytes.NewReader(t)
@@ -39,7 +39,7 @@ var (
 	templatesMu sync.Mutex
 )
 
-// templateOf makes a server's template once.
+// templateOf makes the template of a server once.
 func templateOf(server string, as *servertest.Account, k kind) (template, error) {
 	templatesMu.Lock()
 	once := templates[server]

@@ -9,14 +9,13 @@ import (
 	"strings"
 )
 
-// A Block is all values of a session in one string: for each value the length
-// of its key, the key, the length of the encoded value, the encoded value. It
-// never changes, so a session that was loaded keeps showing what it was loaded
-// with, for the price of a pointer; and it holds no pointers, so a million of
-// them cost the garbage collector little.
+// A Block holds all values of a session in one string. Each value is stored as the
+// length of its key, the key, the length of the encoded value, and the encoded value. A
+// Block never changes, so a loaded session can share it instead of copying it. It
+// contains no pointers, so a million Blocks cost the garbage collector little.
 type Block string
 
-// ReadBlock returns bytes as the Block that they are. ok is false for any other bytes.
+// ReadBlock returns stored as a Block. ok is false if the bytes are not a Block.
 func ReadBlock(stored string) (b Block, ok bool) {
 	for s := stored; s != ""; {
 		for range 2 { // the key, and the value
@@ -30,7 +29,7 @@ func ReadBlock(stored string) (b Block, ok bool) {
 	return Block(stored), true
 }
 
-// field cuts the first value off b; ok is false at the end.
+// field splits the first value off b; ok is false at the end.
 func (b Block) field() (key, encoded string, rest Block, ok bool) {
 	s := string(b)
 	n, size := length(s)
@@ -42,8 +41,8 @@ func (b Block) field() (key, encoded string, rest Block, ok bool) {
 	return key, s[size : size+n], Block(s[size+n:]), true
 }
 
-// length reads what AppendField wrote. Nobody else writes a Block: bytes of a
-// stranger are only ever inside an encoded value.
+// length reads a length that AppendField wrote. It needs no checks: foreign bytes occur
+// only inside an encoded value.
 func length(s string) (n, size int) {
 	for shift := 0; size < len(s); shift += 7 {
 		b := s[size]
@@ -92,7 +91,7 @@ func (b Block) Value(key string) (any, error) {
 	return b.Decode(encoded)
 }
 
-// Values yields keys and values until the context ends, and leaves out what it cannot
+// Values yields keys and values until the context ends. It skips values that it cannot
 // decode.
 func (b Block) Values(ctx context.Context, yield func(key string, value any) bool) {
 	for key, encoded := range b.All() {
@@ -105,8 +104,8 @@ func (b Block) Values(ctx context.Context, yield func(key string, value any) boo
 	}
 }
 
-// Decode decodes a value of the Block. Small values of a large Block are copied
-// first, or who keeps one would keep the Block.
+// Decode decodes a value of the Block. It copies small values of a large Block first, so
+// that a caller who keeps the value does not keep the whole Block in memory.
 func (b Block) Decode(encoded string) (any, error) {
 	if len(b) > 1024 && len(encoded) < len(b)/2 {
 		encoded = strings.Clone(encoded)
@@ -114,17 +113,17 @@ func (b Block) Decode(encoded string) (any, error) {
 	return Decode(encoded)
 }
 
-// A Change is new values behind the ones that stay, and the keys whose old values
-// go: one, many, or all.
+// A Change adds values to a Block and removes old ones: those of its Keys, or all of
+// them with Clear.
 type Change struct {
 	Set   Block
 	Key   *string
 	Keys  map[string]any // the values do not matter
 	Clear bool
-	Only  func(now Block) bool // nil: make it whatever is stored now
+	Only  func(now Block) bool // nil: apply the change to whatever is stored now
 }
 
-// ErrChanged means that Only of a Change said no.
+// ErrChanged means that the function Only of a Change returned false.
 var ErrChanged = errors.New("session: value changed meanwhile")
 
 // SetAll is the Change that stores all values.
@@ -142,7 +141,7 @@ func SetAll(all map[string]any) (Change, error) {
 	return Change{Set: Block(set), Keys: all}, nil
 }
 
-// drops reports whether the Change takes out what is stored under key.
+// drops reports whether the Change removes the value stored under key.
 func (c *Change) drops(key string) bool {
 	if c.Clear || c.Key != nil && *c.Key == key {
 		return true
@@ -151,7 +150,7 @@ func (c *Change) drops(key string) bool {
 	return ok
 }
 
-// With returns the Block after the Change, behind prefix.
+// With returns prefix and, behind it, the Block after the Change.
 func (b Block) With(c *Change, prefix string) string {
 	size := len(prefix) + len(c.Set)
 	for kept := range b.kept(c) {
@@ -167,8 +166,8 @@ func (b Block) With(c *Change, prefix string) string {
 	return out.String()
 }
 
-// Changed is With, for what is stored: it fails with an error of [CheckCount] or
-// [CheckSize] where that would be too much.
+// Changed is With for stored values. It fails with an error of [CheckCount] or
+// [CheckSize] if the result exceeds the limits.
 func (b Block) Changed(c *Change, prefix string) (string, error) {
 	after := b.With(c, prefix)
 	if c.Set == "" {
@@ -187,7 +186,7 @@ func (b Block) Changed(c *Change, prefix string) (string, error) {
 	return after, nil
 }
 
-// kept yields the fields that the Change leaves as they are.
+// kept yields the fields that the Change leaves unchanged.
 func (b Block) kept(c *Change) iter.Seq[Block] {
 	return func(yield func(Block) bool) {
 		for {
@@ -200,7 +199,7 @@ func (b Block) kept(c *Change) iter.Seq[Block] {
 	}
 }
 
-// total returns how many values there are, and the bytes of their keys and encodings.
+// total returns the number of values, and the bytes of their keys and encodings.
 func (b Block) total() (count, size int) {
 	for key, encoded := range b.All() {
 		count++

@@ -2,16 +2,17 @@ package values
 
 import "context"
 
-// A Cell is where the values of one session are stored.
+// A Cell stores the values of one session.
 type Cell interface {
-	// Stored returns what is stored now.
+	// Stored returns the values stored now.
 	Stored(ctx context.Context) (Block, error)
 
-	// Write makes a change, or returns [ErrChanged] where its Only says no.
+	// Write applies a change, or returns [ErrChanged] if the change's Only returns
+	// false.
 	Write(ctx context.Context, c *Change) error
 }
 
-// Delete is the Change that takes out keys.
+// Delete returns the Change that removes keys.
 func Delete(keys []string) Change {
 	gone := make(map[string]any, len(keys))
 	for _, key := range keys {
@@ -20,7 +21,7 @@ func Delete(keys []string) Change {
 	return Change{Keys: gone}
 }
 
-// Pop takes out a value; nil: there is none.
+// Pop removes a value and returns it, or nil if there is none.
 func Pop(ctx context.Context, cell Cell, key string) (value any, err error) {
 	err = exchange(ctx, cell, key, func(old any) (*Change, error) {
 		if value = old; value == nil {
@@ -34,7 +35,7 @@ func Pop(ctx context.Context, cell Cell, key string) (value any, err error) {
 	return value, nil
 }
 
-// Update replaces a value by what f makes of it.
+// Update replaces a value by the result of f.
 func Update(ctx context.Context, cell Cell, key string, f func(old any) (any, error)) error {
 	return exchange(ctx, cell, key, func(old any) (*Change, error) {
 		value, err := f(old)
@@ -49,9 +50,9 @@ func Update(ctx context.Context, cell Cell, key string, f func(old any) (any, er
 	})
 }
 
-// exchange makes the change that f says for the value that is stored under key
-// now, and asks f again when it is another by then. f runs without a lock; nil
-// changes nothing.
+// exchange applies the change that f returns for the value stored under key. If the
+// value changes in the meantime, exchange calls f again. It holds no lock while f runs.
+// A nil change means: change nothing.
 func exchange(ctx context.Context, cell Cell, key string, f func(old any) (*Change, error)) error {
 	for {
 		stored, err := cell.Stored(ctx)

@@ -11,19 +11,20 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// CBOR does not record which Go type an interface holds. A value with interfaces
-// is therefore stored in two parts: its CBOR with every interface nil, and its
-// dynamic part, which lists what the interfaces hold. The dynamic part of an
-// interface is the encoded value. The dynamic part of a pointer is that of the
-// variable it points to. The dynamic part of a struct, map, slice or array is
-// markElements and the elements that have a dynamic part: for each, the length of
-// its name, the name, the length of its dynamic part, the dynamic part.
+// CBOR does not record which Go type an interface holds. A value with interfaces is
+// therefore stored in two parts: its CBOR with every interface nil, and its dynamic
+// part, which lists the contents of the interfaces. The dynamic part of an interface is
+// the encoded value. A pointer has the dynamic part of the variable it points to. The
+// dynamic part of a struct, map, slice or array is markElements and the elements that
+// have a dynamic part. Each element is stored as the length of its name, the name, the
+// length of its dynamic part, and the dynamic part.
 
-// markElements is no kind: it tells a list of elements from an encoded value.
+// markElements marks a list of elements. It is not a kind, so it cannot begin an encoded
+// value.
 const markElements = byte(kindInvalid)
 
-// maxTypes limits the memory of types that stored bytes name inside a value: a name
-// is short, and the type may be a large array.
+// maxTypes limits the memory of the types that stored bytes name inside a value. A short
+// name may stand for a large array.
 const maxTypes = 16 << 20
 
 // hasInterface reports whether extract may find an interface in a value of type t.
@@ -47,15 +48,15 @@ func hasInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// hasCodec reports whether a type encodes itself, with all that its values hold.
+// hasCodec reports whether a type encodes itself and everything in its values.
 func hasCodec(t reflect.Type) bool {
 	p := reflect.PointerTo(t)
 	return p.Implements(reflect.TypeFor[cbor.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.BinaryMarshaler]())
 }
 
-// fieldName returns the name of a field in the CBOR, or "" for an embedded struct
-// whose fields the CBOR lists as those of the outer struct. ok is false for a field
-// that the CBOR leaves out.
+// fieldName returns the name of a field in the CBOR. The name is "" for an embedded
+// struct if the CBOR lists its fields as fields of the outer struct. ok is false if the
+// CBOR omits the field.
 func fieldName(f reflect.StructField) (name string, ok bool) {
 	tag := f.Tag.Get("cbor")
 	if tag == "" {
@@ -88,7 +89,7 @@ func keyName(key reflect.Value) (string, error) {
 	return string(name), nil
 }
 
-// keyNamed returns the key that has the name.
+// keyNamed returns the key with this name.
 func keyNamed(t reflect.Type, name string) (reflect.Value, error) {
 	key := reflect.New(t)
 	if t.Kind() == reflect.String {
@@ -99,8 +100,9 @@ func keyNamed(t reflect.Type, name string) (reflect.Value, error) {
 	return key.Elem(), nil
 }
 
-// extract sets every interface in v to nil and returns the dynamic part of v, or
-// nil if there is none. It changes copies of what v shares with the caller's value.
+// extract sets every interface in v to nil and returns the dynamic part of v, or nil if
+// there is none. It copies memory that v shares with the caller's value before it
+// changes it.
 func extract(v reflect.Value) ([]byte, error) {
 	t := v.Type()
 	if t.Kind() == reflect.Interface {
@@ -227,10 +229,11 @@ func appendElement(list []byte, name string, part []byte) ([]byte, error) {
 	return append(list, part...), nil
 }
 
-// A restorer gives interfaces their values back, within bounds for hostile bytes.
+// A restorer sets interfaces to their values again. Its limits protect against hostile
+// bytes.
 type restorer struct {
-	levels int // how many more values may be inside each other
-	memory int // how many more bytes the types may take that the bytes name
+	levels int // how many more levels of values may be nested
+	memory int // how many more bytes the named types may take
 }
 
 // restore does the reverse of extract.
@@ -260,8 +263,8 @@ func (r *restorer) restore(v reflect.Value, part string) error {
 	return nil
 }
 
-// assign sets v, or the variable that v points to, to a value. The CBOR of a pointer
-// to a nil interface is that of a nil pointer, so it makes the variable.
+// assign sets v, or the variable that v points to, to a value. It allocates the variable
+// if needed, because CBOR encodes a pointer to a nil interface as a nil pointer.
 func assign(v, value reflect.Value) error {
 	switch {
 	case !v.CanSet():
@@ -285,7 +288,7 @@ func (r *restorer) restoreElement(v reflect.Value, name, part string) error {
 		if f := fieldNamed(v, name); f.IsValid() {
 			return r.restore(f, part)
 		}
-		return nil // the type has lost the field
+		return nil // the type no longer has this field
 	case reflect.Slice, reflect.Array:
 		if i, n := uvarint(name); n != 0 && n == len(name) && i < uint64(v.Len()) { //nolint:gosec // never negative
 			return r.restore(v.Index(int(i)), part) //nolint:gosec // less than the length
@@ -306,7 +309,7 @@ func (r *restorer) restoreElement(v reflect.Value, name, part string) error {
 	return errFit
 }
 
-// fieldNamed returns the field of a struct that [fieldName] gives the name.
+// fieldNamed returns the struct field whose [fieldName] is name.
 func fieldNamed(v reflect.Value, name string) reflect.Value {
 	if v = reflect.Indirect(v); !v.IsValid() {
 		return v

@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// maxVisits is more values than fit into [MaxValue], even if every other one is
-// a pointer.
+// maxVisits exceeds the number of values that fit into [MaxValue], even if every second
+// one is a pointer.
 const maxVisits = 4 * MaxValue
 
-// A walk bounds a value before it is encoded: one that contains itself has no
-// end, and one that holds a part of itself twice may be larger than memory.
+// A walk limits a value before it is encoded. A value that contains itself has no end,
+// and one that contains a part repeatedly may expand to more than the memory.
 type walk struct {
 	left int // how many more values may be visited
 }
 
-// bounded returns an error for a value inside level others that is nested
-// deeper than [maxDepth] or has more parts than could be kept.
+// bounded returns an error if v, nested at level, is nested deeper than [maxDepth] or
+// has too many parts to be stored.
 func (w *walk) bounded(v reflect.Value, level int) error {
 	for hops := 0; v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface; hops++ {
 		if v.IsNil() {
@@ -32,7 +32,7 @@ func (w *walk) bounded(v reflect.Value, level int) error {
 	switch v.Kind() {
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
-			return nil // its zone is a whole table, which package time may be loading
+			return nil // its zone is a large table, and package time may be loading it
 		}
 	case reflect.Slice, reflect.Array, reflect.Map:
 		w.left -= v.Len()
@@ -83,14 +83,14 @@ func (w *walk) boundedParts(v reflect.Value, level int) error {
 	return nil
 }
 
-// flat reports whether values of the type hold no others, nor text.
+// flat reports whether values of the type contain no other values and no text.
 func flat(t reflect.Type) bool {
 	return t.Kind() <= reflect.Complex128
 }
 
-// equal compares as [reflect.DeepEqual] does, but for two things: times are
-// equal that show the same instant at the same offset, and a NaN equals itself.
-// Both values are known to be no deeper than [maxDepth].
+// equal compares like [reflect.DeepEqual], with two exceptions. Times are equal if they
+// have the same instant and the same offset, and a NaN equals itself. Neither value may
+// be nested deeper than [maxDepth].
 func equal(a, b reflect.Value) bool {
 	if a.Type() != b.Type() {
 		return false

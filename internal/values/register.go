@@ -11,10 +11,10 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// registry lists the storable types of the whole program. A stored value names its
-// type, and decoding makes no other types than these.
+// registry lists the storable types of the whole program. Stored values name their
+// types, and decoding creates only the types in this list.
 //
-//nolint:gochecknoglobals // the one exception: what types exist is a fact about the program
+//nolint:gochecknoglobals // the one exception: the set of types is a fact about the program
 var registry = newTypes()
 
 type types struct {
@@ -45,11 +45,11 @@ func newTypes() *types {
 	return r
 }
 
-// Register makes a type storable. It may be called again, and at any time. If two
-// different types have one name (two functions may declare them), [Append] refuses
-// the type that was registered second.
+// Register makes a type storable. It may be called repeatedly and at any time. Two
+// functions may declare different types with the same name. [Append] then refuses the
+// type that was registered second.
 func Register(t reflect.Type) {
-	if t.Kind() != reflect.Interface { // what an interface holds has a type of its own
+	if t.Kind() != reflect.Interface { // a value in an interface has a type of its own
 		registry.add(t)
 	}
 }
@@ -69,8 +69,8 @@ func (r *types) add(t reflect.Type) {
 	}
 }
 
-// typeName names a type in full, so that types of two packages of the same
-// name stay apart, and the same in every build of a program.
+// typeName returns the full name of a type. It includes the package, and it is the same
+// in every build of a program.
 func typeName(t reflect.Type) string {
 	if t.Name() != "" {
 		if t.PkgPath() == "" {
@@ -105,8 +105,8 @@ func registeredType(name string) reflect.Type {
 	return registry.named[name]
 }
 
-// maxDepth is how many structs, slices, arrays and maps may be inside each
-// other, in both directions.
+// maxDepth is how deep structs, slices, arrays and maps may be nested, for encoding and
+// decoding.
 const maxDepth = 32
 
 //nolint:gochecknoglobals // immutable after start-up
@@ -141,8 +141,9 @@ func must[T any](v T, err error) T {
 }
 
 // appendRegistered appends the kind, name and CBOR of a value of a registered type.
-// Unless the value is inside another one, it decodes the bytes and compares: a field
-// that the encoding leaves out is refused here instead of lost later.
+// Unless the value is inside another one, it decodes the bytes and compares the result.
+// So a value with a field that CBOR omits is refused now, and the field is not lost
+// later.
 func appendRegistered(dst []byte, value any, inside bool) ([]byte, error) {
 	t := reflect.TypeOf(value)
 	if t == nil {
@@ -219,7 +220,7 @@ func decodeRegistered(k kind, payload string, r *restorer) (any, error) {
 	return back.Interface(), nil
 }
 
-// decodeType makes a value of type t of both its parts.
+// decodeType returns a value of type t from its two parts.
 func decodeType(t reflect.Type, dynamic string, encoded []byte, r *restorer) (reflect.Value, error) {
 	if r != nil {
 		if r.memory -= int(t.Size()); r.memory < 0 {

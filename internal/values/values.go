@@ -1,9 +1,8 @@
-// Package values turns the values of a session into bytes and back, for every
-// store alike: the same dynamic type and an equal value, or an error.
+// Package values encodes and decodes the values of a session for all stores. Decoding
+// returns an equal value of the same dynamic type, or an error.
 //
-// An encoded value is a kind byte and a payload. Scalars have compact payloads
-// of their own; a value of a registered type is its type's name and CBOR
-// (RFC 8949).
+// An encoded value is a kind byte and a payload. Scalars have compact payloads of their
+// own. The payload of a registered type is the type's name and CBOR (RFC 8949).
 package values
 
 import (
@@ -19,20 +18,20 @@ const (
 	MaxKey = 256
 	// MaxValue is the length of the longest encoded value, in bytes.
 	MaxValue = 1 << 20
-	// MaxCount is how many values a session holds at most.
+	// MaxCount is the maximum number of values in a session.
 	MaxCount = 1024
-	// MaxSize is the most that the keys and the encoded values of a session take, in
-	// bytes. Redis sends a session at each read, and memory copies it at each write.
+	// MaxSize is the maximum size of all keys and encoded values of a session, in bytes.
+	// Redis sends the whole session at each read, and memory copies it at each write.
 	MaxSize = 2 << 20
 )
 
-// The sentinels of the root package, which documents them.
+// The root package documents these errors.
 var (
 	ErrValue    = errors.New("session: value cannot be kept")
 	ErrTooLarge = errors.New("session: too large")
 )
 
-// Made once, because they say nothing about the input.
+// These errors are created once, because they do not depend on the input.
 var (
 	errMalformed = fmt.Errorf("%w: malformed bytes", ErrValue)
 	errKey       = fmt.Errorf("%w: key over %d bytes", ErrTooLarge, MaxKey)
@@ -44,8 +43,8 @@ var (
 	errOffset    = fmt.Errorf("%w: time with an offset of over %d seconds", ErrValue, maxOffset)
 )
 
-// A kind says how the payload behind it is read. The numbers are stored: a new
-// kind takes a new number, and none is ever used again for something else.
+// A kind says how to read the payload that follows. The numbers are stored, so a new
+// kind takes a new number and no number is reused.
 type kind byte
 
 const (
@@ -73,8 +72,8 @@ const (
 	kindDynamic
 )
 
-// CheckKey returns an error that matches [ErrTooLarge] for a key that is too
-// long. Any bytes are a key, none at all included.
+// CheckKey returns an error that matches [ErrTooLarge] if a key is too long. A key may
+// contain any bytes, and it may be empty.
 func CheckKey(key string) error {
 	if len(key) > MaxKey {
 		return errKey
@@ -82,7 +81,7 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// CheckCount returns an error that matches [ErrTooLarge] for too many values.
+// CheckCount returns an error that matches [ErrTooLarge] if there are too many values.
 func CheckCount(n int) error {
 	if n > MaxCount {
 		return errCount
@@ -90,8 +89,8 @@ func CheckCount(n int) error {
 	return nil
 }
 
-// CheckSize returns an error that matches [ErrTooLarge] for a write that makes a
-// session larger than [MaxSize]. A session that is larger already may become smaller.
+// CheckSize returns an error that matches [ErrTooLarge] if a write makes a session
+// larger than [MaxSize]. A session that is already larger may shrink.
 func CheckSize(before, after int) error {
 	if after > max(before, MaxSize) {
 		return errSize
@@ -99,13 +98,14 @@ func CheckSize(before, after int) error {
 	return nil
 }
 
-// Append appends the encoded value to dst. Its errors match [ErrValue] (this
-// value cannot be kept exactly) or [ErrTooLarge].
+// Append appends the encoded value to dst. Its errors match [ErrValue] (the value cannot
+// be stored exactly) or [ErrTooLarge].
 func Append(dst []byte, value any) ([]byte, error) {
 	return appendValue(dst, value, false)
 }
 
-// appendValue is Append. A value inside another one is checked together with it.
+// appendValue is Append. With inside, the value is part of another one, and both are
+// checked together.
 func appendValue(dst []byte, value any, inside bool) ([]byte, error) {
 	switch v := value.(type) {
 	case bool:
@@ -164,9 +164,8 @@ func appendUint(dst []byte, k kind, v uint64) []byte {
 	return binary.AppendUvarint(append(dst, byte(k)), v)
 }
 
-// appendTime keeps the instant to the nanosecond and the offset from UTC. The
-// name of the zone and the monotonic reading are not kept, as in
-// [time.Time.MarshalBinary].
+// appendTime stores the instant to the nanosecond and the offset from UTC. Like
+// [time.Time.MarshalBinary], it drops the name of the zone and the monotonic reading.
 func appendTime(dst []byte, t time.Time) ([]byte, error) {
 	k := kindTimeUTC
 	if t.Location() != time.UTC {
@@ -184,14 +183,14 @@ func appendTime(dst []byte, t time.Time) ([]byte, error) {
 	return dst, nil
 }
 
-// Decode gives back what [Append] was given. What it returns shares no memory
-// that can be changed with encoded. Its errors match [ErrValue]; no bytes make
-// it panic.
+// Decode returns the value that was passed to [Append]. The result shares no mutable
+// memory with encoded. Its errors match [ErrValue]. It never panics, whatever the bytes
+// are.
 func Decode(encoded string) (any, error) {
 	return decode(encoded, nil)
 }
 
-// decode is Decode. r is nil for a value that is not inside another one.
+// decode is Decode. If the value is not inside another one, r is nil.
 func decode(encoded string, r *restorer) (any, error) {
 	if encoded == "" || len(encoded) > MaxValue {
 		return nil, errMalformed
@@ -295,10 +294,10 @@ func decodeTime(k kind, payload string) (any, error) {
 	return t.In(time.FixedZone("", int(offset))), nil
 }
 
-// maxOffset is the largest offset of a time zone that is believed, in seconds.
+// maxOffset is the largest accepted offset of a time zone, in seconds.
 const maxOffset = 1 << 20
 
-// cut returns the bytes behind a length, and what follows them.
+// cut reads a length and returns that many bytes and the rest.
 func cut(s string) (value, rest string, ok bool) {
 	size, n := uvarint(s)
 	s = s[n:]
@@ -308,9 +307,8 @@ func cut(s string) (value, rest string, ok bool) {
 	return s[:size], s[size:], true
 }
 
-// varint and uvarint read from a string without copying it; n is the number of
-// bytes read, 0 for anything that is no whole number of at most 64 bits in its
-// shortest form.
+// varint and uvarint read from a string without copying it; n is the number of bytes
+// read. n is 0 if the bytes are not an integer of at most 64 bits in its shortest form.
 
 func varint(s string) (v int64, n int) {
 	u, n := uvarint(s)

@@ -1,11 +1,11 @@
--- Takes all values out of a session that lives; the session lives on.
+-- Removes all values of a live session. The session itself stays.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
 --
--- Returns 1; 0 where that session is gone.
+-- Returns 1, or 0 if that session no longer exists.
 --
--- Not sent twice: others may have changed the same values in between.
+-- It is never sent again: other clients may have changed the same values since.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'n') ~= ARGV[1] then

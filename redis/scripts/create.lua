@@ -1,18 +1,18 @@
--- Makes the record of a session, unless the key holds something already.
+-- Creates the record of a session, unless the key already exists.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  its incarnation, which no other record has
 -- ARGV[2]  the hash of the first secret
 -- ARGV[3]  idle timeout, ms
--- ARGV[4]  absolute timeout, ms, not under the idle one
+-- ARGV[4]  absolute timeout, ms, at least the idle timeout
 --
--- Returns the time of creation, ms since 1970; -5 where the key is taken.
+-- Returns the time of creation, ms since 1970, or -5 if the key is in use.
 --
--- A record that a login has taken is that of a session which has ended, see take.lua:
--- it makes room. Should that login be refused there is nothing to give back.
+-- The script replaces a record that a login has taken, because that session has ended
+-- (see take.lua). If the login is then refused, restore.lua finds nothing to restore.
 --
--- Not sent twice: a copy that comes late would bring back what was removed in
--- between. One that does come while the record lives finds its own incarnation.
+-- It is never sent again: a late copy would bring back a session that was removed since.
+-- A copy that arrives while the record lives finds its own incarnation and changes nothing.
 
 local key, incarnation = KEYS[1], ARGV[1]
 if redis.call('EXISTS', key) == 1 then
@@ -33,7 +33,7 @@ redis.call('HSET', key,
   'n', incarnation, 'h', ARGV[2], 'c', at, 't', at, 'i', ARGV[3], 'a', ARGV[4])
 local expires = redis.pcall('PEXPIREAT', key, string.format('%.0f', now + ARGV[3]))
 if expires ~= 1 then
-  redis.call('UNLINK', key) -- not allowed to expire keys: none must live for ever
+  redis.call('UNLINK', key) -- Redis refused to expire the key, and no session may live for ever
   return expires
 end
 return now

@@ -1,12 +1,12 @@
--- Takes values out of a session that lives.
+-- Removes values from a live session.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
--- ARGV[2…] fields, each once; none is a question whether the session lives
+-- ARGV[2…] fields, each once; without fields the script only checks that the session lives
 --
--- Returns 1; 0 where that session is gone.
+-- Returns 1, or 0 if that session no longer exists.
 --
--- Not sent twice: others may have changed the same values in between.
+-- It is never sent again: other clients may have changed the same values since.
 
 local key = KEYS[1]
 if redis.call('HGET', key, 'n') ~= ARGV[1] then

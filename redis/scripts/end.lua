@@ -1,12 +1,12 @@
--- Ends sessions, and takes them out of the index of their user.
+-- Ends sessions and removes them from the index of their user.
 --
 -- KEYS[1]  the index
 -- KEYS[2…] records
--- ARGV[1]  the user whose sessions these have to be; '' where that does not matter
--- ARGV[2…] their names in the index
+-- ARGV[1]  the user who must own these sessions; '' skips the check
+-- ARGV[2…] the names of the sessions in the index
 --
--- Returns how many have ended, or the last error of a key that cannot be read: it stays
--- listed, and the others have ended.
+-- Returns how many sessions it ended. If a key cannot be read, the script returns the last
+-- such error instead: that session stays in the index, and the others have ended.
 
 local index, user, ended, failed = KEYS[1], ARGV[1], 0, nil
 for i = 2, #KEYS do

@@ -1,20 +1,19 @@
--- Replaces one value of a session that lives, if it is what the caller saw.
+-- Replaces one value of a live session if the field still holds what the caller saw.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
 -- ARGV[2]  how many values a session may hold
--- ARGV[3]  how large they may be together
--- ARGV[4]  what the caller saw in the field: '=' and the value, or '' for nothing
--- ARGV[5]  '=' to store a value there, '-' to take it out, '' to change nothing, which
---          is a question
+-- ARGV[3]  how many bytes they may have together
+-- ARGV[4]  what the caller saw in the field: '=' and the value, or '' for no value
+-- ARGV[5]  '=' stores a value, '-' removes it, '' only compares
 -- ARGV[6]  the field
 -- ARGV[7]  the new value
 --
--- Returns 1; 0 where that session is gone; -6 where it would hold too many values,
--- -11 where they would be too large; and where the field holds something else than what
--- the caller saw, changing nothing, that: '=' and the value, or '' for nothing.
+-- Returns 1 on success, and 0 if that session no longer exists. It returns -6 for too many
+-- values, and -11 if they would be too large. If the field holds something else than
+-- ARGV[4], the script changes nothing and returns the field in the same form.
 --
--- Must not be sent twice: the second would find the first one's work.
+-- It must not be sent again: the second copy would find the change of the first.
 
 local key, seen, change = KEYS[1], ARGV[4], ARGV[5]
 local r = look(key, 6)
@@ -31,7 +30,7 @@ end
 
 if change == '-' then
   remove(key, r[2], {ARGV[6]}, {r[3]})
-elseif change == '=' and ARGV[7] ~= r[3] then -- what is there needs no memory
+elseif change == '=' and ARGV[7] ~= r[3] then -- an equal value needs no write, so no memory
   local s, refused = add(key, r[2], r, 6, ARGV[2], ARGV[3])
   if refused then
     return refused

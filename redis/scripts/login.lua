@@ -1,46 +1,52 @@
--- Logs a user in, in one step: the record, its values, the index, the limit and
--- the revocation. A session begins, or one that is the user's goes on.
+-- Logs a user in, in one step: record, values, index, limit and revocation. It begins a
+-- session, or continues a session of the same user.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the index of the user, see users.lua
 -- KEYS[3]  when the user's sessions were revoked, us since 1970
--- KEYS[4…] records of sessions that may end for this one, the oldest first
+-- KEYS[4…] records of sessions that this login may end, the oldest first
 -- ARGV[1]  the user
 -- ARGV[2]  the name of the session in the index
--- ARGV[3]  the hash of the secret that the client presents; '' where a session begins
+-- ARGV[3]  the hash of the secret that the client presents; '' begins a session
 -- ARGV[4]  the hash of the new secret
 -- ARGV[5]  the incarnation of a session that begins
--- ARGV[6]  the level; '' for the one that the session has
--- ARGV[7]  idle timeout, ms; '' where the user proves again who they are: the
---          session keeps what follows
+-- ARGV[6]  the level; '' keeps the level of the session
+-- ARGV[7]  idle timeout, ms; '' for a reauthentication, which keeps both timeouts,
+--          persistence and the device
 -- ARGV[8]  absolute timeout, ms
 -- ARGV[9]  '1' for a persistent session, or ''
--- ARGV[10] how long ago the check of the password began, us
--- ARGV[11] how many sessions the user may have, this one included; 0: any number
--- ARGV[12] '1' to end the oldest where there is one too many
+-- ARGV[10] how long ago the password check began, us
+-- ARGV[11] how many sessions the user may have, including this one; 0: any number
+-- ARGV[12] '1' to end the oldest sessions if there are too many
 -- ARGV[13] how many values a session may hold
--- ARGV[14] how large they may be together
--- ARGV[15] for how long this script may be on its way, us; 0 if that does not matter
--- ARGV[16] the revocation which that was found to be no matter for, or ''
--- ARGV[17] how many pieces of the device follow; behind them are the names of the
---          sessions in KEYS[4…], and then fields and values
+-- ARGV[14] how many bytes they may have together
+-- ARGV[15] how long this script may travel to the server, us; 0 skips the check for it
+-- ARGV[16] the revocation that is known to be earlier than the password check, or ''
+-- ARGV[17] how many pieces of the device follow; then come the names of the sessions in
+--          KEYS[4…], then fields and values
 --
--- Returns a number where nothing is done: 0 where the session is not there, is not the
--- user's or has another secret; -1 where a key holds none of ours; -3 where the user's
--- sessions were revoked meanwhile; -4 where there are too many; -5 where the record of
--- a session that begins is there already; -6 where it would hold too many values, -11
--- where they would be too large.
+-- Returns a number if it refuses the login:
 --
--- Else a list. 1, how many sessions of KEYS[4…] have ended, and what is stored: of a
--- session that begins the time (ms since 1970), of one that goes on the whole record, as
--- HGETALL gives it. Or 0, how many have ended, and the names of those that have to end
--- first, at most 500: nobody is logged in yet. Or -1, the time (us since 1970), and that
--- of a revocation, where the check began later than that, or earlier if the script was
--- on its way for as long as it may: nothing is done.
+--   0    the session does not exist, belongs to another user, or has another secret
+--   -1   a key holds data in another format
+--   -3   the user's sessions were revoked after the password check began
+--   -4   the user has too many sessions
+--   -5   the record of the session that begins already exists
+--   -6   the session would hold too many values
+--   -11  the values would be too large
 --
--- Where a session goes on it may be sent twice, and is done once: the second finds the
--- new secret. Where one begins it may not: a copy that comes late would log in
--- somebody who has logged out.
+-- Otherwise it returns one of these lists:
+--
+--   {1, n, stored}     The user is logged in, and n sessions of KEYS[4…] have ended. stored is
+--                      the time (ms since 1970) if the session begins. Otherwise it is the
+--                      whole record, as from HGETALL.
+--   {0, n, names}      Nobody is logged in yet, and n sessions have ended. The named sessions
+--                      must end first; the list has at most 500 names.
+--   {-1, now, revoked} Nothing is done. The order of the password check and the revocation
+--                      depends on how long the script travelled. Both times: us since 1970.
+--
+-- A login that continues a session may be sent again: the second copy finds the new secret.
+-- A login that begins a session may not: a late copy would log in a user who has logged out.
 
 local remembered = 3600000000 -- an hour in us
 local key, index, revoked = KEYS[1], KEYS[2], KEYS[3]
@@ -50,7 +56,7 @@ local begins, again = presented == '', idle == ''
 
 local micros = clock()
 local now = ms(micros)
--- Most logins are of users of whom there is nothing yet, and nothing to look at.
+-- For most logins none of the keys exists, and the checks below are skipped.
 local some = redis.call('EXISTS', key, index, revoked) > 0
 local r = begins and {} or redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'c', 'l', 'b')
 if not begins then
@@ -60,7 +66,7 @@ if not begins then
   if r[4] ~= user then
     return 0
   end
-  if r[2] == secret then -- done before; of those that may end for it these have
+  if r[2] == secret then -- a first copy has done it, and has ended these sessions
     local ended = 0
     while KEYS[4 + ended] and redis.call('EXISTS', KEYS[4 + ended]) == 0 do
       ended = ended + 1
@@ -78,8 +84,8 @@ if again then
   end
 end
 
--- A revocation is remembered for longer than an hour; who began before that may be
--- older than one that is forgotten.
+-- A revocation is kept for more than an hour. An older password check may have begun before
+-- a revocation that is already forgotten.
 local stamp = some and redis.call('GET', revoked) or '0'
 if not (#stamp < 17 and string.find(stamp, '^%d+$')) then
   return -1
@@ -125,11 +131,11 @@ if some and limit > 0 then
     if ARGV[12] ~= '1' then
       return -4
     end
-    -- The oldest of those that live. Some may have ended and not be purged yet.
+    -- Find the oldest live sessions. The index may still list some that have ended.
     local wanted, fits = {}, true
     for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', index, '(0', '-inf', 'LIMIT', 0, math.min(excess, 500) + 1)) do
       if other == name or #wanted == excess then
-        -- not this one
+        -- skip it
       elseif endOf(index, other) < now then
         leave(index, other)
       else
@@ -159,7 +165,7 @@ while some and redis.call('ZSCORE', index, digits(micros)) do
 end
 local at, ends = digits(now), now + absolute
 if again then
-  redis.call('HDEL', key, '') -- see refresh.lua; any other login needs memory
+  redis.call('HDEL', key, '') -- see refresh.lua; every other login needs memory
 end
 local deadline = digits(math.min(now + idle, ends))
 redis.call('ZADD', index, '-' .. digits(micros), name, deadline, digits(micros))
@@ -178,7 +184,7 @@ local function put(field, value)
   fields[#fields + 1], fields[#fields + 2] = field, value
 end
 if begins then
-  put('n', ARGV[5]) -- and no field c: it is made now
+  put('n', ARGV[5]) -- without field c: the session is created by this login
 elseif r[8] and not r[7] then
   put('c', r[8])
 end
@@ -206,7 +212,7 @@ if size then
   redis.call('HSET', key, 's', size, unpack(ARGV, values))
 end
 
--- Last, because it may find that the time is over, and delete the key.
+-- This comes last: Redis deletes the key if the deadline has passed.
 local record = begins and now or redis.call('HGETALL', key)
 redis.call('PEXPIREAT', key, deadline)
 return {1, ended, record}

@@ -1,28 +1,37 @@
--- Authenticates the secret that a client presents, notes that it was seen, and
--- rotates to a successor where one is given, or binds the session to a device.
+-- Authenticates the secret that a client presents, and notes that it was seen. With a
+-- successor it also rotates the secret; with a device it binds the session to it.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the hash of the secret
--- ARGV[2]  the salt that leads to its successor      \
--- ARGV[3]  the hash of its successor                  > all or none
--- ARGV[4]  for how long the secret is good then, ms  /
--- ARGV[5]  how many old secrets may be good at once  /
--- ARGV[6]  the device                              \ to bind it, or none; the salt is zero
--- ARGV[7]  for how long the successor is good, ms  / then, because it leads nowhere
 --
--- Returns the whole record, as HGETALL does; 0 where there is none, or the
--- secret is not its; -1 where it is none of ours; -2 where the secret is over, unless
--- that is for a rotation to tell; -7 where the session has a device; -10 where
--- too many old secrets are good to bind it.
+-- These four are given to rotate or to bind:
 --
--- Field o holds the old secrets, newest first, 62 bytes each: the hash (32), the
--- salt that leads to its successor (16), and its state: 'g' and its grace while
--- nobody has shown a successor, from then on 'u' and until when it is good (ms,
--- 13 digits). Field x holds those that were taken out of it, newest first, eight
--- bytes of each hash, the last seven: they are refused, and recognised.
+-- ARGV[2]  the salt that leads to the successor; zero to bind, when no secret leads to it
+-- ARGV[3]  the hash of the successor
+-- ARGV[4]  how long the old secret stays good, ms
+-- ARGV[5]  how many old secrets may be good at once
 --
--- Sent twice it rotates once: the second presents an old secret, and those only
--- learn the successor. It binds once: the second finds its successor.
+-- These two are given to bind:
+--
+-- ARGV[6]  the device
+-- ARGV[7]  how long the successor is good, ms
+--
+-- Returns the whole record, as from HGETALL, or a number:
+--
+--   0    the session does not exist, or never had this secret
+--   -1   the key holds data in another format
+--   -2   the secret is no longer good; a rotation returns 0 instead
+--   -7   the session is already bound to a device
+--   -10  too many old secrets are still good, so the session cannot be bound
+--
+-- Field o holds the old secrets, newest first, 62 bytes each: the hash (32), the salt that
+-- leads to the successor (16), and the state (14). The state is 'g' and the grace until a
+-- client shows a successor. Then it is 'u' and the time when the secret ends (ms, 13 digits).
+-- Field x holds the last seven secrets that were removed from o, newest first, eight bytes
+-- of each hash. They are refused, and recognised.
+--
+-- A second copy rotates nothing: it presents an old secret, and an old secret only learns
+-- its successor. A second copy binds nothing: it finds its own successor.
 
 local key, presented, successor, device = KEYS[1], ARGV[1], ARGV[3], ARGV[6]
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b')
@@ -31,7 +40,7 @@ if not isRecord(r[1], r[2], r[3], r[4]) then
 end
 local newest, old, now = r[2], r[3] or '', ms(clock())
 
--- Which of them is it? All that are older than it were followed.
+-- Find the presented secret. The client has moved on from all older secrets.
 local older, over
 if presented == newest then
   older, over = isCurrent(r[4], now) and 1, true
@@ -76,7 +85,7 @@ if successor and not r[4] and (device or presented == newest) then
   end
 end
 if changed then
-  redis.call('HDEL', key, '') -- see refresh.lua; a rotation has written before, and was refused there
+  redis.call('HDEL', key, '') -- see refresh.lua; a rotation without memory has failed at its first write above
   if #kept == 0 then
     redis.call('HDEL', key, 'o')
   else

@@ -1,23 +1,27 @@
--- Gives the device of a session another secret, once for each challenge.
+-- Gives the device of a session a new secret, once for each challenge.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the device
--- ARGV[2]  the first eight bytes of the hash of the challenge that it answers
--- ARGV[3]  for how long that is refused from now on, ms
+-- ARGV[2]  the first eight bytes of the hash of the challenge that the device answers
+-- ARGV[3]  how long that challenge is refused from now on, ms
 -- ARGV[4]  the hash of the new secret
--- ARGV[5]  for how long that is good, ms
+-- ARGV[5]  how long the new secret is good, ms
 -- ARGV[6]  how many old secrets may be good, and how many challenges refused, at once
 --
--- Returns the whole record, as HGETALL does; 0 where there is none; -1 where it is none
--- of ours; -8 where the session is not bound to the device; -9 where the challenge was
--- answered before; -10 where too many old secrets are good, or challenges refused.
+-- Returns the whole record, as from HGETALL, or a number:
 --
--- Field b holds when the newest secret ends (ms, 13 digits), and the device. Field q
--- holds the challenges that were answered, 21 bytes each: the start of the hash (8), and
--- until when it is refused (ms, 13 digits). The secret before is good until its own end,
--- and leads to no successor: its salt in field o is zero.
+--   0    the session does not exist
+--   -1   the key holds data in another format
+--   -8   the session is not bound to this device
+--   -9   the challenge was answered before
+--   -10  too many old secrets are still good, or too many challenges are refused
 --
--- Sent twice it is done once: the second finds its secret.
+-- Field b holds the time when the newest secret ends (ms, 13 digits), and the device. Field q
+-- holds the answered challenges, 21 bytes each: the start of the hash (8), and the time
+-- until which the challenge is refused (ms, 13 digits). The previous secret is good until its
+-- own end. It leads to no successor, so its salt in field o is zero.
+--
+-- A second copy changes nothing: it finds its own secret.
 
 local key, device, challenge, fresh, limit = KEYS[1], ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[6])
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b', 'q')
@@ -45,7 +49,7 @@ for i = 1, #answered, 21 do
     refused[#refused + 1] = string.sub(answered, i, i + 20)
   end
 end
--- No secret leads to another, so those that are over go, wherever they stand.
+-- No secret leads to another, so the script removes every secret that is no longer good.
 local kept, over = {}, ''
 for _, secret in ipairs((sift(old, #old + 1, now))) do
   if string.sub(secret, 49, 49) == 'g' or now < tonumber(string.sub(secret, 50, 62)) then
@@ -58,10 +62,10 @@ if #refused >= limit or #kept >= limit then
   return -10
 end
 
-redis.call('HDEL', key, '') -- see refresh.lua: a device that proves itself stays logged in
+redis.call('HDEL', key, '') -- see refresh.lua: the device stays logged in even when memory is full
 remember(key, over)
 table.insert(kept, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
-kept = sift(table.concat(kept), 1, now) -- who proves has been told of the binding
+kept = sift(table.concat(kept), 1, now) -- a device that proves itself has received the secret of the binding
 refused[#refused + 1] = challenge .. string.format('%013.0f', now + ARGV[3])
 redis.call('HSET', key, 'h', fresh, 'r', digits(now), 'o', table.concat(kept), 'q', table.concat(refused),
   'b', string.format('%013.0f', now + ARGV[5]) .. device)

@@ -1,13 +1,13 @@
--- Starts the idle timeout of a session anew, and never past its absolute one,
--- which began with the last login, or when the session was made.
+-- Restarts the idle timeout of a session. The session still ends with its absolute timeout,
+-- which began with the last login, or with the creation of the session.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  the index of its user, if its id has a home
--- ARGV[1]  the name of the session there
+-- ARGV[1]  the name of the session in the index
 --
--- Returns 1; 0 where there is no record, or the index does not list it, and then it is
--- ended: somebody has taken the index away, or the clock was ahead for a while. -1 where
--- it is none of ours.
+-- Returns 1, or 0 if there is no record, or -1 if the key holds data in another format. If
+-- the index does not list the session, the script ends it and returns 0. That happens after
+-- somebody has deleted the index, or after the clock was ahead for a while.
 
 local key, index = KEYS[1], KEYS[2]
 local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't', 'l', 'u')
@@ -22,15 +22,15 @@ for i = 2, 6 do
 end
 local idle, absolute, seen, began = tonumber(r[3]), tonumber(r[4]), tonumber(r[5]), tonumber(r[6])
 
--- Not before the last refresh: a server whose clock went back takes nothing.
+-- Use at least the time of the last refresh: a clock that went back shortens no session.
 local now = math.max(seen, ms(clock()))
 local login = index and redis.call('ZSCORE', index, ARGV[1])
 if index and r[7] and not login then
-  redis.call('UNLINK', key) -- nobody counts it, and a revocation may have missed it
+  redis.call('UNLINK', key) -- no limit counts it, and a revocation may have missed it
   return 0
 end
 local ends = digits(math.min(now + idle, began + absolute))
-redis.call('HDEL', key, '') -- a first write that needs no memory: from here on Redis refuses none for lack of it
+redis.call('HDEL', key, '') -- this write needs no memory, and after the first write Redis refuses none for lack of memory
 redis.call('HSET', key, 't', digits(now))
 redis.call('PEXPIREAT', key, ends)
 if login then

@@ -1,10 +1,10 @@
--- Gives back a session that take.lua has taken, because the login was refused. If
--- take.lua comes later than this, it takes nothing.
+-- Gives back a session that take.lua has taken, because the login was refused. A copy of
+-- take.lua that arrives later takes nothing.
 --
 -- KEYS[1]  the record
--- ARGV[1]  the nonce by which it was taken
+-- ARGV[1]  the nonce with which it was taken
 --
--- Returns 1; 0 where there is no record; -1 where it is none of ours.
+-- Returns 1, or 0 if there is no record, or -1 if the key holds data in another format.
 --
 -- Field g holds the nonces of the last five logins that were refused.
 

@@ -1,10 +1,10 @@
--- Notes that the sessions of a user are revoked, and lists them, in one step: a login
--- that was carried out before is listed; one that comes later is refused if its check
--- began before.
+-- Stores the time of a revocation and lists the user's sessions, in one step. The list
+-- contains every earlier login. A later login is refused if its password check began before
+-- the revocation.
 --
 -- KEYS[1]  the index, see users.lua
--- KEYS[2]  when that was, us since 1970
--- ARGV[1]  how long it has to be remembered, ms
+-- KEYS[2]  the time of the revocation, us since 1970
+-- ARGV[1]  how long that time is kept, ms
 --
 -- Returns the names of the sessions.
 

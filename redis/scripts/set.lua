@@ -1,15 +1,15 @@
--- Stores values in a session that lives.
+-- Stores values in a live session.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the incarnation that was loaded
 -- ARGV[2]  how many values a session may hold
--- ARGV[3]  how large they may be together
--- ARGV[4…] fields and values; none is a question whether the session lives
+-- ARGV[3]  how many bytes they may have together
+-- ARGV[4…] fields and values; without them the script only checks that the session lives
 --
--- Returns 1; 0 where that session is gone; -6 where it would hold too many
--- values, -11 where they would be too large, and then nothing is stored.
+-- Returns 1, or 0 if that session no longer exists. It stores nothing and returns -6 for too
+-- many values, and -11 if they would be too large.
 --
--- Not sent twice: others may have changed the same values in between.
+-- It is never sent again: other clients may have changed the same values since.
 
 local key = KEYS[1]
 local r = look(key, 4)

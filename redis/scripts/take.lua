@@ -1,18 +1,17 @@
--- Takes an anonymous session for a login: from here on it is gone for everybody else,
--- and its values are those that the login stores elsewhere. For some time restore.lua
--- can give it back.
+-- Takes an anonymous session for a login. From now on no other call finds the session, and
+-- the login stores its values elsewhere. restore.lua can give it back for a limited time.
 --
 -- KEYS[1]  the record
 -- ARGV[1]  the hash of the secret that the client presents
 -- ARGV[2]  a nonce, 11 characters
--- ARGV[3]  for how long it can be given back, ms
+-- ARGV[3]  how long restore.lua can give the session back, ms
 --
--- Returns the whole record, as HGETALL does, with 't' and the nonce in front of its
--- incarnation; 0 where there is none, it is somebody's or has another secret; -1 where
--- it is none of ours.
+-- Returns the whole record, as from HGETALL; 't' and the nonce now precede its incarnation.
+-- It returns 0 if there is no record, if the session has a user, or if it has another secret.
+-- It returns -1 if the key holds data in another format.
 --
--- Sent twice it does the same twice. A copy that comes after restore.lua finds its
--- nonce in field g, and takes nothing.
+-- A second copy changes nothing and returns the same. A copy that arrives after restore.lua
+-- finds its nonce in field g, and takes nothing.
 
 local key, nonce = KEYS[1], ARGV[2]
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'g', 'b')

@@ -1,19 +1,18 @@
--- What the scripts share; each of them begins with this.
+-- Functions that several scripts share. The store puts them in front of each such script.
 --
--- The sessions of a user are listed in one sorted set, their index. Each of them has
--- two members there:
+-- A user's sessions are listed in one sorted set, their index. Each session has two members:
 --
 --   its name, scored with minus the time of its last login (us since 1970), and
 --   that time, scored with the time when the session ends (ms since 1970).
 --
--- So the scores under zero are logins, the oldest is the highest; those above it are
--- ends. No two logins of a user have the same time.
+-- So scores below zero are logins, and the highest of them is the oldest login. Scores above
+-- zero are ends. No two logins of a user have the same time.
 
 local function digits(number)
   return string.format('%.0f', number)
 end
 
--- The time of the server, us since 1970.
+-- clock returns the time of the server, us since 1970.
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
@@ -23,13 +22,13 @@ local function ms(micros)
   return math.floor(micros / 1000)
 end
 
--- Whether a field of a record is a number.
+-- isNumber reports whether a field of a record is a number.
 local function isNumber(field)
   return field and #field < 16 and string.find(field, '^%d+$')
 end
 
--- What a script answers that finds no record to work with: 0 where there is none, or
--- a login has taken it; -1 where the key holds none of ours.
+-- missing returns the reply of a script that finds no usable record. It is 0 if there is none
+-- or a login has taken it. It is -1 if the key holds data in another format.
 local function missing(key, n)
   if n and string.sub(n, 1, 1) == 't' then
     return 0
@@ -37,18 +36,18 @@ local function missing(key, n)
   return -redis.call('EXISTS', key)
 end
 
--- Whether the fields n, h, o and b are those of a record.
+-- isRecord reports whether the fields n, h, o and b form a record.
 local function isRecord(n, h, o, b)
   return n and h and string.find(n, '^2.') and #h == 32 and #(o or '') % 62 == 0
     and (not b or #b > 13 and isNumber(string.sub(b, 1, 13)))
 end
 
--- Whether the newest secret has not ended yet; see prove.lua.
+-- isCurrent reports whether the newest secret is still good; see prove.lua.
 local function isCurrent(b, now)
   return not b or now < tonumber(string.sub(b, 1, 13))
 end
 
--- Whether a secret opens the session of the fields h, o and b now; see present.lua.
+-- isGood reports whether a secret opens the session with the fields h, o and b; see present.lua.
 local function isGood(presented, h, o, b, now)
   local good = presented == h and isCurrent(b, now)
   for i = 1, #(o or ''), 62 do
@@ -59,9 +58,9 @@ local function isGood(presented, h, o, b, now)
   return good
 end
 
--- Reads the old secrets of field o. The successors of those from byte older on were seen:
--- their graces begin. Returns the secrets, the place of the last good one, and whether a
--- grace has begun.
+-- sift reads the old secrets of field o. A client has shown the successor of every secret from
+-- byte older on, so the grace of these begins. sift returns the secrets, the position of the
+-- last good one, and whether any grace has begun.
 local function sift(o, older, now)
   local secrets, good, changed = {}, 0, false
   for i = 1, #o, 62 do
@@ -79,14 +78,14 @@ local function sift(o, older, now)
   return secrets, good, changed
 end
 
--- Remembers the starts of secrets that were taken out, see present.lua.
+-- remember stores the starts of removed secrets in field x, see present.lua.
 local function remember(key, over)
   if over ~= '' then
     redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
   end
 end
 
--- Takes out the secrets behind the last good one, which lead nowhere.
+-- bury removes the secrets after the last good one: nobody can use them.
 local function bury(key, secrets, good)
   local over = ''
   while #secrets > good do
@@ -95,7 +94,7 @@ local function bury(key, secrets, good)
   remember(key, over)
 end
 
--- Takes a session out of an index.
+-- leave removes a session from an index.
 local function leave(index, name)
   local login = redis.call('ZSCORE', index, name)
   if login then
@@ -103,23 +102,23 @@ local function leave(index, name)
   end
 end
 
--- When a session ends, as its index says; 0 where it does not say.
+-- endOf returns when a session ends according to its index, or 0 if the index does not list it.
 local function endOf(index, name)
   local login = redis.call('ZSCORE', index, name)
   return tonumber(login and redis.call('ZSCORE', index, digits(-login)) or 0)
 end
 
--- Takes out what has ended, some of it: a script must not take long. Redis has a key
--- until the millisecond of its end is over, and so long the session is listed.
+-- purge removes ended sessions, at most 500, because a script must be short. Redis keeps a key
+-- until the millisecond of its end is over, and the index lists the session as long.
 local function purge(index, now)
   for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, '(' .. digits(now), 'LIMIT', 0, 500)) do
     local names = string.find(login, '^%d+$') and redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login) or {}
-    redis.call('ZREM', index, login, unpack(names)) -- what is no time is none of ours
+    redis.call('ZREM', index, login, unpack(names)) -- a member that is not a time was not written by this package
   end
 end
 
--- Lets the index end with the last of its sessions, at last where that is known. Returns
--- the error of a server that does not let keys expire: none must live for ever.
+-- settle makes the index expire with its last session, at the time last if the caller knows it.
+-- If the server refuses to expire keys, settle returns that error: no key may live for ever.
 local function settle(index, last)
   last = last or redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')[2]
   local expires = last and redis.pcall('PEXPIREAT', index, digits(last)) or 1

@@ -1,15 +1,14 @@
--- What the scripts share that write values.
+-- Functions that the scripts which write values share.
 --
--- Field s of a record holds how many values the session has, and their size: the bytes
--- of their keys and of what is stored under them. A record without it is counted at the
--- next write.
+-- Field s of a record holds the number of values and their size: the bytes of their keys and
+-- of their encodings. If a record has no field s, the next write counts the values.
 
 local function known(s)
   local count, size = string.match(s or '', '^(%d+) (%d+)$')
   return tonumber(count), tonumber(size)
 end
 
--- Counts the values of a session, and their size.
+-- tally counts the values of a session and their size.
 local function tally(key)
   local count, size = 0, 0
   for _, field in ipairs(redis.call('HKEYS', key)) do
@@ -20,8 +19,8 @@ local function tally(key)
   return count, size
 end
 
--- Returns the fields n and s of a record, and those that ARGV names from the first on,
--- each before its new value.
+-- look returns the fields n and s of a record, then the fields that ARGV names. From index
+-- first on, ARGV alternates fields and new values.
 local function look(key, first)
   local names = {}
   for i = first, #ARGV, 2 do
@@ -30,9 +29,9 @@ local function look(key, first)
   return redis.call('HMGET', key, 'n', 's', unpack(names))
 end
 
--- Returns field s as it is with the new values of ARGV, in place of those in r, which
--- look has found. If the session would hold too many or too much, it returns a refusal
--- as well: -6 or -11. A session that was too large before may stay so.
+-- add returns field s after the new values of ARGV have replaced those in r, the result of
+-- look. It also returns -6 for too many values, or -11 if they are too large. A session that
+-- already was too large may keep its size.
 local function add(key, s, r, first, most, limit)
   local count, size = known(s)
   if not count then
@@ -50,15 +49,15 @@ local function add(key, s, r, first, most, limit)
   end
   local refused = count > tonumber(most) and -6 or size > math.max(tonumber(limit), before) and -11
   if refused and s then
-    return add(key, nil, r, first, most, limit) -- not before it was counted
+    return add(key, nil, r, first, most, limit) -- count the values before refusing
   end
   return count .. ' ' .. size, refused
 end
 
--- Takes values out: fields, and what is in them. s is field s before that.
+-- remove deletes fields. old holds their values and s is field s, both as before the removal.
 local function remove(key, s, fields, old)
   local count, size = known(s)
-  redis.call('HDEL', key, unpack(fields)) -- needs no memory: from here on Redis refuses none for lack of it
+  redis.call('HDEL', key, unpack(fields)) -- needs no memory; after the first write Redis refuses none for lack of memory
   if count then
     for i, field in ipairs(fields) do
       if old[i] then

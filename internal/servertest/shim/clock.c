@@ -1,7 +1,7 @@
 /* Preloaded, it shifts the wall clock of a process and of its children by the
- * nanoseconds in the file $SERVERTEST_CLOCK, which may change at any time. Where the
- * second number there is not zero, the clock stands at so many nanoseconds since 1970.
- * The monotonic clock runs on: a skewed server waits as long as any other. */
+ * nanoseconds in the file $SERVERTEST_CLOCK, which may change at any time. If the
+ * second number in the file is not zero, the clock stands at that many nanoseconds since
+ * 1970. The monotonic clock is unaffected, so a skewed server waits as long as any other. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void map_offset(void)
 		real_timedwait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
 }
 
-/* How far off the clock is at a time of the machine's. */
+/* skew returns the offset of the clock at a time of the machine's clock. */
 static long long skew(const struct timespec *real)
 {
 	long long still = offset[1];
