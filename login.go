@@ -12,41 +12,39 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// Login logs a user in: call it when the password was checked. It is the only
-// way by which a session gets a user; a value that a handler sets never does.
+// Login logs a user in: call it after the password check. Only Login gives a session a
+// user; a value that a handler sets never does.
 //
-// The client gets a new token, and when Login returns the one from before opens
-// nothing any more, with no grace (ASVS 5.0, 7.2.4). What becomes of the session that
-// the request had depends on whose it is:
+// The client gets a new token. When Login returns, the old token no longer works, without
+// any grace (ASVS 5.0, 7.2.4). The earlier session of the request depends on its user:
 //
 //   - An anonymous session ends. Its values go on in a new session with an id of its
 //     own, so a cart survives the login.
 //   - A session of the same user goes on, with its id and its values.
 //   - A session of another user ends, and a new one begins without its values.
 //
-// Both timeouts begin anew. From here on GetSession and [FromContext] return what Login
-// returned. If a handler loaded the anonymous session before the login, it still reads
-// from that object, but each write to it fails with [ErrNotFound].
+// Both timeouts start again. From now on GetSession and [FromContext] return the Session
+// that Login returned. If a handler loaded the anonymous session before the login, it can
+// still read from that object, but each write to it fails with [ErrNotFound].
 //
-// [ErrRevoked]: the user's sessions were revoked since the request came, so the
-// password may be the old one: ask again. The request comes with the Middleware,
-// or with the first GetSession; without either, say when the check began in
-// [Login].Began, because Login itself comes after it. [ErrUserLimit]: see MaxUserSessions.
-// [ErrInvalidUser]: user is empty or over 256 bytes. [ErrHeaderWritten],
-// [ErrMultiple] (the client carries two identifiers, so a third would be refused as
-// well), [errors.ErrUnsupported] (the store is no [UserStore]): nothing has happened.
-// [ErrInvalidID], [ErrExists]: see NewID. [ErrFull]: the store has no room for one more.
-// After any of these errors the client's login state is unchanged, and an anonymous
-// session is as it was. After another error of the store nobody is logged in, and the
-// anonymous session may be gone, with its values.
+// [ErrRevoked]: the user's sessions were revoked after the request began, so the password
+// may be the old one: ask again. The request begins with the Middleware, or with the first
+// GetSession. Without either, set [Login].Began to the start of the check, because Login
+// itself comes later. [ErrUserLimit]: see MaxUserSessions. [ErrInvalidUser]: user is empty
+// or over 256 bytes. [ErrHeaderWritten]: the login comes too late. [ErrMultiple]: the
+// client carries two identifiers, and a third would be refused too.
+// [errors.ErrUnsupported]: the store is no [UserStore]. [ErrInvalidID], [ErrExists]: see
+// NewID. [ErrFull]: the store has no room. After any of these errors the client's login
+// state and the anonymous session are unchanged. After another error of the store nobody is
+// logged in, and the anonymous session and its values may be lost.
 func (m *Manager) Login(ctx *mist.Context, user string) (Session, error) {
 	return m.LoginWith(ctx, Login{User: user})
 }
 
-// Reauthenticate notes that the user of the request's session has just proved
-// again who they are ("step-up"): the token is new, AuthenticatedAt is now, and
-// so begin both timeouts (NIST SP 800-63B-4, 2.2.3). level is what they proved
-// now, higher or lower than before; zero keeps the level. Everything else stays.
+// Reauthenticate records that the user of the request's session has authenticated again
+// ("step-up"). The token is new, AuthenticatedAt is now, and both timeouts start again
+// (NIST SP 800-63B-4, 2.2.3). level is the level of this authentication, higher or lower
+// than before; zero keeps the level. Everything else stays.
 //
 // [ErrNotFound]: nobody is logged in. Other errors as for Login.
 func (m *Manager) Reauthenticate(ctx *mist.Context, level Level) (Session, error) {
@@ -64,10 +62,9 @@ func (m *Manager) Reauthenticate(ctx *mist.Context, level Level) (Session, error
 	return m.LoginWith(ctx, Login{User: info.User, Level: level, Reauthentication: true})
 }
 
-// LoginWith is Login with all that can be said of one: "remember me", a level, a
-// limit of its own, values that are stored in the same step. If one of the values
-// cannot be kept, it fails with [ErrValue] or [ErrTooLarge], and the client's login
-// state is unchanged. Other errors as for Login.
+// LoginWith is Login with more options: "remember me", a level, its own limit, values that
+// are stored in the same step. If a value cannot be kept, LoginWith fails with [ErrValue]
+// or [ErrTooLarge], and the client's login state is unchanged. Other errors as for Login.
 func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
@@ -137,7 +134,7 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 
 // bind logs l.User in. The login starts from old, the client's session, if that is
 // anonymous or l.User's; a session of another user ends. before is the anonymous session
-// that ended, or the one that goes on. With an error s is a session that has ended again.
+// that ended, or the one that goes on. If err is not nil, a returned s has ended again.
 func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
 		ended, user := l.Ended, l.User // l itself would move to the heap
@@ -158,7 +155,7 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
 				return s, before, err
 			}
-			// It has ended, or another login was first: it is not ours to end.
+			// The session has ended, or another login was faster: leave it alone.
 		} else {
 			others = before
 		}
@@ -178,7 +175,8 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 	return s, Info{}, nil
 }
 
-// enter asks the store to log a user in from the session of a token; empty: from none.
+// enter asks the store to log a user in from the session of carried. Empty: from no
+// session.
 func (m *Manager) enter(ctx context.Context, us UserStore, carried string, l Login) (Session, error) {
 	return m.withNewID(func(id string) (Session, error) {
 		l.ID = id
@@ -186,7 +184,7 @@ func (m *Manager) enter(ctx context.Context, us UserStore, carried string, l Log
 	})
 }
 
-// network is the coarse address of a client.
+// network returns the network of a client: /24 for IPv4, /48 for IPv6.
 func (m *Manager) network(req *http.Request) string {
 	var addr netip.Addr
 	if m.ClientIP != nil {
@@ -205,8 +203,8 @@ func (m *Manager) network(req *http.Request) string {
 	return ""
 }
 
-// printable takes out of s what a page should not show: invalid UTF-8, controls, and
-// whatever hides or reorders the text around it.
+// printable removes from s what a page should not show: invalid UTF-8, control characters,
+// and characters that hide or reorder the text around them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {

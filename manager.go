@@ -15,92 +15,91 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Manager logs visitors in and out of a mist application: it joins a [Store],
-// where sessions live, with a [Propagator], which carries their identifier.
+// A Manager logs visitors in and out of a mist application. It joins a [Store], which keeps
+// sessions, with a [Propagator], which carries their identifier.
 //
 //	manager := &session.Manager{
 //		Store:      &memory.Store{},
 //		Propagator: &cookie.Propagator{},
 //	}
 //
-// Store and Propagator are required, everything else has a useful zero value.
-// Fields must not change after the first use. A Manager works with any
-// *mist.Context that has a Request and a ResponseWriter, with or without its
-// [Manager.Middleware], and is safe for concurrent use; several may serve one
-// process or one request. What is misconfigured is an error from every call,
-// and from [Manager.Check] at start-up.
+// Store and Propagator are required; every other field has a useful zero value. Fields must
+// not change after the first use. A Manager is safe for concurrent use. It works with any
+// *mist.Context that has a Request and a ResponseWriter, with or without
+// [Manager.Middleware]. Several managers may serve one process or one request. A
+// misconfigured Manager returns an error from every call. [Manager.Check] reports it at
+// start-up.
 type Manager struct {
 	Store
 	Propagator
 
-	// CtxSessionKey is the key under which the session of a request is cached in
-	// UserValues of its mist context. Empty: "session". A [Session] that the
-	// application puts there by hand is the session of that request; put it
-	// there behind the Middleware, because mist hands UserValues on to other
-	// requests.
+	// CtxSessionKey is the key in UserValues of the mist context that caches the request's
+	// session. Empty: "session". If the application puts a [Session] there, that is the
+	// session of the request. Do it behind the Middleware, because mist passes UserValues
+	// on to other requests.
 	CtxSessionKey string
 
-	// NewID makes the id of a new session, also of the one that a login begins. Nil:
-	// a random UUID. If a live session has the id, NewID is asked for another one, at
-	// most three times. A login takes ids of 1 to 96 characters, because the store may
-	// put something in front; InitSession with a [TokenStore] takes 128.
+	// NewID makes the id of every new session, also in a login. Nil: a random UUID. If a
+	// live session has the id, the Manager calls NewID again, at most three times. A login
+	// takes ids of 1 to 96 characters, because the store may add a prefix. InitSession
+	// with a [TokenStore] takes up to 128.
 	NewID func() string
 
-	// RotateGrace is how long an old token stays good after the new one was
-	// first seen, see [Manager.RotateSession]. Zero: 30 seconds. At most a day.
+	// RotateGrace is how long an old token stays valid after the first use of the new one,
+	// see [Manager.RotateSession]. Zero: 30 seconds. At most a day.
 	RotateGrace time.Duration
 
-	// RefreshInterval makes RefreshSession do nothing where the session was refreshed
-	// less than that ago by the store's clock, so that not every request writes. An
-	// idle timeout then comes early, by that much at most. It is never over half
-	// of the idle timeout. Zero: RefreshSession writes each time.
+	// RefreshInterval makes RefreshSession do nothing if the session was refreshed less
+	// than that ago by the store's clock. So not every request writes. An idle timeout may
+	// then come early, by at most this interval. The Manager uses at most half of the idle
+	// timeout. Zero: RefreshSession writes each time.
 	RefreshInterval time.Duration
 
-	// RenewAfter makes RefreshSession rotate the token of a logged-in session when
-	// it is that old by the store's clock, so that a stolen one is of use for no
-	// longer (15 minutes are common). RefreshSession then loads the session once
-	// more. Zero: only RotateSession does.
+	// RenewAfter makes RefreshSession rotate the token of a logged-in session when the
+	// token is that old by the store's clock. A stolen token then works no longer than
+	// that; 15 minutes are common. RefreshSession then loads the session once more. Zero:
+	// only RotateSession rotates.
 	RenewAfter time.Duration
 
-	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0,
-	// 7.1.2). One more login is [ErrUserLimit], or ends the oldest of them where
-	// EndOldest is true. Without EndOldest a login whose response got lost counts
-	// until its idle timeout, and may lock its user out. Zero: no limit.
+	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0, 7.1.2). One
+	// more login fails with [ErrUserLimit]. With EndOldest, the login that began first is
+	// ended instead. Without EndOldest, a login whose response was lost counts until its
+	// idle timeout and may lock the user out. Zero: no limit.
 	MaxUserSessions int
 	EndOldest       bool
 
-	// DeviceBound binds logins to their device, where the browser can (Device Bound
-	// Session Credentials, a draft of the W3C): a token is then good for that long, and
-	// the browser gets another by proving that it holds the device's key. A stolen token
-	// is worth minutes. 10 minutes are common; under 5, browsers soon refuse to sign
-	// so often. The next login of the session ends the binding, and makes another.
-	// Browsers that cannot do it keep an ordinary token. At DevicePath, mount
-	// [github.com/mist-contrib/session/dbsc.Handler]. It needs a [DeviceStore] and a
-	// [Bindable] cookie. Between a second and a day; zero: nothing is bound.
+	// DeviceBound binds logins to their device if the browser supports Device Bound
+	// Session Credentials (a W3C draft). A token is then valid for this long. The browser
+	// gets the next one by proving that it holds the device's key, so a stolen token works
+	// for minutes only. 10 minutes are common; under 5, browsers soon refuse to sign so
+	// often. The next login of the session ends the binding and makes another. Other
+	// browsers keep an ordinary token. Mount
+	// [github.com/mist-contrib/session/dbsc.Handler] at DevicePath. DeviceBound needs a
+	// [DeviceStore] and a [Bindable] cookie. Between a second and a day; zero: nothing is
+	// bound.
 	DeviceBound time.Duration
 
-	// DevicePath is the path under which browsers find the handler of DeviceBound. Empty:
-	// "/dbsc".
+	// DevicePath is the path of the handler for DeviceBound. Empty: "/dbsc".
 	DevicePath string
 
-	// ClientIP finds the address of a client, for [Info].Address. Nil: that of
-	// the connection. Behind a proxy that is the proxy's: set it then, and believe
-	// no header that a client can write (ASVS 5.0, 4.1.3).
+	// ClientIP finds the address of a client, for [Info].Address. Nil: the address of the
+	// connection. Set it behind a proxy, and trust no header that a client can write (ASVS
+	// 5.0, 4.1.3).
 	ClientIP func(req *http.Request) netip.Addr
 
-	// OnEvent is told what happens to sessions, and what was refused, for logs
-	// and alarms (ASVS 5.0, 16.3). It is called by many goroutines at once, 64 at
-	// most. A request waits for its call to begin and to return, 50 milliseconds
-	// in all. An event whose call could not begin by then is dropped; as soon as
-	// a call returns, an [EventDropped] tells how many were. A panic of OnEvent
-	// is dropped. Nil: nobody is told, at no cost. See [LogEvents].
+	// OnEvent receives what happens to sessions and what was refused, for logs and alarms
+	// (ASVS 5.0, 16.3). Up to 64 goroutines call it at once. A request waits at most 50
+	// milliseconds in all for its call to begin and return. If the call cannot begin by
+	// then, the event is dropped. As soon as a call returns, an [EventDropped] reports how
+	// many were dropped. A panic of OnEvent is recovered. Nil: no events, at no cost. See
+	// [LogEvents].
 	OnEvent func(ctx context.Context, event Event)
 
-	// ErrorHandler answers the requests that [Manager.RequireSession] and the
-	// other guards refuse; err matches [ErrNotFound] when nobody is logged in,
-	// [ErrReauthenticate], [ErrForged], [http.MaxBytesError] when a form is too
-	// large, [ErrUnbound], and is another error when it could not be found out. Nil:
-	// 401, 403, 403, 413, 403 and 503 without a body.
+	// ErrorHandler answers the requests that [Manager.RequireSession] and the other guards
+	// refuse. err matches [ErrNotFound] if nobody is logged in, [ErrReauthenticate],
+	// [ErrForged], [http.MaxBytesError] if a form is too large, or [ErrUnbound]. Any other
+	// error means that the check failed. Nil: 401, 403, 403, 413, 403 and 503 without a
+	// body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
 	checked atomic.Pointer[capabilities] // of the store, since Check has passed
@@ -116,12 +115,11 @@ const (
 	defaultRotateGrace   = 30 * time.Second
 	maxRotateGrace       = 24 * time.Hour
 
-	// cleanupTimeout bounds the removal of a session that no client will ever
-	// name, on a context that the client's leaving does not end.
+	// cleanupTimeout limits the removal of a session that no client received. The removal
+	// continues after the client has left.
 	cleanupTimeout = 5 * time.Second
 
-	// maxPlainID is the length of the longest id of a plain store that is
-	// looked up, in bytes.
+	// maxPlainID is the largest length in bytes of an id that a plain store is asked for.
 	maxPlainID = 256
 )
 
@@ -138,20 +136,18 @@ var (
 	errHiddenStore = errors.New("session: a Store that is no TokenStore issues tokens; a wrapper of stores needs Unwrap")
 )
 
-// InitSession makes a new, anonymous session and gives its identifier to the
-// client. [Manager.Login] is what logs a user in; with a store that knows no users
-// this is, and a value says who it is. It always makes a new one, also when the
-// request has one already, so an identifier that somebody planted stays worthless
-// (ASVS 5.0, 7.2.4). An earlier session lives on; Store.Remove ends it by its id. A
-// [ClientStore] cannot do that.
+// InitSession makes a new, anonymous session and gives its identifier to the client. To log
+// a user in, call [Manager.Login]. If the store knows no users, call InitSession and keep
+// the user in a value. InitSession makes a new session even if the request has one, so an
+// identifier that an attacker planted stays worthless (ASVS 5.0, 7.2.4). The earlier
+// session lives on; Store.Remove ends it by its id, except in a [ClientStore].
 //
-// The Set-Cookie is in the response header when it returns, so it comes before
-// anything that writes the response; behind the Middleware it is
-// [ErrHeaderWritten] where that came first. When the store fails nothing else
-// happens; when the identifier cannot be injected the session is removed again.
-// [ErrExists] after four ids that were all taken. [ErrMultiple]: so said GetSession
-// for this request, and nothing was made, because the next request would be refused
-// in the same way. Other errors are the store's and the propagator's.
+// InitSession sets the cookie in the response header before it returns, so call it before
+// anything writes the response. Behind the Middleware, a later call fails with
+// [ErrHeaderWritten]. If the store fails, nothing else happens. If the identifier cannot be
+// injected, the session is removed again. [ErrExists]: four ids in a row were taken.
+// [ErrMultiple]: the request carries two identifiers; no session was made, because the next
+// request would be refused too. Other errors are the store's and the propagator's.
 func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
@@ -174,9 +170,8 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	return s, nil
 }
 
-// hand gives a new session, or one with a new token and no old one, to the client
-// and to the request. One that cannot be given is ended, because no client will
-// ever name it.
+// hand sends the session's token to the client and caches the session for this request. If
+// that fails, it removes the session, because no client could ever use it.
 func (m *Manager) hand(ctx *mist.Context, s Session) error {
 	e := m.entry(ctx)
 	carried, err := m.carried(s)
@@ -191,24 +186,23 @@ func (m *Manager) hand(ctx *mist.Context, s Session) error {
 	return nil
 }
 
-// abandon ends a session that nobody got because of err.
+// abandon removes a session that err kept from reaching the client.
 func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return errors.Join(err, m.Store.Remove(cleanup, s.ID()))
 }
 
-// GetSession returns the session of the request. It asks the store at most
-// once, also when several goroutines of one handler ask at the same time, and
-// then gives the same Session to all of them. An error of the store, too, is the
-// answer for the rest of the request. It neither prolongs the session nor touches
-// the response, except when a [ClientStore] replaces a token of an old key, and when
-// a request carries two identifiers and the propagator is a [Forgetter]; behind the
-// Middleware that happens when the header goes out.
+// GetSession returns the session of the request. It asks the store at most once: all
+// goroutines of one handler get the same Session, or the same error, for the rest of the
+// request. GetSession never prolongs the session. It changes the response in two cases
+// only: a [ClientStore] replaces a token of an old key, or the request carries two
+// identifiers and the propagator is a [Forgetter]. Behind the Middleware that happens when
+// the header goes out.
 //
-// [ErrNotFound]: nobody is logged in. Any other error: it could not be found
-// out, and the visitor must not be treated as logged out. A request without an
-// identifier, or with a malformed one, never reaches the store.
+// [ErrNotFound]: nobody is logged in. Any other error means that the check failed; do not
+// treat the visitor as logged out. A request with a missing or malformed identifier never
+// reaches the store.
 func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, false); err != nil {
 		return nil, err
@@ -237,8 +231,8 @@ func (m *Manager) open(ctx context.Context, carried string) (s Session, err erro
 	return s, err
 }
 
-// extract returns the identifier that a request carries, its shape checked, so
-// that nothing else ever reaches a store (ASVS 5.0, 2.2.1).
+// extract returns the identifier that a request carries. It checks the shape, so a
+// malformed one never reaches the store (ASVS 5.0, 2.2.1).
 func (e *entry) extract(req *http.Request) (string, error) {
 	m, p := e.manager, e.manager.Propagator
 	if e.response != nil {
@@ -260,15 +254,15 @@ func (e *entry) extract(req *http.Request) (string, error) {
 	return carried, nil
 }
 
-// RemoveSession ends the session of the request: it logs the user out. When it
-// returns nil the session is dead for every request, also those under way, and
-// the response tells the client to forget the identifier.
+// RemoveSession ends the session of the request: it logs the user out. When it returns nil,
+// the session has ended for every request, also for those in progress. The response tells
+// the client to forget the identifier.
 //
-// Errors as for GetSession, and then nothing has happened; those of the store,
-// and then the client is left alone, because the session may be alive. After
-// [ErrHeaderWritten] or another error of the propagator the session is dead,
-// but the client still carries its identifier. Whether a session of a [ClientStore] is dead
-// for those who carry a copy, the store says.
+// If it fails with an error of GetSession, nothing has happened. If the store fails, the
+// client keeps its identifier, because the session may be alive. After [ErrHeaderWritten]
+// or another error of the propagator, the session has ended, but the client still carries
+// its identifier. A [ClientStore] documents whether copies of a removed session stop
+// working.
 func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if err := m.usable(ctx, true); err != nil {
 		return err
@@ -288,9 +282,10 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	return m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter)
 }
 
-// carried returns what the client of s carries. Where the store issues tokens it
-// is a token and never an id, or whoever knows the id would be let in; where it
-// does not, a session that has one is of a store whose tokens nothing can open.
+// carried returns the identifier that the client of s carries. If the store issues tokens,
+// the client carries a token, never an id: an id is public and must not authenticate
+// anyone. If the store issues none, a session with a token is an error, because nothing
+// could open it.
 func (m *Manager) carried(s Session) (string, error) {
 	c := Token(s)
 	if _, tokens := m.tokenStore(); !tokens {
@@ -303,8 +298,8 @@ func (m *Manager) carried(s Session) (string, error) {
 	return c, nil
 }
 
-// inject gives the client of s its identifier. A persistent session's is kept for
-// as long as it can live.
+// inject gives the client of s its identifier. The client keeps a persistent one for as
+// long as the session can live.
 func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
@@ -326,8 +321,8 @@ func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried s
 	if bound {
 		return k.InjectFor(carried, boundMaxAge(info.ProvedUntil.Sub(info.RotatedAt)), w)
 	}
-	// What is left is the difference of two times of the store; it just wrote the
-	// later of these.
+	// Both times are the store's: this machine's clock may differ. The store has just
+	// written the later of LastSeen and RotatedAt.
 	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
 	if e.response != nil { // there it may have been long ago
 		left = time.Until(info.AbsoluteDeadline)
@@ -335,8 +330,8 @@ func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried s
 	return k.InjectFor(carried, max(left, time.Second), w)
 }
 
-// tokenStore returns the store's capability to open sessions by token. There is
-// no fallback from it: where a store issues tokens, an id opens nothing.
+// tokenStore returns the store as a TokenStore. If a store issues tokens, an id opens
+// nothing.
 func (m *Manager) tokenStore() (TokenStore, bool) {
 	ts := m.capabilities().tokens
 	return ts, ts != nil
@@ -358,8 +353,7 @@ func (m *Manager) ctxSessionKey() string {
 	return m.CtxSessionKey
 }
 
-// validPlainID reports whether id is one that a request could carry to a plain
-// store.
+// validPlainID reports whether a request can carry id to a plain store.
 func validPlainID(id string) bool {
 	return len(id) <= maxPlainID && token.CookieValue(id)
 }

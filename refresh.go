@@ -9,17 +9,16 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// RefreshSession prolongs the session of the request: it now lives until now
-// plus its idle timeout, never beyond its absolute deadline. An identifier that
-// has a lifetime of its own on the client ([Lasting]) is injected again, and a
-// token that is older than RenewAfter is rotated, unless the store is full. Nothing
-// else prolongs a session, reading does not: call this where activity counts. With
-// RefreshInterval it does nothing at all until it is time.
+// RefreshSession prolongs the session of the request: the idle timeout starts again, but
+// the absolute deadline stays. If the identifier has its own lifetime on the client
+// ([Lasting]), it is injected again. A token older than RenewAfter is rotated, unless the
+// store is full. Nothing else prolongs a session, also not reading: call RefreshSession
+// where activity counts. With RefreshInterval, an early call does nothing.
 //
-// Errors as for GetSession; [ErrNotFound] also when the session ended since it
-// was loaded, where the store is asked; [ErrHeaderWritten]: the session is prolonged,
-// but the identifier on the client could not be; a session of a [ClientStore] is not
-// prolonged then.
+// Errors as for GetSession. [ErrNotFound] is also returned if the store is asked and the
+// session has ended since it was loaded. [ErrHeaderWritten]: the session is prolonged, but
+// the client's identifier is not. A session of a [ClientStore] is then not prolonged
+// either.
 func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	s, err := m.GetSession(ctx)
 	if err != nil {
@@ -45,8 +44,8 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		return ErrHeaderWritten
 	}
 	if _, tokens := m.tokenStore(); tokens {
-		// Others may have rotated since this request was loaded: an old token
-		// must not take the place of the newest in the browser.
+		// Another request may have rotated the token since this one was loaded. An old
+		// token must not replace the newest in the browser.
 		s, err = m.open(m.context(ctx), sent)
 		if errors.Is(err, ErrNotFound) {
 			return nil // its time is over, so the client has a newer one
@@ -63,7 +62,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		if !errors.Is(err, ErrFull) {
 			return err
 		}
-		// A store without room keeps the old token, until the next refresh.
+		// A full store keeps the old token until the next refresh.
 	}
 	if !lasting {
 		return nil
@@ -75,7 +74,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	return m.inject(ctx, s, carried)
 }
 
-// renews reports whether the token of s may be renewed in this response.
+// renews reports whether this response may carry a new token of s.
 func (m *Manager) renews(ctx *mist.Context, s Session) bool {
 	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) {
 		return false
@@ -84,15 +83,14 @@ func (m *Manager) renews(ctx *mist.Context, s Session) bool {
 	return err == nil && info.User != ""
 }
 
-// due reports whether it is time for another token of s, which was loaded after it
-// was refreshed: both times are of the store's clock.
+// due reports whether the token of s must be rotated. s was loaded after its refresh, and
+// both times are the store's.
 func (m *Manager) due(s Session) bool {
 	info, err := Describe(s)
 	return err == nil && m.RenewAfter > 0 && info.User != "" && info.LastSeen.Sub(info.RotatedAt) >= m.RenewAfter
 }
 
-// refreshed reports whether s was refreshed less than RefreshInterval ago, without a
-// doubt.
+// refreshed reports whether s was certainly refreshed less than RefreshInterval ago.
 func (m *Manager) refreshed(ctx context.Context, s Session) bool {
 	if m.RefreshInterval <= 0 {
 		return false
@@ -103,25 +101,24 @@ func (m *Manager) refreshed(ctx context.Context, s Session) bool {
 	}
 	now, ok := m.clock.now(ctx, s)
 	age := now.Sub(info.LastSeen)
-	// A time to come is of a clock that was set back, or of another server's.
+	// LastSeen is in the future if the clock was set back, or if another server wrote it.
 	return ok && age >= 0 && age < min(m.RefreshInterval, info.IdleDeadline.Sub(info.LastSeen)/2)
 }
 
-// A storeClock tells the time of a store, and asks it once a minute only. Should the
-// clock of the store be set meanwhile, or should its servers disagree, it is wrong by
-// as much.
+// A storeClock estimates the time of a store, and asks it only once a minute. If the
+// store's clock is set meanwhile, or if its servers disagree, the estimate is wrong by as
+// much.
 type storeClock struct {
 	known  atomic.Pointer[reading]
 	asking atomic.Bool
 }
 
-// A reading is the latest that it could be by the clock of the store, at a time of this
-// machine.
+// A reading holds the latest possible time of the store's clock at a time of this machine.
 type reading struct{ store, here time.Time }
 
 const readingHolds = time.Minute
 
-// now returns the latest that it can be by the clock of the store of s.
+// now returns the latest possible time by the clock of the store of s.
 func (c *storeClock) now(ctx context.Context, s Session) (latest time.Time, ok bool) {
 	r := c.known.Load()
 	if r == nil || time.Since(r.here) > readingHolds {
