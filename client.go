@@ -9,50 +9,49 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// A ClientStore is a [TokenStore] that keeps nothing: each session is in the token that
-// its client carries, whole. The token changes with the session, so the client has to be
-// given another one in each response that comes after a write. How it gets there, the
-// store finds in the context of its calls, see [CarriageOf], so a wrapper of such a store
-// passes on the values of contexts. Get and Refresh know only the session of that request.
+// A ClientStore is a [TokenStore] that keeps nothing: the client's token holds the whole
+// session. Each write changes the token, so the response must carry a new one. The store
+// delivers it through the [Carriage] in the context of its calls, see [CarriageOf]. A
+// wrapper of such a store must pass the values of contexts on. Get and Refresh know only
+// the session of the current request.
 type ClientStore interface {
 	TokenStore
 
-	// ValidToken reports whether token could be one of this store's, by its shape
-	// alone. It takes the place of the shape that TokenStore describes. A token is a
-	// value that a cookie can have (RFC 6265, 4.1.1).
+	// ValidToken reports whether token has the shape of this store's tokens. It replaces
+	// the shape that TokenStore describes. A token is a valid cookie value (RFC 6265,
+	// 4.1.1).
 	ValidToken(token string) bool
 }
 
-// A Carriage brings the sessions of a [ClientStore] to the client of one request. The
+// A Carriage delivers the sessions of a [ClientStore] to the client of one request. The
 // Manager makes it.
 type Carriage struct {
-	// Name is under what the client carries the token, such as the name of a cookie.
-	// Empty: that is not known. A store refuses a token that it made for another name.
+	// Name is the name of the cookie or header that carries the token. Empty: not known. A
+	// store refuses a token that it made for another name.
 	Name string
 
-	// Room is how many bytes a token may have.
+	// Room is the largest length of a token in bytes.
 	Room int
 
-	// Carry is called before a write to the session of the request counts, with the
-	// session as it will be. It is called for one write after the other. After an
-	// error the write has failed, and the session is as it was. [ErrHeaderWritten]:
-	// the response is out.
+	// Carry is called before a write to the session takes effect, with the session as it
+	// will be. Calls never overlap. If Carry fails, the write fails and the session is
+	// unchanged. [ErrHeaderWritten]: the response header has been sent.
 	Carry func(after Session) error
 
-	// Begin is called before a session of Generate or Login counts, which takes the
-	// place of the one before. Errors as for Carry. Nil: the caller of the store gives
-	// the session to the client.
+	// Begin is called before a session of Generate or Login takes effect and replaces the
+	// earlier one. Errors as for Carry. Nil: the caller of the store gives the session to
+	// the client.
 	Begin func(first Session) error
 
 	mu     sync.Mutex
 	states []owned
 }
 
-// An owned is what a store keeps for the time of a request.
+// An owned is a store's state for one request.
 type owned struct{ owner, state any }
 
-// State returns what owner, a store, keeps for the time of the request; the first call
-// makes it.
+// State returns the state that owner, a store, keeps for the request. The first call
+// creates it.
 func (c *Carriage) State(owner any, first func() any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,42 +68,43 @@ func (c *Carriage) State(owner any, first func() any) any {
 type carriageKey struct{}
 
 // WithCarriage returns ctx with a Carriage, for tests of a [ClientStore]. The Manager does
-// so for each request.
+// the same for each request.
 func WithCarriage(ctx context.Context, c *Carriage) context.Context {
 	return context.WithValue(ctx, carriageKey{}, c)
 }
 
-// CarriageOf returns how the sessions of a request reach its client, for a [ClientStore].
-// Nil: ctx belongs to no request, so sessions reach no client.
+// CarriageOf returns the Carriage of a request, for a [ClientStore]. Nil: ctx belongs to no
+// request, so sessions reach no client.
 func CarriageOf(ctx context.Context) *Carriage {
 	c, _ := ctx.Value(carriageKey{}).(*Carriage)
 	return c
 }
 
-// A Measured propagator tells a [ClientStore] what there is to carry a token in.
+// A Measured propagator tells a [ClientStore] how much room its cookie or header has.
 type Measured interface {
-	// Measure returns the name of the cookie or header, and how many bytes an
-	// identifier in it may have. A propagator that is not Measured takes 3072.
+	// Measure returns the name of the cookie or header, and how many bytes an identifier
+	// in it may have. Without Measure the room is 3072 bytes.
 	Measure() (name string, room int)
 }
 
 const unmeasuredRoom = 3072 // a cookie of 4096 bytes, less a long name and attributes
 
-// A response is where the sessions of a [ClientStore] go. Managers that answer one
-// request by one cookie, or header, share it.
+// A response delivers the sessions of a [ClientStore]. Managers that answer a request by
+// the same cookie or header share it.
 type response struct {
 	carriage Carriage
 	store    ClientStore
 
 	mu      sync.Mutex
-	owner   *entry              // what the Middleware knows, if it is around the request; nil: it has returned
+	owner   *entry              // the outermost Middleware's entry, if any; nil: that Middleware has returned
 	around  int                 // how many Middlewares are around the request
-	writer  http.ResponseWriter // of the last flow of a Manager; nil: none
-	request context.Context     //nolint:containedctx // of the first flow: it tells whether the request has ended
-	pending Session             // what the client has to be given before the header goes out
+	writer  http.ResponseWriter // of the last call of a Manager; nil: none
+	request context.Context     //nolint:containedctx // of the first call: it tells whether the request has ended
+	pending Session             // the session to deliver before the header goes out
 }
 
-// newResponse returns where sessions of the request go; nil: the store keeps them.
+// newResponse returns the response for the sessions of a request. Nil: the store keeps the
+// sessions.
 func (e *entry) newResponse(ctx *mist.Context) *response {
 	m := e.manager
 	store := m.capabilities().client
@@ -123,8 +123,8 @@ func (e *entry) newResponse(ctx *mist.Context) *response {
 	return r
 }
 
-// outer returns the response of a server around this one that hands its request, and the
-// identifier in it, on; nil: there is none.
+// outer returns the response of an outer server that passed its request and identifier on
+// to this one. Nil: there is none.
 func (r *response) outer(ctx *mist.Context, p Propagator) *response {
 	around, ok := ctx.Request.Context().Value(contextKey{}).(*entry)
 	if !ok {
@@ -142,7 +142,7 @@ func (r *response) outer(ctx *mist.Context, p Propagator) *response {
 	return nil
 }
 
-// same reports whether sessions go to the same place, from the same store.
+// same reports whether both responses deliver sessions of the same store to the same place.
 func (r *response) same(other *response) bool {
 	if r == nil || other == nil || r.carriage.Name == "" || r.carriage.Name != other.carriage.Name {
 		return false
@@ -163,7 +163,7 @@ func (r *response) measured() Measured {
 }
 
 // through returns the propagator of the request. For a [ClientStore] it is chosen once,
-// because its name is in the token.
+// because the token contains its name.
 func (e *entry) through(req *http.Request) Propagator {
 	if e.response != nil {
 		return e.propagator
@@ -171,12 +171,12 @@ func (e *entry) through(req *http.Request) Propagator {
 	return choose(e.manager.Propagator, req)
 }
 
-// context returns the context for the calls of the store in a flow of the request.
+// context returns the context for the store calls of a request.
 func (m *Manager) context(ctx *mist.Context) context.Context {
 	return m.entry(ctx).context(ctx.Request.Context(), ctx)
 }
 
-// context returns ctx with what a [ClientStore] needs; mctx may be nil.
+// context returns ctx with the Carriage that a [ClientStore] needs. mctx may be nil.
 func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context {
 	r := e.response
 	if r == nil {
@@ -194,8 +194,8 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 	return WithCarriage(ctx, &r.carriage)
 }
 
-// carry gives the client the session of a [ClientStore]: at once, or where the
-// Middleware is around the request just before the header goes out, once for all writes.
+// carry gives the client the session of a [ClientStore]. Behind the Middleware it does so
+// once for all writes, just before the header goes out. Otherwise it does so at once.
 func (r *response) carry(s Session) error {
 	r.mu.Lock()
 	e, w, request := r.owner, r.writer, r.request
@@ -208,14 +208,13 @@ func (r *response) carry(s Session) error {
 		return nil
 	}
 	r.mu.Unlock()
-	if request != nil && request.Err() != nil { // nobody sends what the writer holds
+	if request != nil && request.Err() != nil { // the response is no longer sent
 		return request.Err()
 	}
 	return e.give(s, w)
 }
 
-// begin gives the client a session that begins, at once. It takes the place of what is
-// pending.
+// begin gives the client a new session at once. It replaces the pending one.
 func (r *response) begin(s Session) error {
 	r.mu.Lock()
 	e, w, before := r.owner, r.writer, r.pending
@@ -247,7 +246,7 @@ func (e *entry) give(s Session, w http.ResponseWriter) error {
 	return e.inject(w, e.propagator, s, carried)
 }
 
-// exchange replaces what is pending.
+// exchange replaces the pending session.
 func (r *response) exchange(next Session) (before Session) {
 	if r == nil {
 		return nil
@@ -258,8 +257,8 @@ func (r *response) exchange(next Session) (before Session) {
 	return before
 }
 
-// enter notes that a Middleware is around the request. From here on the outermost one
-// writes the header.
+// enter notes that a Middleware is around the request. From now on the outermost one writes
+// the header.
 func (r *response) enter(e *entry) {
 	if r != nil {
 		r.mu.Lock()
@@ -271,8 +270,9 @@ func (r *response) enter(e *entry) {
 	}
 }
 
-// leave gives the client what is pending when a Middleware returns. After the outermost
-// a write fails, and nothing of the request is kept for those who keep its session.
+// leave gives the client the pending session when a Middleware returns. After the outermost
+// Middleware, writes fail, and a session that outlives the request keeps nothing of it in
+// memory.
 func (e *entry) leave() {
 	if r := e.response; r != nil {
 		r.mu.Lock()
@@ -285,17 +285,17 @@ func (e *entry) leave() {
 	}
 }
 
-// deliver gives the client what was pending; it may be nothing.
+// deliver gives the client s, the pending session. s may be nil.
 func (e *entry) deliver(s Session) {
 	if s == nil {
 		return
 	}
-	if err := e.give(s, e.writer); err != nil { // only a propagator of somebody else's refuses what has room
+	if err := e.give(s, e.writer); err != nil { // only a foreign propagator can refuse a token that fits
 		e.manager.emit(e.origin.Context(), Event{Kind: EventFailed, Session: e.manager.handle(s), Cause: err})
 	}
 }
 
-// deliver gives the client what is pending of all Managers that know of w.
+// deliver gives the client the pending sessions of all Managers that use w.
 func (r *request) deliver(w *writer) {
 	for e := &r.first; e != nil; e = e.after() {
 		if e.writer == w {

@@ -10,31 +10,31 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// An Event tells what happened to a session, or why a request got none. It never
-// holds a token.
+// An Event tells what happened to a session, or why a request got none. It never holds a
+// token.
 type Event struct {
 	Kind EventKind
 
-	// Session is the id, the public handle; of a refusal the one that the client
-	// claims. Empty where there is none, and always with a plain store, whose
-	// ids are what clients carry.
+	// Session is the id, the public handle. For a refusal it is the id that the client
+	// claims. Empty if there is none, and always with a plain store, because its ids are
+	// what clients carry.
 	Session string
 
-	// Previous is, of a login, the id of the anonymous session that ended with it.
-	// Empty where there was none.
+	// Previous is the id of the anonymous session that a login ended. Empty if there was
+	// none.
 	Previous string
 
-	// User is whose session it is; empty where that is nobody's, or not known.
+	// User is the user of the session. Empty if it has none or it is not known.
 	User string
 
-	// Actor is who acts as User, as [Login].Actor says; empty where it says nothing.
+	// Actor is who acts as User, see [Login].Actor. Empty if nobody does.
 	Actor string
 
 	// Count is how many sessions EventRevoked ended, or how many events
 	// EventDropped stands for.
 	Count int
 
-	// Cause is why; nil where the Kind says it all.
+	// Cause is the reason. Nil if Kind says it all.
 	Cause error
 }
 
@@ -45,9 +45,9 @@ type EventKind string
 const (
 	EventCreated         EventKind = "created"         // InitSession made it
 	EventLogin           EventKind = "login"           // User logged in
-	EventReauthenticated EventKind = "reauthenticated" // User proved again who they are
+	EventReauthenticated EventKind = "reauthenticated" // User authenticated again
 	EventRotated         EventKind = "rotated"         // it has a new token
-	EventRemoved         EventKind = "removed"         // it was ended; Cause ErrUserLimit: by a login that was one too many
+	EventRemoved         EventKind = "removed"         // it was ended; Cause ErrUserLimit: a login over the limit ended it
 	EventRevoked         EventKind = "revoked"         // Count sessions of User were ended
 	EventBound           EventKind = "bound"           // it is bound to a device from now on
 	EventProved          EventKind = "proved"          // its device proved itself and has a new token
@@ -56,40 +56,40 @@ const (
 // What was refused. A request without an identifier is no event.
 const (
 	EventUnknown         EventKind = "unknown"          // no live session has this token; with Redis also after expiry
-	EventMalformed       EventKind = "malformed"        // what the client sent can be no identifier
-	EventDuplicate       EventKind = "duplicate"        // it sent two; ErrMultiple says what to do
+	EventMalformed       EventKind = "malformed"        // the client sent a malformed identifier
+	EventDuplicate       EventKind = "duplicate"        // the client sent two identifiers; ErrMultiple says what to do
 	EventExpiredIdle     EventKind = "expired_idle"     // the idle timeout had passed
 	EventExpiredAbsolute EventKind = "expired_absolute" // the absolute timeout had passed
-	EventReused          EventKind = "reused"           // an old token after its grace: perhaps a thief has it, or had it
-	EventUnproved        EventKind = "unproved"         // a token of a bound session after its end: perhaps a thief has it
-	EventProofRefused    EventKind = "proof_refused"    // a device was not bound, or given no new token: Cause
+	EventReused          EventKind = "reused"           // an old token was used after its grace: it may be stolen
+	EventUnproved        EventKind = "unproved"         // an ended token of a bound session was used: it may be stolen
+	EventProofRefused    EventKind = "proof_refused"    // a device was not bound, or got no new token: Cause
 	EventLoginRefused    EventKind = "login_refused"    // Cause: ErrRevoked or ErrUserLimit
-	EventForged          EventKind = "forged"           // ErrForged, Cause tells why
+	EventForged          EventKind = "forged"           // a forged request; Cause tells why
 	EventFailed          EventKind = "failed"           // the store failed: Cause
 )
 
-// EventDropped stands for Count events that came while OnEvent was busy with others
-// for 50 milliseconds. Nothing more is known of them; the log is not complete.
+// EventDropped stands for Count events that were dropped because OnEvent was busy for 50
+// milliseconds. Nothing more is known of them, so the log is incomplete.
 const EventDropped EventKind = "dropped"
 
 const (
 	// eventPatience is how long a request waits for its hook.
 	eventPatience = 50 * time.Millisecond
 
-	// maxHooks is how many calls of the hook there are at once, so that a hook
-	// that blocks costs no memory.
+	// maxHooks limits the concurrent calls of the hook, so that a blocked hook does not
+	// use up memory.
 	maxHooks = 64
 )
 
-// emit tells OnEvent. It costs nothing where that is nil.
+// emit passes e to OnEvent. If OnEvent is nil, emit costs nothing.
 func (m *Manager) emit(ctx context.Context, e Event) {
 	if m.OnEvent != nil {
 		m.deliver(ctx, e)
 	}
 }
 
-// deliver calls the hook on a goroutine of its own, because only so can a
-// request go on whose hook does not return.
+// deliver calls the hook on its own goroutine, so that a request can go on if its hook does
+// not return.
 func (m *Manager) deliver(ctx context.Context, e Event) {
 	m.hooksOnce.Do(func() { m.hooks = make(chan struct{}, maxHooks) })
 	patience := time.NewTimer(eventPatience)
@@ -101,7 +101,7 @@ func (m *Manager) deliver(ctx context.Context, e Event) {
 		case m.hooks <- struct{}{}:
 		case <-patience.C:
 			m.dropped.Add(1)
-			go m.tellDropped(ctx) // the last call may have returned before it was counted
+			go m.tellDropped(ctx) // the last call may have returned before this drop was counted
 			return
 		}
 	}
@@ -119,12 +119,12 @@ func (m *Manager) deliver(ctx context.Context, e Event) {
 }
 
 func (m *Manager) call(ctx context.Context, e Event) {
-	defer func() { _ = recover() }() // the hook's own business, and not the request's
+	defer func() { _ = recover() }() // a panic of the hook must not stop the request
 	m.OnEvent(ctx, e)
 }
 
-// tellDropped tells the hook of events that were dropped. Whoever counts one calls
-// it, and whoever gives a place back: where all places are taken, the holders will.
+// tellDropped reports dropped events to the hook. It runs after each drop and after each
+// call returns. If all places are taken, the running calls will report the drops.
 func (m *Manager) tellDropped(ctx context.Context) {
 	for m.dropped.Load() > 0 {
 		select {
@@ -143,7 +143,7 @@ func (m *Manager) tell(ctx context.Context) {
 	}
 }
 
-// handle is the id of s where it is no secret.
+// handle returns the id of s, or nothing if the id is a secret.
 func (m *Manager) handle(s Session) string {
 	if _, tokens := m.tokenStore(); !tokens {
 		return ""
@@ -165,8 +165,8 @@ func (m *Manager) described(kind EventKind, s Session) Event {
 	return Event{Kind: kind, Session: m.handle(s), User: info.User}
 }
 
-// refuse tells OnEvent why a request got no session, once for a request. It asks
-// for the name of the cause only where somebody will be told.
+// refuse tells OnEvent why a request got no session, once per request. It classifies the
+// cause only if OnEvent is set.
 func (e *entry) refuse(ctx context.Context, name func(error) EventKind, carried string, cause error) {
 	if e.manager.OnEvent == nil {
 		return
@@ -184,8 +184,8 @@ func (e *entry) refuse(ctx context.Context, name func(error) EventKind, carried 
 	}
 }
 
-// claimed is the id in a token; nothing of what is none, as an id of a plain store
-// may look like one.
+// claimed returns the id in a token. With a plain store it returns nothing, because an id
+// of such a store may look like a token.
 func (m *Manager) claimed(carried string) string {
 	if _, tokens := m.tokenStore(); !tokens {
 		return ""
@@ -194,12 +194,13 @@ func (m *Manager) claimed(carried string) string {
 	return id
 }
 
-// extraction names an error of Extract; empty: there is nothing to extract.
+// extraction returns the kind for an error of Extract. Empty: the request carries no
+// identifier.
 func extraction(err error) EventKind {
 	switch {
 	case errors.Is(err, ErrMultiple):
 		return EventDuplicate
-	case err == ErrNotFound, errors.Is(err, http.ErrNoCookie): //nolint:errorlint // a wrapped one has a reason
+	case err == ErrNotFound, errors.Is(err, http.ErrNoCookie): //nolint:errorlint // a wrapped error has a cause to report
 		return ""
 	case errors.Is(err, ErrNotFound):
 		return EventMalformed
@@ -207,7 +208,7 @@ func extraction(err error) EventKind {
 	return EventFailed
 }
 
-// opening names an error of the store; empty: the client has left.
+// opening returns the kind for an error of the store. Empty: the client has left.
 func opening(err error) EventKind {
 	switch {
 	case errors.Is(err, ErrReused):
@@ -226,8 +227,7 @@ func opening(err error) EventKind {
 	return EventFailed
 }
 
-// failed tells OnEvent of an error of the store that means a failure, and
-// returns it.
+// failed returns err, and reports it to OnEvent if it is a failure of the store.
 func (m *Manager) failed(ctx context.Context, err error) error {
 	if m.OnEvent == nil {
 		return err

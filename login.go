@@ -82,11 +82,11 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	}
 	old, err := m.GetSession(ctx)
 	if errors.Is(err, ErrMultiple) || err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, err // with two identifiers the next request would be refused, and nobody would end the session
+		return nil, err // with two identifiers the next request would be refused, and no request could end the session
 	}
 	reqctx := m.context(ctx)
 	s, before, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
-	if s != nil && err != nil && m.entry(ctx).response != nil { // it was given to the client, and then ended
+	if s != nil && err != nil && m.entry(ctx).response != nil { // the client received it, and then it was ended
 		m.entry(ctx).drop(ctx)
 		err = errors.Join(err, m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter))
 	}
@@ -145,8 +145,8 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: user, Cause: ErrUserLimit})
 		}
 	}
-	var others Info                  // the session of another user
-	if old != nil && carried != "" { // of one that the application put there the token is not known
+	var others Info                  // the ended session of another user
+	if old != nil && carried != "" { // the token is unknown if the application supplied the session
 		if before, err = Describe(old); err != nil {
 			return nil, Info{}, err
 		}

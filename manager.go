@@ -102,12 +102,12 @@ type Manager struct {
 	// body.
 	ErrorHandler func(ctx *mist.Context, err error)
 
-	checked atomic.Pointer[capabilities] // of the store, since Check has passed
+	checked atomic.Pointer[capabilities] // of the store; nil until Check has passed
 	clock   storeClock
 
 	hooksOnce sync.Once
-	hooks     chan struct{} // a place for each call of OnEvent that has not returned
-	dropped   atomic.Int64  // events that OnEvent has not been told of, nor of their number
+	hooks     chan struct{} // one element for each running call of OnEvent
+	dropped   atomic.Int64  // dropped events that no EventDropped has reported yet
 }
 
 const (
@@ -146,8 +146,9 @@ var (
 // anything writes the response. Behind the Middleware, a later call fails with
 // [ErrHeaderWritten]. If the store fails, nothing else happens. If the identifier cannot be
 // injected, the session is removed again. [ErrExists]: four ids in a row were taken.
-// [ErrMultiple]: the request carries two identifiers; no session was made, because the next
-// request would be refused too. Other errors are the store's and the propagator's.
+// [ErrMultiple]: GetSession found two identifiers in this request; no session was made,
+// because the next request would be refused too. Other errors are the store's and the
+// propagator's.
 func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, err
@@ -175,7 +176,7 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 func (m *Manager) hand(ctx *mist.Context, s Session) error {
 	e := m.entry(ctx)
 	carried, err := m.carried(s)
-	if err == nil && e.response == nil { // else it was given to the client when it began
+	if err == nil && e.response == nil { // else the store has given it to the client
 		err = m.inject(ctx, s, carried)
 	}
 	if err != nil {
@@ -324,7 +325,7 @@ func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried s
 	// Both times are the store's: this machine's clock may differ. The store has just
 	// written the later of LastSeen and RotatedAt.
 	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
-	if e.response != nil { // there it may have been long ago
+	if e.response != nil { // its last write may have been long ago
 		left = time.Until(info.AbsoluteDeadline)
 	}
 	return k.InjectFor(carried, max(left, time.Second), w)

@@ -35,7 +35,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
 	sent := e.sent()
 	if sent == "" || !lasting && !m.renews(ctx, s) || proved(s) {
-		return nil // put there by the application, so this client does not carry it, or renewed by a proof only
+		return nil // the client does not carry it, or only a proof of its device renews it
 	}
 	if ctx.ResponseWriter == nil {
 		return errNoWriter
@@ -48,7 +48,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		// token must not replace the newest in the browser.
 		s, err = m.open(m.context(ctx), sent)
 		if errors.Is(err, ErrNotFound) {
-			return nil // its time is over, so the client has a newer one
+			return nil // the old token has expired, so the client has a newer one
 		}
 		if err != nil {
 			return m.failed(ctx.Request.Context(), err)
@@ -132,7 +132,7 @@ func (c *storeClock) now(ctx context.Context, s Session) (latest time.Time, ok b
 			return time.Time{}, false
 		}
 		here := time.Now()
-		r = &reading{store.Add(here.Sub(start) + time.Millisecond), here} // which may be what it was rounded by
+		r = &reading{store.Add(here.Sub(start) + time.Millisecond), here} // a millisecond for rounding
 		c.known.Store(r)
 	}
 	return r.store.Add(time.Since(r.here)), true

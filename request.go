@@ -11,10 +11,9 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// requestKey is where a request's state lives in ctx.Keys. Of all that mist
-// offers only Keys is fresh for every request: the *mist.Context is pooled with
-// its UserValues, the *http.Request and its header map are replaced by
-// middlewares in between.
+// requestKey is the key of a request's state in ctx.Keys. Only Keys is new for every
+// request: mist pools the context with its UserValues, and middlewares replace the
+// *http.Request and its headers.
 const requestKey = "mist-contrib/session"
 
 // A request is what the managers know of one request.
@@ -33,34 +32,34 @@ type entry struct {
 
 	slot    *slot  // the session of the request; nil: none loaded yet
 	own     slot   // where slot points at first, to save an allocation
-	carried string // the identifier that the client sent, or was given; without a slot: that the store does not know
+	carried string // the client's identifier; without a slot: one that the store does not know
 
-	several bool  // identifiers came
-	removed bool  // by RemoveSession: whatever the client sent, nobody is logged in
-	failure error // of the store, when it was asked: the answer for the rest of the request
+	several bool  // the request carries two identifiers
+	removed bool  // RemoveSession ended the session: nobody is logged in
+	failure error // the store's error: the answer for the rest of the request
 	refused bool  // OnEvent knows that this request got no session
 	loading bool
 	loaded  chan struct{} // closed when loading ends; nil: nobody waits
 
-	response   *response  // where the session goes, if the store keeps none
-	propagator Propagator // by which it goes there
+	response   *response  // delivers the session of a ClientStore
+	propagator Propagator // delivers response's token
 
 	wrapped bool          // the Middleware is around the request
-	origin  *http.Request // as the Middleware got it, for FromContext
-	writer  *writer       // that the Middleware put in place
+	origin  *http.Request // the request that the Middleware got, for FromContext
+	writer  *writer       // the Middleware's writer
 }
 
-// A slot is what stands under CtxSessionKey in UserValues. Its type tells an
-// entry of ours from one of the application; whether it is of this request only
-// the entry in ctx.Keys tells, because mist hands UserValues on.
+// A slot is the value that a Manager puts under CtxSessionKey in UserValues. Its type marks
+// it as ours and not the application's. mist passes UserValues on, so only the entry in
+// ctx.Keys tells whether a slot belongs to this request.
 type slot struct {
 	Session
 }
 
 func (s *slot) Unwrap() Session { return s.Session }
 
-// creation serialises the creation of a request's state when goroutines of one
-// handler come first together: mist can get and set a key, but not both at once.
+// creation serialises the creation of a request's state when several goroutines of one
+// handler come first. mist can get and set a key, but not both in one step.
 //
 //nolint:gochecknoglobals // locks that hold no data; shared by all managers of a request
 var creation [64]struct {
@@ -68,7 +67,7 @@ var creation [64]struct {
 	_ [56]byte // a cache line each
 }
 
-// entry returns what m knows of the request, and makes it.
+// entry returns the entry of m for the request, and creates it if needed.
 func (m *Manager) entry(ctx *mist.Context) *entry {
 	r := requestOf(ctx)
 	if r == nil {
@@ -85,8 +84,8 @@ func (m *Manager) entry(ctx *mist.Context) *entry {
 	return r.find(m, made)
 }
 
-// find returns the entry of another Manager than the first, or adds made where there is
-// none; it may be nil.
+// find returns the entry of a Manager that is not the first. If there is none, it adds
+// made, which may be nil.
 func (r *request) find(m *Manager, made *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,8 +112,8 @@ func requestOf(ctx *mist.Context) *request {
 	return r
 }
 
-// create makes the state of a request, m its first manager, unless another
-// goroutine just did.
+// create makes the state of a request with m as its first manager, unless another goroutine
+// was faster.
 func (m *Manager) create(ctx *mist.Context) *request {
 	made := &request{began: time.Now()}
 	made.first.request, made.first.manager = made, m // never changes again
@@ -129,8 +128,8 @@ func (m *Manager) create(ctx *mist.Context) *request {
 	return made
 }
 
-// cached returns the session that this request has already, or nil: ours, or
-// one that the application put under CtxSessionKey.
+// cached returns the session that this request already has, or nil. The application may
+// have put it under CtxSessionKey.
 func (e *entry) cached(ctx *mist.Context) Session {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
@@ -142,7 +141,7 @@ func (e *entry) cached(ctx *mist.Context) Session {
 	case Session:
 		carried := ""
 		if e.slot != nil && same(v, e.slot.Session) {
-			carried = e.carried // it is the one of this request
+			carried = e.carried // the session of this request
 		}
 		e.set(ctx, v, carried)
 		return v
@@ -176,8 +175,8 @@ func (e *entry) set(ctx *mist.Context, s Session, carried string) {
 	e.publish(ctx)
 }
 
-// publish puts the session under CtxSessionKey; there is no mist context where
-// FromContext loads it.
+// publish puts the session under CtxSessionKey. ctx is nil if FromContext loads the
+// session.
 func (e *entry) publish(ctx *mist.Context) {
 	if ctx == nil {
 		return
@@ -188,23 +187,23 @@ func (e *entry) publish(ctx *mist.Context) {
 	ctx.UserValues[e.manager.ctxSessionKey()] = e.slot
 }
 
-// sent returns what the client carries; nothing where the application put the
-// session there.
+// sent returns the identifier that the client carries. It is empty if the application
+// supplied the session.
 func (e *entry) sent() string {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	return e.carried
 }
 
-// ambiguous reports whether GetSession found two identifiers, and no session was
-// made or put there since.
+// ambiguous reports whether GetSession found two identifiers and the request has had no
+// session since.
 func (e *entry) ambiguous() bool {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
 	return e.several && e.slot == nil
 }
 
-// forget makes the client drop identifiers of an earlier configuration, if the request
+// forget makes the client drop identifiers of an earlier configuration if the request
 // carries two.
 func (e *entry) forget(w http.ResponseWriter, req *http.Request) {
 	if w == nil || !e.ambiguous() { // first, because choosing the propagator may read the request
@@ -219,7 +218,7 @@ func (e *entry) forget(w http.ResponseWriter, req *http.Request) {
 	_ = f.Forget(w) // the request fails with ErrMultiple anyway
 }
 
-// drop forgets the session of the request, and that it had any.
+// drop forgets the session of the request. From now on nobody is logged in.
 func (e *entry) drop(ctx *mist.Context) {
 	e.response.exchange(nil) // it has ended
 	e.request.mu.Lock()
@@ -228,8 +227,8 @@ func (e *entry) drop(ctx *mist.Context) {
 	delete(ctx.UserValues, e.manager.ctxSessionKey())
 }
 
-// load loads the session that req names, once for all who ask together. In
-// mctx it is published; it may be nil.
+// load loads the session that req names, once for all concurrent callers. It publishes the
+// session in mctx, which may be nil.
 func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
 	carried, err := e.extract(req)
 	if err != nil {
@@ -251,13 +250,13 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 		switch {
 		case e.slot != nil: // InitSession was faster
 			s, err = e.slot.Session, nil
-		case e.removed: // and so was RemoveSession
+		case e.removed: // RemoveSession was faster
 			s, err = nil, ErrNotFound
 		case err == nil && s != nil:
 			e.set(mctx, s, carried)
-		case err == ErrNotFound: //nolint:errorlint // only the plain answer; one with a cause may pass
+		case err == ErrNotFound: //nolint:errorlint // only the plain error; one with a cause may be temporary
 			e.carried = carried
-		case ctx.Err() == nil: // else it was the caller's context that ended, perhaps one of their own
+		case ctx.Err() == nil: // else the caller's context ended, which may be a derived one
 			e.failure = err
 		}
 	}()
@@ -269,8 +268,7 @@ func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context)
 	return s, err
 }
 
-// plain takes from an error why there is no session: handlers, and so clients,
-// are told no difference.
+// plain hides why there is no session: handlers, and so clients, see only ErrNotFound.
 func plain(err error) error {
 	if errors.Is(err, ErrReused) || errors.Is(err, ErrUnproved) || errors.Is(err, ErrExpiredIdle) || errors.Is(err, ErrExpiredAbsolute) {
 		return ErrNotFound
@@ -278,8 +276,8 @@ func plain(err error) error {
 	return err
 }
 
-// begin waits until nobody else loads. It returns the session that was loaded
-// meanwhile, or the error; neither a session nor an error: the caller loads, and calls end.
+// begin waits until no other goroutine loads. It returns the session or the error of that
+// load. If it returns neither, the caller loads and then calls end.
 func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()
