@@ -5,23 +5,22 @@ import (
 	"net/http"
 )
 
-// A Chooser is a [Propagator] of several, each request using one of them. The
-// [Manager] asks it first, and then answers the request through that one alone.
+// A Chooser is a [Propagator] that consists of several; each request uses one of them. The
+// [Manager] asks it first, and then answers the request through that one only.
 type Chooser interface {
 	// Choose returns the propagator of a request, never nil.
 	Choose(req *http.Request) Propagator
 }
 
-// A Chain is a [Propagator] of several, for an application that serves browsers
-// and programs alike:
+// A Chain is a [Propagator] for an application that serves both browsers and programs:
 //
 //	session.Chain{&cookie.Propagator{}, &header.Propagator{}}
 //
-// A request belongs to the first of them that finds an identifier in it, or two;
-// to the first of all where none does. What it carries there is judged, and what
-// it may carry elsewhere is not looked at; the answer goes the same way. So a
-// token never travels from one to another: that of a header does not become a
-// cookie that browsers send by themselves.
+// A request belongs to the first propagator that finds one or two identifiers in it. If
+// none does, it belongs to the first of the Chain. The other propagators are ignored for
+// this request, and the response uses the same one. So a token never moves from one
+// propagator to another: a header's token never becomes a cookie that browsers send by
+// themselves.
 type Chain []Propagator
 
 var (
@@ -49,7 +48,7 @@ func (c Chain) Check() error {
 	return nil
 }
 
-// Choose returns the propagator of a request; of no request, the first.
+// Choose returns the propagator of a request. If req is nil, it returns the first.
 func (c Chain) Choose(req *http.Request) Propagator {
 	if req != nil {
 		for _, p := range c {
@@ -62,7 +61,7 @@ func (c Chain) Choose(req *http.Request) Propagator {
 	return choose(c[0], req)
 }
 
-// choose follows a propagator that is one of several itself.
+// choose returns p, or the propagator that p chooses.
 func choose(p Propagator, req *http.Request) Propagator {
 	if c, ok := unwrap[Chooser](p); ok {
 		return c.Choose(req)
@@ -78,8 +77,8 @@ func (c Chain) Extract(req *http.Request) (string, error) {
 	return c.Choose(req).Extract(req)
 }
 
-// Inject is that of the first propagator: without a request nothing tells which
-// one it should be. The Manager knows the request.
+// Inject calls the first propagator, because without a request nothing tells which one to
+// use. The Manager knows the request.
 func (c Chain) Inject(id string, writer http.ResponseWriter) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -87,7 +86,7 @@ func (c Chain) Inject(id string, writer http.ResponseWriter) error {
 	return c.Choose(nil).Inject(id, writer)
 }
 
-// Remove is that of the first propagator, as Inject is.
+// Remove calls the first propagator, like Inject.
 func (c Chain) Remove(writer http.ResponseWriter) error {
 	if err := c.Check(); err != nil {
 		return err

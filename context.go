@@ -8,20 +8,20 @@ import (
 
 type contextKey struct{}
 
-// FromContext returns the session of the request that ctx belongs to, for code
-// that has no mist context. It needs [Manager.Middleware] around the request,
-// loads the session on first use, and gives the same Session as
-// [Manager.GetSession], with the same errors. (One that the application put
-// under CtxSessionKey by hand is seen after the first GetSession.) Of two managers
-// around one request it is the inner one's session.
+// FromContext returns the session of the request that ctx belongs to, for code without a
+// mist context. It needs [Manager.Middleware] around the request and loads the session on
+// first use. It returns the same Session and the same errors as [Manager.GetSession]. It
+// sees a session that the application put under CtxSessionKey only after the first
+// GetSession. If two managers wrap a request, FromContext returns the inner manager's
+// session.
 //
-// ctx is the context of the request, one derived from it, or the *mist.Context
-// itself; not what its Context method returns, which mist made before any
-// middleware ran. A context of no such request is an error that matches
-// [ErrNotFound].
+// ctx is the context of the request, a context derived from it, or the *mist.Context
+// itself. Do not pass the result of the mist context's Context method, because mist made it
+// before any middleware ran. For any other context, FromContext fails with an error that
+// matches [ErrNotFound].
 func FromContext(ctx context.Context) (Session, error) {
 	if mctx, ok := ctx.(*mist.Context); ok {
-		ctx = nil // its methods panic where there is no request
+		ctx = nil // its methods panic without a request
 		if mctx != nil && mctx.Request != nil {
 			ctx = mctx.Request.Context()
 		}
@@ -39,8 +39,7 @@ func FromContext(ctx context.Context) (Session, error) {
 	return e.load(e.context(ctx, nil), e.origin, nil)
 }
 
-// shown returns the session that the request has already, or nil, where there is
-// no mist context to look at.
+// shown returns the session that the request already has, or nil, without a mist context.
 func (e *entry) shown() Session {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()

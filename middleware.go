@@ -8,25 +8,24 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// Middleware returns a middleware that is not needed for anything above, and
-// adds four things:
+// Middleware returns a middleware. The other methods work without it. It adds four things:
 //
-//   - it drops what an earlier request left in the pooled mist context under
-//     CtxSessionKey, on the way in and on the way out, also when a handler
-//     panics, and also what the application put there by hand;
-//   - it notices when the response header is out, so that a login that comes
-//     too late is [ErrHeaderWritten] instead of a cookie that gets lost;
+//   - it removes what an earlier request left in the pooled mist context under
+//     CtxSessionKey, before and after the handler, also after a panic, and also a session
+//     that the application put there;
+//   - it notices when the response header goes out, so a login that comes too late fails
+//     with [ErrHeaderWritten] instead of losing its cookie;
 //   - [FromContext] works;
-//   - sessions of a [ClientStore] are given to the client once for all writes of a
-//     request, just before the header goes out or when the Middleware returns. After
-//     that a write to them is [ErrHeaderWritten].
+//   - it gives sessions of a [ClientStore] to the client once for all writes of a request,
+//     just before the header goes out or when the Middleware returns. A later write to them
+//     fails with [ErrHeaderWritten].
 //
-// The response writer it puts in place has Unwrap, Flush, Hijack and ReadFrom. The
-// temporary files of a form that a handler parses are removed when the Middleware
-// returns. To handlers the request is a copy, as after [http.Request.WithContext].
+// Its response writer has Unwrap, Flush, Hijack and ReadFrom. When the Middleware returns,
+// it removes the temporary files of forms that a handler parsed. Handlers get a copy of the
+// request, as after [http.Request.WithContext].
 //
-// It is harmless twice around one request, and for several managers around one.
-// It panics when [Manager.Check] fails.
+// Applying it twice to one request, or for several managers, is harmless. Middleware panics
+// if [Manager.Check] fails.
 func (m *Manager) Middleware() mist.Middleware {
 	if err := m.Check(); err != nil {
 		panic(err)
@@ -49,7 +48,7 @@ func (m *Manager) Middleware() mist.Middleware {
 				next(ctx)
 				return
 			}
-			// The handler may replace what ctx holds; the state stays this one.
+			// The handler may replace the contents of ctx, but e and w stay.
 			e := m.entry(ctx)
 			w := track(ctx, e.request)
 			e.writer = w
@@ -57,7 +56,7 @@ func (m *Manager) Middleware() mist.Middleware {
 			defer func() {
 				e.clean(ctx, nil)
 				if w.hijacked.Load() {
-					ctx.RespData = nil // mist would write it to a connection that is not its any more
+					ctx.RespData = nil // mist would write it to the hijacked connection
 				}
 			}()
 			defer e.leave()
@@ -66,8 +65,7 @@ func (m *Manager) Middleware() mist.Middleware {
 	}
 }
 
-// wrap prepares the request for the Middleware; it reports whether that had
-// been done before.
+// wrap prepares the request for the Middleware. It reports whether an earlier call did so.
 func (e *entry) wrap(ctx *mist.Context) (before bool) {
 	e.request.mu.Lock()
 	before, e.wrapped = e.wrapped, true
@@ -77,37 +75,36 @@ func (e *entry) wrap(ctx *mist.Context) (before bool) {
 		e.clean(ctx, keep)
 		e.origin = ctx.Request
 	}
-	// A middleware in between may have replaced the request's context.
+	// A middleware between the two may have replaced the request's context.
 	if reqctx := ctx.Request.Context(); reqctx.Value(contextKey{}) != e {
 		if ctx.Request.Trailer == nil && ctx.Request.ContentLength < 0 {
-			ctx.Request.Trailer = make(http.Header) // net/http adds to it when it has read the body
+			ctx.Request.Trailer = make(http.Header) // net/http adds trailers here after the body
 		}
 		ctx.Request = ctx.Request.WithContext(context.WithValue(reqctx, contextKey{}, e))
 	}
 	return before
 }
 
-// handBack gives the request of net/http what a mux inside has noted on a copy of
-// it; the handler may have taken the copy away.
+// handBack copies the Pattern that an inner mux set on a copy to the request of net/http.
+// copied is nil if the handler removed the copy.
 func handBack(origin, copied *http.Request) {
 	if copied != nil && copied.Pattern != origin.Pattern {
 		origin.Pattern = copied.Pattern
 	}
 }
 
-// removeFiles removes the temporary files of forms that were parsed on copies of a
-// request: net/http removes only those of the request that it made, and none after
-// a panic or a hijack. before is the form that the request had already; it belongs
-// to whoever parsed it.
+// removeFiles removes the temporary files of forms that were parsed on copies of a request.
+// net/http removes only those of its own request, and none after a panic or a hijack.
+// before is the form that the request already had; its parser removes it.
 func removeFiles(before *multipart.Form, copies ...*http.Request) {
 	for _, r := range copies {
 		if r != nil && r.MultipartForm != nil && r.MultipartForm != before {
-			_ = r.MultipartForm.RemoveAll() // a file that cannot be removed is nobody's to mend here
+			_ = r.MultipartForm.RemoveAll() // nothing here can repair a failed removal
 		}
 	}
 }
 
-// clean takes everything but keep from under CtxSessionKey.
+// clean removes the value under CtxSessionKey, unless it is keep.
 func (e *entry) clean(ctx *mist.Context, keep *slot) {
 	e.request.mu.Lock()
 	defer e.request.mu.Unlock()

@@ -5,69 +5,69 @@ import (
 	"time"
 )
 
-// A Propagator carries the identifier of a session between server and client:
-// a token where the store is a [TokenStore], else the id.
-// Implementations are safe for concurrent use.
+// A Propagator carries the identifier of a session between server and client. That is a
+// token if the store is a [TokenStore], else the id. Implementations are safe for
+// concurrent use.
 type Propagator interface {
-	// Inject puts id into the header of a response. What cannot travel
-	// unchanged is an error that matches [ErrInvalidID], and the header is as it
-	// was. It replaces what this propagator put there before.
+	// Inject puts id into the header of a response and replaces what this propagator put
+	// there before. If id cannot travel unchanged, Inject fails with an error that matches
+	// [ErrInvalidID] and leaves the header unchanged.
 	Inject(id string, writer http.ResponseWriter) error
 
-	// Extract returns the identifier that a request carries, its shape not yet
-	// checked. None, or one that is malformed: an error that matches
-	// [ErrNotFound] (and [http.ErrNoCookie] where a cookie is missing). Two:
-	// [ErrMultiple]. It allocates nothing in proportion to the request.
+	// Extract returns the identifier that a request carries, without checking its shape.
+	// If there is none, or it is malformed, Extract fails with an error that matches
+	// [ErrNotFound] (and [http.ErrNoCookie] if a cookie is missing). If there are two, it
+	// fails with [ErrMultiple]. It allocates nothing in proportion to the request.
 	Extract(req *http.Request) (string, error)
 
 	// Remove makes the client forget the identifier.
 	Remove(writer http.ResponseWriter) error
 }
 
-// A Lasting propagator gives its identifier a lifetime on the client, as a
-// cookie with Max-Age has. [Manager.RefreshSession] then injects it again, or
-// the client would drop it while the server keeps the session.
+// A Lasting propagator gives its identifier a lifetime on the client, like a cookie with
+// Max-Age. [Manager.RefreshSession] then injects it again. Otherwise the client would drop
+// it while the server keeps the session.
 type Lasting interface {
-	// Lifetime is how long the client keeps what Inject gave it; zero: as long
-	// as it runs, or as it likes.
+	// Lifetime returns how long the client keeps an injected identifier. Zero: the client
+	// decides, usually until it closes.
 	Lifetime() time.Duration
 }
 
-// A Keeper is a [Propagator] that can be told, each time, how long the client
-// keeps an identifier. [Login].Persistent needs one.
+// A Keeper is a [Propagator] whose identifiers can have a lifetime of their own.
+// [Login].Persistent needs one.
 type Keeper interface {
-	// InjectFor is Inject; the client keeps the identifier for that long, also
-	// when it is started again, if it keeps any.
+	// InjectFor injects id like Inject. A client that stores identifiers keeps this one
+	// for the given time, also after a restart.
 	InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error
 }
 
-// A Forgetter is a [Propagator] whose client may still hold identifiers that the
-// application gave it before its configuration changed, such as cookies with another
-// Path. A request that carries two identifiers is refused with [ErrMultiple], and the
-// [Manager] then calls Forget, so that the next request carries one.
+// A Forgetter is a [Propagator] whose client may still hold identifiers of an earlier
+// configuration, such as cookies with another Path. A request that carries two identifiers
+// is refused with [ErrMultiple]. The [Manager] then calls Forget, so that the next request
+// carries one.
 type Forgetter interface {
 	// Forget makes the client drop those identifiers. It does not touch the one that
 	// Inject gives. Calling it again has no further effect.
 	Forget(writer http.ResponseWriter) error
 }
 
-// An Explicit propagator may carry its identifier where no browser puts it by itself,
-// as a header that a program sets. [Manager.RequireCSRF] asks sessions that came by it
-// for no token.
+// An Explicit propagator may carry its identifier where no browser adds it by itself, such
+// as a header that a program sets. [Manager.RequireCSRF] demands no token for such
+// sessions.
 type Explicit interface {
-	// Explicit reports whether no request that another site causes can bring an
-	// identifier of this propagator: nothing on the way, such as a gateway, makes it
-	// from a cookie.
+	// Explicit reports whether requests that another site causes never carry this
+	// propagator's identifier. It must be false if something on the way, such as a
+	// gateway, makes the identifier from a cookie.
 	Explicit() bool
 }
 
-// A Bindable propagator carries its identifier in a cookie, which a browser can bind to
-// its device, see [Manager].DeviceBound.
+// A Bindable propagator carries its identifier in a cookie that a browser can bind to its
+// device, see [Manager].DeviceBound.
 type Bindable interface {
 	Propagator
 	Keeper
 
-	// Bindable returns why no browser can bind this cookie, or sends it to no handler
-	// below path; nil: some can.
+	// Bindable returns why browsers cannot bind this cookie, or cannot send it to a
+	// handler below path. Nil: some browsers can.
 	Bindable(path string) error
 }

@@ -6,19 +6,18 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// RotateSession renews the token of the request's session and keeps everything
-// else: its id, values and deadlines. Use it for renewal at the same privilege.
+// RotateSession renews the token of the request's session and keeps its id, values and
+// deadlines. Use it for renewal at the same privilege.
 //
-// The old token stays good until the new one was first seen, and then for
-// RotateGrace, so requests that are under way go on, a response that got lost
-// logs nobody out, and repeating it is harmless: whoever rotates with the same
-// old token is given the same new one. From here on GetSession returns a new
-// [Session] for this request, loaded by the rotation. The token of a session that is
-// bound to a device stays as it is: only its device is given another.
+// The old token stays valid until the first use of the new one, and then for RotateGrace.
+// So requests in progress go on, and a lost response logs nobody out. Repeating it is
+// harmless: all rotations of the same old token return the same new one. From now on
+// GetSession returns the new [Session] for this request. The token of a session that is
+// bound to a device stays unchanged, because only its device receives new tokens.
 //
-// Errors as for GetSession; [errors.ErrUnsupported]: the store is no
-// [TokenStore]; [ErrHeaderWritten]: the response is out, nothing was rotated.
-// After any other error the client's token is still good.
+// Errors as for GetSession. [errors.ErrUnsupported]: the store is no [TokenStore].
+// [ErrHeaderWritten]: the response header is out, and nothing was rotated. After any other
+// error the client's token still works.
 func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err := m.usable(ctx, true); err != nil {
 		return err
@@ -49,15 +48,15 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	bound := isBound(s)              // then the client has this token already, or a newer one
-	if e.response == nil && !bound { // else the rotation itself has given it to the client
+	bound := isBound(s)              // then the client already has this token or a newer one
+	if e.response == nil && !bound { // else the rotation has given the token to the client
 		if err := m.inject(ctx, s, next); err != nil {
 			return err
 		}
 	}
-	// The client has not shown the new token yet: what it sent stays what the
-	// next rotation starts from, or a second one in this request would let the
-	// token that the client has die.
+	// The client has not used the new token yet, so the next rotation must start from the
+	// old one. Otherwise a second rotation in this request would end the token that the
+	// client has.
 	e.put(ctx, s, carried)
 	if !bound {
 		m.emit(ctx.Request.Context(), m.about(EventRotated, s))

@@ -5,10 +5,11 @@ import (
 	"log/slog"
 )
 
-// LogEvents returns a hook for [Manager].OnEvent that writes every event to a
-// logger, as "session" with the attributes kind, session, previous, user, actor, count and cause,
-// those that there are: what lives at level Info, what was refused at Warn, a
-// store that failed and events that were dropped at Error. Nil: [slog.Default], as it is at each event.
+// LogEvents returns a hook for [Manager].OnEvent that writes every event to logger, with
+// the message "session". The attributes are kind, session, previous, user, actor, count and
+// cause; empty ones are left out. Refusals have level Warn, failures of the store and
+// dropped events Error, all others Info. If logger is nil, each event goes to the current
+// [slog.Default].
 func LogEvents(logger *slog.Logger) func(ctx context.Context, event Event) {
 	return func(ctx context.Context, event Event) {
 		l := logger

@@ -5,58 +5,54 @@ import (
 	"time"
 )
 
-// A Store keeps sessions. [github.com/mist-contrib/session/sessiontest] proves
-// that an implementation keeps what is promised here.
+// A Store keeps sessions. [github.com/mist-contrib/session/sessiontest] tests that an
+// implementation keeps this contract.
 //
-// Every method ends when ctx does, with its error. A store that wraps another
-// has an Unwrap() Store method, by which its capabilities are found.
+// Every method returns the error of ctx when ctx ends. A store that wraps another has an
+// Unwrap() Store method, which reveals the capabilities of the wrapped store.
 // Implementations are safe for concurrent use.
 type Store interface {
-	// Generate makes an empty session of that id. It only creates: [ErrExists]
-	// when a live session has the id, and that session is left alone.
-	// [ErrInvalidID]: the id has a shape the store cannot keep. [ErrFull]: the
-	// store is at its limit.
+	// Generate makes an empty session with that id. [ErrExists]: a live session has the
+	// id, and it is unchanged. [ErrInvalidID]: the store cannot keep an id of this shape.
+	// [ErrFull]: the store is at its limit.
 	Generate(ctx context.Context, id string) (Session, error)
 
-	// Refresh starts the idle timeout anew, in one step: the session now lives
-	// until now plus the idle timeout, or its absolute deadline if that is
-	// earlier. Repeating it is harmless. [ErrNotFound]: the session has ended;
-	// it is never brought back.
+	// Refresh starts the idle timeout again, in one step. The session now lives for the
+	// idle timeout, but never beyond its absolute deadline. Repeating it is harmless.
+	// [ErrNotFound]: the session has ended; Refresh never brings it back.
 	Refresh(ctx context.Context, id string) error
 
-	// Remove ends the session: when it returns nil, nothing that is under way
-	// can bring it back. Removing what is not there is no error.
+	// Remove ends the session. After it returns nil, no call in progress can bring the
+	// session back. Removing an unknown session is no error.
 	Remove(ctx context.Context, id string) error
 
-	// Get loads the session of an id. It asks for no secret and is meant for
-	// trusted callers; a request's token goes to Open where the store is a
-	// [TokenStore]. It does not prolong the session. [ErrNotFound]: there is
-	// none, or the id is malformed.
+	// Get loads the session of an id, for trusted callers only: it asks for no secret. If
+	// the store is a [TokenStore], a request's token goes to Open. Get does not prolong
+	// the session. [ErrNotFound]: no live session has the id, or the id is malformed.
 	Get(ctx context.Context, id string) (Session, error)
 }
 
-// A TokenStore is a [Store] whose sessions are opened by a token and not by
-// their id. Both stores of this module are. The Session that its Generate,
-// Open and Rotate return is a [Tokener].
+// A TokenStore is a [Store] that opens sessions by a token and not by their id. Generate,
+// Open and Rotate return a Session that is a [Tokener].
 //
-// A token is <id>.<secret>: the id of 1 to 128 characters of A-Z, a-z, 0-9, '-'
-// and '_', the secret of [crypto/rand.Text], 26 to 64 characters of A-Z and
-// 2-7 (ASVS 5.0, 7.2.3). The Manager refuses anything else before it asks the
-// store. The store keeps a hash of the secret.
+// A token is <id>.<secret>. The id has 1 to 128 characters of A-Z, a-z, 0-9, '-' and '_'.
+// The secret comes from [crypto/rand.Text]: 26 to 64 characters of A-Z and 2-7 (ASVS 5.0,
+// 7.2.3). The Manager refuses any other token without asking the store. The store keeps a
+// hash of the secret.
 type TokenStore interface {
 	Store
 
-	// Open loads the session that a token names and authenticates. It does not
-	// prolong it. [ErrNotFound]: malformed, unknown, expired, removed, or a
-	// secret that is not, or no longer, the session's.
+	// Open authenticates a token and loads its session. It does not prolong the session.
+	// [ErrNotFound]: the token is malformed or unknown, the session has expired or was
+	// removed, or the secret is wrong or outdated.
 	Open(ctx context.Context, token string) (Session, error)
 
-	// Rotate gives the session of a token a new secret and returns it with its
-	// new token; id, values and deadlines stay. The old token stays good until
-	// the new one is first opened, and then for grace. Whoever rotates with an
-	// old token while it is good is given the newest one, so repeating it is
-	// harmless and all who race end with the same. grace is zero or more. The
-	// store may bound how many old tokens are good at once, and then returns the
-	// newest token without a further rotation. [ErrNotFound] as for Open.
+	// Rotate gives the session of a token a new secret and returns it with its new token;
+	// id, values and deadlines stay. The old token stays valid until the new one is first
+	// opened, and then for grace, which is zero or more. If a caller rotates with a valid
+	// old token, Rotate returns the newest one. So repeating it is harmless, and
+	// concurrent callers get the same token. The store may limit how many old tokens are
+	// valid at once; at that limit Rotate returns the newest token without a further
+	// rotation. [ErrNotFound] as for Open.
 	Rotate(ctx context.Context, token string, grace time.Duration) (Session, error)
 }

@@ -10,18 +10,17 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// A writer is a response writer that knows whether the header is out. It
-// changes nothing that passes through, except that it drops a second
-// WriteHeader: mist sends one after everything that wrote directly.
+// A writer is a response writer that knows whether the header is out. It passes everything
+// on, but drops a second WriteHeader: mist sends one after a handler has written directly.
 type writer struct {
 	http.ResponseWriter
-	request *request // whose sessions go into the header
+	request *request // its sessions go into the header
 
 	wrote    atomic.Bool // the header is out
 	hijacked atomic.Bool
 }
 
-// track puts a writer in place, or finds the one that is.
+// track returns the writer of the request and puts it in place if needed.
 func track(ctx *mist.Context, r *request) *writer {
 	if w, ok := ctx.ResponseWriter.(*writer); ok && w.request == r {
 		return w
@@ -31,9 +30,8 @@ func track(ctx *mist.Context, r *request) *writer {
 	return w
 }
 
-// headerWritten reports whether the header is known to be out: by the writer in
-// the request's context, or by the one that the Middleware put there, if another
-// that hides it has taken its place.
+// headerWritten reports whether the header is known to be out. If another response writer
+// hides that of ctx, it asks the one that the Middleware put there.
 func (m *Manager) headerWritten(ctx *mist.Context) bool {
 	w, ok := unwrap[*writer](ctx.ResponseWriter)
 	if !ok {
@@ -42,14 +40,14 @@ func (m *Manager) headerWritten(ctx *mist.Context) bool {
 	return w != nil && w.wrote.Load()
 }
 
-// out notes that the header goes out now; what waits for that is in it. It reports
-// whether the header was out before.
+// out notes that the header goes out now, and first adds the pending sessions to it. It
+// reports whether the header was out before.
 func (w *writer) out() (before bool) {
 	if w.wrote.Load() || w.wrote.Swap(true) {
 		return true
 	}
 	delivered := false
-	defer func() { w.wrote.Store(delivered) }() // a propagator that panics has sent nothing
+	defer func() { w.wrote.Store(delivered) }() // if a propagator panics, nothing was sent
 	w.request.deliver(w)
 	delivered = true
 	return false
@@ -59,7 +57,7 @@ func (w *writer) out() (before bool) {
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *writer) WriteHeader(code int) {
-	// 1xx are not the response, except 101, after which there is no other.
+	// A 1xx status is not the final response, except 101.
 	if code >= 200 || code == http.StatusSwitchingProtocols {
 		if w.out() {
 			return
@@ -81,12 +79,12 @@ func (w *writer) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// ReadFrom is for [io.Copy], and keeps sendfile working.
+// ReadFrom is for [io.Copy]. It keeps sendfile working.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	before := w.out()
 	n, err := io.Copy(w.ResponseWriter, r)
 	if n == 0 && !before {
-		w.wrote.Store(false) // nothing came, so the header has not gone
+		w.wrote.Store(false) // no data came, so the header is not out
 	}
 	return n, err
 }
@@ -94,8 +92,8 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 // Flush is for handlers that ask for an [http.Flusher].
 func (w *writer) Flush() { _ = w.FlushError() }
 
-// FlushError is for [http.ResponseController]; Unwrap alone would let a flush
-// pass by unseen.
+// FlushError is for [http.ResponseController]. With Unwrap alone, the writer would not
+// notice a flush.
 func (w *writer) FlushError() error {
 	before := w.out()
 	err := http.NewResponseController(w.ResponseWriter).Flush()
@@ -107,7 +105,7 @@ func (w *writer) FlushError() error {
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	before := w.out()
 	conn, buf, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	w.wrote.Store(before || err == nil) // whoever has the connection writes the header
+	w.wrote.Store(before || err == nil) // the owner of the connection writes the header
 	if err == nil {
 		w.hijacked.Store(true)
 	}
