@@ -5,16 +5,16 @@ import (
 	"iter"
 )
 
-// A Ranger is a [Session] whose values can be listed.
+// A Ranger is a [Session] that can list its values.
 type Ranger interface {
-	// All yields the keys and values that Get would return, in no order. A
-	// value that cannot be read is left out (Get tells why), and the sequence
-	// ends early when ctx does.
+	// All yields the keys and values that Get would return, in no order. It leaves out
+	// values that cannot be read; Get returns their error. The sequence ends early when
+	// ctx ends.
 	All(ctx context.Context) iter.Seq2[string, any]
 }
 
-// All lists the keys and values of s as [Ranger] describes.
-// [errors.ErrUnsupported]: s is none.
+// All lists the keys and values of s, see [Ranger]. [errors.ErrUnsupported]: s is no
+// Ranger.
 func All(ctx context.Context, s Session) (iter.Seq2[string, any], error) {
 	if r, ok := unwrap[Ranger](s); ok {
 		return r.All(ctx), nil

@@ -7,9 +7,8 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// Check reports what is wrong with the Manager, its Store and its Propagator,
-// naming the field; call it at start-up. Nil: all methods work. It asks no
-// store anything over the network.
+// Check reports what is wrong with the Manager, its Store and its Propagator, and names the
+// field. Call it at start-up. Nil: all methods work. Check uses no network.
 func (m *Manager) Check() error {
 	if m == nil {
 		return errNoManager
@@ -57,13 +56,13 @@ func (m *Manager) Check() error {
 	return m.checkDevices()
 }
 
-// A checker knows at start-up whether it can work.
+// A checker validates its own configuration.
 type checker interface {
 	Check() error
 }
 
-// isNil also finds the nil pointer, map or function inside an interface that is
-// not nil.
+// isNil reports whether v is nil, or an interface that holds a nil pointer, map or
+// function.
 func isNil(v any) bool {
 	switch r := reflect.ValueOf(v); r.Kind() {
 	case reflect.Invalid:
@@ -75,7 +74,7 @@ func isNil(v any) bool {
 	}
 }
 
-// usable is the validation on first use.
+// usable validates the arguments of a call and, on first use, the Manager.
 func (m *Manager) usable(ctx *mist.Context, writes bool) error {
 	switch {
 	case m == nil:
@@ -90,7 +89,7 @@ func (m *Manager) usable(ctx *mist.Context, writes bool) error {
 	return m.ready()
 }
 
-// ready is Check, until it has passed once.
+// ready runs Check until it has passed once.
 func (m *Manager) ready() error {
 	if m == nil {
 		return errNoManager
@@ -105,8 +104,8 @@ func (m *Manager) ready() error {
 	return nil
 }
 
-// capabilities holds what each request asks of the store. ready finds it once, because a
-// request would follow every Unwrap.
+// capabilities holds the store's capabilities that every request needs. ready looks them up
+// once, so that requests need not follow every Unwrap.
 type capabilities struct {
 	tokens TokenStore
 	client ClientStore

@@ -5,20 +5,19 @@ import (
 	"errors"
 )
 
-// A Deleter is a [Session] whose values can be taken out.
+// A Deleter is a [Session] that can delete values.
 type Deleter interface {
-	// Delete takes out the values of keys, all in one step. Absent keys are no
-	// error. [ErrNotFound]: the session has ended.
+	// Delete removes the values of keys in one step. Absent keys are no error.
+	// [ErrNotFound]: the session has ended.
 	Delete(ctx context.Context, keys ...string) error
 
-	// Clear takes out all values; the session lives on. [ErrNotFound]: it has
+	// Clear removes all values; the session lives on. [ErrNotFound]: the session has
 	// ended.
 	Clear(ctx context.Context) error
 }
 
-// Delete takes the values of keys out of s, all in one step. Absent keys are no
-// error. [ErrNotFound]: the session has ended. [errors.ErrUnsupported]: s is no
-// [Deleter].
+// Delete removes the values of keys from s in one step. Absent keys are no error.
+// [ErrNotFound]: the session has ended. [errors.ErrUnsupported]: s is no [Deleter].
 func Delete(ctx context.Context, s Session, keys ...string) error {
 	if d, ok := unwrap[Deleter](s); ok {
 		return d.Delete(ctx, keys...)
@@ -26,8 +25,7 @@ func Delete(ctx context.Context, s Session, keys ...string) error {
 	return unsupported("Delete")
 }
 
-// Clear takes all values out of s; the session lives on. Errors as for
-// [Delete].
+// Clear removes all values from s; the session lives on. Errors as for [Delete].
 func Clear(ctx context.Context, s Session) error {
 	if d, ok := unwrap[Deleter](s); ok {
 		return d.Clear(ctx)
@@ -35,8 +33,8 @@ func Clear(ctx context.Context, s Session) error {
 	return unsupported("Clear")
 }
 
-// unsupported is a type, so that the message names the capability without an
-// allocation that everyone pays.
+// unsupported is a string type, so that the message can name the capability without an
+// allocation.
 type unsupported string
 
 func (e unsupported) Error() string { return "session: " + string(e) + " is not supported" }

@@ -1,18 +1,17 @@
 // Package session keeps the visitors of a [mist] web application logged in.
 //
-// A [Manager] joins a [Store], where sessions live, with a [Propagator], which
-// carries their identifier. It is a struct literal with safe defaults:
+// A [Manager] joins a [Store], which keeps sessions, with a [Propagator], which carries
+// their identifier. It is a struct literal with safe defaults:
 //
 //	manager := &session.Manager{
 //		Store:      &memory.Store{},
 //		Propagator: &cookie.Propagator{},
 //	}
 //
-// Its flows are called from handlers: [Manager.Login] when a password was checked,
-// [Manager.GetSession] anywhere, [Manager.RefreshSession] where activity counts,
-// [Manager.RemoveSession] at logout. [Manager.InitSession] begins a session that is
-// nobody's yet, for a cart; [Manager.RotateSession] renews the token at the same
-// privilege.
+// Handlers call its methods: [Manager.Login] after the password check, [Manager.GetSession]
+// anywhere, [Manager.RefreshSession] where activity counts, [Manager.RemoveSession] at
+// logout. [Manager.InitSession] begins an anonymous session, such as for a cart.
+// [Manager.RotateSession] renews the token at the same privilege.
 //
 //	s, err := manager.GetSession(ctx)
 //	switch {
@@ -27,82 +26,77 @@
 //	var cart = session.NewKey[Cart]("cart")
 //	c, ok, err := cart.Get(ctx, s)
 //
-// Writes go to the store at once, key by key: there is nothing to save, and
-// concurrent requests of one session lose nothing to each other. What a value
-// depends on its old one for is [Update]; what may be read once is [Pop].
-// Values are copies, in every store.
+// Writes go to the store at once, key by key. There is nothing to save, and concurrent
+// requests of one session lose no writes. Use [Update] for a new value that depends on the
+// old one, and [Pop] for a value that may be read only once. Values are copies, in every
+// store.
 //
 // # Accounts
 //
-// A session is anonymous until [Manager.Login]; whose it is [Describe] tells. A login
-// ends the anonymous session of the request. Its values go on in a new session, which
-// has an id of its own and keeps it until it ends; [Event].Previous names the one that
-// ended. [Login].Values are stored in the same step.
-// [Manager.UserSessions] lists the sessions of a user, [Manager.RemoveUserSessions]
-// ends them, [Manager.Reauthenticate] notes that somebody proved again who they
-// are. [Manager.RequireLevel] and [Manager.RequireFresh] guard routes by that.
+// A session is anonymous until [Manager.Login]; [Describe] returns its user. A login ends
+// the anonymous session of the request. Its values move to a new session, which keeps its
+// own id until it ends; [Event].Previous holds the id of the ended one. [Login].Values are
+// stored in the same step. [Manager.UserSessions] lists the sessions of a user,
+// [Manager.RemoveUserSessions] ends them. [Manager.Reauthenticate] records that the user
+// has authenticated again. [Manager.RequireLevel] and [Manager.RequireFresh] then guard
+// routes.
 //
 // # Lifetime of a session
 //
-// A session ends when its idle timeout has passed since the last
-// [Manager.RefreshSession], and when its absolute timeout has passed since it was
-// made or logged in, whichever comes first; or with [Manager.RemoveSession]. Reading does not
-// prolong it. What has ended stays ended: a request that was under way gets
-// [ErrNotFound] from its next write.
+// A session ends at the first of three events. Its idle timeout has passed since the last
+// [Manager.RefreshSession]. Its absolute timeout has passed since it was made or logged in.
+// Or [Manager.RemoveSession] ends it. Reading does not prolong it. An ended session never
+// comes back: a request in progress gets [ErrNotFound] from its next write.
 //
 // # Capabilities
 //
-// What a store or session can do beyond the core is an optional interface with
-// one function: [Delete], [Clear], [Pop], [Update], [SetAll], [All],
-// [Describe], [Token]. Where it is missing the function returns an error that
-// matches [errors.ErrUnsupported]; there is no weaker fallback. A wrapper of a
-// store or session that has an Unwrap method keeps the capabilities of what it
-// wraps.
+// A capability beyond the core is an optional interface of a store or session, with one
+// function: [Delete], [Clear], [Pop], [Update], [SetAll], [All], [Describe], [Token]. If it
+// is missing, the function fails with an error that matches [errors.ErrUnsupported]; there
+// is no weaker fallback. A wrapper with an Unwrap method keeps the capabilities of the
+// wrapped store or session.
 //
 // # Stores
 //
-// Package memory keeps sessions in the process, package redis on a Redis server,
-// package sql in PostgreSQL, MySQL, MariaDB or SQLite, and package sealed in the
-// client's cookie, encrypted. docs/stores.md in the repository says when to choose
-// which.
+// Package memory keeps sessions in the process, package redis on a Redis server, package
+// sql in PostgreSQL, MySQL, MariaDB or SQLite, and package sealed in the client's cookie,
+// encrypted. docs/stores.md in the repository helps to choose one.
 //
 // # Middleware
 //
-// [Manager.Middleware] is optional. It keeps the pooled contexts of mist clean,
-// reports a login that comes after the response header as [ErrHeaderWritten],
-// and lets code that has only a [context.Context] find the session by
-// [FromContext]. [Manager.RequireSession] guards routes, [Manager.RequireCSRF]
-// refuses forged requests.
+// [Manager.Middleware] is optional. It keeps the pooled contexts of mist clean and reports
+// a login after the response header as [ErrHeaderWritten]. Code that has only a
+// [context.Context] finds the session with [FromContext]. [Manager.RequireSession] guards
+// routes, [Manager.RequireCSRF] refuses forged requests.
 //
 // # Events
 //
-// [Manager] OnEvent is told of every login and logout, and of every refusal:
-// [LogEvents] writes that to a logger, package sessionotel counts and traces it.
+// [Manager] OnEvent receives every login, logout and refusal. [LogEvents] writes them to a
+// logger, package sessionotel counts and traces them.
 //
 // # Security
 //
-// By default a client carries a token of 130 random bits in a cookie that is
-// bound to the host, Secure, HttpOnly and SameSite=Lax; a store keeps only its
-// hash. Identifiers of strangers are never adopted, malformed ones never reach a
-// store, two cookies of one name are refused. No token is ever in an error.
+// By default a client carries a token of 130 random bits in a cookie that is bound to the
+// host, Secure, HttpOnly and SameSite=Lax. A store keeps only the token's hash. The Manager
+// never adopts a foreign identifier, never passes a malformed one to a store, and refuses
+// two cookies of one name. No error contains a token.
 //
-// The application checks passwords, calls Login when somebody logs in and
-// RemoveSession when they log out, PasswordChanged when the password changes,
-// protects its forms ([Manager.RequireCSRF]), and keeps caches away from private
-// pages (Cache-Control: no-store). docs/security.md in the repository goes through
-// the standards line by line.
+// The application checks passwords and calls Login when a user logs in, RemoveSession at
+// logout and PasswordChanged after a password change. It protects its forms
+// ([Manager.RequireCSRF]) and keeps private pages out of caches (Cache-Control: no-store).
+// docs/security.md in the repository goes through the standards line by line.
 //
 // # Concurrency
 //
-// Everything here is safe for concurrent use. A Session may outlive its request;
-// a *mist.Context may not: mist gives it to another request.
+// Everything here is safe for concurrent use. A Session may outlive its request, but a
+// *mist.Context may not: mist reuses it for another request.
 //
 // # Writing a store
 //
-// Implement [Store], and the capabilities you can keep. [EncodeValue] and
+// Implement [Store], and the capabilities that you can support. [EncodeValue] and
 // [DecodeValue] turn values into bytes and back. Run
-// [github.com/mist-contrib/session/sessiontest.TestStore] until it passes.
-// examples/store in the repository is a complete one.
+// [github.com/mist-contrib/session/sessiontest.TestStore] until it passes. examples/store
+// in the repository is a complete store.
 //
 // [mist]: https://pkg.go.dev/github.com/dormoron/mist
 package session

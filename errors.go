@@ -7,114 +7,110 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// Errors to branch on with [errors.Is]. A capability that is missing is
-// [errors.ErrUnsupported]; a context that ended is its own error; any other
-// error of a store is a failure of that store, its cause reachable by
-// errors.Is and errors.As. No error holds a token, an id or a value.
+// Errors to branch on with [errors.Is]. A missing capability matches
+// [errors.ErrUnsupported]. If a context ended, the error is the context's own. Any other
+// error of a store is a failure of that store; errors.Is and errors.As reach its cause. No
+// error contains a token, an id or a value.
 
 // Of sessions.
 var (
-	// ErrNotFound means that nobody is logged in: the request carries no
-	// identifier, or a malformed or unknown one, or its session has expired or
-	// was removed. It is one error for all of them, so that nobody outside can
-	// tell them apart.
+	// ErrNotFound means that nobody is logged in: the request carries no identifier, or a
+	// malformed or unknown one, or its session has expired or was removed. One error
+	// covers all cases, so that clients cannot tell them apart.
 	ErrNotFound = errors.New("session: not found")
 
-	// ErrMultiple means that a request carries two identifiers where it may
-	// carry one, which is an attack or a misconfiguration: none is used. It also
-	// matches [ErrNotFound]. Such a visitor can neither log in nor log out until the
-	// client drops one of them. The usual cause is a deploy that changed Path or
-	// Domain of the cookie; the field Former of cookie.Propagator expires the old one.
+	// ErrMultiple means that a request carries two identifiers. That is an attack or a
+	// misconfiguration, so neither is used. It also matches [ErrNotFound]. Such a visitor
+	// can neither log in nor log out until the client drops one of them. The usual cause
+	// is a deploy that changed Path or Domain of the cookie; the field Former of
+	// cookie.Propagator expires the old one.
 	ErrMultiple error = multiple{}
 
 	// ErrExists means that [Store].Generate, or a login, was given the id of a live
-	// session, which it left alone.
+	// session. That session is unchanged.
 	ErrExists = errors.New("session: already exists")
 
-	// ErrInvalidID means that an id has a shape that cannot name a session, or
-	// that cannot travel to a client.
+	// ErrInvalidID means that the shape of an id is invalid, or that the id cannot travel
+	// to a client.
 	ErrInvalidID = errors.New("session: invalid id")
 
-	// ErrReused is why a token is [ErrNotFound], which it also matches: it is an old
-	// one of a live session, after its grace. Whoever sent it is not logged in;
-	// perhaps it was stolen. ErrExpiredIdle and ErrExpiredAbsolute are why, too,
-	// where a store still knows. Stores return them; the Manager tells OnEvent and
-	// gives handlers the plain ErrNotFound.
+	// ErrReused means that an old token of a live session was used after its grace. The
+	// request is not logged in, and the token may be stolen. ErrReused also matches
+	// [ErrNotFound]. So do ErrExpiredIdle and ErrExpiredAbsolute, from stores that still
+	// know the reason. Stores return them. The Manager passes them to OnEvent and returns
+	// the plain ErrNotFound to handlers.
 	ErrReused          error = reason("old token")
 	ErrExpiredIdle     error = reason("idle timeout")
 	ErrExpiredAbsolute error = reason("absolute timeout")
 
-	// ErrUnproved is one more such reason: the token of a session that is bound to a
-	// device ([DeviceStore]) was presented after its end. The session may live, and its
-	// device be given another token. Perhaps a thief has the old one.
+	// ErrUnproved is another such reason: the token of a session that is bound to a device
+	// ([DeviceStore]) was used after it ended. The session may live, and its device may
+	// get another token. The old token may be stolen.
 	ErrUnproved error = reason("token ended")
 
-	// ErrFull means that a store is at its limit and made no session. Live
-	// sessions are never dropped to make room.
+	// ErrFull means that a store is at its limit and made no session. A store never drops
+	// live sessions to make room.
 	ErrFull = token.ErrFull
 )
 
 // Of devices, see [DeviceStore].
 var (
-	// ErrBound means that a session is bound to a device already. Another key never
-	// takes the place of the first.
+	// ErrBound means that a session is already bound to a device. Another key never
+	// replaces the first.
 	ErrBound = token.ErrBound
 
-	// ErrUnbound means that a session is not bound to the device, or to any.
+	// ErrUnbound means that a session is not bound to this device, or to none.
 	ErrUnbound = token.ErrUnbound
 
-	// ErrReplayed means that a challenge was answered before.
+	// ErrReplayed means that a challenge was already answered.
 	ErrReplayed = token.ErrReplayed
 )
 
 // Of values. The session is as it was before the call.
 var (
-	// ErrValue means a value that a store cannot give back with the same type
-	// and content, so Set refuses it; from Get, stored bytes that are no value of
-	// a type this program knows.
+	// ErrValue means that a value would change its type or content in a store, so Set
+	// refuses it. From Get it means that the stored bytes are no value of a type that this
+	// program knows.
 	ErrValue = values.ErrValue
 
-	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, more than
-	// 1024 values in a session, or keys and encoded values of over 2 MiB in all. A
-	// session that is larger already may become smaller.
+	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, more than 1024
+	// values in a session, or over 2 MiB of keys and encoded values in all. A session that
+	// is already larger may shrink.
 	ErrTooLarge = values.ErrTooLarge
 )
 
 // Of users.
 var (
-	// ErrInvalidUser means a user of no or over 256 bytes.
+	// ErrInvalidUser means that a user is empty or over 256 bytes.
 	ErrInvalidUser = errors.New("session: invalid user")
 
-	// ErrRevoked means that a login came too late: since the check of its
-	// password began, the user's sessions were revoked, so the password may be
-	// the old one. Ask for it again. It also matches [ErrNotFound], because nobody
-	// is logged in by it.
+	// ErrRevoked means that a login came too late. The user's sessions were revoked after
+	// the password check began, so the password may be the old one: ask for it again. It
+	// also matches [ErrNotFound], because nobody is logged in.
 	ErrRevoked error = revoked{}
 
 	// ErrUserLimit means that a user has as many sessions as Manager.MaxUserSessions
 	// allows. The new login has changed nothing.
 	ErrUserLimit = errors.New("session: user has too many sessions")
 
-	// ErrReauthenticate means that somebody is logged in, but not recently enough,
-	// or not strongly enough, for what they asked. See [Manager.RequireFresh] and
-	// [Manager.RequireLevel].
+	// ErrReauthenticate means that the user is logged in, but not recently or not strongly
+	// enough for this request. See [Manager.RequireFresh] and [Manager.RequireLevel].
 	ErrReauthenticate = errors.New("session: must authenticate again")
 
-	// ErrForged means that a request comes from another site, or lacks the token
-	// that a form of this session has. See [Manager.RequireCSRF].
+	// ErrForged means that a request comes from another site, or lacks the form token of
+	// this session. See [Manager.RequireCSRF].
 	ErrForged = errors.New("session: forged request")
 )
 
 // Of responses.
 var (
-	// ErrHeaderWritten means that the response header is out, so nothing can be
-	// set or cleared on the client any more. It is known only behind
-	// [Manager.Middleware].
+	// ErrHeaderWritten means that the response header is out, so the client's identifier
+	// can no longer change. Only [Manager.Middleware] detects this.
 	ErrHeaderWritten = errors.New("session: response header already written")
 )
 
-// A reason is why there is no session. Its text does not say it: somebody may
-// show that to a client.
+// A reason tells why there is no session. Its text hides the reason, because an application
+// may show it to a client.
 type reason string
 
 func (reason) Error() string { return ErrNotFound.Error() }

@@ -18,10 +18,10 @@ import (
 // The client gets a new token. When Login returns, the old token no longer works, without
 // any grace (ASVS 5.0, 7.2.4). The earlier session of the request depends on its user:
 //
-//   - An anonymous session ends. Its values go on in a new session with an id of its
-//     own, so a cart survives the login.
+//   - An anonymous session ends. Its values move to a new session with its own id, so a
+//     cart survives the login.
 //   - A session of the same user goes on, with its id and its values.
-//   - A session of another user ends, and a new one begins without its values.
+//   - A session of another user ends, and a new session begins without its values.
 //
 // Both timeouts start again. From now on GetSession and [FromContext] return the Session
 // that Login returned. If a handler loaded the anonymous session before the login, it can

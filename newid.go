@@ -9,15 +9,14 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// idRetries is how often another id is tried where the first was taken.
+// idRetries is how often withNewID tries another id.
 const idRetries = 3
 
 func (m *Manager) generate(ctx context.Context) (Session, error) {
 	return m.withNewID(func(id string) (Session, error) { return m.Store.Generate(ctx, id) })
 }
 
-// withNewID makes a session with a new id. An id that is taken is tried again with a
-// fresh one.
+// withNewID makes a session with a new id. If the id is taken, it tries another.
 func (m *Manager) withNewID(begin func(id string) (Session, error)) (Session, error) {
 	newID, valid := m.NewID, validPlainID
 	if newID == nil {

@@ -2,19 +2,18 @@ package session
 
 import "context"
 
-// A Popper is a [Session] that can give a value away once.
+// A Popper is a [Session] that can hand out a value exactly once.
 type Popper interface {
-	// Pop takes out the value that is stored under key now and returns it:
-	// exactly one of many concurrent callers gets it, the others get nil, nil,
-	// as for an absent key. A call that failed may have taken the value out.
-	// [ErrNotFound]: the session has ended. [ErrValue]: what is stored cannot be
-	// read, and stays.
+	// Pop removes the current value of key and returns it. Exactly one of many concurrent
+	// callers gets it; the others get nil, nil, as for an absent key. A failed call may
+	// have removed the value. [ErrNotFound]: the session has ended. [ErrValue]: the stored
+	// value cannot be read, and stays.
 	Pop(ctx context.Context, key string) (any, error)
 }
 
-// Pop takes the value of key out of s and returns it, to exactly one of many
-// concurrent callers: a flash message, a one-time code. An absent key gives
-// nil, nil. Errors as for [Popper]; [errors.ErrUnsupported]: s is none.
+// Pop removes the value of key from s and returns it to exactly one of many concurrent
+// callers: a flash message, a one-time code. An absent key gives nil, nil. Errors as for
+// [Popper]. [errors.ErrUnsupported]: s is no Popper.
 func Pop(ctx context.Context, s Session, key string) (any, error) {
 	if p, ok := unwrap[Popper](s); ok {
 		return p.Pop(ctx, key)

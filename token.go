@@ -2,14 +2,14 @@ package session
 
 // A Tokener is a [Session] that knows the token of its client.
 type Tokener interface {
-	// Token returns what the client carries from now on. It is empty unless
-	// this Session was made, opened or rotated: one that was loaded by its id
-	// has none. It is a secret: it goes into a response and nowhere else.
+	// Token returns the token that the client carries from now on. It is empty if this
+	// Session was loaded by its id, and not made, opened or rotated. It is a secret: put
+	// it only into a response.
 	Token() string
 }
 
-// Token returns what the client of s carries: its token, or its id where s is
-// no [Tokener]. It is empty for no session.
+// Token returns the token that the client of s carries, or the id if s is no [Tokener]. If
+// s is nil, Token returns "".
 func Token(s Session) string {
 	if s == nil {
 		return ""
