@@ -16,7 +16,7 @@ type Info struct {
 	RotatedAt        time.Time // when its token was made: the last login or rotation, or CreatedAt
 
 	Bound       bool      // it is bound to a device, see [DeviceStore]
-	ProvedUntil time.Time // if Bound: when the token that opened it ends, or the newest if an id did; zero for a token from before the binding
+	ProvedUntil time.Time // if Bound: the end of the token that opened it, or of the newest; zero for a token from before
 
 	Persistent bool   // the client keeps its identifier after the browser closes; a bound one in any case
 	UserAgent  string // of the device, as it was at login

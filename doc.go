@@ -43,10 +43,10 @@
 //
 // # Lifetime of a session
 //
-// A session ends at the first of three events. Its idle timeout has passed since the last
-// [Manager.RefreshSession]. Its absolute timeout has passed since it was made or logged in.
-// Or [Manager.RemoveSession] ends it. Reading does not prolong it. An ended session never
-// comes back: a request in progress gets [ErrNotFound] from its next write.
+// The idle timeout ends a session if no [Manager.RefreshSession] comes in time. The
+// absolute timeout ends it at a fixed time after it was made or logged in.
+// [Manager.RemoveSession] ends it at once. Reading does not prolong a session. An ended
+// session never comes back: a request in progress gets [ErrNotFound] from its next write.
 //
 // # Capabilities
 //
@@ -58,9 +58,9 @@
 //
 // # Stores
 //
-// Package memory keeps sessions in the process, package redis on a Redis server, package
-// sql in PostgreSQL, MySQL, MariaDB or SQLite, and package sealed in the client's cookie,
-// encrypted. docs/stores.md in the repository helps to choose one.
+// Package memory keeps sessions in the process. Package redis keeps them on a Redis server,
+// package sql in PostgreSQL, MySQL, MariaDB or SQLite. Package sealed keeps them encrypted
+// in the client's cookie. docs/stores.md in the repository helps to choose one.
 //
 // # Middleware
 //
@@ -76,10 +76,10 @@
 //
 // # Security
 //
-// By default a client carries a token of 130 random bits in a cookie that is bound to the
-// host, Secure, HttpOnly and SameSite=Lax. A store keeps only the token's hash. The Manager
-// never adopts a foreign identifier, never passes a malformed one to a store, and refuses
-// two cookies of one name. No error contains a token.
+// By default a client carries a token of 130 random bits in a cookie. The cookie is bound
+// to the host, Secure, HttpOnly and SameSite=Lax. A store keeps only the token's hash. The
+// Manager never adopts a foreign identifier, never passes a malformed one to a store, and
+// refuses two cookies of one name. No error contains a token.
 //
 // The application checks passwords and calls Login when a user logs in, RemoveSession at
 // logout and PasswordChanged after a password change. It protects its forms

@@ -59,7 +59,7 @@ var (
 	// replaces the first.
 	ErrBound = token.ErrBound
 
-	// ErrUnbound means that a session is not bound to this device, or to none.
+	// ErrUnbound means that a session is bound to another device, or to no device.
 	ErrUnbound = token.ErrUnbound
 
 	// ErrReplayed means that a challenge was already answered.
@@ -73,9 +73,9 @@ var (
 	// program knows.
 	ErrValue = values.ErrValue
 
-	// ErrTooLarge means a key over 256 bytes, an encoded value over 1 MiB, more than 1024
-	// values in a session, or over 2 MiB of keys and encoded values in all. A session that
-	// is already larger may shrink.
+	// ErrTooLarge means that a limit is exceeded: 256 bytes for a key, 1 MiB for an
+	// encoded value, 1024 values in a session, or 2 MiB for all keys and encoded values. A
+	// session that is already larger may shrink.
 	ErrTooLarge = values.ErrTooLarge
 )
 

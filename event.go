@@ -27,7 +27,7 @@ type Event struct {
 	// User is the user of the session. Empty if it has none or it is not known.
 	User string
 
-	// Actor is who acts as User, see [Login].Actor. Empty if nobody does.
+	// Actor is the account that acts as User, see [Login].Actor. Empty if there is none.
 	Actor string
 
 	// Count is how many sessions EventRevoked ended, or how many events
@@ -38,7 +38,7 @@ type Event struct {
 	Cause error
 }
 
-// An EventKind says what happened.
+// An EventKind is the kind of an [Event].
 type EventKind string
 
 // The life of a session.
@@ -53,7 +53,7 @@ const (
 	EventProved          EventKind = "proved"          // its device proved itself and has a new token
 )
 
-// What was refused. A request without an identifier is no event.
+// Refusals and failures. A request without an identifier causes no event.
 const (
 	EventUnknown         EventKind = "unknown"          // no live session has this token; with Redis also after expiry
 	EventMalformed       EventKind = "malformed"        // the client sent a malformed identifier
@@ -151,8 +151,7 @@ func (m *Manager) handle(s Session) string {
 	return s.ID()
 }
 
-// about makes an event of a live session, for emit. It costs nothing where OnEvent
-// is nil.
+// about makes an event of a live session, for emit. If OnEvent is nil, about costs nothing.
 func (m *Manager) about(kind EventKind, s Session) (e Event) {
 	if m.OnEvent != nil {
 		e = m.described(kind, s)

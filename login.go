@@ -114,7 +114,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 	return s, nil
 }
 
-// complete fills in what the caller left empty.
+// complete fills in the fields of l that the caller left empty.
 func (m *Manager) complete(l *Login, ctx *mist.Context) {
 	if l.Began.IsZero() {
 		l.Began = m.entry(ctx).request.began
@@ -203,8 +203,8 @@ func (m *Manager) network(req *http.Request) string {
 	return ""
 }
 
-// printable removes from s what a page should not show: invalid UTF-8, control characters,
-// and characters that hide or reorder the text around them.
+// printable removes characters from s that a page should not show: invalid UTF-8, control
+// characters, and characters that hide or reorder the text around them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {

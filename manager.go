@@ -87,12 +87,12 @@ type Manager struct {
 	// 5.0, 4.1.3).
 	ClientIP func(req *http.Request) netip.Addr
 
-	// OnEvent receives what happens to sessions and what was refused, for logs and alarms
-	// (ASVS 5.0, 16.3). Up to 64 goroutines call it at once. A request waits at most 50
-	// milliseconds in all for its call to begin and return. If the call cannot begin by
-	// then, the event is dropped. As soon as a call returns, an [EventDropped] reports how
-	// many were dropped. A panic of OnEvent is recovered. Nil: no events, at no cost. See
-	// [LogEvents].
+	// OnEvent receives an [Event] for every change of a session and for every refusal, for
+	// logs and alarms (ASVS 5.0, 16.3). Up to 64 goroutines call it at once. A request
+	// waits at most 50 milliseconds in all for its call to begin and return. If the call
+	// cannot begin by then, the event is dropped. As soon as a call returns, an
+	// [EventDropped] reports how many were dropped. A panic of OnEvent is recovered. Nil:
+	// no events, at no cost. See [LogEvents].
 	OnEvent func(ctx context.Context, event Event)
 
 	// ErrorHandler answers the requests that [Manager.RequireSession] and the other guards

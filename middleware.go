@@ -10,15 +10,15 @@ import (
 
 // Middleware returns a middleware. The other methods work without it. It adds four things:
 //
-//   - it removes what an earlier request left in the pooled mist context under
-//     CtxSessionKey, before and after the handler, also after a panic, and also a session
-//     that the application put there;
+//   - it removes the session of an earlier request from the pooled mist context, before and
+//     after the handler and after a panic. That includes a session that the application put
+//     under CtxSessionKey;
 //   - it notices when the response header goes out, so a login that comes too late fails
 //     with [ErrHeaderWritten] instead of losing its cookie;
 //   - [FromContext] works;
-//   - it gives sessions of a [ClientStore] to the client once for all writes of a request,
-//     just before the header goes out or when the Middleware returns. A later write to them
-//     fails with [ErrHeaderWritten].
+//   - it gives sessions of a [ClientStore] to the client once per request, just before the
+//     header goes out or when the Middleware returns. A later write to them fails with
+//     [ErrHeaderWritten].
 //
 // Its response writer has Unwrap, Flush, Hijack and ReadFrom. When the Middleware returns,
 // it removes the temporary files of forms that a handler parsed. Handlers get a copy of the

@@ -16,7 +16,7 @@ import (
 // *http.Request and its headers.
 const requestKey = "mist-contrib/session"
 
-// A request is what the managers know of one request.
+// A request holds the managers' state for one request.
 type request struct {
 	began time.Time // when a manager first saw it; never changes
 
@@ -24,7 +24,7 @@ type request struct {
 	first entry      // one manager is the rule
 }
 
-// An entry is what one manager knows of one request.
+// An entry holds one manager's state for one request.
 type entry struct {
 	request *request
 	manager *Manager

@@ -21,11 +21,11 @@ type Session interface {
 	Get(ctx context.Context, key string) (any, error)
 
 	// Set stores a copy of value under key. When it returns nil, the value is in the
-	// store. Allowed are bool, string, []byte, every int, uint and float type,
-	// [time.Time], slices of these and of any, maps of the same with string keys, and any
-	// registered type ([NewKey], [Register]). Repeating it is harmless. [ErrNotFound]: the
-	// session has ended, and nothing was stored. [ErrValue], [ErrTooLarge]: the value
-	// cannot be kept, and the old one stays.
+	// store. It accepts bool, string, []byte, [time.Time], and every int, uint and float
+	// type. It also accepts slices of these and of any, maps of the same with string keys,
+	// and registered types ([NewKey], [Register]). Repeating it is harmless.
+	// [ErrNotFound]: the session has ended, and nothing was stored. [ErrValue],
+	// [ErrTooLarge]: the value cannot be kept, and the old one stays.
 	Set(ctx context.Context, key string, value any) error
 
 	// ID returns the session's public handle, which never changes. It may be logged and
