@@ -146,7 +146,7 @@ browser: ## install Chromium where it is missing (Debian, as root)
 	export DEBIAN_FRONTEND=noninteractive; $(BROWSER_INSTALL)
 
 e2e: needs redis browser ## drive the login example in headless Chromium
-	$(GO) test -C e2e -count=1 -timeout=4m ./...
+	$(GO) test -C e2e -count=1 -timeout=8m ./...
 
 clean: ## remove what the targets above built
 	rm -rf bin e2e/artifacts

@@ -142,7 +142,7 @@ const (
 	maxLate = 8
 
 	// cleanup is how long it may take to remove a session that may have begun.
-	cleanup = 250 * time.Millisecond
+	cleanup = time.Second
 )
 
 // errUnsure means that a login began about when the user's sessions were revoked.
