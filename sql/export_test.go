@@ -1,5 +1,7 @@
 package sql
 
+import "time"
+
 // Statements returns the statements that the store sends.
 func (st *Store) Statements() (sent []string, err error) {
 	err = st.Check()
@@ -17,6 +19,9 @@ func (st *Store) Statements() (sent []string, err error) {
 	}
 	return sent, err
 }
+
+// CleanUpFor lets the store take d to remove a session that may have begun.
+func (st *Store) CleanUpFor(d time.Duration) { st.cleanup = d }
 
 // Skip makes the store believe that it has made n sessions more.
 func (st *Store) Skip(n uint32) { st.calls.Add(n) }

@@ -141,8 +141,8 @@ const (
 	// maxLate is how often it is asked whether a login began after a revocation.
 	maxLate = 8
 
-	// cleanup is how long it may take to remove a session that may have begun.
-	cleanup = time.Second
+	// defaultCleanup is how long it may take to remove a session that may have begun.
+	defaultCleanup = 250 * time.Millisecond
 )
 
 // errUnsure means that a login began about when the user's sessions were revoked.
@@ -154,7 +154,7 @@ func (st *Store) abandon(ctx context.Context, a *attempt, err error) {
 	if st.code(err) != "" { // the database has refused it
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(st.cleanup, defaultCleanup))
 	defer cancel()
 	// The statement may be running still. It has the slot, or finds that somebody else had it.
 	if _, err := st.exec(ctx, nil, opClaim, a.slot); err != nil {

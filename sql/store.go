@@ -69,6 +69,7 @@ type Store struct {
 	idle       int64 // microseconds, as all times
 	absolute   int64
 	opTimeout  time.Duration
+	cleanup    time.Duration // zero: defaultCleanup; a test may set it
 	writer     chan struct{} // held by the only writer, where the dialect allows one
 	migrating  chan struct{} // held by who makes the tables
 	calls      atomic.Uint32 // that made a session
