@@ -240,12 +240,12 @@ func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Ma
 	switch {
 	case ok:
 		return m, expired
-	case expired == nil && r.secrets.Reused(secret) && token.Bound(secret):
+	case expired != nil || !r.secrets.Reused(secret):
+		return m, session.ErrNotFound
+	case token.Bound(secret):
 		return m, session.ErrUnproved
-	case expired == nil && r.secrets.Reused(secret):
-		return m, session.ErrReused
 	}
-	return m, session.ErrNotFound
+	return m, session.ErrReused
 }
 
 // load returns a record as a request sees it. The caller holds the shard's lock.

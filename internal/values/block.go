@@ -19,11 +19,9 @@ type Block string
 func ReadBlock(stored string) (b Block, ok bool) {
 	for s := stored; s != ""; {
 		for range 2 { // the key, and the value
-			size, n := uvarint(s)
-			if s = s[n:]; n == 0 || size > uint64(len(s)) {
+			if _, s, ok = cut(s); !ok {
 				return "", false
 			}
-			s = s[size:]
 		}
 	}
 	return Block(stored), true
