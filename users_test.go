@@ -351,67 +351,6 @@ func TestPersistentLoginNeedsAKeeper(t *testing.T) {
 	}
 }
 
-func TestRenewAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{})
-		m.RenewAfter = 15 * time.Minute
-		b := &webtest.Browser{}
-		b.Begin(t, m)
-		refresh := func(b *webtest.Browser) string {
-			rec.Take()
-			b.Visit(t, func(ctx *mist.Context) {
-				if err := m.RefreshSession(ctx); err != nil {
-					t.Errorf("RefreshSession: %v", err)
-				}
-			})
-			return rec.Take()
-		}
-		const (
-			kept    = "extract Open Refresh"
-			asked   = kept + " Open" // what the time is for the store
-			renewed = asked + " Rotate inject"
-		)
-		time.Sleep(20 * time.Minute)
-		if got := refresh(b); got != kept {
-			t.Errorf("anonymous: got calls %q, want %q", got, kept)
-		}
-		login := b.Enter(t, m, session.Login{User: "ada"})
-		time.Sleep(15*time.Minute - 1)
-		if got := refresh(b); got != asked {
-			t.Errorf("a moment before: got calls %q, want %q", got, asked)
-		}
-		time.Sleep(time.Nanosecond)
-		lost, late := b.Tab(), b.Tab()
-		if got := refresh(lost); got != renewed {
-			t.Errorf("then: got calls %q, want %q", got, renewed)
-		}
-		if got := refresh(b); got != asked { // the response was lost; the old token goes on
-			t.Errorf("with the old token: got calls %q, want %q", got, asked)
-		}
-		if got := b.Describe(t, m); got.AuthenticatedAt != login.AuthenticatedAt || got.AbsoluteDeadline != login.AbsoluteDeadline {
-			t.Errorf("got %+v, want what only a login moves as it was", got)
-		}
-		lost.Describe(t, m) // seen: the grace begins
-		time.Sleep(30 * time.Second)
-		late.IsNobody(t, m)
-		// Too late for a header: the next request will do.
-		time.Sleep(15 * time.Minute)
-		rec.Take()
-		lost.Visit(t, m.Middleware()(func(ctx *mist.Context) {
-			ctx.ResponseWriter.WriteHeader(http.StatusOK)
-			if err := m.RefreshSession(ctx); err != nil {
-				t.Errorf("after the header: %v", err)
-			}
-		}))
-		if got := rec.Take(); got != kept {
-			t.Errorf("after the header: got calls %q, want %q", got, kept)
-		}
-		if got := refresh(lost); got != renewed {
-			t.Errorf("the next request: got calls %q, want %q", got, renewed)
-		}
-	})
-}
-
 func TestManagerFieldsForUsers(t *testing.T) {
 	for _, m := range []*session.Manager{{RenewAfter: -1}, {MaxUserSessions: -1}} {
 		m.Store, m.Propagator = &memory.Store{}, &cookie.Propagator{}
