@@ -5,7 +5,7 @@ import "time"
 // Info describes a session as it was when this request loaded it. Nothing in it is secret.
 type Info struct {
 	ID    string // the public handle
-	User  string // the user who is logged in; empty while anonymous
+	User  string // empty while the session is anonymous
 	Level Level  // how strongly User proved who they are; zero while anonymous
 
 	CreatedAt        time.Time // when Generate or a login made it

@@ -12,8 +12,8 @@ var users = map[string]string{
 	"grace": "$2a$10$n6fZ2tDObm9juZzJA8bCF.haZ/kMiek0/YhKiBPeTI./kkf5UIFA2",
 }
 
-// nobody is the hash of an unknown password. It makes the check of an unknown name take
-// as long as that of a wrong password.
+// nobody is the hash of an unknown password. The check of an unknown name compares
+// with it, so it takes as long as the check of a wrong password.
 const nobody = "$2a$10$NRs/Zk3R8CK.FlsivZAvQ..J4k8nNQHdKkiyBuZ49a/e6Q./qL9Dq"
 
 func passwordIs(name, password string) bool {

@@ -20,7 +20,7 @@ type loginPage struct {
 	CSRF     string
 }
 
-// showLogin shows the form. A user who is logged in may log in as another user.
+// showLogin shows the form, also to users that are logged in: they may change to another account.
 func (s site) showLogin(ctx *mist.Context, status int, page loginPage) {
 	sess, err := s.sessions.GetSession(ctx)
 	if err == nil {

@@ -110,7 +110,7 @@ func (s *Site) Fetch(t *testing.T, c *http.Client, path string) (*http.Response,
 	return resp, string(body)
 }
 
-// Protocols are those of which mist's server speaks one.
+// Protocols lists the protocols of a test server. The value reports whether it is HTTP/2.
 var Protocols = map[string]bool{"HTTP/1.1": false, "HTTP/2": true}
 
 // ManagerFor returns a manager whose cookies the clients of a site keep.
