@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Why a session is not bound to a device, or its device gets no new token.
+// These errors say why a session cannot be bound to a device, or why its device gets no new
+// token.
 var (
 	ErrBound    = errors.New("session: bound to a device already")
 	ErrReplayed = errors.New("session: challenge was answered before")
@@ -18,40 +19,41 @@ var (
 // MaxDevice is the length of the longest device, in bytes.
 const MaxDevice = 1024
 
-// boundMark ends the secrets of bound sessions, so that a store knows from a token
-// alone that it has to look at the time. It is not trusted: the hash covers it.
+// boundMark ends the secrets of bound sessions. It tells a store that the secret may have
+// ended, so the store must check the time. A client cannot forge it, because the hash covers
+// it.
 const boundMark = "DEVICE"
 
 // NewBoundSecret returns a fresh secret for a bound session.
 func NewBoundSecret() string { return NewSecret() + boundMark }
 
-// Bound reports whether secret may be one of a bound session.
+// Bound reports whether secret may belong to a bound session.
 func Bound(secret string) bool { return strings.HasSuffix(secret, boundMark) }
 
-// A bond is what binds a session to a device: its secrets end by themselves, and only
-// the device is given others.
+// A bond binds a session to a device: its secrets end after a short time, and only the device
+// gets new ones.
 type bond struct {
-	device string // what a store was given; not empty
+	device string // the device that a store was given; not empty
 	ends   int64  // when the newest secret ends
-	used   []use  // challenges that were answered and could be again
+	used   []use  // answered challenges that have not ended yet
 }
 
-// A use is a challenge that was answered.
+// A use is a challenge that the device has answered.
 type use struct {
 	challenge challenge
-	until     int64 // when it can be answered no more
+	until     int64 // when the challenge ends
 }
 
-// A challenge is the start of the hash of one.
+// A challenge is the beginning of the hash of a challenge.
 type challenge [8]byte
 
-// challengeSum is what is kept of a challenge.
+// challengeSum returns the part of a challenge that a store keeps.
 func challengeSum(s string) challenge {
 	sum := sha256.Sum256([]byte(s))
 	return challenge(sum[:len(challenge{})])
 }
 
-// Device returns the device that the session is bound to; empty: none.
+// Device returns the device that the session is bound to, or an empty string.
 func (s *Secrets) Device() string {
 	if s.bond == nil {
 		return ""
@@ -59,7 +61,7 @@ func (s *Secrets) Device() string {
 	return s.bond.device
 }
 
-// Ends returns when the newest secret ends; zero: with the session.
+// Ends returns when the newest secret ends. Zero means that it ends with the session.
 func (s *Secrets) Ends() int64 {
 	if s.bond == nil {
 		return 0
@@ -67,9 +69,9 @@ func (s *Secrets) Ends() int64 {
 	return s.bond.ends
 }
 
-// Bind binds the session to a device. next is the newest secret from now on, until
-// ends. The one before is good until next was seen, and then for grace. [ErrBound],
-// [ErrFull]: nothing has changed.
+// Bind binds the session to a device. next becomes the newest secret and ends at ends. The
+// previous secret stays valid until a client shows next, and then for grace. After [ErrBound]
+// or [ErrFull] nothing has changed.
 func (s *Secrets) Bind(device, next string, ends, grace, now int64) error {
 	if s.bond != nil {
 		return ErrBound
@@ -81,16 +83,16 @@ func (s *Secrets) Bind(device, next string, ends, grace, now int64) error {
 	return nil
 }
 
-// A Proof is what a device has proved.
+// A Proof describes what a device has proved.
 type Proof struct {
 	Device    string
 	Challenge string
-	Until     int64 // the challenge cannot be answered after that
+	Until     int64 // when the challenge ends
 }
 
-// Prove makes next the newest secret of the device's session, until ends. The bound one
-// before is good until its own end. Two proofs at once are given a secret each, and both
-// are good. [ErrUnbound], [ErrReplayed], [ErrFull]: nothing has changed.
+// Prove makes next the newest secret of the device's session, until ends. The previous bound
+// secret stays valid until its own end. Two concurrent proofs get one secret each, and both
+// secrets are valid. After [ErrUnbound], [ErrReplayed] or [ErrFull] nothing has changed.
 func (s *Secrets) Prove(p Proof, next string, ends, now int64) error {
 	b := s.bond
 	if b == nil || b.device != p.Device {
@@ -109,33 +111,33 @@ func (s *Secrets) Prove(p Proof, next string, ends, now int64) error {
 	if len(used) >= MaxGenerations || !s.replace(next, generation{until: b.ends}, now) {
 		return ErrFull
 	}
-	s.old.older.acknowledge(now) // who proves has been told of the binding
+	s.old.older.acknowledge(now) // a device that proves has learned of the binding
 	s.bond = &bond{device: b.device, ends: ends, used: append(used, use{sum, p.Until})}
 	return nil
 }
 
-// bondMark is the first byte of a stored bond; the number of dead secrets, which is the
-// first byte where there is none, is smaller.
+// bondMark is the first byte of a stored bond. Without a bond, the first byte is the number of
+// dead secrets, which is always smaller.
 const bondMark = 0xff
 
 const useSize = len(challenge{}) + 8
 
-// append adds the bytes of a bond to out; nothing where there is none.
+// append appends the bytes of the bond to out. A nil bond has none.
 func (b *bond) append(out []byte) []byte {
 	if b == nil {
 		return out
 	}
 	out = binary.BigEndian.AppendUint16(append(out, bondMark), uint16(len(b.device))) //nolint:gosec // at most MaxDevice
-	out = binary.BigEndian.AppendUint64(append(out, b.device...), uint64(b.ends))     //nolint:gosec // and back in readBond
+	out = binary.BigEndian.AppendUint64(append(out, b.device...), uint64(b.ends))     //nolint:gosec // readBond converts it back
 	out = append(out, byte(len(b.used)))                                              //nolint:gosec // at most MaxGenerations
 	for _, u := range b.used {
-		out = binary.BigEndian.AppendUint64(append(out, u.challenge[:]...), uint64(u.until)) //nolint:gosec // and back in readBond
+		out = binary.BigEndian.AppendUint64(append(out, u.challenge[:]...), uint64(u.until)) //nolint:gosec // readBond converts it back
 	}
 	return out
 }
 
-// readBond reads the bond that data begins with, and returns what is behind it. No bond
-// is ok, too.
+// readBond reads the bond at the start of data, and returns the bytes after it. If there is no
+// bond, b is nil and ok is true.
 func readBond(data []byte) (b *bond, rest []byte, ok bool) {
 	if len(data) == 0 || data[0] != bondMark {
 		return nil, data, true

@@ -6,35 +6,35 @@ import (
 	"slices"
 )
 
-// Secrets are what a store keeps of the secrets of one session: the hash of the
-// newest, and what is needed to accept the ones before it for a while. Times are in
-// any unit, the same one in every call. Secrets are not safe for concurrent use.
+// Secrets hold what a store keeps of the secrets of one session: the hash of the newest secret,
+// and the data to accept earlier ones for a while. All calls must use the same unit of time.
+// Secrets are not safe for concurrent use.
 type Secrets struct {
 	Newest Sum
 
 	old  *generation // newest first
-	bond *bond       // nil: bound to no device
+	bond *bond       // nil: not bound to a device
 }
 
-// A generation is a secret that another has replaced. It is good until its
-// successor was seen, and then for its grace; a bound one until its own end.
+// A generation is a replaced secret. It stays valid until a client shows its successor, and
+// then for its grace. A bound secret stays valid until its own end.
 type generation struct {
 	secret   Sum
-	salt     Salt  // leads from this secret to its successor; zero where that is a device's
+	salt     Salt  // derives the successor from this secret; zero if the successor belongs to a device
 	replaced int64 // when the successor was made
 	grace    int64
-	until    int64 // the end of the grace; forever until the successor was seen
+	until    int64 // the end of the grace; forever until a client shows the successor
 	older    *generation
-	dead     string // of the newest: the secrets behind the oldest, deadSize bytes of each sum, newest first
+	dead     string // set in the newest generation only: deadSize bytes of the hash of each dead secret, newest first
 }
 
 const (
 	forever = math.MaxInt64
 
-	// MaxGenerations bounds how many old tokens of a session are good at once.
+	// MaxGenerations is the maximum number of old secrets of a session that are valid at once.
 	MaxGenerations = 64
 
-	// maxDead is how many secrets are remembered that are no generation any more.
+	// maxDead is how many dead secrets a session remembers.
 	maxDead  = 7
 	deadSize = 8
 )
@@ -43,8 +43,7 @@ func (g *generation) good(now int64) bool {
 	return now < g.until
 }
 
-// accept authenticates secret: it returns the generation that it is of, nil for
-// the newest secret.
+// accept authenticates secret and returns its generation, or nil for the newest secret.
 func (s *Secrets) accept(secret string, now int64) (g *generation, ok bool) {
 	sum := Hash(secret)
 	if Equal(sum, s.Newest) {
@@ -58,24 +57,24 @@ func (s *Secrets) accept(secret string, now int64) (g *generation, ok bool) {
 	return nil, false
 }
 
-// Accepts reports whether secret is good now.
+// Accepts reports whether secret is valid now.
 func (s *Secrets) Accepts(secret string, now int64) bool {
 	_, ok := s.accept(secret, now)
 	return ok
 }
 
-// A Match is what a good secret stands for.
+// A Match is the result of a valid secret.
 type Match struct {
-	Newest  string // what the client carries from now on: the secret itself, or one that follows from it
+	Newest  string // the secret that the client carries from now on: its own, or a successor
 	Ends    int64  // when Newest ends; zero: with the session
-	Changed bool   // there was something to note
+	Changed bool   // the Secrets have changed
 
-	before *generation // that secret
-	noted  int         // so many of them
+	before *generation // the newest generation before the secret
+	noted  int         // how many generations Match has acknowledged
 }
 
-// Match authenticates secret. It notes that the client has shown it, which starts the
-// grace of the ones before.
+// Match authenticates secret. It notes that the client has shown it, which starts the grace of
+// earlier secrets.
 func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 	g, ok := s.accept(secret, now)
 	m.Newest = secret
@@ -86,7 +85,7 @@ func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 		m.Ends, m.before = s.Ends(), s.old
 	case s.bond == nil:
 		m.Newest, m.before = s.follow(secret, g), g.older
-	default: // no secret leads to one of a device
+	default: // a device's secret cannot be derived from an earlier one
 		if m.before = g.older; Bound(secret) {
 			m.Ends = g.until
 		}
@@ -96,7 +95,7 @@ func (s *Secrets) Match(secret string, now int64) (m Match, ok bool) {
 	return m, true
 }
 
-// Undo makes the secrets what they were before Match, for a call that has failed.
+// Undo reverts the changes of Match, for a call that has failed.
 func (m *Match) Undo() {
 	for g := m.before; m.noted > 0; g = g.older {
 		g.until = forever
@@ -104,7 +103,7 @@ func (m *Match) Undo() {
 	}
 }
 
-// Reused reports whether secret, which is not accepted, was the session's once
+// Reused reports whether secret, which is no longer accepted, was one of the session's secrets
 // since its last login.
 func (s *Secrets) Reused(secret string) bool {
 	sum := Hash(secret)
@@ -127,8 +126,8 @@ func (s *Secrets) Reused(secret string) bool {
 	return false
 }
 
-// Replaced returns when the newest secret was made by a rotation; ok is false
-// where it was not.
+// Replaced returns when a rotation made the newest secret. ok is false if a login or the
+// creation of the session made it.
 func (s *Secrets) Replaced() (at int64, ok bool) {
 	if s.old == nil {
 		return 0, false
@@ -139,8 +138,8 @@ func (s *Secrets) Replaced() (at int64, ok bool) {
 // Forget forgets all but the newest secret.
 func (s *Secrets) Forget() { s.old, s.bond = nil, nil }
 
-// acknowledge notes that the successor of g, and so of all before it, was seen. It
-// returns of how many it was not known.
+// acknowledge notes that a client has shown the successors of g and of all generations before
+// it. It returns how many of these were new.
 func (g *generation) acknowledge(now int64) (n int) {
 	for ; g != nil && g.until == forever; g = g.older {
 		g.until = now + g.grace
@@ -149,9 +148,9 @@ func (g *generation) acknowledge(now int64) (n int) {
 	return n
 }
 
-// follow walks from the secret of generation g to the newest.
+// follow derives the newest secret from secret, which is of generation g.
 func (s *Secrets) follow(secret string, g *generation) string {
-	// The list leads from new to old, the salts from old to new.
+	// The list goes from new to old, but the salts apply from old to new.
 	var salts []Salt
 	for n := s.old; ; n = n.older {
 		salts = append(salts, n.salt)
@@ -165,9 +164,8 @@ func (s *Secrets) follow(secret string, g *generation) string {
 	return secret
 }
 
-// Rotate makes the secret that follows newest, the present one, and returns it. It
-// returns the present one where too many old ones are good still, or the session is
-// bound to a device.
+// Rotate makes a successor of newest, the newest secret, and returns it. It returns newest
+// unchanged if too many old secrets are still valid, or if the session is bound to a device.
 func (s *Secrets) Rotate(newest string, grace, now int64) string {
 	if s.bond != nil {
 		return newest
@@ -180,8 +178,8 @@ func (s *Secrets) Rotate(newest string, grace, now int64) string {
 	return next
 }
 
-// replace makes next the newest secret, and g what is known of the one before. It
-// returns false, and does neither, where too many old ones are good still.
+// replace makes next the newest secret, and g the generation of the previous one. It returns
+// false and changes nothing if too many old secrets are still valid.
 func (s *Secrets) replace(next string, g generation, now int64) bool {
 	n, dead := s.bury(now)
 	if n >= MaxGenerations {
@@ -193,11 +191,11 @@ func (s *Secrets) replace(next string, g generation, now int64) bool {
 	return true
 }
 
-// bury takes out the generations that are not good, and returns how many are left, and
-// what is remembered of those that are not. One that leads a good one to the newest
-// stays; to the secrets of a device nothing leads.
+// bury removes the generations that are no longer valid. It returns how many are left, and the
+// dead secrets to remember. It keeps a generation that is needed to derive the newest secret
+// from an older, valid one. A device's secrets are not derived, so none is needed for them.
 func (s *Secrets) bury(now int64) (left int, remembered string) {
-	oldest := 0 // of those that stay
+	oldest := 0 // the position of the oldest valid generation
 	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
 		if g.good(now) {
 			oldest = i
@@ -218,8 +216,8 @@ func (s *Secrets) bury(now int64) (left int, remembered string) {
 	return left, string(dead[:min(len(dead), maxDead*deadSize)])
 }
 
-// Old returns all but the newest secret as bytes, for [Secrets.SetOld]; nil: there is
-// nothing else.
+// Old returns everything but the newest secret as bytes, for [Secrets.SetOld]. It returns nil
+// if there is nothing else.
 func (s *Secrets) Old() []byte {
 	out := s.bond.append(nil)
 	if s.old == nil {
@@ -229,7 +227,7 @@ func (s *Secrets) Old() []byte {
 	for g := s.old; g != nil; g = g.older {
 		out = append(append(out, g.secret[:]...), g.salt[:]...)
 		for _, n := range [...]int64{g.replaced, g.grace, g.until} {
-			out = binary.BigEndian.AppendUint64(out, uint64(n)) //nolint:gosec // and back in SetOld
+			out = binary.BigEndian.AppendUint64(out, uint64(n)) //nolint:gosec // SetOld converts it back
 		}
 	}
 	return out
@@ -237,8 +235,8 @@ func (s *Secrets) Old() []byte {
 
 const generationSize = len(Sum{}) + len(Salt{}) + 3*8
 
-// SetOld makes all but the newest secret those of [Secrets.Old]. ok is false for any
-// other bytes, and nothing is changed then.
+// SetOld restores everything but the newest secret from the bytes of [Secrets.Old]. For any
+// other bytes it returns false and changes nothing.
 func (s *Secrets) SetOld(old []byte) (ok bool) {
 	b, old, ok := readBond(old)
 	if !ok {

@@ -1,9 +1,9 @@
-// Package token holds what a client carries and what a store keeps of it.
+// Package token defines the token that a client carries, and what a store keeps of it.
 //
-// A token is <id>.<secret>. The id is the session's public handle; the secret
-// is what authenticates. A store keeps [Hash] of the secret only, so a dump of
-// the store holds nothing that a client could send (ASVS 5.0, 14.2.4). A plain
-// hash is enough because the secret has at least 128 bits of entropy.
+// A token is <id>.<secret>. The id names the session and is public; the secret authenticates. A
+// store keeps only [Hash] of the secret, so a dump of the store contains nothing that a client
+// could send (ASVS 5.0, 14.2.4). A plain hash is enough because the secret has at least 128
+// bits of entropy.
 package token
 
 import (
@@ -26,27 +26,27 @@ const (
 	Max = MaxID + len(separator) + maxSecret
 )
 
-// Sum is what a store keeps of a secret.
+// Sum is the hash of a secret, as a store keeps it.
 type Sum [sha256.Size]byte
 
-// Salt is the public half of a rotation: with the secret before it, it gives
-// the secret after it. Without that secret it gives nothing.
+// Salt is the public part of a rotation. With the old secret it yields the new one; without the
+// old secret it reveals nothing.
 type Salt [16]byte
 
-// ValidID reports whether id can name a session: 1 to [MaxID] characters of
-// A-Z, a-z, 0-9, '-' and '_'. A separator, a glob, a brace or a control
-// character would change the meaning of a token or of a store's key.
+// ValidID reports whether id can name a session: 1 to [MaxID] characters of A-Z, a-z, 0-9, '-'
+// and '_'. Other characters, such as a separator, a glob or a brace, could change the meaning
+// of a token or of a store's key.
 func ValidID(id string) bool {
 	return id != "" && len(id) <= MaxID && all(id, inID)
 }
 
-// CookieValue reports whether s can be the value of a cookie as it is: at least
-// one character, all of them cookie-octets (RFC 6265, 4.1.1).
+// CookieValue reports whether s can be a cookie value without encoding. It needs at least one
+// character, and all of them must be cookie-octets (RFC 6265, 4.1.1).
 func CookieValue(s string) bool {
 	return s != "" && all(s, inCookie)
 }
 
-// What a byte may be part of.
+// These classes say where a byte may occur.
 const (
 	inID = 1 << iota
 	inSecret
@@ -70,9 +70,9 @@ var classes = func() (t [256]byte) {
 	return t
 }()
 
-// all reports whether every byte of s is of the class. It never stops early, and
-// takes eight at a time: every request pays for it, and what is valid pays less
-// than half so.
+// all reports whether every byte of s is of the class. It does not stop early, and checks eight
+// bytes at a time, because every request pays for it. This more than halves the cost for a
+// valid token.
 func all(s string, class byte) bool {
 	for ; len(s) >= 8; s = s[8:] {
 		class &= classes[s[0]] & classes[s[1]] & classes[s[2]] & classes[s[3]] &
@@ -84,9 +84,8 @@ func all(s string, class byte) bool {
 	return class != 0
 }
 
-// NewSecret returns a fresh secret from the system's random source, with at
-// least 128 bits of entropy (ASVS 5.0, 7.2.3). It never fails: a system without
-// randomness ends the program.
+// NewSecret returns a fresh secret from the system's random source, with at least 128 bits of
+// entropy (ASVS 5.0, 7.2.3). It never fails: without a random source the program ends.
 func NewSecret() string {
 	return rand.Text()
 }
@@ -98,9 +97,9 @@ func NewSalt() Salt {
 	return s
 }
 
-// Next returns the secret that follows secret in the rotation that salt names.
-// Everyone who holds secret arrives at the same successor, which is how all
-// losers of a race end with the same new token though no store keeps it.
+// Next returns the successor of secret in the rotation of salt. Every caller that holds secret
+// derives the same successor. So all concurrent rotations end with the same new token, though
+// no store keeps it.
 func Next(secret string, salt Salt) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = mac.Write(salt[:])
@@ -108,13 +107,13 @@ func Next(secret string, salt Salt) string {
 	return base32.StdEncoding.EncodeToString(sum)[:minSecret]
 }
 
-// Join makes the token of an id and a secret.
+// Join returns the token of an id and a secret.
 func Join(id, secret string) string {
 	return id + separator + secret
 }
 
-// Parse splits a token. ok is false for anything but the exact shape of a
-// token; it looks at no more than [Max] bytes and allocates nothing.
+// Parse splits a token. ok is false unless token has exactly the shape of a token. Parse reads
+// at most [Max] bytes and does not allocate.
 func Parse(token string) (id, secret string, ok bool) {
 	if len(token) > Max {
 		return "", "", false
@@ -126,7 +125,7 @@ func Parse(token string) (id, secret string, ok bool) {
 	return id, secret, true
 }
 
-// Hash returns what a store keeps of secret.
+// Hash returns the hash of secret that a store keeps.
 func Hash(secret string) Sum {
 	var buf [maxSecret]byte
 	return sha256.Sum256(append(buf[:0], secret...))
