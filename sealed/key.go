@@ -14,7 +14,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// KeySize is how many bytes NewKey returns, and the fewest that a key may have.
+// KeySize is the length of the keys that NewKey returns, and the minimum length of a key, in
+// bytes.
 const KeySize = 32
 
 const (
@@ -22,24 +23,24 @@ const (
 	keyIDLen  = keyIDSize * 4 / 3
 )
 
-// What a key is used for; each use has a key of its own (RFC 5869).
+// Each use of a key derives a key of its own (RFC 5869). These strings name the uses.
 const (
 	infoID   = "mist-contrib/session/sealed: id of a key, version 1"
 	infoSeal = "mist-contrib/session/sealed: seal, version 1"
 )
 
-// NewKey returns a new random key. Keep it secret, and the same for all processes of
-// the application.
+// NewKey returns a new random key. Keep it secret. All processes of the application need the
+// same key.
 func NewKey() []byte {
 	key := make([]byte, KeySize)
 	_, _ = rand.Read(key) // documented never to fail
 	return key
 }
 
-// ParseKeys returns the keys in a text, such as that of an environment variable: base64
-// of RFC 4648, of either alphabet, with or without padding, separated by commas. Spaces
-// and line breaks around a key do not matter. An error names the position of the key
-// that is wrong, and nothing of its text.
+// ParseKeys returns the keys in a text, such as an environment variable. The text is a list of
+// keys separated by commas. Each key is base64 (RFC 4648) in either alphabet, with or without
+// padding; spaces and line breaks around it do not matter. An error contains only the position
+// of the invalid key, no text of it.
 func ParseKeys(text string) ([][]byte, error) {
 	var keys [][]byte
 	for i, one := range strings.Split(text, ",") {
@@ -79,7 +80,7 @@ func checkKeys(keys [][]byte) error {
 
 // A sealer seals and opens with one key.
 type sealer struct {
-	id   string // of the key, in front of its seals
+	id   string // identifies the key at the start of its seals
 	aead cipher.AEAD
 }
 

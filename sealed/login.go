@@ -15,10 +15,11 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// Login logs a user in, see [session.UserStore]. UserAgent and Address are not kept: the
-// client has little room, and nobody can list the sessions. Login.MaxSessions is
-// [errors.ErrUnsupported]. A session that was somebody's before it is dead only where
-// there is Revoke; an anonymous one is good until its deadline.
+// Login logs a user in, see [session.UserStore]. It does not keep UserAgent and Address: the
+// client has little room, and nobody can list the sessions. Login.MaxSessions fails with
+// [errors.ErrUnsupported]. With Revoke, Login ends the earlier seals of a user's session.
+// Without Revoke they stay valid until their deadline, as the seals of an anonymous session
+// always do.
 func (st *Store) Login(ctx context.Context, seal string, l session.Login) (session.Session, error) {
 	if err := st.begin(ctx); err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		return nil, err
 	}
 	next.values = values.Block(after)
-	// An old seal of the session is of before, also where the clock stands still.
+	// The login must be later than every old seal of the session, even if the clock stands still.
 	next.rotated = max(now, next.rotated+1)
 	next.authenticated, next.seen = next.rotated, next.rotated
 	s := stated(next)
@@ -90,7 +91,7 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 	return v.enter(s), nil
 }
 
-// inherit takes over what a login leaves of the session before.
+// inherit copies what a login keeps of the earlier session.
 func (f *facts) inherit(before *facts, l *session.Login) error {
 	switch before.user {
 	case "":
@@ -110,8 +111,8 @@ func (f *facts) inherit(before *facts, l *session.Login) error {
 	return nil
 }
 
-// refused returns [session.ErrRevoked] for a login whose check began too long ago, or
-// before the user was signed out.
+// refused returns [session.ErrRevoked] if the password check began too long ago, or before the
+// user was signed out.
 func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error {
 	began := at(now)
 	if !l.Began.IsZero() && l.Began.Before(began) {
@@ -130,8 +131,8 @@ func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error
 	return err
 }
 
-// replace ends the seals of a user's session that are from before its login, also those
-// that a rotation makes of them while Revoke runs.
+// replace ends the seals of a user's session from before its login. That includes seals that a
+// rotation makes while Revoke runs.
 func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	if before.user == "" || st.Revoke == nil {
 		return nil
@@ -141,7 +142,7 @@ func (st *Store) replace(ctx context.Context, before, next *facts) error {
 	return st.Revoke(ctx, Revocation{ID: next.id, Before: at(next.authenticated), Until: at(max(absolute, previous)).Add(maxSkew)})
 }
 
-// UserSessions is [errors.ErrUnsupported]: only the clients know their sessions.
+// UserSessions fails with [errors.ErrUnsupported]: only the clients know their sessions.
 func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
 	if err := st.user(ctx, user); err != nil {
 		return nil, err
@@ -149,10 +150,10 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return nil, unsupported("UserSessions")
 }
 
-// RemoveUserSessions ends all sessions of a user but those of the ids in except, by two
-// calls of Revoke, see [session.UserStore]. How many there were nobody knows: it returns
-// 0. A session that a server made whose clock is ahead of this one's may be missed; see
-// docs/stores.md. [errors.ErrUnsupported]: Revoke is nil.
+// RemoveUserSessions ends the sessions of a user, except those with the ids in except, see
+// [session.UserStore]. It calls Revoke twice. It returns 0, because the server does not know
+// how many sessions there are. It may miss a session from a server whose clock is ahead of this
+// one's; see docs/stores.md. If Revoke is nil, it fails with [errors.ErrUnsupported].
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	if err := st.user(ctx, user); err != nil {
 		return 0, err
@@ -160,9 +161,9 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	if st.Revoke == nil {
 		return 0, unsupported("RemoveUserSessions without Revoke")
 	}
-	// Revoked is asked about logins by an empty id, which must not be spared.
+	// A login asks Revoked with an empty id. An empty id in except would spare it.
 	except = slices.DeleteFunc(slices.Clone(except), func(id string) bool { return !token.ValidID(id) })
-	// The second time ends the logins that Revoked let in while Revoke ran.
+	// The second call ends the logins that Revoked allowed while the first call ran.
 	for range 2 {
 		now := tick()
 		if err := st.Revoke(ctx, Revocation{User: user, Before: now, Except: except, Until: now.Add(lifetime.Max + maxSkew)}); err != nil {
@@ -172,19 +173,19 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	return 0, nil
 }
 
-// tick returns a time that is after that of every login that has returned. It waits for
-// the clock where that is coarse.
+// tick returns a time later than that of every login that has returned. If the clock is coarse,
+// tick waits for its next step.
 func tick() time.Time {
 	began := time.Now()
 	for {
 		if now := time.Now(); now.After(began) {
 			return now.Round(0)
 		}
-		time.Sleep(time.Microsecond) // a login may be some nanoseconds ahead of the clock
+		time.Sleep(time.Microsecond) // a login may be a few nanoseconds ahead of the clock
 	}
 }
 
-// user is the start of every call about a user.
+// user starts every call about a user.
 func (st *Store) user(ctx context.Context, user string) error {
 	if err := st.begin(ctx); err != nil {
 		return err

@@ -14,40 +14,39 @@ import (
 //	var ended sealed.Revocations
 //	store := &sealed.Store{Keys: keys, Revoked: ended.Revoked, Revoke: ended.Revoke}
 //
-// The zero value is ready to use, and safe for concurrent use. It is for one process, and
-// forgets everything with it: a session that was ended before a restart is alive after it,
-// if its deadline has not come. docs/stores.md has one that Redis keeps.
+// The zero value is ready to use, and safe for concurrent use. Revocations serves one process
+// and ends with it: after a restart, an ended session is alive again until its deadline.
+// docs/stores.md shows a version that uses Redis.
 //
-// A logout costs about 200 bytes until the absolute deadline of the session, a user who
-// signed out everywhere as many for 400 days. Calls that add to it take out what nobody
-// needs any more.
+// A logout costs about 200 bytes until the session's absolute deadline. Signing a user out
+// everywhere costs as much for 400 days. Calls of Revoke also remove outdated entries.
 type Revocations struct {
 	mu    sync.Mutex
 	ids   map[string]cut
 	users map[string]cut
-	sweep int // how many there may be before the next search for what nobody needs
+	sweep int // how many entries there may be before the next search for outdated ones
 }
 
-// A cut is before what time sessions have ended.
+// A cut ends the sessions that authenticated before a time.
 type cut struct {
 	before time.Time
-	except map[string]time.Time // ids of which it is an earlier one
+	except map[string]time.Time // ids with an earlier time
 	until  time.Time
 }
 
 const minSweep = 1024
 
-// never comes after any time of a session.
+// never is later than any time of a session.
 var never = time.Unix(1<<40, 0) //nolint:gochecknoglobals // never changes
 
-// Revoked reports whether a session has ended, for [Store].Revoked.
+// Revoked reports whether a session has ended. Use it as [Store].Revoked.
 func (r *Revocations) Revoked(_ context.Context, info session.Info) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return info.AuthenticatedAt.Before(r.ids[info.ID].before) || info.AuthenticatedAt.Before(r.users[info.User].of(info.ID)), nil
 }
 
-// Revoke notes that sessions have ended, for [Store].Revoke.
+// Revoke records that sessions have ended. Use it as [Store].Revoke.
 func (r *Revocations) Revoke(_ context.Context, revoked Revocation) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +75,7 @@ func (r *Revocations) forget(now time.Time) {
 	}
 }
 
-// of is before what time the session of an id has ended.
+// of returns the time before which the cut ends the session of an id.
 func (c cut) of(id string) time.Time {
 	if before, ok := c.except[id]; ok {
 		return before
@@ -84,7 +83,7 @@ func (c cut) of(id string) time.Time {
 	return c.before
 }
 
-// and is a cut that ends what c ends, and what r does.
+// and returns a cut that ends the sessions of both c and r.
 func (c cut) and(r *Revocation) cut {
 	before := r.Before
 	if before.IsZero() {

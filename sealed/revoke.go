@@ -7,29 +7,30 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A Revocation ends sessions of users before their time: that of an id, or all of a user.
-// Whoever keeps them keeps all of one id, or user, until the latest Until of these: a session
-// that one of them ended may have been prolonged by the login that told of another.
+// A Revocation ends sessions of users before their deadline: the session of one id, or all
+// sessions of a user. A program that stores Revocations must keep all of an id or user until
+// the latest of their Until times. A session that one of them ended may have been prolonged by
+// the login that caused a later one.
 type Revocation struct {
-	// ID is the session that ends. Empty: User says which.
+	// ID is the session that ends. Empty: User selects the sessions.
 	ID string
 
-	// User is whose sessions end, where ID is empty.
+	// User is the user whose sessions end, if ID is empty.
 	User string
 
-	// Before is when: seals whose AuthenticatedAt is before it end. Zero: all of them.
+	// Before limits the Revocation to seals whose AuthenticatedAt is earlier. Zero: all seals.
 	Before time.Time
 
-	// Except are ids of the user that do not end.
+	// Except lists ids of the user's sessions that do not end.
 	Except []string
 
-	// Until is when the last session that this is about has ended by itself, so that
-	// nobody needs to remember the Revocation.
+	// Until is when the last of these sessions reaches its deadline. After that, the Revocation
+	// can be forgotten.
 	Until time.Time
 }
 
-// Ends reports whether the Revocation ends a session. A session has ended if any
-// Revocation that is remembered ends it.
+// Ends reports whether the Revocation ends a session. A session has ended if any remembered
+// Revocation ends it.
 func (r *Revocation) Ends(info session.Info) bool {
 	switch {
 	case r.ID != "":

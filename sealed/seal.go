@@ -16,9 +16,9 @@ import (
 //	id of the key, 4 characters
 //	base64 of a random nonce of 24 bytes, the encrypted state, and its tag of 16 bytes
 //
-// XChaCha20-Poly1305 authenticates the first two as well, with the purpose of the store
-// and the name under which the client carries the seal. A nonce of 192 random bits never
-// comes again, however many seals a key makes.
+// XChaCha20-Poly1305 also authenticates the first two, the purpose of the store, and the name
+// under which the client carries the seal. A nonce has 192 random bits, so it never repeats,
+// however many seals a key makes.
 const (
 	version   = "1"
 	prefixLen = len(version) + keyIDLen
@@ -31,12 +31,12 @@ const (
 //nolint:gochecknoglobals // never changes
 var encoding = base64.RawURLEncoding.Strict()
 
-// sealLen is how long the seal of a state is.
+// sealLen returns the length of the seal of a state of plain bytes.
 func sealLen(plain int) int {
 	return prefixLen + encoding.EncodedLen(overhead+plain)
 }
 
-// bound is what a seal of a key for a name holds for.
+// bound returns the data that a seal authenticates besides the state.
 func (st *Store) bound(id, name string) []byte {
 	b := make([]byte, 0, 64) // enough for most
 	return appendString(appendString(append(append(b, version...), id...), name), st.Purpose)
@@ -46,7 +46,7 @@ func (st *Store) bound(id, name string) []byte {
 func (st *Store) seal(plain []byte, name string) string {
 	with := &st.sealers[0]
 	size := sealLen(len(plain))
-	out := make([]byte, 0, size+overhead+len(plain)) // the seal, and room to make it
+	out := make([]byte, 0, size+overhead+len(plain)) // the seal, and room for making it
 	nonce := out[size : size+chacha20poly1305.NonceSizeX]
 	_, _ = rand.Read(nonce) // documented never to fail
 	raw := with.aead.Seal(nonce, nonce, plain, st.bound(with.id, name))
@@ -54,8 +54,8 @@ func (st *Store) seal(plain []byte, name string) string {
 	return string(encoding.AppendEncode(out, raw))
 }
 
-// open returns the state in a seal that one of the keys made for the name. renew: it was
-// not the first of them.
+// open returns the state in a seal that one of the keys made for the name. renew is true if it
+// was not the first key.
 func (st *Store) open(seal, name string) (plain []byte, renew, ok bool) {
 	if !st.ValidToken(seal) {
 		return nil, false, false
@@ -71,7 +71,7 @@ func (st *Store) open(seal, name string) (plain []byte, renew, ok bool) {
 			return nil, false, false
 		}
 		nonce, sealed := raw[:chacha20poly1305.NonceSizeX], raw[chacha20poly1305.NonceSizeX:]
-		// The state takes the place of what it was, also where it is not one.
+		// Open writes the state over its input, even if authentication fails.
 		if plain, err := with.aead.Open(sealed[:0], nonce, sealed, st.bound(id, name)); err == nil {
 			return plain, i > 0, true
 		}
@@ -79,14 +79,13 @@ func (st *Store) open(seal, name string) (plain []byte, renew, ok bool) {
 	return nil, false, false
 }
 
-// ValidToken reports whether token could be a seal, by its shape; see
-// [session.ClientStore].
+// ValidToken reports whether token has the shape of a seal; see [session.ClientStore].
 func (st *Store) ValidToken(token string) bool {
 	if len(token) < minSeal || len(token) > maxSeal || !strings.HasPrefix(token, version) {
 		return false
 	}
 	other := byte(0)
-	for i := range len(token) { // to the end: a branch for each would cost more
+	for i := range len(token) { // no early exit: a branch for each byte would cost more
 		other |= notBase64[token[i]]
 	}
 	return other == 0

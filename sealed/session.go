@@ -11,13 +11,13 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as it was loaded. It is not the record, and it outlives it: a
-// write to a record that is not the request's any more is refused.
+// An object is a session as it was loaded. It may outlive its record: once the record no longer
+// belongs to the request, writes fail.
 type object struct {
 	visit  *visit
 	record *record
 	loaded *state
-	view   values.Block // as loaded, plus own writes
+	view   values.Block // as loaded, plus this object's writes
 }
 
 var (
@@ -33,7 +33,7 @@ var (
 
 func (o *object) ID() string { return o.loaded.id }
 
-// Format prints the id and nothing else, whatever the verb.
+// Format prints only the id, for every verb.
 func (o *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.loaded.id) }
 
 func (o *object) Info() session.Info { return o.loaded.info() }
@@ -42,8 +42,8 @@ func (o *object) Now(ctx context.Context) (time.Time, error) {
 	return time.Now().Round(0), ended(ctx)
 }
 
-// Token returns the seal of the session as it is now, own writes and those of others in
-// this request included.
+// Token returns the current seal of the session. It includes all writes of this request, also
+// those through other objects.
 func (o *object) Token() string {
 	o.visit.mu.Lock()
 	s := o.record.state
@@ -70,7 +70,7 @@ func (o *object) All(ctx context.Context) iter.Seq2[string, any] {
 }
 
 func (o *object) Set(ctx context.Context, key string, value any) error {
-	var buf [128]byte // enough for most, and it need not grow
+	var buf [128]byte // enough for most values, so that it need not grow
 	set, err := values.AppendField(buf[:0], key, value)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (o *object) Update(ctx context.Context, key string, f func(old any) (any, e
 	return values.Update(ctx, o, key, f)
 }
 
-// Stored returns the values that the session has now, for [values.Update].
+// Stored returns the present values of the session, for [values.Update].
 func (o *object) Stored(ctx context.Context) (values.Block, error) {
 	if err := o.begin(ctx); err != nil {
 		return "", err
@@ -115,7 +115,7 @@ func (o *object) Stored(ctx context.Context) (values.Block, error) {
 	return o.record.state.values, nil
 }
 
-// Write applies a change to the session, and to what this object shows.
+// Write applies a change to the session and to the values that this object shows.
 func (o *object) Write(ctx context.Context, c *values.Change) error {
 	if err := o.begin(ctx); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (o *object) Write(ctx context.Context, c *values.Change) error {
 		return err
 	}
 	after := values.Block(changed)
-	if after != before { // else the client has it already
+	if after != before { // otherwise the client has it already
 		next := o.record.state.facts
 		next.values = after
 		spare := 0
@@ -161,7 +161,7 @@ func (o *object) begin(ctx context.Context) error {
 	return o.visit.begin(ctx)
 }
 
-// alive returns nil while the session can be written.
+// alive returns nil while writes to the session are possible.
 func (o *object) alive(ctx context.Context) error {
 	return plain(o.visit.alive(ctx, o.record))
 }

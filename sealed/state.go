@@ -14,24 +14,24 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// A state is all there is of a session. It never changes: a write makes another one.
+// A state holds the whole session. It never changes: a write makes a new state.
 type state struct {
 	facts
 	plain []byte // the facts as bytes
 
 	once sync.Once
-	seal string // of plain; made when it is asked for
+	seal string // of plain; made on demand
 }
 
 type facts struct {
 	id         string
-	user       string // empty: nobody's
+	user       string // empty: anonymous
 	level      session.Level
 	persistent bool
 
 	// Nanoseconds since 1970.
 	created       int64
-	rotated       int64 // the last login or rotation, or created
+	rotated       int64 // the last login or rotation, or else created
 	authenticated int64 // the last login
 	seen          int64 // the last refresh or login
 
@@ -39,23 +39,23 @@ type facts struct {
 	values         values.Block
 }
 
-// stated returns the state of facts.
+// stated returns the state that holds f.
 func stated(f facts) *state {
-	plain := make([]byte, 0, 64+len(f.user)+len(f.values)) // enough where the id is a UUID
+	plain := make([]byte, 0, 64+len(f.user)+len(f.values)) // enough if the id is a UUID
 	return &state{facts: f, plain: f.append(plain)}
 }
 
-// uuidLen is how long a UUID is in the form that RFC 9562 gives it.
+// uuidLen is the length of a UUID as text (RFC 9562).
 const uuidLen = 36
 
 const (
-	flagUUID       = 1 << iota // the id is 16 bytes
-	flagUser                   // it has a user
-	flagPersistent             // of Login
+	flagUUID       = 1 << iota // the id is stored in 16 bytes
+	flagUser                   // the session has a user
+	flagPersistent             // Login.Persistent was set
 	flagsKnown     = flagUUID | flagUser | flagPersistent
 )
 
-// deadlines returns when the session ends: without a refresh, and whatever happens.
+// deadlines returns when the session ends without a refresh, and when it ends at the latest.
 func (f *facts) deadlines() (idle, absolute int64) {
 	absolute = max(f.created, f.authenticated) + f.absolute
 	return min(f.seen+f.idle, absolute), absolute
@@ -74,13 +74,14 @@ func (f *facts) info() session.Info {
 	return info
 }
 
-// spare is how many bytes a write of values leaves free, so that a session which just
-// fits can be refreshed and rotated, and its visitor can log in, as a user of 64 bytes.
+// spare returns how many bytes a write of values must leave free. A session that just fits can
+// then still be refreshed and rotated, and its visitor can log in as a user with a name of 64
+// bytes.
 func (f *facts) spare() int {
-	const longest = binary.MaxVarintLen64 - 1 // of 200 years
+	const longest = binary.MaxVarintLen64 - 1 // for 200 years
 	n := 2*longest - varintLen(f.rotated-f.created) - varintLen(f.seen-f.rotated)
 	if f.user == "" {
-		return n + 64 + 2 + longest + 4 // the user, its length and level, when it was, other timeouts
+		return n + 64 + 2 + longest + 4 // the user, its length, the level, the time of the login, other timeouts
 	}
 	return n + longest - varintLen(f.authenticated-f.rotated)
 }
@@ -89,14 +90,15 @@ func varintLen(n int64) int {
 	return (bits.Len64(uint64(n)<<1^uint64(n>>63)|1) + 6) / 7 //nolint:gosec // as encoding/binary does
 }
 
-// at is a time for the world outside.
+// at converts a time of the store to a time.Time.
 func at(nanoseconds int64) time.Time { return time.Unix(0, nanoseconds) }
 
-// append appends the facts to dst. The times come as differences, most of them small.
+// append appends the facts to dst. It stores times as differences, because most differences are
+// small.
 func (f *facts) append(dst []byte) []byte {
 	var flags byte
 	u, err := uuid.Parse(f.id)
-	if err == nil && len(f.id) == uuidLen && strings.ToLower(f.id) == f.id { // as readFacts writes it
+	if err == nil && len(f.id) == uuidLen && strings.ToLower(f.id) == f.id { // the form that readFacts restores
 		flags |= flagUUID
 	}
 	if f.user != "" {
@@ -126,8 +128,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// readFacts reads what append wrote. ok is false for other bytes, such as those of a
-// later version of this package.
+// readFacts reads what append wrote. ok is false for other bytes, for example from a later
+// version of this package.
 func readFacts(plain []byte) (s facts, ok bool) {
 	r := reader{rest: plain}
 	flags := r.byte()
@@ -153,7 +155,7 @@ func readFacts(plain []byte) (s facts, ok bool) {
 	return s, ok && !r.bad && flags&^flagsKnown == 0 && token.ValidID(s.id)
 }
 
-// A reader reads numbers and text; bad: they were not there.
+// A reader reads numbers and text. It sets bad if one is missing.
 type reader struct {
 	rest []byte
 	bad  bool

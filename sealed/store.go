@@ -1,37 +1,37 @@
-// Package sealed keeps sessions with their clients, encrypted, and none of them on the
-// server: for applications that are one program and nothing else.
+// Package sealed stores each session encrypted at its client. The server keeps no session. It
+// suits applications that consist of one program and nothing else.
 //
 //	m := &session.Manager{
 //		Store:      &sealed.Store{Keys: keys},
 //		Propagator: &cookie.Propagator{},
 //	}
 //
-// The server holds the keys alone. Whoever has a cookie has a session, until its
-// deadline: nobody can read it, change it or make one. Everything of package session
-// works within a request, typed keys, flash messages, CSRF tokens and logins among it.
-// With [session.Manager] Middleware the cookie is written once for all writes of a
-// request, before the header goes out, and a write after that is
-// [session.ErrHeaderWritten]. Without it each write sets the cookie anew, so writes are
-// for the goroutine of the handler alone, and one after the header is lost.
+// The server keeps only the keys. A client's cookie is its session, until the deadline. Without
+// a key nobody can read, change or make one. Within a request all features of package session
+// work, including typed keys, flash messages, CSRF tokens and logins. With [session.Manager]
+// Middleware, the response sets the cookie once for all writes of a request, before the header
+// goes out. A later write fails with [session.ErrHeaderWritten]. Without Middleware each write
+// sets the cookie again. Then only the handler's goroutine may write, and a write after the
+// header is lost.
 //
-// # What no session of this kind can promise
+// # What this store cannot promise
 //
-//   - Two requests at once that write lose the writes of one: the last response wins.
-//     That also holds where one of them logs in, rotates, refreshes, or replaces a seal
-//     of an old key.
-//   - A cookie that was copied lives until its deadline, whatever the server does: after a
-//     logout, a rotation and a login as well. For sessions of users, Revoked and Revoke
-//     close this.
-//   - An old cookie brings back old values: a counter, a cart, a flash message that was
-//     shown, a CSRF secret. What must happen once (a payment, a vote, a coupon) or must
-//     not go back (a balance, a limit) belongs in a store on the server.
-//   - Nobody can list the sessions, so UserSessions, RemoveUserSession and a limit of
-//     sessions are [errors.ErrUnsupported].
-//   - All of it has to fit into a cookie of 4096 bytes with its name and attributes. A
-//     write beyond that is [session.ErrTooLarge] and changes nothing.
-//   - The clock is that of the server, and those of all servers have to agree.
+//   - If two requests write at the same time, the writes of one are lost: the last response
+//     wins. The same happens if one of them logs in, rotates, refreshes, or replaces a seal of
+//     an old key.
+//   - A copied cookie works until its deadline, even after a logout, a rotation or a login. For
+//     sessions of users, Revoked and Revoke prevent this.
+//   - An old cookie brings back old values: a counter, a cart, a flash message that was shown,
+//     a CSRF secret. Keep data in a store on the server if it must count only once (a payment,
+//     a vote, a coupon) or must not go back (a balance, a limit).
+//   - Nobody can list the sessions. UserSessions, RemoveUserSession and a limit of sessions
+//     fail with [errors.ErrUnsupported].
+//   - The session must fit into a cookie of 4096 bytes, with its name and attributes. A larger
+//     write fails with [session.ErrTooLarge] and changes nothing.
+//   - The store uses the server's clock. The clocks of all servers must agree.
 //
-// If any of these matters, use another store; the rest of the application stays as it is.
+// If one of these points matters, use another store. The rest of the application stays the
+// same.
 package sealed
 
 import (
@@ -48,49 +48,49 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Store seals sessions and opens them; it holds none. Keys is required. A Store is safe
-// for concurrent use; its fields must not change after the first call. Keep a pointer to
-// it: printed as a value inside of another struct it would show its keys.
+// A Store seals and opens sessions, and keeps none. Keys is required. A Store is safe for
+// concurrent use; its fields must not change after the first call. Keep a pointer to it: as a
+// value inside another struct, printing would show its keys.
 //
-// It is a [session.ClientStore] and a [session.UserStore], and its sessions are all that
-// package session describes; see the package for what none of them can promise. Without a
-// Manager, [session.Token] of a session is its seal as of now.
+// It is a [session.ClientStore] and a [session.UserStore], and its sessions support everything
+// that package session describes, within the limits that the package documentation lists.
+// Without a Manager, [session.Token] returns the current seal of a session.
 type Store struct {
-	// Keys are 32 random bytes or more each, see [NewKey] and [ParseKeys]. The first
-	// seals, all open. To change the key, put a new one in front on every server, and
-	// take the old one out when all sessions of its time have ended. If servers of both
-	// kinds run side by side, first add the new key behind the old one everywhere. A
-	// session whose key is gone is [session.ErrNotFound].
+	// Keys are random keys of at least 32 bytes each, see [NewKey] and [ParseKeys]. The first key
+	// seals; every key opens. To change the key, put a new one first on every server. Remove the
+	// old key when all of its sessions have ended. If servers with old and new configuration run
+	// at the same time, first add the new key behind the old one on all of them. A session whose
+	// key was removed fails with [session.ErrNotFound].
 	//
-	// A seal of an old key is replaced as soon as it comes.
+	// The store replaces a seal of an old key when a client sends it.
 	Keys [][]byte `json:"-"`
 
-	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
-	// minutes, or AbsoluteTimeout where that is shorter.
+	// IdleTimeout is how long a session lives after its last refresh. Zero: 30 minutes, or
+	// AbsoluteTimeout if that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long after it was made a session ends, whatever
-	// happens. Zero: 12 hours. At most 400 days. Both timeouts are in the seal, so
-	// another value is for sessions to come.
+	// AbsoluteTimeout is how long a session lives at most after its creation or last login.
+	// Zero: 12 hours. At most 400 days. Each seal contains both timeouts, so a new value applies
+	// only to new sessions.
 	AbsoluteTimeout time.Duration
 
-	// Purpose is bound into each seal, and so is the name of the cookie or header that
-	// carries it: a seal of another purpose or name opens nothing. Give applications
-	// that share keys different ones. At most 256 bytes.
+	// Purpose is part of what each seal authenticates, like the name of the cookie or header that
+	// carries it. A seal does not open under another purpose or name. Set different purposes for
+	// applications that share keys. At most 256 bytes.
 	Purpose string
 
-	// Revoked reports whether the session of a user has been ended before its time. It is
-	// asked when such a session is opened, and before each of its writes. Its error is
-	// the error of that call, and nobody is logged out by it. For a login it is asked
-	// whether User was signed out since AuthenticatedAt, and ID is empty. It must not use the
-	// session of the request, which waits for its answer; nor must Revoke. Nil: none has.
-	// [Revocations] does this in memory.
+	// Revoked reports whether the session of a user was ended before its deadline. The store calls
+	// it when it opens such a session, and before each write. If Revoked fails, the call fails
+	// with that error, and nobody is logged out. For a login, Revoked reports whether User was
+	// signed out since AuthenticatedAt; ID is then empty. Revoked and Revoke must not use the
+	// session of the request, because it waits for them. Nil: no session ends early. [Revocations]
+	// implements this in memory.
 	Revoked func(ctx context.Context, info session.Info) (bool, error) `json:"-"`
 
-	// Revoke notes that sessions of users have ended, for Revoked to know. With it, a
-	// logout and a new login end the seals before, RemoveUserSessions works, and so does
-	// PasswordChanged. Nil: a logout makes the client forget its seal and no more, and
-	// RemoveUserSessions is [errors.ErrUnsupported].
+	// Revoke records that sessions of users have ended, so that Revoked knows. With it, a logout
+	// or a new login ends earlier seals, and RemoveUserSessions and PasswordChanged work. Nil: a
+	// logout only makes the client forget its seal, and RemoveUserSessions fails with
+	// [errors.ErrUnsupported].
 	Revoke func(ctx context.Context, r Revocation) error `json:"-"`
 
 	once           sync.Once
@@ -102,8 +102,8 @@ type Store struct {
 const (
 	maxPurpose = 256
 
-	// maxSkew is how far the clock of another server may be ahead. A seal from further
-	// in the future opens nothing: it would outlive its deadlines.
+	// maxSkew is how far the clock of another server may be ahead. A seal from later in the future
+	// does not open, because it would outlive its deadlines.
 	maxSkew = time.Minute
 )
 
@@ -116,7 +116,7 @@ var (
 	errRoom      = fmt.Errorf("%w: no room for the session on the client", session.ErrTooLarge)
 )
 
-// Check reports what is wrong with the fields. It tells nothing of a key but its position.
+// Check returns an error if a field is invalid. The error contains no key, only its position.
 func (st *Store) Check() error {
 	if st == nil {
 		return errNoStore
@@ -148,10 +148,10 @@ func (st *Store) init() (err error) {
 	return nil
 }
 
-// Format prints no key, whatever the verb.
+// Format prints no key, for every verb.
 func (st *Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sealed.Store") }
 
-// begin is the start of every call.
+// begin starts every call.
 func (st *Store) begin(ctx context.Context) error {
 	if err := st.Check(); err != nil {
 		return err
@@ -159,8 +159,8 @@ func (st *Store) begin(ctx context.Context) error {
 	return ended(ctx)
 }
 
-// turn waits for the turn of a call in its request, and tells when that is. The caller
-// gives it back.
+// turn waits for the call's turn in its request, and returns the time after the wait. The
+// caller must call end of v.
 func (st *Store) turn(ctx context.Context) (v *visit, now int64, err error) {
 	v = st.visit(ctx)
 	err = v.begin(ctx)
@@ -174,7 +174,7 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// plain takes from an error why there is no session, which is for Open to tell.
+// plain removes the reason from an error that matches ErrNotFound. Only Open reports it.
 func plain(err error) error {
 	if errors.Is(err, session.ErrNotFound) {
 		return session.ErrNotFound
@@ -186,8 +186,8 @@ func unsupported(call string) error {
 	return fmt.Errorf("sealed: %s: %w", call, errors.ErrUnsupported)
 }
 
-// Generate makes an empty session, see [session.Store]. An id is 1 to 128 characters of
-// A-Z, a-z, 0-9, '-' and '_'. Nothing tells whether a session has the id already.
+// Generate creates an empty session, see [session.Store]. An id has 1 to 128 characters of A-Z,
+// a-z, 0-9, '-' and '_'. Generate cannot detect that another session has the same id.
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	if err := st.begin(ctx); err != nil {
 		return nil, err
@@ -212,9 +212,8 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	return v.enter(s), nil
 }
 
-// Open loads the session that a seal holds, see [session.TokenStore]. It tells why a seal
-// opens nothing where it was good once: [session.ErrExpiredIdle],
-// [session.ErrExpiredAbsolute].
+// Open loads the session in a seal, see [session.TokenStore]. For a formerly valid seal it
+// fails with [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute].
 func (st *Store) Open(ctx context.Context, seal string) (session.Session, error) {
 	if err := st.begin(ctx); err != nil {
 		return nil, err
@@ -231,8 +230,8 @@ func (st *Store) Open(ctx context.Context, seal string) (session.Session, error)
 	return v.object(r), nil
 }
 
-// Rotate seals the session again, see [session.TokenStore]. The old seal is good until its
-// deadline, whatever grace is, because nothing remembers it.
+// Rotate seals the session again, see [session.TokenStore]. It ignores grace: the store does
+// not remember the old seal, which stays valid until its deadline.
 func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (session.Session, error) {
 	if err := st.begin(ctx); err != nil {
 		return nil, err
@@ -260,9 +259,9 @@ func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (
 	return v.object(r), nil
 }
 
-// Refresh prolongs the session of the request, see [session.Store]. Any other is
-// [session.ErrNotFound]; without a Manager it is [errors.ErrUnsupported], because the
-// client would not learn of it.
+// Refresh prolongs the session of the request, see [session.Store]. For any other session it
+// fails with [session.ErrNotFound]. Without a Manager it fails with [errors.ErrUnsupported],
+// because it cannot give the client a new seal.
 func (st *Store) Refresh(ctx context.Context, id string) error {
 	if err := st.begin(ctx); err != nil {
 		return err
@@ -287,11 +286,11 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 	return v.commit(r, stated(next), 0)
 }
 
-// Remove ends a session, see [session.Store]. Where it is a user's and there is Revoke, no
-// seal of it opens from then on. If not, a copy of the seal is good until its deadline; that
-// of an anonymous session always, as it holds nothing but what its client put there. Of an
-// id that is not the request's nothing is known: Revoke notes it for 400 days; without
-// Revoke it is [errors.ErrUnsupported].
+// Remove ends a session, see [session.Store]. If the session has a user and Revoke is set, none
+// of its seals opens afterwards. Otherwise a copy of its seal works until the deadline. An
+// anonymous session contains only what its own client stored in it. If the id is not that of
+// the request's session, Revoke records it for 400 days; without Revoke, Remove fails with
+// [errors.ErrUnsupported].
 func (st *Store) Remove(ctx context.Context, id string) error {
 	if err := st.begin(ctx); err != nil || !token.ValidID(id) {
 		return err
@@ -310,7 +309,7 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	case r == nil:
 		return st.Revoke(ctx, Revocation{ID: id, Until: at(now).Add(lifetime.Max)})
 	case r.state.user != "" && st.Revoke != nil:
-		// A reauthentication at this moment begins the absolute timeout anew.
+		// A concurrent reauthentication restarts the absolute timeout.
 		_, absolute := r.state.deadlines()
 		until := at(max(absolute, now+r.state.absolute)).Add(maxSkew)
 		if err := st.Revoke(ctx, Revocation{ID: id, Until: until}); err != nil {
@@ -321,8 +320,8 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// Get returns the session of the request, see [session.Store]. Any other is
-// [errors.ErrUnsupported], because only the clients have them.
+// Get returns the session of the request, see [session.Store]. For any other session it fails
+// with [errors.ErrUnsupported], because only the clients have them.
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	if err := st.begin(ctx); err != nil {
 		return nil, err

@@ -9,19 +9,19 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A visit is what is known of the sessions of one request. It is all that there is of
-// them on the server, and only for that time.
+// A visit holds the sessions of one request. The server keeps nothing else of them, and drops
+// the visit with the request.
 type visit struct {
 	store    *Store
-	carriage *session.Carriage // nil: no client waits for an answer
+	carriage *session.Carriage // nil: there is no client to deliver to
 
-	// turn is held by whoever changes a session, also while Revoked or Revoke answers.
+	// A call that changes a session holds turn, also while it waits for Revoked or Revoke.
 	turn chan struct{}
 
-	mu      sync.Mutex // guards the rest, the state of records and what objects show
-	records []*record  // one for each id
-	current *record    // the one that goes to the client; nil: none does
-	left    []string   // ids of those that ended in this request
+	mu      sync.Mutex // guards the fields below, the state of records and the view of objects
+	records []*record  // at most one for each id
+	current *record    // the session that goes to the client; nil: none
+	left    []string   // ids of sessions that ended in this request
 }
 
 // A record is a session of the request.
@@ -29,17 +29,17 @@ type record struct {
 	state *state
 }
 
-// visit returns the visit of a request; of no request, one that nobody else has.
+// visit returns the visit of a request. For a context of no request it returns a new one.
 func (st *Store) visit(ctx context.Context) *visit {
 	c := session.CarriageOf(ctx)
 	if c == nil {
 		return &visit{store: st, turn: make(chan struct{}, 1)}
 	}
 	made := func() any { return &visit{store: st, carriage: c, turn: make(chan struct{}, 1)} }
-	return c.State(st, made).(*visit) //nolint:forcetypeassert // it is ours
+	return c.State(st, made).(*visit) //nolint:forcetypeassert // only made puts it there
 }
 
-// begin waits for the turn of a call; end gives it back.
+// begin waits for the call's turn; end gives the turn back.
 func (v *visit) begin(ctx context.Context) error {
 	select {
 	case v.turn <- struct{}{}:
@@ -51,7 +51,7 @@ func (v *visit) begin(ctx context.Context) error {
 
 func (v *visit) end() { <-v.turn }
 
-// name is under what the client carries the seal.
+// name returns the name of the cookie or header that carries the seal.
 func (v *visit) name() string {
 	if v.carriage == nil {
 		return ""
@@ -59,7 +59,7 @@ func (v *visit) name() string {
 	return v.carriage.Name
 }
 
-// fits returns an error if the client cannot carry the state, and spare bytes more.
+// fits returns an error if the client has no room for the state and spare more bytes.
 func (v *visit) fits(next *state, spare int) error {
 	room := maxSeal
 	if v.carriage != nil {
@@ -71,7 +71,7 @@ func (v *visit) fits(next *state, spare int) error {
 	return nil
 }
 
-// give gives the client a session that begins.
+// give gives the client a new session.
 func (v *visit) give(s *state) error {
 	if v.carriage == nil || v.carriage.Begin == nil {
 		return nil
@@ -90,7 +90,7 @@ func (v *visit) enter(s *state) *object {
 	return v.object(r)
 }
 
-// leave takes out the session of an id.
+// leave removes the session of an id from the visit.
 func (v *visit) leave(id string) {
 	if r := v.record(id); r != nil {
 		v.records = slices.DeleteFunc(v.records, func(other *record) bool { return other == r })
@@ -100,7 +100,8 @@ func (v *visit) leave(id string) {
 	}
 }
 
-// ended notes that the session of an id has ended: no seal of it opens in this request.
+// ended notes that the session of an id has ended. In this request none of its seals opens any
+// more.
 func (v *visit) ended(id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -108,7 +109,7 @@ func (v *visit) ended(id string) {
 	v.left = append(v.left, id)
 }
 
-// record is the session of an id; nil: the request has none.
+// record returns the session of an id, or nil.
 func (v *visit) record(id string) *record {
 	for _, r := range v.records {
 		if r.state.id == id {
@@ -118,9 +119,9 @@ func (v *visit) record(id string) *record {
 	return nil
 }
 
-// open returns the session in a seal. Where the request has that session already, it is
-// the request's, with all that was written to it. Only the first session becomes the
-// current one: a seal that is opened late takes the place of no other.
+// open returns the session in a seal. If the request has opened that session before, open
+// returns the same record, with all its writes. Only the first opened session becomes the
+// current one, so a seal that is opened later replaces no other.
 func (v *visit) open(ctx context.Context, seal string) (*record, error) {
 	st := v.store
 	plain, renew, ok := st.open(seal, v.name())
@@ -149,12 +150,12 @@ func (v *visit) open(ctx context.Context, seal string) (*record, error) {
 	case !renew:
 		s.once.Do(func() { s.seal = seal })
 	case first:
-		_ = v.carry(s) // if it cannot be now, then with the next write or request
+		_ = v.carry(s) // after an error, the next write or request replaces the seal
 	}
 	return r, nil
 }
 
-// alive returns nil for the current session of the request while it has not ended.
+// alive returns nil while r is the current session and has not ended.
 func (v *visit) alive(ctx context.Context, r *record) error {
 	if r != v.current {
 		return session.ErrNotFound
@@ -162,7 +163,7 @@ func (v *visit) alive(ctx context.Context, r *record) error {
 	return v.store.alive(ctx, r.state)
 }
 
-// alive returns nil for a session that has not ended, and why if it has.
+// alive returns nil while the session has not ended, and otherwise the reason.
 func (st *Store) alive(ctx context.Context, s *state) error {
 	now := time.Now().UnixNano()
 	idle, absolute := s.deadlines()
@@ -183,7 +184,7 @@ func (st *Store) alive(ctx context.Context, s *state) error {
 	return err
 }
 
-// commit makes next the state of a session, and tells the client.
+// commit gives the client the new state of a session, and then stores it in the record.
 func (v *visit) commit(r *record, next *state, spare int) error {
 	if err := v.fits(next, spare); err != nil {
 		return err
@@ -205,7 +206,7 @@ func (v *visit) carry(s *state) error {
 	return v.carriage.Carry(v.alone(s))
 }
 
-// alone is a session of that state, and no other.
+// alone returns a session with that state, in a visit of its own.
 func (v *visit) alone(s *state) *object {
 	alone := &visit{store: v.store, carriage: v.carriage}
 	return alone.object(&record{s})
