@@ -1,6 +1,6 @@
-// Package mysql opens MySQL and MariaDB databases for package sql, with
-// go-sql-driver/mysql. A program that imports it can name a URL of such a server in its
-// configuration, see package config.
+// Package mysql opens MySQL and MariaDB databases for package sql, with go-sql-driver/mysql. A
+// program that imports it can use a URL of such a server in its configuration, see package
+// config.
 package mysql
 
 import (
@@ -23,7 +23,7 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 
-	// ioTimeout ends a connection whose server is silent while no call waits for it.
+	// ioTimeout ends a connection if the server is silent and no call is waiting for it.
 	ioTimeout = 30 * time.Second
 )
 
@@ -33,8 +33,8 @@ var (
 	errSetting = errors.New("mysql: the value of a setting in the URL is not valid")
 )
 
-// settings are those of the driver that a URL may have. The others would change what the
-// store relies upon.
+// settings returns the driver's settings that a URL may contain. The others could break the
+// store's assumptions.
 func settings() []string {
 	return []string{
 		"allowCleartextPasswords", "allowFallbackToPlaintext", "allowNativePasswords", "charset", "collation", "compress",
@@ -42,29 +42,28 @@ func settings() []string {
 	}
 }
 
-// Open returns the database of a URL. It connects to nothing.
+// Open returns the database of a URL. It does not connect.
 //
-// The URL is mysql://user:password@host:port/database?tls=true, and mariadb:// means the
-// same. With socket=/run/mysqld/mysqld.sock the URL needs no host. These settings exist:
+// The URL is mysql://user:password@host:port/database?tls=true. The scheme mariadb means the
+// same. With socket=/run/mysqld/mysqld.sock the URL needs no host. A URL can contain these
+// settings:
 //
-//   - those of the driver that concern the connection: tls (true, skip-verify,
-//     preferred, or a name that the program has registered), timeout, readTimeout,
-//     writeTimeout, maxAllowedPacket, compress, serverPubKey, charset, collation,
-//     connectionAttributes, allowCleartextPasswords, allowFallbackToPlaintext,
-//     allowNativePasswords;
-//   - pool_max_conns: the most connections. Unset: 16;
-//   - pool_max_conn_lifetime: after how long a connection is replaced. Unset: 30m;
-//   - pool_max_conn_idle_time: after how long an unused one is closed. Unset: 4m.
+//   - the driver's settings for the connection: tls (true, skip-verify, preferred, or a name
+//     that the program has registered), timeout, readTimeout, writeTimeout, maxAllowedPacket,
+//     compress, serverPubKey, charset, collation, connectionAttributes,
+//     allowCleartextPasswords, allowFallbackToPlaintext, allowNativePasswords;
+//   - pool_max_conns: the maximum number of connections. Unset: 16;
+//   - pool_max_conn_lifetime: how long a connection is used. Unset: 30m;
+//   - pool_max_conn_idle_time: how long an unused connection stays open. Unset: 4m.
 //
-// Unset, timeout is five seconds, and readTimeout and writeTimeout are 30 seconds. No
-// error contains a value of the URL.
+// Unset, timeout is five seconds, and readTimeout and writeTimeout are 30 seconds. No error
+// contains a value of the URL.
 //
-// Each connection is set to autocommit, to READ COMMITTED, to a strict sql_mode, to UTC,
-// and to waiting for a lock five seconds at most: a server goes on waiting when its client
-// has given up.
-// A connection to a server that has become read-only is replaced.
+// Each connection uses autocommit, READ COMMITTED, a strict sql_mode, and UTC. It waits at most
+// five seconds for a lock, because a server keeps waiting after its client has given up. If a
+// server has become read-only, the pool replaces the connection to it.
 //
-// The server must not run with sysdate-is-now: a statement would not know how long it has
+// The server must not run with sysdate-is-now: then a statement could not tell how long it has
 // waited for a lock.
 func Open(rawURL string) (*sql.DB, error) {
 	if !pool.Clean(rawURL) {
@@ -102,7 +101,7 @@ func Open(rawURL string) (*sql.DB, error) {
 	}
 	config, err := mysql.ParseDSN(address + "/?" + query.Encode())
 	if err != nil {
-		return nil, errSetting // the driver's error quotes the value
+		return nil, errSetting // the driver's error contains the value
 	}
 	config.User, config.DBName = u.User.Username(), database
 	config.Passwd, _ = u.User.Password()
@@ -125,8 +124,8 @@ func Open(rawURL string) (*sql.DB, error) {
 	return db, nil
 }
 
-// A connector makes connections that are READ COMMITTED. The name of the variable
-// differs between MySQL and MariaDB, the statement does not.
+// A connector makes connections that use READ COMMITTED. It sends a statement, because the name
+// of the variable differs between MySQL and MariaDB.
 type connector struct{ driver.Connector }
 
 // Connect makes a connection.

@@ -1,5 +1,5 @@
-// Package postgres opens PostgreSQL databases for package sql, with pgx. A program that
-// imports it can name a URL of PostgreSQL in its configuration, see package config.
+// Package postgres opens PostgreSQL databases for package sql, with pgx. A program that imports
+// it can use a URL of PostgreSQL in its configuration, see package config.
 package postgres
 
 import (
@@ -25,21 +25,21 @@ var (
 	errSetting = errors.New("postgres: a setting in the URL, in the environment (PGHOST and so on), or a file that one of them names is not valid")
 )
 
-// Open returns the database of a URL. It connects to nothing.
+// Open returns the database of a URL. It does not connect.
 //
-// The URL is one of libpq: postgres://user:password@host:port/database?sslmode=verify-full.
-// Several hosts stand beside each other: host1:port,host2:port. The one that is used is
-// that which takes writes, unless target_session_attrs says otherwise. Where the URL says
-// nothing, the environment does (PGHOST, PGPASSWORD, PGSSLMODE and so on).
+// The URL has the form of libpq:
+// postgres://user:password@host:port/database?sslmode=verify-full. It can name several hosts:
+// host1:port,host2:port. Connections then go to the host that accepts writes, unless
+// target_session_attrs says otherwise. The environment (PGHOST, PGPASSWORD, PGSSLMODE and so
+// on) sets what the URL leaves out.
 //
-// These settings are not of libpq:
+// These settings are not part of libpq:
 //
-//   - pool_max_conns: the most connections. Unset: 16.
-//   - pool_max_conn_lifetime: after how long a connection is replaced. Unset: 30m.
-//   - pool_max_conn_idle_time: after how long an unused one is closed. Unset: 4m.
-//   - default_query_exec_mode: how queries are sent, as in pgx. Unset: each connection
-//     prepares a query once, at its first use. PgBouncer before 1.21 in transaction mode
-//     needs "exec".
+//   - pool_max_conns: the maximum number of connections. Unset: 16.
+//   - pool_max_conn_lifetime: how long a connection is used. Unset: 30m.
+//   - pool_max_conn_idle_time: how long an unused connection stays open. Unset: 4m.
+//   - default_query_exec_mode: how pgx sends queries. Unset: each connection prepares a query
+//     when it first uses it. PgBouncer before 1.21 in transaction mode needs "exec".
 //
 // Unset, connect_timeout is five seconds. No error contains a part of the URL.
 func Open(rawURL string) (*sql.DB, error) {
@@ -47,9 +47,9 @@ func Open(rawURL string) (*sql.DB, error) {
 	if scheme = strings.ToLower(scheme); scheme != "postgres" && scheme != "postgresql" || !pool.Clean(rawURL) {
 		return nil, errURL
 	}
-	// The query is taken apart here, because url.Parse knows one host only.
+	// Open parses the query itself, because url.Parse allows only one host.
 	rest, rawQuery, _ := strings.Cut(rawURL[len(scheme):], "?")
-	query, err := url.ParseQuery(strings.ReplaceAll(rawQuery, "+", "%2B")) // libpq reads '+' as it is
+	query, err := url.ParseQuery(strings.ReplaceAll(rawQuery, "+", "%2B")) // libpq does not decode '+'
 	if err != nil {
 		return nil, errURL
 	}
@@ -59,7 +59,7 @@ func Open(rawURL string) (*sql.DB, error) {
 	}
 	config, err := pgx.ParseConfig(scheme + rest + "?" + strings.ReplaceAll(query.Encode(), "+", "%20"))
 	if err != nil {
-		return nil, errSetting // the error of pgx quotes the URL
+		return nil, errSetting // the error of pgx contains the URL
 	}
 	if config.ConnectTimeout == unsetTimeout && !query.Has("connect_timeout") {
 		config.ConnectTimeout = connectTimeout
@@ -72,8 +72,8 @@ func Open(rawURL string) (*sql.DB, error) {
 	return db, nil
 }
 
-// many reports whether there are several hosts. One host has fallbacks too, where
-// sslmode allows it.
+// many reports whether there are several hosts. A single host has fallbacks too, if sslmode
+// allows them.
 func many(config *pgx.ConnConfig) bool {
 	for _, f := range config.Fallbacks {
 		if f.Host != config.Host || f.Port != config.Port {
@@ -83,5 +83,5 @@ func many(config *pgx.ConnConfig) bool {
 	return false
 }
 
-// unsetTimeout is what pgx makes of no connect_timeout.
+// unsetTimeout is the timeout that pgx sets without connect_timeout.
 const unsetTimeout = 2 * time.Minute

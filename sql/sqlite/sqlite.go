@@ -1,5 +1,5 @@
-// Package sqlite opens SQLite files for package sql, with modernc.org/sqlite, which needs
-// no C compiler. A program that imports it can name a file in its configuration, see
+// Package sqlite opens SQLite files for package sql, with modernc.org/sqlite, which needs no C
+// compiler. A program that imports it can use the URL of a file in its configuration, see
 // package config.
 package sqlite
 
@@ -30,16 +30,16 @@ var (
 	errReadOnly  = errors.New("sqlite: nobody may write the file")
 )
 
-// Open returns the database of a file. It opens and makes no file: the first use does,
-// and only the file's owner may read a new one.
+// Open returns the database of a file. It neither opens nor creates the file: the first use
+// does. Only the owner may read a file that it creates.
 //
 // The URL is sqlite:path or sqlite:/path, with '?' and '%' in a path percent-encoded.
 // sqlite:///path is the same as sqlite:/path. The file must be on a disk of this machine.
 // Several processes may use it.
 //
-// One setting exists: synchronous. Unset, or full: what was acknowledged survives a power
-// cut. With normal, a power cut may take back the last moments, so a session that was
-// removed may live again; a crash of the process takes back nothing.
+// The only setting is synchronous. With full, or unset, every acknowledged write survives a
+// power cut. With normal, a power cut may undo the last moments, so a removed session may come
+// back; a crash of the process undoes nothing.
 //
 // No error of Open contains a part of the URL.
 func Open(rawURL string) (*sql.DB, error) {
@@ -64,14 +64,14 @@ func Open(rawURL string) (*sql.DB, error) {
 		return nil, errURL
 	}
 	db := sql.OpenDB(&connector{Connector: c, path: path})
-	// Reads wait for the processor only, and one connection writes.
+	// Reads wait only for the processor, and only one connection writes.
 	n := max(4, runtime.GOMAXPROCS(0)+1)
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	return db, nil
 }
 
-// parse takes a URL apart.
+// parse splits a URL.
 func parse(rawURL string) (path, synchronous string, err error) {
 	scheme, rest, _ := strings.Cut(rawURL, ":")
 	if !strings.EqualFold(scheme, "sqlite") {
@@ -79,7 +79,7 @@ func parse(rawURL string) (path, synchronous string, err error) {
 	}
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		if rest = after; !strings.HasPrefix(rest, "/") {
-			return "", "", errURL // a host, or a path that begins with one slash too many
+			return "", "", errURL // a host, or a path with one slash too many
 		}
 	}
 	rest, rawQuery, _ := strings.Cut(rest, "?")
@@ -105,35 +105,35 @@ func parse(rawURL string) (path, synchronous string, err error) {
 	return path, synchronous, nil
 }
 
-// dsn is what the driver reads.
+// dsn returns the data source name for the driver.
 func dsn(path, synchronous string) string {
 	pragmas := []string{
-		"busy_timeout(100)", // first: the others may have to wait
+		"busy_timeout(100)", // first, because the others may have to wait
 		"journal_mode(wal)",
 		"synchronous(" + synchronous + ")",
 		"temp_store(memory)",
 	}
 	query := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
-	// SQLite takes any path that begins with a slash; others it would take for a host.
+	// SQLite accepts any path that begins with a slash. It takes another path for a host.
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + query.Encode()
 }
 
-// A connector makes the file before the first connection, since SQLite would let
-// everybody read it.
+// A connector creates the file before the first connection, because everybody could read a file
+// that SQLite creates.
 type connector struct {
 	driver.Connector
 
 	path string
 }
 
-// making is held while a file is made. A process that closes a file loses its locks on
-// it, those of other connections too, so no connection may be opened meanwhile.
+// making is held while a file is created. A process that closes a file loses all its locks on
+// that file, including those of other connections. So no connection may be opened meanwhile.
 //
-//nolint:gochecknoglobals // such locks belong to the process
+//nolint:gochecknoglobals // these locks belong to the process
 var making sync.Mutex
 
-// Connect makes a connection. Its statements do not wait for another process: the store
-// repeats them, with the time after the wait.
+// Connect makes a connection. Its statements do not wait for other processes. Instead the store
+// repeats them, and reads the time after the wait.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := c.make(); err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (c *connector) make() error {
 	return f.Close()
 }
 
-// reason is an error without the path that it is about.
+// reason returns an error without the path in it.
 func reason(err error) error {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err

@@ -1,5 +1,5 @@
-// Package pool is what the packages of drivers share: what URLs say about connections, and
-// how package config finds a driver.
+// Package pool holds the code that the driver packages share: the settings of connections in
+// URLs, and the registration with package config.
 package pool
 
 import (
@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// A Pool is how many connections a program has to a server, and for how long.
+// A Pool limits how many connections a program has to a server, and for how long.
 type Pool struct {
 	maxConns           int
 	lifetime, idleTime time.Duration
 }
 
 const (
-	// A call keeps a connection for less than a millisecond, so 16 carry more calls than
-	// one server answers. Six processes fit into PostgreSQL's default limit of 100.
+	// A call uses a connection for less than a millisecond, so 16 connections carry more calls
+	// than one server can answer. Six processes fit into PostgreSQL's default limit of 100.
 	defaultMaxConns = 16
 
-	// After a failover or a change of DNS the connections move within half an hour,
-	// without an error.
+	// After a failover or a change of DNS, all connections move to the new server within half an
+	// hour, without an error.
 	defaultLifetime = 30 * time.Minute
 
-	// Firewalls forget a silent connection after five minutes at the earliest.
+	// Firewalls drop a silent connection after five minutes or more.
 	defaultIdleTime = 4 * time.Minute
 )
 
@@ -39,8 +39,7 @@ var (
 	errIdleTime = errors.New("pool_max_conn_idle_time is not a duration, such as 4m")
 )
 
-// Take removes the settings of the pool from the query of a URL. No error repeats a
-// value.
+// Take removes the settings of the pool from the query of a URL. Its errors contain no value.
 func Take(query url.Values) (Pool, error) {
 	p := Pool{maxConns: defaultMaxConns, lifetime: defaultLifetime, idleTime: defaultIdleTime}
 	if query.Has("pool_max_conns") {
@@ -73,8 +72,8 @@ func duration(query url.Values, key string, unset time.Duration) (time.Duration,
 	return d, err
 }
 
-// Connect makes a connection, and executes a statement on it: a setting that the driver
-// has no name for.
+// Connect makes a connection and executes a statement on it, for a setting that the driver has
+// no name for.
 func Connect(ctx context.Context, c driver.Connector, statement string) (driver.Conn, error) {
 	conn, err := c.Connect(ctx)
 	if err != nil {
@@ -92,8 +91,8 @@ func Connect(ctx context.Context, c driver.Connector, statement string) (driver.
 	return conn, nil
 }
 
-// Apply sets the pool of db. Connections that are not used stay open: the default of
-// database/sql closes all but two, and a new one costs several round trips.
+// Apply configures the pool of db. Unused connections stay open: by default, database/sql
+// closes all but two, and a new connection costs several round trips.
 func (p Pool) Apply(db *sql.DB) {
 	db.SetMaxOpenConns(p.maxConns)
 	db.SetMaxIdleConns(p.maxConns)
@@ -101,8 +100,8 @@ func (p Pool) Apply(db *sql.DB) {
 	db.SetConnMaxIdleTime(p.idleTime)
 }
 
-// Clean reports whether no part of the user's name or password can stand after the
-// authority of a URL. A password that is not percent-encoded leaves an '@' there.
+// Clean reports whether the part of a URL after the authority is certain to contain no part of
+// the user's name or password. A password that is not percent-encoded leaves an '@' there.
 func Clean(rawURL string) bool {
 	_, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {

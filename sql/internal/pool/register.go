@@ -9,8 +9,8 @@ import (
 	"github.com/mist-contrib/session/sql"
 )
 
-// Register makes the databases of a dialect known to package config under schemes. open
-// connects to nothing.
+// Register registers the databases of a dialect with package config, under schemes. open must
+// not connect.
 func Register(open func(url string) (*stdsql.DB, error), dialect sql.Dialect, schemes ...string) {
 	driver.Register(func(o driver.Options) (session.Store, io.Closer, error) {
 		db, err := open(o.URL)
