@@ -13,15 +13,15 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A clock is the argument that tells the time, where the database has none of its own. It
-// is read when the statement has a connection and is about to run.
+// A clock is an argument that tells the time, for a database without a clock. The driver reads
+// it when the statement has a connection and is about to run.
 type clock struct{}
 
-// Value tells the time, see [driver.Valuer].
+// Value returns the time, see [driver.Valuer].
 func (clock) Value() (driver.Value, error) { return time.Now().UnixMicro(), nil }
 
-// prepared returns a statement that the database keeps; nil where the driver sees to
-// that.
+// prepared returns a statement that the database has prepared. It returns nil if the driver
+// prepares statements itself.
 func (st *Store) prepared(ctx context.Context, s *statement) (*sql.Stmt, error) {
 	if !st.dialect.prepare {
 		return nil, nil //nolint:nilnil // see above
@@ -33,14 +33,14 @@ func (st *Store) prepared(ctx context.Context, s *statement) (*sql.Stmt, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !s.stmt.CompareAndSwap(nil, stmt) { // somebody else was first
+	if !s.stmt.CompareAndSwap(nil, stmt) { // another call was first
 		_ = stmt.Close()
 	}
 	return s.stmt.Load(), nil
 }
 
-// sender is what a statement is sent by: itself, if the database keeps it, else the pool
-// or the transaction.
+// sender returns what sends a statement: stmt if the database has prepared it, and otherwise
+// on, the pool or the transaction.
 func (st *Store) sender(ctx context.Context, tx *sql.Tx, s *statement) (stmt *sql.Stmt, on interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
@@ -56,9 +56,10 @@ func (st *Store) sender(ctx context.Context, tx *sql.Tx, s *statement) (stmt *sq
 	return stmt, tx, nil
 }
 
-// query sends a statement and gives the rows of the answer to use, all of them again if
-// it repeats the statement. tx is nil outside of a transaction. What fails there fails
-// the transaction; else it is repeated where the database says that it may be.
+// query sends a statement and passes the rows of the answer to use. If it repeats the
+// statement, use gets all rows again. tx is nil outside a transaction. An error in a
+// transaction fails the transaction. Otherwise query repeats the statement if the database's
+// error allows that.
 func (st *Store) query(ctx context.Context, tx *sql.Tx, o op, use func(rows *sql.Rows) error, args ...any) error {
 	s := &st.statements[o]
 	if tx != nil {
@@ -89,12 +90,12 @@ func (st *Store) read(ctx context.Context, tx *sql.Tx, s *statement, use func(ro
 	if err := use(rows); err != nil {
 		return err
 	}
-	for rows.Next() { // or a statement that writes may not be done
+	for rows.Next() { // otherwise a statement that writes may not finish
 	}
 	return rows.Err()
 }
 
-// one reads the row of an answer that has one at most.
+// one returns a function that reads an answer of at most one row.
 func one(dest ...any) func(rows *sql.Rows) error {
 	return func(rows *sql.Rows) error {
 		if !rows.Next() {
@@ -104,7 +105,8 @@ func one(dest ...any) func(rows *sql.Rows) error {
 	}
 }
 
-// exec sends a statement that changes rows, and returns how many. tx as for query.
+// exec sends a statement that changes rows, and returns how many it changed. tx is as for
+// query.
 func (st *Store) exec(ctx context.Context, tx *sql.Tx, o op, args ...any) (n int64, err error) {
 	s := &st.statements[o]
 	if tx != nil {
@@ -112,7 +114,7 @@ func (st *Store) exec(ctx context.Context, tx *sql.Tx, o op, args ...any) (n int
 		return n, st.failed(ctx, o, err)
 	}
 	err = st.alone(ctx, o, func() error {
-		n, _, err = st.write(ctx, nil, s, s.args(args)) // with the time after the wait for other writers
+		n, _, err = st.write(ctx, nil, s, s.args(args)) // reads the clock after the wait for other writers
 		return err
 	})
 	return n, err
@@ -141,8 +143,8 @@ func (st *Store) write(ctx context.Context, tx *sql.Tx, s *statement, args []any
 	return n, id, err
 }
 
-// alone is retry for what writes: where the database can have only one writer, others
-// wait here, where they look at their contexts.
+// alone is retry for writes. If the database allows only one writer, the other writers wait
+// here, where they notice that their contexts end.
 func (st *Store) alone(ctx context.Context, o op, f func() error) error {
 	if st.writer != nil {
 		select {
@@ -155,14 +157,14 @@ func (st *Store) alone(ctx context.Context, o op, f func() error) error {
 	return st.retry(ctx, o, f)
 }
 
-// inTx runs f in a transaction. What f returns is the error of a call already, or one of
-// package session: either undoes all. f runs again where the database says that nothing
-// was done, and what may be done again.
+// inTx runs f in a transaction. f returns a finished error: a failure, or an error of package
+// session. Either undoes everything. inTx runs f again if the database says that it did nothing
+// and that another try may work.
 func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error {
-	var verdict error // of f, if the database has nothing to do with it
+	var verdict error // the error of f, if the database did not fail
 	err := st.alone(ctx, o, func() error {
 		for _, o := range [...]op{o, opLock, opChange, opBury, opVisitor, opVisitors, opClaim, opBegin, opEnter, opEvict} {
-			// With a pool of one connection there is none for this later.
+			// During the transaction, a pool of one connection has no connection left for this.
 			if _, err := st.prepared(ctx, &st.statements[o]); err != nil {
 				return err
 			}
@@ -174,7 +176,7 @@ func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error
 		if verdict = f(tx); verdict == nil {
 			return tx.Commit()
 		}
-		_ = tx.Rollback() // why it failed is known
+		_ = tx.Rollback() // verdict says why f failed
 		if _, failed := errors.AsType[*failure](verdict); failed {
 			return verdict
 		}
@@ -186,9 +188,8 @@ func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error
 	return err
 }
 
-// retry repeats what the database has refused for a reason that passes, such as a
-// deadlock, until the context ends. If there is no room, it empties the log and tries once
-// more.
+// retry repeats a call that the database refused for a temporary reason, such as a deadlock,
+// until the context ends. If the database is full, retry empties the log and tries once more.
 func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 	const longest = 50 * time.Millisecond
 	migrated, emptied := false, false
@@ -200,7 +201,7 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 			if migrated = made == nil; migrated {
 				continue
 			}
-			code = st.code(made) // another process may make its tables
+			code = st.code(made) // another process may be making its tables
 		}
 		if slices.Contains(st.dialect.full, code) && !emptied && st.dialect.emptyLog != "" {
 			emptied = true
@@ -211,7 +212,7 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 		if !slices.Contains(st.dialect.transient, code) {
 			return st.failed(ctx, o, err)
 		}
-		jitter := time.Duration(time.Now().Nanosecond()) % pause // to be different, not unknown
+		jitter := time.Duration(time.Now().Nanosecond()) % pause // pauses must differ, but may be predictable
 		t := time.NewTimer(pause/2 + jitter)
 		select {
 		case <-t.C:
@@ -222,13 +223,13 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 	}
 }
 
-// code returns the code that the database gave an error, or one that it wraps or joins, if
-// it did.
+// code returns the code that the database gave err, or an error that err wraps or joins. It
+// returns an empty string if there is none.
 func (st *Store) code(err error) string {
 	if err == nil {
 		return ""
 	}
-	if f, ok := err.(*failure); ok { //nolint:errorlint // it goes through what err wraps by itself
+	if f, ok := err.(*failure); ok { //nolint:errorlint // code unwraps err itself
 		return f.code
 	}
 	if code := st.dialect.code(err); code != "" {
@@ -247,10 +248,10 @@ func (st *Store) code(err error) string {
 	return ""
 }
 
-// errNoTables is why a database knows no table of the store's.
+// errNoTables says why the database does not know a table of the store.
 var errNoTables = errors.New("the tables are missing: call Migrate")
 
-// failed wraps the error of a driver. It returns any other error as it is.
+// failed wraps the error of a driver. It returns any other error unchanged.
 func (st *Store) failed(ctx context.Context, o op, err error) error {
 	if err == nil {
 		return nil
@@ -266,15 +267,15 @@ func (st *Store) failed(ctx context.Context, o op, err error) error {
 	return f
 }
 
-// A failure is an error of the database, or of the way to it.
+// A failure is an error of the database, or of the connection to it.
 type failure struct {
 	op       string
 	cause    error
 	ended    error  // why the context ended, if it did
-	code     string // of the error that the database answered with, if it did
+	code     string // of the database's answer; empty: it did not answer
 	discreet bool   // see dialect
 	full     bool
-	tables   bool // there are none
+	tables   bool // the tables are missing
 }
 
 func (f *failure) Error() string {
@@ -287,8 +288,8 @@ func (f *failure) Error() string {
 	return fmt.Sprintf("sql: %s: %v", f.op, f.why())
 }
 
-// why is the part of the cause that says nothing of who connects to what database, as
-// drivers do where they cannot connect.
+// why returns the part of the cause that names neither the user nor the database. The errors of
+// drivers name both if they cannot connect.
 func (f *failure) why() error {
 	if network, ok := errors.AsType[*net.OpError](f.cause); ok {
 		return network
@@ -306,7 +307,7 @@ func (f *failure) Unwrap() []error {
 	return []error{f.cause}
 }
 
-// Is makes a database without room a store that is full.
+// Is makes the failure of a full database match [session.ErrFull].
 func (f *failure) Is(target error) bool {
 	return target == session.ErrFull && f.full
 }

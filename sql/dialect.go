@@ -8,41 +8,41 @@ import (
 	"strings"
 )
 
-// A Dialect is what a database speaks.
+// A Dialect is the SQL of one kind of database.
 type Dialect int
 
-// The dialects. MariaDB speaks MySQL.
+// These are the dialects. MariaDB speaks MySQL.
 const (
 	Postgres Dialect = iota + 1
 	MySQL
 	SQLite
 )
 
-// A dialect is all that differs between databases, as data.
+// A dialect holds everything that differs between databases, as data.
 type dialect struct {
 	id      Dialect
-	drivers []string          // what the import path of a driver has in it
-	tokens  *strings.Replacer // the words in braces that the statements are written in
-	schema  string            // statements, each ends with a semicolon
-	own     map[op]string     // statements, instead of the common ones
-	mark    string            // how a parameter is written: "$" or "?1" with its number, "?" without
+	drivers []string          // the import path of a driver contains one of these
+	tokens  *strings.Replacer // translates the words in braces in statements
+	schema  string            // statements, each of which ends with a semicolon
+	own     map[op]string     // statements that replace the common ones
+	mark    string            // how parameters are written: "$" or "?1" with a number, "?" without
 
 	// How statements are sent.
-	prepare   bool // the driver does not prepare them unless it is told to
+	prepare   bool // the driver prepares statements only if told to
 	insertID  bool // opCreate returns the time by LAST_INSERT_ID
-	oneWriter bool // of several writers the others wait, and do not look at their contexts
-	oneLogin  bool // there are opBeginAll and opEnterAll
-	evicts    bool // they also keep a limit, and remove the sessions that have to end for it
-	picks     bool // sweeping is a statement that picks rows, and one that removes them
-	marks     bool // sweeping begins where it has ended before
+	oneWriter bool // the database has one writer at a time, and waiting writers ignore their contexts
+	oneLogin  bool // opBeginAll and opEnterAll exist
+	evicts    bool // opBeginAll and opEnterAll also enforce a limit, by removing sessions
+	picks     bool // a sweep uses one statement to pick rows, and one to remove them
+	marks     bool // a sweep begins where the last one ended
 
-	code      func(err error) string // of an error of the driver, without what it wraps
-	duplicate []string               // codes: there is such a row already
-	transient []string               // codes: nothing was done, and it may work the next time
-	full      []string               // codes: there is no room
-	missing   []string               // codes: there is no such table
-	emptyLog  string                 // a statement that lets the log begin anew, where a full disk stops it
-	discreet  bool                   // the text of an error repeats nothing of what the database was sent
+	code      func(err error) string // the code of a driver's error, without looking at wrapped errors
+	duplicate []string               // codes: the row exists already
+	transient []string               // codes: nothing was done, and the next try may work
+	full      []string               // codes: the database is full
+	missing   []string               // codes: the table does not exist
+	emptyLog  string                 // a statement that restarts the log, if a full disk stops the database from doing so
+	discreet  bool                   // an error's text repeats nothing that was sent to the database
 }
 
 var (
@@ -75,7 +75,7 @@ func (d Dialect) of(db *sql.DB) (*dialect, error) {
 
 const defaultPrefix = "session_"
 
-// names returns the words in braces that depend on the prefix of the tables.
+// names returns a replacer for the words in braces that depend on the tables' prefix.
 func (d *dialect) names(prefix string) (*strings.Replacer, error) {
 	if prefix == "" {
 		prefix = defaultPrefix
@@ -95,9 +95,9 @@ func (d *dialect) names(prefix string) (*strings.Replacer, error) {
 	return strings.NewReplacer("{records}", prefix+"records", "{users}", prefix+"users", "{index}", bare), nil
 }
 
-// Schema returns the statements that make the tables of a store with this prefix, for
-// those who run migrations themselves. [Store.Migrate] runs the same. Running them again
-// does no harm. It needs no database.
+// Schema returns the statements that create the tables of a store with this prefix, for
+// applications that run their own migrations. [Store.Migrate] runs the same statements. Running
+// them again is harmless. Schema needs no database.
 func Schema(d Dialect, prefix string) (string, error) {
 	if d == 0 {
 		return "", errDialect

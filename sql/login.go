@@ -21,32 +21,32 @@ import (
 // An attempt is a login in progress.
 type attempt struct {
 	session.Login
-	began          time.Time // the check of the password
-	from, secret   string    // of the session that the client has; empty: a session begins
+	began          time.Time // when the password check began
+	from, secret   string    // of the client's session; empty: a session begins
 	idle, absolute int64
 	values         values.Change
-	fresh          string // the secret to come
-	incarnation    int64  // of the session that begins
+	fresh          string // the new secret
+	incarnation    int64  // of the session, if one begins
 	slot           int64  // of the user
 }
 
-// slots is how many rows of the table of users put logins and revocations in order. Each
-// user has one of them by hash. Users who share one wait for each other at most.
+// slots is how many rows of the table of users put logins and revocations in order. A hash of
+// the user's name selects the row. Users with the same row may only have to wait for each
+// other.
 const slots = 1024
 
 func slotOf(user string) int64 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(user))      // documented never to fail
-	return int64(h.Sum32()%slots) + 1 // 0 is for users
+	return int64(h.Sum32()%slots) + 1 // slot 0 is for the rows of users
 }
 
-// errMoved means that a login has to begin anew, because somebody else was first.
+// errMoved means that a login has to start again, because another call was first.
 var errMoved = errors.New("sql: login: somebody else was first")
 
-// Login logs a user in, see [session.UserStore]. A login from an anonymous session
-// changes the row of that session, so it is never half done. After an error of the
-// database the store removes the session that may have begun, because no client has its
-// token.
+// Login logs a user in, see [session.UserStore]. A login from an anonymous session changes the
+// row of that session, so it is never half done. If the database fails, the store removes the
+// session that may have begun, because no client has its token.
 func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	a := &attempt{Login: l, began: time.Now(), fresh: token.NewSecret(), incarnation: newIncarnation(), slot: slotOf(l.User)}
 	if !l.Began.IsZero() && l.Began.Before(a.began) {
@@ -75,7 +75,7 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	return st.object(r, token.Join(r.id, a.fresh), 0), nil
 }
 
-// check prepares what needs no database.
+// check does the preparation that needs no database.
 func (a *attempt) check(st *Store, carried string) error {
 	if err := a.Check(); err != nil {
 		return err
@@ -106,8 +106,8 @@ func (st *Store) enter(ctx context.Context, a *attempt) (r *record, evicted []st
 	if d := st.dialect; d.oneLogin && (d.evicts || a.MaxSessions == 0) {
 		r, evicted, err = st.enterAtOnce(ctx, a)
 	}
-	// A login that began just before or just after a revocation is asked again: the
-	// less time an answer takes, the better it is known which.
+	// If the password check began at about the same time as a revocation, enter asks again. The
+	// faster the answer, the more exactly it tells which was first.
 	for late := 0; errors.Is(err, errMoved) || errors.Is(err, errUnsure) && late < maxLate; {
 		if errors.Is(err, errUnsure) {
 			late++
@@ -138,25 +138,26 @@ func (st *Store) enter(ctx context.Context, a *attempt) (r *record, evicted []st
 }
 
 const (
-	// maxLate is how often it is asked whether a login began after a revocation.
+	// maxLate is how often enter asks whether the password check began after a revocation.
 	maxLate = 8
 
-	// defaultCleanup is how long it may take to remove a session that may have begun.
+	// defaultCleanup bounds the time for removing a session that may have begun.
 	defaultCleanup = 250 * time.Millisecond
 )
 
-// errUnsure means that a login began about when the user's sessions were revoked.
+// errUnsure means that the password check began at about the time of a revocation.
 var errUnsure = errors.New("sql: login: revoked at about the same time")
 
-// abandon ends a session that may have begun, though no answer says so: no client will
-// ever name it. Another session may have its id.
+// abandon removes a session that may have begun although no answer arrived: no client could
+// ever use it. It checks the incarnation, because another session may have the same id.
 func (st *Store) abandon(ctx context.Context, a *attempt, err error) {
-	if st.code(err) != "" { // the database has refused it
+	if st.code(err) != "" { // the database has refused the login
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(st.cleanup, defaultCleanup))
 	defer cancel()
-	// The statement may be running still. It has the slot, or finds that somebody else had it.
+	// The login may still be running. Claiming the slot waits for it, or makes it fail because the
+	// slot's version has changed.
 	if _, err := st.exec(ctx, nil, opClaim, a.slot); err != nil {
 		return
 	}
@@ -165,17 +166,17 @@ func (st *Store) abandon(ctx context.Context, a *attempt, err error) {
 	}
 }
 
-// A visit is what a login finds.
+// A visit holds what a login has to know.
 type visit struct {
 	now, revoked int64
-	version      int64     // of the slot; 0: it has no row yet
-	from, to     *record   // that the client has, and that has the id of the session to come
-	others       []*record // of the user, if there is a limit
-	elapsed      int64     // since the check of the password began, at most
-	deadline     int64     // of the call
+	version      int64     // of the slot; 0: the slot has no row yet
+	from, to     *record   // the client's session, and the session that has the new id
+	others       []*record // the user's sessions, if there is a limit
+	elapsed      int64     // upper bound of the time since the password check began
+	deadline     int64     // of the call, by the database's clock
 }
 
-// visit asks for all that a login has to know.
+// visit loads everything that a login has to know.
 func (st *Store) visit(ctx context.Context, tx *sql.Tx, a *attempt) (*visit, error) {
 	v, o := &visit{}, opVisitor
 	if a.MaxSessions > 0 {
@@ -197,8 +198,7 @@ func (st *Store) visit(ctx context.Context, tx *sql.Tx, a *attempt) (*visit, err
 	return v, err
 }
 
-// add reads a row of the answer: what is known of the slot and the user, and one record
-// at most.
+// add reads a row of the answer: the state of the slot and the user, and at most one record.
 func (v *visit) add(rows *sql.Rows, a *attempt) error {
 	var w row
 	var version, revoked number
@@ -225,8 +225,8 @@ func (v *visit) add(rows *sql.Rows, a *attempt) error {
 	return nil
 }
 
-// bound makes the record that the login leads to, from the one that the client has or
-// from none; or refuses the login.
+// bound returns the record after the login, or refuses the login. It starts from the client's
+// record, if there is one.
 func (a *attempt) bound(v *visit) (*record, error) {
 	r := v.from
 	if a.from != "" {
@@ -272,8 +272,8 @@ func (a *attempt) bound(v *visit) (*record, error) {
 	return next, err
 }
 
-// crowd returns which sessions of the user have to end for the one to come, the one that
-// logged in first being the first.
+// crowd returns the sessions of the user that must end to make room for this login. The session
+// with the oldest login comes first.
 func (a *attempt) crowd(v *visit) ([]*record, error) {
 	if a.MaxSessions == 0 {
 		return nil, nil
@@ -289,7 +289,8 @@ func (a *attempt) crowd(v *visit) ([]*record, error) {
 	return others[:many], nil
 }
 
-// plan decides a login.
+// plan decides a login. It returns the record to store, the ids of the sessions to end, and the
+// last of those sessions.
 func (a *attempt) plan(v *visit) (next *record, evicted []string, last *record, err error) {
 	if next, err = a.bound(v); err != nil {
 		return nil, nil, nil, err
@@ -304,7 +305,7 @@ func (a *attempt) plan(v *visit) (next *record, evicted []string, last *record, 
 	return next, evicted, last, nil
 }
 
-// bind does a login, in a transaction that has the slot.
+// bind carries out a login in a transaction that holds the slot.
 func (st *Store) bind(ctx context.Context, tx *sql.Tx, a *attempt, v *visit) (*record, []string, error) {
 	next, evicted, last, err := a.plan(v)
 	if err != nil {
@@ -332,8 +333,8 @@ func (st *Store) bind(ctx context.Context, tx *sql.Tx, a *attempt, v *visit) (*r
 	return next, evicted, err
 }
 
-// enterAtOnce does a login in two statements. Its error is errMoved where somebody else
-// was first.
+// enterAtOnce carries out a login in two statements. It returns errMoved if another call was
+// first.
 func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string, error) {
 	v, err := st.visit(ctx, nil, a)
 	if err != nil {
@@ -343,7 +344,7 @@ func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case v.to != nil && v.to != v.from: // it has expired, and is in the way
+	case v.to != nil && v.to != v.from: // an expired session still holds the id
 		return nil, nil, errMoved
 	}
 	o, args := opBeginAll, next.fields()
@@ -367,7 +368,7 @@ func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string
 	return next, evicted, nil
 }
 
-// fields are the columns of a record that a login stores, see opBegin.
+// fields returns the columns of a record that a login stores, see opBegin.
 func (r *record) fields() []any {
 	a, persistent := r.account, 0
 	if a.persistent {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Migrate makes the tables and indexes of the store where they are missing. Running it
-// again does no harm, and several machines may run it at once. It needs the right to
-// create tables; [Schema] prints the statements for those who run them themselves. A
-// store whose tables are missing calls it once.
+// Migrate creates the tables and indexes of the store that are missing. Running it again is
+// harmless, and several machines may run it at once. It needs the right to create tables;
+// [Schema] prints the statements for applications that run them themselves. A store without
+// tables calls Migrate once by itself.
 func (st *Store) Migrate(ctx context.Context) error {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -18,8 +18,8 @@ func (st *Store) Migrate(ctx context.Context) error {
 	return st.alone(ctx, opMigrate, func() error { return st.migrateAlone(ctx) })
 }
 
-// migrateAlone lets one call at a time make the tables. The caller is the writer, where
-// there is only one.
+// migrateAlone lets one call at a time create the tables. If the database allows only one
+// writer, the caller must be that writer.
 func (st *Store) migrateAlone(ctx context.Context) error {
 	select {
 	case st.migrating <- struct{}{}:
@@ -40,7 +40,7 @@ func (st *Store) migrate(ctx context.Context) error {
 			continue
 		}
 		_, err := st.DB.ExecContext(ctx, text)
-		if st.duplicate(err) { // another machine makes the same table
+		if st.duplicate(err) { // another machine is creating the same table
 			_, err = st.DB.ExecContext(ctx, text)
 		}
 		if err != nil {

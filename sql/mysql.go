@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// MySQL tells the time when a statement began. The statement may have waited for a lock
-// since, so {now} adds how long it has run. Neither depends on a time zone.
+// NOW is the time at which a statement began. The statement may have waited for a lock since
+// then, so {now} adds how long it has run. Neither depends on a time zone.
 //
 //nolint:gochecknoglobals // never changes
 var mysql = dialect{
@@ -29,9 +29,9 @@ var mysql = dialect{
 		opRevoke: "INSERT INTO {users} (name, slot, version, revoked, until) VALUES ({none}, $2, {now}, 0, " + forever + "), ($1, 0, 0, {now}, {now} + " + remembered + ") " +
 			"ON DUPLICATE KEY UPDATE version = version + 1, revoked = GREATEST(revoked, {now}), until = GREATEST(until, {now} + " + remembered + ")",
 		opClaim: "INSERT INTO {users} (name, slot, version, revoked, until) VALUES ({none}, $1, {now}, 0, " + forever + ") ON DUPLICATE KEY UPDATE version = version + 1",
-		// MySQL does not notice that a client has given up. The deadline keeps it from logging
-		// the user in later, when a row is no longer locked. FOR UPDATE makes a revocation wait
-		// for the slot until the session is there; the revocation then ends the session.
+		// MySQL does not notice that a client has given up. The deadline stops the statement from
+		// logging the user in later, when a lock is released. FOR UPDATE makes a revocation wait for
+		// the slot until the session exists. The revocation then ends the session.
 		opBeginAll: "INSERT INTO {records} (" + entered + ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 " +
 			"FROM {users} WHERE name = {none} AND slot = $17 AND version = $18 AND {now} < $19 FOR UPDATE",
 		opEnterAll: "UPDATE {users} u JOIN {records} r ON r.id = $17 SET u.version = u.version + 1, r." + strings.ReplaceAll(assigned, ", ", ", r.") +
@@ -40,7 +40,7 @@ var mysql = dialect{
 		opSweepUsers: pickUsers,
 	},
 	code: func(err error) string {
-		// *mysql.MySQLError has no method that tells.
+		// *mysql.MySQLError has no method that returns the number.
 		if v := reflect.Indirect(reflect.ValueOf(err)); v.Kind() == reflect.Struct {
 			if n := v.FieldByName("Number"); n.IsValid() && n.CanUint() {
 				return strconv.FormatUint(n.Uint(), 10)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// now is read anew wherever it stands: a statement that has waited for a lock must not
-// believe that it is still earlier.
+// postgres reads the clock at each {now}, because a statement may have waited for a lock in
+// between.
 //
 //nolint:gochecknoglobals // never changes
 var postgres = dialect{
@@ -28,8 +28,8 @@ var postgres = dialect{
 		opEnd:     "DELETE FROM {records} USING " + locked("account = $1", "UPDATE") + " WHERE id = locked AND " + lives,
 		opEnter:   "UPDATE {records} SET " + assigned + " FROM " + locked("id = $17", "UPDATE") + " WHERE id = locked AND incarnation = $18 AND version = $19 AND " + lives,
 
-		// It tells where the next sweep has to begin. The entries of removed rows stay in the
-		// index until vacuum has been there: reading over a million of them takes milliseconds.
+		// The statement returns where the next sweep has to begin. The index keeps the entries of
+		// removed rows until the next vacuum, and reading over a million of them takes milliseconds.
 		opSweep: "WITH d AS (DELETE FROM {records} WHERE id IN (SELECT id FROM {records} WHERE due >= $2 AND due <= {stamp} AND " + over + " ORDER BY due LIMIT $1{skip}) RETURNING due) " +
 			"SELECT count(*), CASE WHEN count(*) < $1 THEN {stamp} ELSE max(due) END FROM d",
 
@@ -81,21 +81,22 @@ CREATE INDEX IF NOT EXISTS {index}users_until ON {users} (until);
 `,
 }
 
-// locked locks rows for a statement that writes them, and gives their deadlines as they
-// are after the wait. The statement itself sees the rows as they were before it, and does
-// not look again at one that was locked and not changed.
+// locked returns a subquery that locks rows for a statement which writes them. It returns their
+// deadlines as they are after the wait. The statement itself sees the rows as they were before
+// the wait. It does not read a row again that was locked and not changed.
 func locked(where, lock string) string {
 	return "(SELECT id AS locked, LEAST(seen + idle, ends) AS deadline FROM {records} WHERE " + where + " FOR " + lock + ") l"
 }
 
-// lives is alive, told only after the row was locked: no plan can ask it before it has
-// joined what locks.
+// lives is alive for a row that locked has locked. The CASE stops every plan from evaluating it
+// before the join with that subquery.
 const lives = "CASE WHEN id = locked THEN deadline > {now} END"
 
-// postgresLogin is a login in one statement: if the slot is at the version that was read,
-// nobody else has it, and then store stores the record; then the sessions that have to
-// end do. The parameters behind those of store are the slot, that version (0 if there
-// was no row), when the caller gives up, the last login that has to end, and its id.
+// postgresLogin returns a login in one statement. If the slot still has the version that was
+// read, no other call holds it, and store stores the record. Then the statement removes the
+// sessions that have to end. The parameters after those of store are the slot, its version (0
+// if there was no row), when the caller gives up, the time of the last login that has to end,
+// and its id.
 func postgresLogin(store string, parameters int) string {
 	after := func(n int) string { return "$" + strconv.Itoa(parameters+n) }
 	return strings.NewReplacer("{store}", store, "{slot}", after(1), "{version}", after(2), "{deadline}", after(3), "{at}", after(4), "{id}", after(5)).Replace(

@@ -15,39 +15,38 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// A record is a row of the table of sessions. Times are microseconds since 1970 by the
-// clock of the database.
+// A record is a row of the table of records. Times are microseconds since 1970 by the
+// database's clock.
 type record struct {
 	id          string
-	incarnation int64 // random, so that nobody writes to a session of the same id that was made later
-	version     int64 // of secrets and data; each change of them counts one
+	incarnation int64 // random; stops writes to a later session with the same id
+	version     int64 // counts the changes of secrets and data
 	secrets     token.Secrets
 	created     int64
 	seen        int64
 	idle        int64
 	ends        int64        // the absolute deadline
 	account     *account     // nil: anonymous
-	data        values.Block // empty where a listing loaded the record
+	data        values.Block // empty if a listing loaded the record
 }
 
-// An account is whose a session is.
+// An account describes the user of a session and the last login.
 type account struct {
 	user               string
 	level              session.Level
-	at                 int64 // of the last login
+	at                 int64 // the time of the last login
 	persistent         bool
 	userAgent, address string
 }
 
-// columns are those of a record, in the order of scan.
+// columns lists the columns of a record, in the order of dest.
 const columns = "id, incarnation, version, secret, old_secrets, created, seen, idle, ends, " +
 	"account, level, login_at, persistent, user_agent, address, data"
 
-// listed are the same, without the values.
+// listed lists the same columns, without the values.
 var listed = strings.TrimSuffix(columns, "data") + "NULL AS data" //nolint:gochecknoglobals // never changes
 
-// errRecord means that a row holds something that this package did not write. It
-// authenticates nobody.
+// errRecord means that this package did not write the row. Such a row authenticates nobody.
 var errRecord = errors.New("sql: record cannot be read")
 
 func newIncarnation() int64 {
@@ -56,10 +55,10 @@ func newIncarnation() int64 {
 	return int64(binary.BigEndian.Uint64(b[:]) >> 1)
 }
 
-// idleDeadline is when the session ends unless it is refreshed.
+// idleDeadline returns when the session ends without a refresh.
 func (r *record) idleDeadline() int64 { return min(r.seen+r.idle, r.ends) }
 
-// expired tells which deadline of the record has passed, the earlier one; nil: none.
+// expired returns the error for the earlier deadline of the record if it has passed, or nil.
 func (r *record) expired(now int64) error {
 	switch {
 	case now < r.idleDeadline():
@@ -70,7 +69,7 @@ func (r *record) expired(now int64) error {
 	return session.ErrExpiredAbsolute
 }
 
-// user is whose session it is; empty: nobody's.
+// user returns the user of the session. Empty: anonymous.
 func (r *record) user() string {
 	if r.account == nil {
 		return ""
@@ -78,7 +77,7 @@ func (r *record) user() string {
 	return r.account.user
 }
 
-// info describes the session. Its token ends then; zero: with the session.
+// info describes the session. Its token ends at ends; zero: with the session.
 func (r *record) info(ends int64) session.Info {
 	rotated := r.created
 	if a := r.account; a != nil {
@@ -105,8 +104,8 @@ func (r *record) info(ends int64) session.Info {
 	return info
 }
 
-// A number, a text and an optional text are columns, in whatever form a driver gives
-// them. NULL is zero; only a join that finds nothing has it where the schema forbids it.
+// A number and a text scan columns in any form that a driver returns. NULL is zero. If the
+// schema forbids NULL, only a join without a match returns it.
 type (
 	number int64
 	text   string
@@ -156,24 +155,25 @@ func (t *text) Scan(src any) error {
 	return nil
 }
 
-// A row is a record as it is scanned.
+// A row is a record before its columns are checked.
 type row struct {
 	id, secret, old, account, userAgent, address, data                          text
 	incarnation, version, created, seen, idle, ends, level, loginAt, persistent number
-	at                                                                          number // the time
+	at                                                                          number // the time of the query
 }
 
-// dest is where the columns go, behind the time and those of more.
+// dest returns the destinations of a scan: the time, then those in more, then the columns of a
+// record.
 func (w *row) dest(more ...any) []any {
 	dest := append(make([]any, 0, 19), &w.at)
 	return append(append(dest, more...), &w.id, &w.incarnation, &w.version, &w.secret, &w.old, &w.created, &w.seen, &w.idle, &w.ends,
 		&w.account, &w.level, &w.loginAt, &w.persistent, &w.userAgent, &w.address, &w.data)
 }
 
-// bound is beyond every time and timeout, and far from overflow.
+// bound is larger than every valid time and timeout, and far from an overflow.
 const bound = 1 << 61
 
-// record reads a row. Its error is errRecord for whatever is not exactly a record.
+// record converts a row. It returns errRecord for anything that is not exactly a record.
 func (w *row) record() (*record, error) {
 	data, ok := values.ReadBlock(string(w.data))
 	r := &record{
@@ -202,8 +202,8 @@ func (w *row) record() (*record, error) {
 	return r, nil
 }
 
-// load returns the record of an id, dead or alive, and the time. o is opLoad, or in a
-// transaction opLock.
+// load returns the record of an id, expired or not, and the time. o is opLoad, or opLock in a
+// transaction.
 func (st *Store) load(ctx context.Context, tx *sql.Tx, o op, id string) (r *record, now int64, err error) {
 	var w row
 	err = st.query(ctx, tx, o, one(w.dest()...), id)
@@ -217,17 +217,16 @@ func (st *Store) load(ctx context.Context, tx *sql.Tx, o op, id string) (r *reco
 	switch {
 	case err != nil:
 		return nil, 0, err
-	case r.id != id: // the column compares without regard to case
+	case r.id != id: // the column ignores case
 		return nil, 0, errRecord
 	}
 	return r, int64(w.at), nil
 }
 
-// change lets edit change the secrets and the data of a record, and stores what it made
-// of them. It begins with the record that the caller has and gives away, whose time edit
-// is not told, or loads one if that is nil. If somebody else has changed the record
-// since, change does it all anew, in a transaction that has locked the row. edit returns
-// false where there is nothing to store.
+// change lets edit change the secrets and the data of a record, and stores the result. If the
+// caller has a record, change starts with it: the caller gives it away, and now is 0 for edit.
+// Otherwise change loads one. If another call has changed the record since, change starts again
+// in a transaction that has locked the row. edit returns false if there is nothing to store.
 func (st *Store) change(ctx context.Context, o op, id string, has *record, edit func(r *record, now int64) (changed bool, err error)) (r *record, err error) {
 	done := false
 	attempt := func(tx *sql.Tx, load op, base *record) (err error) {

@@ -12,8 +12,8 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as one request loaded it. What it writes is written
-// only while the very record that it loaded lives.
+// An object is a session as one request loaded it. Its writes succeed only while the record
+// that it loaded still exists.
 type object struct {
 	store *Store
 	id    string
@@ -22,11 +22,11 @@ type object struct {
 
 	device string
 
-	turn   chan struct{} // held by who writes; guards record
-	record record        // as this object has last seen it in the database
+	turn   chan struct{} // a write holds it; guards record
+	record record        // as this object last saw it in the database
 
 	mu   sync.Mutex
-	view values.Block // as loaded, plus own writes
+	view values.Block // as loaded, plus this object's writes
 }
 
 var (
@@ -41,7 +41,7 @@ var (
 	_ session.Bound       = (*object)(nil)
 )
 
-// object makes a session of a record. The token ends then; zero: with the session.
+// object returns the session of a record. The token ends at ends; zero: with the session.
 func (st *Store) object(r *record, carried string, ends int64) *object {
 	return &object{store: st, id: r.id, token: carried, device: r.secrets.Device(), info: r.info(ends), turn: make(chan struct{}, 1), record: *r, view: r.data}
 }
@@ -52,13 +52,12 @@ func (s *object) Token() string { return s.token }
 
 func (s *object) Device() string { return s.device }
 
-// Format prints the id and nothing else, whatever the verb: a session that is
-// logged by mistake shows no token.
+// Format prints only the id, for every verb, so that a log of the session contains no token.
 func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
 func (s *object) Info() session.Info { return s.info }
 
-// Now asks the database, whose clock made the times of Info.
+// Now returns the time of the database. The times of Info come from the same clock.
 func (s *object) Now(ctx context.Context) (time.Time, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -114,7 +113,7 @@ func (s *object) Clear(ctx context.Context) error {
 	return s.Write(ctx, &values.Change{Clear: true})
 }
 
-// Pop takes the value that is stored under key now.
+// Pop removes and returns the value that the database has for key.
 func (s *object) Pop(ctx context.Context, key string) (any, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -124,7 +123,7 @@ func (s *object) Pop(ctx context.Context, key string) (any, error) {
 	return values.Pop(ctx, s, key)
 }
 
-// Update replaces the value that is stored under key now.
+// Update replaces the value that the database has for key.
 func (s *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -134,7 +133,7 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 	return values.Update(ctx, s, key, f)
 }
 
-// Stored returns the values that the record has now.
+// Stored returns the present values of the record.
 func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	done, err := s.await(ctx)
 	if err != nil {
@@ -152,7 +151,7 @@ func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	return r.data, nil
 }
 
-// Write applies a change to the record, and to what this object shows.
+// Write applies a change to the record and to the values that this object shows.
 func (s *object) Write(ctx context.Context, c *values.Change) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
@@ -192,8 +191,8 @@ func (s *object) Write(ctx context.Context, c *values.Change) error {
 	return nil
 }
 
-// await is called before every write, done after it: a session writes one thing
-// after the other, so that it shows what it stored.
+// await waits for the session's turn to write; the caller calls done after the write. The
+// session writes one change after the other, so it always shows the last stored values.
 func (s *object) await(ctx context.Context) (done func(), err error) {
 	select {
 	case s.turn <- struct{}{}:

@@ -8,8 +8,8 @@ import (
 
 const noTable = "no such table"
 
-// SQLite runs in this process and has its clock, so the time is a parameter. A transaction
-// has the whole database, so nothing is locked.
+// SQLite runs in this process and uses its clock, so the time is a parameter. A transaction
+// locks the whole database, so statements lock no rows.
 //
 //nolint:gochecknoglobals // never changes
 var sqlite = dialect{
@@ -19,10 +19,10 @@ var sqlite = dialect{
 	tokens:    strings.NewReplacer("{now}", "{time}", "{stamp}", "{time}", "{max}", "MAX", "{min}", "MIN", "{none}", "x''", "{later}", "seen", "{lock}", "", "{skip}", ""),
 	prepare:   true,
 	oneWriter: true,
-	emptyLog:  "PRAGMA wal_checkpoint", // SQLite does that itself only after a write that worked
+	emptyLog:  "PRAGMA wal_checkpoint", // SQLite does so by itself only after a successful write
 	discreet:  true,
 	code: func(err error) string {
-		// The drivers' errors have a method or a field Code, of a type of their own each.
+		// The drivers' errors have a method or a field Code, each with a different type.
 		v := reflect.ValueOf(err)
 		var n reflect.Value
 		if m := v.MethodByName("Code"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
@@ -32,7 +32,7 @@ var sqlite = dialect{
 		}
 		switch {
 		case !n.IsValid():
-		case strings.Contains(err.Error(), noTable): // it has no code of its own
+		case strings.Contains(err.Error(), noTable): // this error has no code of its own
 			return noTable
 		case n.CanInt():
 			return strconv.FormatInt(n.Int()&0xff, 10)

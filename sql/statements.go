@@ -7,85 +7,85 @@ import (
 	"sync/atomic"
 )
 
-// An op is a statement that the store sends.
+// An op names a statement that the store sends.
 type op int
 
 const (
-	opLoad    op = iota // the record of an id, and the time
-	opLock              // the same, until the end of the transaction
-	opCreate            // begins a session without a user; returns the time
-	opChange            // secrets and values, if nobody else has changed them
-	opBury              // removes a record that has expired
+	opLoad    op = iota // loads the record of an id, and the time
+	opLock              // the same, and locks the record until the transaction ends
+	opCreate            // creates a session without a user; returns the time
+	opChange            // stores secrets and values, if no other call has changed them
+	opBury              // removes an expired record
 	opRemove            // removes a record
-	opRefresh           // makes the idle deadline later
-	opNow               // tells the time
+	opRefresh           // prolongs the idle deadline
+	opNow               // returns the time
 
-	opList   // the live sessions of a user
-	opRevoke // notes the time of a revocation, and takes the user's slot
+	opList   // lists the live sessions of a user
+	opRevoke // stores the time of a revocation, and changes the user's slot
 	opEnd    // removes the live sessions of a user
 
-	opVisitor  // all that a login has to know, where there is no limit
-	opVisitors // the same, with the sessions of the user
-	opClaim    // takes a slot, until the end of the transaction
-	opBegin    // begins a session with a user
-	opEnter    // logs in a record that exists
-	opEvict    // removes the sessions of a user up to a login
-	opBeginAll // claim and begin in one, where the dialect can, see dialect.oneLogin
-	opEnterAll // claim and enter in one
+	opVisitor  // loads everything that a login without a limit has to know
+	opVisitors // the same, and the sessions of the user
+	opClaim    // locks a slot until the transaction ends
+	opBegin    // creates a session with a user
+	opEnter    // logs in an existing record
+	opEvict    // removes the sessions of a user up to a certain login
+	opBeginAll // opClaim and opBegin in one, see dialect.oneLogin
+	opEnterAll // opClaim and opEnter in one
 
-	opSweep // removes some records that have expired, or picks them
+	opSweep // removes or picks some expired records
 	opSweepPicked
-	opSweepUsers // removes some users of whom nothing needs to be known, or picks them
+	opSweepUsers // removes or picks some outdated rows of users
 	opSweepPickedUsers
 	opMigrate
 
 	opCount
 )
 
-// The parts of the statements.
+// These are parts of the statements.
 const (
 	alive = "seen + idle > {now} AND ends > {now}"
 
-	// The new upper bound of the deadline leaves room for the refreshes of one more idle
-	// timeout, which then do not touch the index.
+	// due leaves room for the refreshes of one more idle timeout. Those refreshes do not change
+	// the index.
 	prolong = "due = CASE WHEN due > {min}({max}(seen, {now}) + idle, ends) THEN due ELSE {min}({max}(seen, {now}) + idle + idle, ends) END, " +
 		"seen = {max}({later}, {now})"
 
-	// entered are the columns that a login stores, and assigned stores them; $1 to $16.
+	// entered lists the columns that a login stores. assigned stores them, from $1 to $16.
 	entered = "id, incarnation, version, secret, created, seen, idle, ends, due, account, level, login_at, persistent, user_agent, address, data"
 
 	assigned = "id = $1, incarnation = $2, version = $3, secret = $4, old_secrets = NULL, created = $5, seen = $6, idle = $7, ends = $8, due = $9, " +
 		"account = $10, level = $11, login_at = $12, persistent = $13, user_agent = $14, address = $15, data = $16"
 
-	// over tells a sweep that a session has ended. A refresh reads the time more than once,
-	// so due can be microseconds early.
+	// over tells a sweep that a session has ended. due may be microseconds early, because a
+	// refresh reads the time more than once.
 	over = "(ends <= {now} OR seen <= {now} - idle)"
 
 	pick      = "SELECT id FROM {records} WHERE due <= {stamp} AND " + over + " ORDER BY due LIMIT $1{skip}"
 	pickUsers = "SELECT name FROM {users} WHERE until <= {stamp} ORDER BY until LIMIT $1{skip}"
 
-	// remembered is how long a user is kept after a revocation: who began before that has
-	// begun longer than session.BeganLimit ago. A slot is kept forever.
+	// remembered is how long the store keeps a user's row after a revocation. A login that began
+	// before the revocation is then older than session.BeganLimit. A slot is kept forever.
 	remembered = "7200000000"
 	forever    = "4000000000000000000"
 )
 
-// visitor is opVisitor.
+// visitor is the text of opVisitor.
 //
 //nolint:gochecknoglobals // never changes
 var visitor = "SELECT {now}, s.version, u.revoked, r." + strings.ReplaceAll(columns, ", ", ", r.") +
 	" FROM (SELECT 1 AS one) o LEFT JOIN {users} s ON s.name = {none} AND s.slot = $4 LEFT JOIN {users} u ON u.name = $1 AND u.slot = 0 LEFT JOIN {records} r ON r.id IN ($2, $3)"
 
-// common are the statements, in the words of no dialect. $1 and on are parameters, words
-// in braces have a translation in each dialect:
+// common holds the statements that all dialects share. $1 and so on are parameters. Each
+// dialect translates the words in braces:
 //
-//	{now}       the time when it is read, in microseconds since 1970
+//	{now}       the time when the database evaluates it, in microseconds since 1970
 //	{stamp}     the time when the statement began
 //	{max} {min} functions of two numbers
-//	{later}     seen, or a little more, where a row that stays as it is does not count as changed
-//	{lock}      keeps the rows that a SELECT reads for the transaction
-//	{skip}      the same, and leaves out those that somebody else keeps
-//	{none}      the name that no user has, but slots do
+//	{later}     seen, plus one if the database does not count an unchanged row as changed
+//	{lock}      locks the rows that a SELECT reads until the transaction ends
+//	{skip}      the same, but skips rows that another transaction has locked
+//	{none}      the name in the rows of slots, which no user has
 //	{records} {users} {index}  names, see Store.Prefix
 //
 //nolint:gochecknoglobals // never changes
@@ -101,7 +101,8 @@ var common = [opCount]struct{ name, text string }{
 	opNow:     {"now", "SELECT {now}"},
 
 	opList: {"list", "SELECT {now}, " + listed + " FROM {records} WHERE account = $1 AND " + alive + " ORDER BY seen DESC, id"},
-	// The slot comes first, so that the time is read when no login has it any more.
+	// The slot comes first. The statement then reads the time after every login has released the
+	// slot.
 	opRevoke: {"revoke", "INSERT INTO {users} AS u (name, slot, version, revoked, until) VALUES ({none}, $2, {now}, 0, " + forever + "), ($1, 0, 0, {now}, {now} + " + remembered + ") " +
 		"ON CONFLICT (name, slot) DO UPDATE SET version = u.version + 1, revoked = {max}(u.revoked, {now}), until = {max}(u.until, {now} + " + remembered + ")"},
 	opEnd: {"end", "DELETE FROM {records} WHERE account = $1 AND " + alive},
@@ -124,15 +125,16 @@ var common = [opCount]struct{ name, text string }{
 	opMigrate:          {"migrate", ""},
 }
 
-// A statement is one of them, in the words of the database.
+// A statement is a statement in the dialect of the database.
 type statement struct {
 	text  string
-	order []int // of the arguments, where parameters have no numbers
-	clock bool  // one argument more: the time
+	order []int // the order of the arguments, if parameters have no numbers
+	clock bool  // the time is an additional argument
 	stmt  atomic.Pointer[sql.Stmt]
 }
 
-// numbered finds the parameters of a text.
+// numbered splits a text at its parameters. It returns the highest number, all numbers and the
+// pieces.
 func numbered(text string) (most int, each []int, pieces []string) {
 	for {
 		before, rest, ok := strings.Cut(text, "$")
@@ -149,7 +151,7 @@ func numbered(text string) (most int, each []int, pieces []string) {
 	}
 }
 
-// translate makes the statements of a store.
+// translate translates the statements into the dialect of a store.
 func (st *Store) translate(d *dialect, names *strings.Replacer) {
 	for o := range opCount {
 		text := common[o].text

@@ -15,50 +15,49 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Store keeps sessions in a PostgreSQL, MySQL, MariaDB or SQLite database. DB is
-// needed, every other field has a safe zero value. It is safe for concurrent use; its
-// fields must not change after the first call. [Store.Migrate] makes its tables.
+// A Store keeps sessions in a PostgreSQL, MySQL, MariaDB or SQLite database. DB is required;
+// every other field has a safe zero value. A Store is safe for concurrent use. Its fields must
+// not change after the first call. [Store.Migrate] creates its tables.
 //
-// A read is one query and a write one statement. Each write checks in the same
-// statement that the session is alive. The database's clock decides about time, but for
-// SQLite, which runs in the process and has its clock. The store starts no goroutine,
-// and does not close the DB.
+// A read is one query, and a write is one statement. A write checks in the same statement that
+// its session still exists. All times come from the clock of the database; for SQLite, from the
+// clock of the process. The store starts no goroutine and does not close the DB.
 //
-// It has all capabilities: it is a [session.UserStore], and its sessions are all that
-// package session describes.
+// A Store has all capabilities: it is a [session.DeviceStore], and its sessions implement every
+// optional interface of package session.
 //
-// Any error that matches none of package session's means that the database failed or
-// could not be reached. It never means that the user is logged out. A write that failed
-// so may or may not have been applied. [errors.Is] and [errors.As] reach the error of
-// the driver and that of the context. The text holds no more of a server's answer than
-// its code, because servers repeat what they were sent.
+// Some errors match an error of package session. Any other error means that the database failed
+// or could not be reached. It never means that the user is logged out. A write that fails with
+// such an error may or may not have been applied. [errors.Is] and [errors.As] find the errors
+// of the driver and of the context. The text contains only the code of a server's answer,
+// because servers repeat in it what they were sent.
 type Store struct {
 	// DB is the database. It must not read from replicas.
 	DB *sql.DB
 
-	// Dialect is what the database speaks. Zero: what DB's driver says, if that is one
-	// of those that the package documentation names.
+	// Dialect is the SQL that the database speaks. Zero: the store derives it from the driver of
+	// DB, if the package documentation names that driver.
 	Dialect Dialect
 
-	// Prefix is what the names of the store's tables and indexes begin with: lower-case
-	// letters, digits and underscores, at most 32, and on PostgreSQL and MySQL the name
-	// of a schema and a dot before them. Empty: "session_".
+	// Prefix is the beginning of the names of the store's tables and indexes. Empty: "session_".
+	// It has at most 32 lower-case letters, digits and underscores. On PostgreSQL and MySQL, the
+	// name of a schema and a dot may precede it.
 	//
-	// Applications that share a database need a prefix each. So do tenants: sessions
-	// and users are told apart by nothing else, so one store serves one tenant.
+	// Each application that shares a database needs its own prefix. So does each tenant: nothing
+	// else separates sessions and users, so one store serves one tenant.
 	Prefix string
 
-	// IdleTimeout is how long after its last refresh a session ends. Zero: 30
-	// minutes, or AbsoluteTimeout where that is shorter.
+	// IdleTimeout ends a session this long after its last refresh. Zero: 30 minutes, or
+	// AbsoluteTimeout if that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long after it was made, or after its last login, a
-	// session ends, whatever happens. Zero: 12 hours. At most 400 days. A session
-	// keeps the timeouts that it was made with, until a login gives it others.
+	// AbsoluteTimeout ends a session this long after its creation or its last login, even if it is
+	// in use. Zero: 12 hours. At most 400 days. A session keeps the timeouts that it was created
+	// with until a login replaces them.
 	AbsoluteTimeout time.Duration
 
-	// OpTimeout bounds a call whose context has no deadline, also the function
-	// given to Update. Zero: five seconds. The error then matches
+	// OpTimeout bounds a call whose context has no deadline, including the function passed to
+	// Update. Zero: five seconds. After that time the call fails with an error that matches
 	// [context.DeadlineExceeded].
 	OpTimeout time.Duration
 
@@ -66,14 +65,14 @@ type Store struct {
 	invalid    error
 	dialect    *dialect
 	statements [opCount]statement
-	idle       int64 // microseconds, as all times
+	idle       int64 // microseconds, like all times
 	absolute   int64
 	opTimeout  time.Duration
 	cleanup    time.Duration // zero: defaultCleanup; a test may set it
-	writer     chan struct{} // held by the only writer, where the dialect allows one
-	migrating  chan struct{} // held by who makes the tables
-	calls      atomic.Uint32 // that made a session
-	swept      atomic.Int64  // where the next of these calls begins to sweep, see dialect
+	writer     chan struct{} // the writer holds it; nil if the dialect allows several writers
+	migrating  chan struct{} // the call that creates the tables holds it
+	calls      atomic.Uint32 // the number of calls that created a session
+	swept      atomic.Int64  // where the next sweep of these calls begins, see dialect
 }
 
 const defaultOpTimeout = 5 * time.Second
@@ -87,7 +86,7 @@ var (
 	errGrace     = errors.New("sql: rotate: grace is negative")
 )
 
-// Check reports what is wrong with the fields. It asks no server.
+// Check returns an error if a field is invalid. It asks no server.
 func (st *Store) Check() error {
 	if st == nil {
 		return errNoStore
@@ -127,8 +126,7 @@ func (st *Store) init() error {
 	return nil
 }
 
-// begin is the start of every call. It bounds the call in time; the caller must call
-// cancel.
+// begin starts every call. It gives the call a deadline; the caller must call cancel.
 func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel context.CancelFunc, err error) {
 	if err := st.Check(); err != nil {
 		return nil, nil, err
@@ -150,8 +148,8 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Generate makes an empty session, see [session.Store]. An id is 1 to 128 characters
-// of A-Z, a-z, 0-9, '-' and '_'. A database without room on its disk is
+// Generate creates an empty session, see [session.Store]. An id has 1 to 128 characters of A-Z,
+// a-z, 0-9, '-' and '_'. If the disk of the database is full, Generate fails with
 // [session.ErrFull].
 func (st *Store) Generate(ctx context.Context, id string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
@@ -172,7 +170,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		if made {
 			break
 		}
-		// A session that has expired may hold the id still.
+		// An expired session may still hold the id.
 		n, err := st.exec(ctx, nil, opBury, id)
 		if err != nil {
 			return nil, err
@@ -185,8 +183,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	return st.object(r, token.Join(id, secret), 0), nil
 }
 
-// create stores a record that is new, and notes when that was. made is false where
-// there is a record of this id.
+// create stores a new record and sets its times. made is false if a record with this id exists.
 func (st *Store) create(ctx context.Context, r *record) (made bool, err error) {
 	s := &st.statements[opCreate]
 	var at number
@@ -206,16 +203,16 @@ func (st *Store) create(ctx context.Context, r *record) (made bool, err error) {
 	return at != 0, err
 }
 
-// duplicate reports whether an error means that there is such a row already.
+// duplicate reports whether an error means that the row exists already.
 func (st *Store) duplicate(err error) bool {
 	return err != nil && slices.Contains(st.dialect.duplicate, st.code(err))
 }
 
-// Open loads the session of a token, see [session.TokenStore]. It is one query, and a
-// statement more when the token is not the newest, or seen for the first time. It tells
-// why a token that was good once is so no more: [session.ErrReused] of the last seven
-// that rotations have replaced, since the last login; [session.ErrExpiredIdle] and
-// [session.ErrExpiredAbsolute] until the row was removed.
+// Open loads the session of a token, see [session.TokenStore]. It sends one query. It sends
+// another statement if the token is not the newest, or is used for the first time. It reports
+// why a formerly valid token no longer works. It fails with [session.ErrReused] for the last
+// seven tokens that rotations have replaced since the last login. It fails with
+// [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute] until the row is removed.
 func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -225,10 +222,9 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 	return st.present(ctx, carried, func(*record, *token.Match, int64) error { return nil })
 }
 
-// Rotate renews the token of a session, see [session.TokenStore]. At most 64 old
-// tokens of a session are kept; a rotation beyond that returns the token that is the
-// newest already. What becomes of the old token is kept as a salt that means nothing
-// to who does not hold that token.
+// Rotate renews the token of a session, see [session.TokenStore]. A session keeps at most 64
+// old tokens; a rotation beyond that returns the current newest token. The store can derive a
+// new token only from the old one and a stored salt. The salt is useless without the old token.
 func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
@@ -240,19 +236,18 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	defer cancel()
 	_, presented, _ := token.Parse(carried)
 	s, err := st.present(ctx, carried, func(r *record, m *token.Match, now int64) error {
-		if m.Newest == presented { // else somebody else was first
+		if m.Newest == presented { // otherwise another call was first
 			m.Newest, m.Changed = r.secrets.Rotate(presented, min(grace, lifetime.Max).Microseconds(), now), true
 		}
 		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		err = session.ErrNotFound // why is for Open to tell
+		err = session.ErrNotFound // only Open reports the reason
 	}
 	return s, err
 }
 
-// present authenticates a token, and lets renew say which secret the client carries from
-// now on.
+// present authenticates a token. renew sets the secret that the client carries from now on.
 func (st *Store) present(ctx context.Context, carried string, renew func(r *record, m *token.Match, now int64) error) (session.Session, error) {
 	id, secret, ok := token.Parse(carried)
 	if !ok {

@@ -9,27 +9,26 @@ import (
 )
 
 const (
-	// sweepEvery is how many calls that made a session there are to one that sweeps,
-	// which removes more than these have made.
+	// sweepEvery is how many calls that create a session there are for each sweep. A sweep removes
+	// up to sweepBatch sessions, which is more than these calls create.
 	sweepEvery = 16
 	sweepBatch = 64
 
-	// sweepAll is how many calls there are to one that sweeps from the beginning, see
-	// Store.swept. The others leave rows that a transaction had locked, or that are due
+	// sweepAll is how many of these calls there are for each sweep from the beginning, see
+	// Store.swept. The other sweeps miss rows that a transaction had locked, and rows that are due
 	// earlier because a clock was set back.
 	sweepAll = 1024 * sweepEvery
 
-	// sweepPatience is how long such a call may take longer for it.
+	// sweepPatience bounds how much longer a call may take because it sweeps.
 	sweepPatience = 250 * time.Millisecond
 )
 
-// Sweep removes all sessions that have expired, and returns how many. Nothing depends on
-// it being called, because the calls that make sessions remove what has expired, a few at
-// a time; call it on a schedule where the table may have grown much and then few sessions
-// are made. It works in batches, so that it keeps no lock for long, and may run at the
-// same time on several machines.
+// Sweep removes all expired sessions, and returns how many. The store does not depend on it:
+// calls that create sessions also remove a few expired ones each. Call Sweep on a schedule if
+// the table may have grown large and few new sessions are created. It works in batches, so it
+// holds no lock for long. Several machines may run it at the same time.
 //
-// A row is removed at the latest one idle timeout after its session has ended.
+// A row can be removed at the latest one idle timeout after its session has ended.
 func (st *Store) Sweep(ctx context.Context) (int, error) {
 	if err := st.Check(); err != nil {
 		return 0, err
@@ -38,7 +37,7 @@ func (st *Store) Sweep(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	removed := 0
-	var from atomic.Int64 // Sweep starts from the beginning, and not where tidy has ended
+	var from atomic.Int64 // Sweep starts from the beginning, not where tidy ended
 	defer func() { st.swept.Store(from.Load()) }()
 	for {
 		n, users, err := st.sweep(ctx, 100, &from)
@@ -49,7 +48,7 @@ func (st *Store) Sweep(ctx context.Context) (int, error) {
 	}
 }
 
-// tidy is what a call does for the table after it has made a session.
+// tidy cleans the table after a call that created a session.
 func (st *Store) tidy(ctx context.Context) {
 	n := st.calls.Add(1)
 	if n%sweepEvery != 0 {
@@ -61,11 +60,11 @@ func (st *Store) tidy(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepPatience)
 	defer cancel()
-	_, _, _ = st.sweep(ctx, sweepBatch, from) // the next one will do it
+	_, _, _ = st.sweep(ctx, sweepBatch, from) // after an error, the next sweep does it
 }
 
-// sweep removes at most n sessions that have expired, and n users. from is where it
-// begins, if the dialect marks: rows that were due before have been removed.
+// sweep removes at most n expired sessions, and at most n users. If the dialect marks, it
+// begins at from, because rows that were due earlier have been removed.
 func (st *Store) sweep(ctx context.Context, n int, from *atomic.Int64) (sessions, users int, err error) {
 	if !st.dialect.marks {
 		sessions, err = st.sweepOne(ctx, opSweep, n)

@@ -9,7 +9,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// UserSessions lists the sessions of a user, see [session.UserStore]. It is one query.
+// UserSessions lists the sessions of a user, see [session.UserStore]. It sends one query.
 func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
 	ctx, cancel, err := st.beginFor(ctx, user)
 	if err != nil {
@@ -38,7 +38,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	return infos, nil
 }
 
-// RemoveUserSessions ends the sessions of a user, see [session.UserStore]. It is two
+// RemoveUserSessions ends the sessions of a user, see [session.UserStore]. It sends two
 // statements, however many sessions there are.
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	ctx, cancel, err := st.beginFor(ctx, user)
@@ -57,7 +57,7 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	return int(n), err
 }
 
-// endAll removes the live sessions of a user but those of some ids.
+// endAll removes the live sessions of a user, except those with the ids in keep.
 func (st *Store) endAll(ctx context.Context, user []byte, keep []string) (n int64, err error) {
 	s := &st.statements[opEnd]
 	if len(keep) == 0 {
@@ -87,8 +87,8 @@ func (st *Store) endAll(ctx context.Context, user []byte, keep []string) (n int6
 	return n, err
 }
 
-// keep returns which sessions of a user are to live on. Of many ids it takes those that
-// are the user's, because a statement has room for some tens of thousands of parameters.
+// keep returns the ids of the sessions that must not end. If except is long, keep returns only
+// those that belong to the user: a statement has room for some tens of thousands of parameters.
 func (st *Store) keep(ctx context.Context, user string, except []string) ([]string, error) {
 	if len(except) <= 1000 {
 		return except, nil
@@ -123,7 +123,7 @@ func (st *Store) beginFor(ctx context.Context, user string) (context.Context, co
 	return ctx, cancel, nil
 }
 
-// parameter is the n-th parameter of a statement.
+// parameter returns the n-th parameter of a statement.
 func (d *dialect) parameter(n int) string {
 	if d.mark == "?" {
 		return "?"
