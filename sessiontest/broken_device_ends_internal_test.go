@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,8 +137,19 @@ func brokenProofs() map[string]map[string]breed {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			}),
 		},
-		"a lost answer of Prove locks nobody out":  {"ends the token of before": endsOthers, "gives the same token": sharesToken},
-		"concurrent proofs each get a valid token": {"end each other's": endsOthers, "share one": sharesToken},
+		"a lost answer of Prove locks nobody out": {"ends the token of before": endsOthers, "gives the same token": sharesToken},
+		"concurrent proofs each get a valid token": {
+			"end each other's": endsOthers,
+			"share one": func(t *testing.T, b *beast) {
+				sharesToken(t, b)
+				prove, one := b.prove, new(sync.Mutex) // one after the other, or none has a token to share
+				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+					one.Lock()
+					defer one.Unlock()
+					return prove(ctx, id, p)
+				}
+			},
+		},
 		"a proof beyond the store's bound is refused and ends no token": {
 			"ends the oldest": dropsOldest,
 			"has no bound": func(_ *testing.T, b *beast) {
