@@ -259,7 +259,7 @@ func drains(t *testing.T, bin string) {
 	v := visit(t, p.site())
 	v.login("ada", "engine")
 	count := redistest.Commands(t, server)
-	proxy.SetDelay(150 * time.Millisecond) // each way
+	proxy.SetDelay(50 * time.Millisecond) // each way; the page asks several times, each within a second
 	var (
 		status int
 		err    error
