@@ -42,14 +42,14 @@ func TestOnEventBlocks(t *testing.T) {
 			}
 			<-release
 		}
-		before := runtime.NumGoroutine()
+		before := webtest.Goroutines(t)
 		for i := range 2 * maxHooks {
 			if got := refusedRequest(t, m); got != patience {
 				t.Errorf("request %d took %v, want %v", i, got, patience)
 			}
 		}
 		synctest.Wait()
-		if got := runtime.NumGoroutine() - before; got > maxHooks {
+		if got := webtest.Goroutines(t) - before; got > maxHooks {
 			t.Errorf("got %d goroutines, want at most %d", got, maxHooks)
 		}
 		close(release)
@@ -61,12 +61,12 @@ func TestOnEventBlocks(t *testing.T) {
 			t.Errorf("afterwards: a request took %v, %d calls", got, calls.Load())
 		}
 		for range 10_000 { // what has ended may be counted for a moment
-			if runtime.NumGoroutine() <= before {
+			if webtest.Goroutines(t) <= before {
 				return
 			}
 			runtime.Gosched()
 		}
-		t.Errorf("%d goroutines are left", runtime.NumGoroutine()-before)
+		t.Errorf("%d goroutines are left", webtest.Goroutines(t)-before)
 	})
 }
 

@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -314,7 +313,7 @@ func TestSeedLazyExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, store := range seedStores() {
 			ts := store.(session.TokenStore)
-			before := bubbled(t)
+			before := webtest.Goroutines(t)
 			token := session.Token(sound(t)(store.Generate(t.Context(), "id")))
 			time.Sleep(time.Minute - time.Millisecond)
 			sound(t)(ts.Open(t.Context(), token))
@@ -322,21 +321,7 @@ func TestSeedLazyExpiry(t *testing.T) {
 			if _, err := ts.Open(t.Context(), token); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("%s: got %v, want ErrNotFound", name, err)
 			}
-			check(t, name+": goroutines", bubbled(t), before, nil)
+			check(t, name+": goroutines", webtest.Goroutines(t), before, nil)
 		}
 	})
-}
-
-// bubbled returns how many goroutines the caller's bubble has. Those of other tests, such as idle
-// connections, come and go.
-func bubbled(t *testing.T) int {
-	t.Helper()
-	all := make([]byte, 8<<20)
-	all = all[:runtime.Stack(all, true)] // the caller comes first: "goroutine 7 [running, synctest bubble 3]:"
-	state, _, _ := bytes.Cut(all, []byte("]:"))
-	_, number, ok := bytes.Cut(state, []byte("synctest bubble "))
-	if !ok {
-		t.Fatal("the stack names no bubble")
-	}
-	return bytes.Count(all, []byte("synctest bubble "+string(number)+"]:"))
 }
