@@ -52,7 +52,8 @@ type Harness struct {
 // A Capability is an optional ability of a store or its sessions.
 type Capability uint
 
-// The capabilities, named after the interfaces of package session.
+// The capabilities. All but UserLister, which is a part of UserStore, have the name of
+// an interface of package session.
 const (
 	TokenStore  Capability = 1 << iota // and Tokener
 	Deleter                            // Delete and Clear
