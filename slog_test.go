@@ -49,6 +49,7 @@ func TestLogEvents(t *testing.T) {
 		{session.Event{Kind: session.EventReused, Session: "id"}, `level=WARN msg=session kind=reused session=id`},
 		{session.Event{Kind: session.EventLoginRefused, User: "a\nb"}, `level=WARN msg=session kind=login_refused user="a\nb"`},
 		{session.Event{Kind: session.EventForged}, `level=WARN msg=session kind=forged`},
+		{session.Event{Kind: session.EventDropped, Count: 3}, `level=ERROR msg=session kind=dropped count=3`},
 		{session.Event{Kind: session.EventFailed, Cause: errors.New("down")}, `level=ERROR msg=session kind=failed cause=down`},
 	} {
 		var buf bytes.Buffer
