@@ -96,7 +96,7 @@
 // Implement [Store], and the capabilities that you can support. [EncodeValue] and
 // [DecodeValue] turn values into bytes and back. Run
 // [github.com/mist-contrib/session/sessiontest.TestStore] until it passes. examples/store
-// in the repository is a complete store.
+// in the repository is such a store, without tokens, users and devices.
 //
 // [mist]: https://pkg.go.dev/github.com/dormoron/mist
 package session

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/webtest"
 )
 
 // lines is a logger that writes what a test can compare.
@@ -97,4 +100,32 @@ func (*contextHandler) Enabled(context.Context, slog.Level) bool { return true }
 func (h *contextHandler) Handle(ctx context.Context, _ slog.Record) error {
 	h.got = append(h.got, ctx.Value(h.key))
 	return nil
+}
+
+// Ten thousand events reach a logger: nothing is lost while it keeps up.
+func TestLogEventsLosesNothing(t *testing.T) {
+	const workers, each = 60, 170
+	m := webtest.NewManager()
+	var out counted
+	m.OnEvent = session.LogEvents(slog.New(slog.NewJSONHandler(&out, nil)))
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for range each {
+				refusedRequest(t, m)
+			}
+		})
+	}
+	all.Wait()
+	webtest.Eventually(t, "ten thousand events", func() bool { return out.malformed.Load() == workers*each })
+}
+
+// counted counts what a logger writes.
+type counted struct{ malformed atomic.Int64 }
+
+func (l *counted) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(`"kind":"malformed"`)) {
+		l.malformed.Add(1)
+	}
+	return len(p), nil
 }

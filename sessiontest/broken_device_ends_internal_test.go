@@ -11,7 +11,7 @@ import (
 )
 
 // dropsOldest lets a proof that is one too many end the token from before the binding.
-func dropsOldest(_ *testing.T, b *beast) {
+func dropsOldest(_ *testing.T, b *brokenStore) {
 	b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 		b.note("oldest of "+idOf(token), token)
 		return b.Store.Bind(ctx, token, p)
@@ -32,9 +32,9 @@ func dropsOldest(_ *testing.T, b *beast) {
 }
 
 // prolongsAll gives every token of a session the end of the newest.
-func prolongsAll(t *testing.T, b *beast) {
+func prolongsAll(t *testing.T, b *brokenStore) {
 	t.Helper()
-	ifUnproved(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+	ifUnproved(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 		if end, ok := b.noted("end of " + idOf(token)).(time.Time); ok && time.Now().Before(end) {
 			return b.Store.Get(ctx, idOf(token))
 		}
@@ -54,7 +54,7 @@ func prolongsAll(t *testing.T, b *beast) {
 
 // awaitsRequest begins the grace of the token from before only when a request has shown
 // another one.
-func awaitsRequest(_ *testing.T, b *beast) {
+func awaitsRequest(_ *testing.T, b *brokenStore) {
 	b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 		s, err := b.Store.Bind(ctx, token, p)
 		if err == nil {
@@ -77,7 +77,7 @@ func awaitsRequest(_ *testing.T, b *beast) {
 }
 
 // leadsOn tells the client that carries the token from before to go on with the bound one.
-func leadsOn(_ *testing.T, b *beast) {
+func leadsOn(_ *testing.T, b *brokenStore) {
 	b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 		s, err := b.Store.Bind(ctx, token, p)
 		if err == nil {
@@ -88,14 +88,14 @@ func leadsOn(_ *testing.T, b *beast) {
 	b.open = func(ctx context.Context, token string) (session.Session, error) {
 		s, err := b.Store.Open(ctx, token)
 		if next, ok := b.noted("after " + token).(string); ok && err == nil {
-			return &cub{Session: s, store: b, tokenHook: func() string { return next }}, nil
+			return &brokenSession{Session: s, store: b, tokenHook: func() string { return next }}, nil
 		}
 		return s, err
 	}
 }
 
 // rotatesForEver gives who rotates a bound session a token that never ends.
-func rotatesForEver(_ *testing.T, b *beast) {
+func rotatesForEver(_ *testing.T, b *brokenStore) {
 	b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 		s, err := b.Store.Rotate(ctx, token, grace)
 		if device, _ := session.DeviceOf(s); err != nil || device == "" {
@@ -103,7 +103,7 @@ func rotatesForEver(_ *testing.T, b *beast) {
 		}
 		next := token + "A"
 		b.note("without end "+next, true)
-		return &cub{Session: s, store: b, tokenHook: func() string { return next }}, nil
+		return &brokenSession{Session: s, store: b, tokenHook: func() string { return next }}, nil
 	}
 	b.open = func(ctx context.Context, token string) (session.Session, error) {
 		if b.noted("without end "+token) != nil {
@@ -113,13 +113,13 @@ func rotatesForEver(_ *testing.T, b *beast) {
 	}
 }
 
-func prolongs(ctx context.Context, b *beast, s session.Session) (session.Session, error) {
+func prolongs(ctx context.Context, b *brokenStore, s session.Session) (session.Session, error) {
 	return s, b.Store.Refresh(ctx, s.ID())
 }
 
 // tells changes what Describe says of sessions.
-func tells(change func(info session.Info) session.Info) breed {
-	return sessions(func(s *cub) {
+func tells(change func(info session.Info) session.Info) defect {
+	return sessions(func(s *brokenSession) {
 		s.infoHook = func() session.Info {
 			info, _ := session.Describe(s.Session)
 			return change(info)
@@ -128,19 +128,19 @@ func tells(change func(info session.Info) session.Info) breed {
 }
 
 // brokenProofs is what goes wrong with what gets lost or comes together.
-func brokenProofs() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenProofs() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"a lost answer of Bind locks nobody out": {
 			"believes that it arrived":    bindAfter(believesBind),
 			"leads the client to a token": leadsOn,
-			"the end of a token ends the session": ifUnproved(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"the end of a token ends the session": ifUnproved(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			}),
 		},
 		"a lost answer of Prove locks nobody out": {"ends the token of before": endsOthers, "gives the same token": sharesToken},
 		"concurrent proofs each get a valid token": {
 			"end each other's": endsOthers,
-			"share one": func(t *testing.T, b *beast) {
+			"share one": func(t *testing.T, b *brokenStore) {
 				sharesToken(t, b)
 				prove, one := b.prove, new(sync.Mutex) // one after the other, or none has a token to share
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
@@ -152,7 +152,7 @@ func brokenProofs() map[string]map[string]breed {
 		},
 		"a proof beyond the store's bound is refused and ends no token": {
 			"ends the oldest": dropsOldest,
-			"has no bound": func(_ *testing.T, b *beast) {
+			"has no bound": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					s, err := b.Store.Prove(ctx, id, p)
 					if err == nil {
@@ -163,7 +163,7 @@ func brokenProofs() map[string]map[string]breed {
 					return s, err
 				}
 			},
-			"takes the challenge for answered": func(_ *testing.T, b *beast) {
+			"takes the challenge for answered": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					if b.note(id+p.Challenge, true) != nil {
 						return nil, session.ErrReplayed
@@ -173,7 +173,7 @@ func brokenProofs() map[string]map[string]breed {
 			},
 		},
 		"ended tokens and challenges leave room for new ones": {
-			"counts all of them": func(_ *testing.T, b *beast) {
+			"counts all of them": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					n, _ := b.noted("proofs of " + id).(int)
 					if n > 64 {
@@ -192,7 +192,7 @@ func brokenProofs() map[string]map[string]breed {
 	}
 }
 
-func copiesRecord(ctx context.Context, _ *beast, s session.Session) (session.Session, error) {
+func copiesRecord(ctx context.Context, _ *brokenStore, s session.Session) (session.Session, error) {
 	copied := record(ctx, s)
 	Step(ctx)
 	slowly(ctx)
@@ -200,20 +200,20 @@ func copiesRecord(ctx context.Context, _ *beast, s session.Session) (session.Ses
 }
 
 // brokenEnds is what goes wrong with time, and the rest.
-func brokenEnds() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenEnds() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"a bound token ends at its deadline and not before": {
 			"lives on":                       liveOn,
 			"a nanosecond late":              bindsWith(lives(1)),
 			"a millisecond early":            bindsWith(lives(-time.Millisecond)),
 			"a nanosecond late by a proof":   provesWith(lives(1)),
 			"a millisecond early by a proof": provesWith(lives(-time.Millisecond)),
-			"ends the session": ifUnproved(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"ends the session": ifUnproved(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			}),
-			"does not say why":      ifUnproved(func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound }),
-			"says why to everybody": opens(func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrUnproved }),
-			"is rotated": func(_ *testing.T, b *beast) {
+			"does not say why":      ifUnproved(func(context.Context, *brokenStore, string) (session.Session, error) { return nil, session.ErrNotFound }),
+			"says why to everybody": opens(func(context.Context, *brokenStore, string) (session.Session, error) { return nil, session.ErrUnproved }),
+			"is rotated": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					if _, err := b.Store.Open(ctx, token); errors.Is(err, session.ErrUnproved) {
 						return b.another(ctx, idOf(token))
@@ -240,7 +240,7 @@ func brokenEnds() map[string]map[string]breed {
 				}
 				return info
 			}),
-			"lists without it": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+			"lists without it": listsWrongly(func(_ context.Context, _ *brokenStore, _ string, infos []session.Info) []session.Info {
 				for i := range infos {
 					infos[i].Bound = false
 				}
@@ -249,7 +249,7 @@ func brokenEnds() map[string]map[string]breed {
 		},
 		"Rotate returns the token of a bound session unchanged": {
 			"makes one without end": rotatesForEver,
-			"makes another": func(_ *testing.T, b *beast) {
+			"makes another": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, grace)
 					if err != nil || b.device(ctx, s.ID()) == "" {
@@ -261,12 +261,12 @@ func brokenEnds() map[string]map[string]breed {
 		},
 		"an invalid Proof is refused and changes nothing": {"Bind makes it one": bindsWith(takesAll), "Prove makes it one": provesWith(takesAll)},
 		"Bind and Prove end with their context, and change nothing": {
-			"Bind goes on": func(_ *testing.T, b *beast) {
+			"Bind goes on": func(_ *testing.T, b *brokenStore) {
 				b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 					return b.Store.Bind(context.WithoutCancel(ctx), token, p)
 				}
 			},
-			"Prove does it, and says so": func(_ *testing.T, b *beast) {
+			"Prove does it, and says so": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					s, err := b.Store.Prove(context.WithoutCancel(ctx), id, p)
 					if err == nil {

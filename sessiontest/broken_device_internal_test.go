@@ -18,16 +18,16 @@ type change = func(p session.Proof) session.Proof
 
 // bindsWith and provesWith take another Proof than they are given.
 
-func bindsWith(with change) breed {
-	return func(_ *testing.T, b *beast) {
+func bindsWith(with change) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 			return b.Store.Bind(ctx, token, with(p))
 		}
 	}
 }
 
-func provesWith(with change) breed {
-	return func(_ *testing.T, b *beast) {
+func provesWith(with change) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 			return b.Store.Prove(ctx, id, with(p))
 		}
@@ -43,7 +43,7 @@ func graces(longer time.Duration) change {
 }
 
 // device is that of a session.
-func (b *beast) device(ctx context.Context, id string) string {
+func (b *brokenStore) device(ctx context.Context, id string) string {
 	s, err := b.Store.Get(ctx, id)
 	if err != nil {
 		return ""
@@ -53,13 +53,13 @@ func (b *beast) device(ctx context.Context, id string) string {
 }
 
 // another gives a bound session one more token, without a proof.
-func (b *beast) another(ctx context.Context, id string) (session.Session, error) {
-	return b.Store.Prove(ctx, id, session.Proof{Device: b.device(ctx, id), Challenge: uuid.NewString(), Lifetime: zooIdle})
+func (b *brokenStore) another(ctx context.Context, id string) (session.Session, error) {
+	return b.Store.Prove(ctx, id, session.Proof{Device: b.device(ctx, id), Challenge: uuid.NewString(), Lifetime: testIdle})
 }
 
 // bindAfter does something with what Bind returned; ifBound, with a second binding.
-func bindAfter(then func(ctx context.Context, b *beast, s session.Session) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func bindAfter(then func(ctx context.Context, b *brokenStore, s session.Session) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 			Step(ctx)
 			s, err := b.Store.Bind(ctx, token, p)
@@ -71,8 +71,8 @@ func bindAfter(then func(ctx context.Context, b *beast, s session.Session) (sess
 	}
 }
 
-func ifBound(then func(ctx context.Context, b *beast, token string, p session.Proof) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func ifBound(then func(ctx context.Context, b *brokenStore, token string, p session.Proof) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 			s, err := b.Store.Bind(ctx, token, p)
 			if errors.Is(err, session.ErrBound) {
@@ -84,8 +84,8 @@ func ifBound(then func(ctx context.Context, b *beast, token string, p session.Pr
 }
 
 // proveAfter does something with what Prove returned.
-func proveAfter(then func(ctx context.Context, b *beast, s session.Session) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func proveAfter(then func(ctx context.Context, b *brokenStore, s session.Session) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 			Step(ctx)
 			s, err := b.Store.Prove(ctx, id, p)
@@ -98,8 +98,8 @@ func proveAfter(then func(ctx context.Context, b *beast, s session.Session) (ses
 }
 
 // ifUnproved does something where a bound token has ended.
-func ifUnproved(then func(ctx context.Context, b *beast, token string) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func ifUnproved(then func(ctx context.Context, b *brokenStore, token string) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.open = func(ctx context.Context, token string) (session.Session, error) {
 			s, err := b.Store.Open(ctx, token)
 			if errors.Is(err, session.ErrUnproved) {
@@ -111,9 +111,9 @@ func ifUnproved(then func(ctx context.Context, b *beast, token string) (session.
 }
 
 // replacesDevice lets the last who binds have the session.
-func replacesDevice(t *testing.T, b *beast) {
+func replacesDevice(t *testing.T, b *brokenStore) {
 	t.Helper()
-	ifBound(func(ctx context.Context, b *beast, token string, p session.Proof) (session.Session, error) {
+	ifBound(func(ctx context.Context, b *brokenStore, token string, p session.Proof) (session.Session, error) {
 		b.note("device of "+idOf(token), p.Device)
 		return b.another(ctx, idOf(token))
 	})(t, b)
@@ -126,7 +126,7 @@ func replacesDevice(t *testing.T, b *beast) {
 }
 
 // endsOthers lets each proof end the tokens of the ones before.
-func endsOthers(_ *testing.T, b *beast) {
+func endsOthers(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		s, err := b.Store.Prove(ctx, id, p)
 		if err == nil {
@@ -143,7 +143,7 @@ func endsOthers(_ *testing.T, b *beast) {
 }
 
 // sharesToken gives two proofs the same one.
-func sharesToken(_ *testing.T, b *beast) {
+func sharesToken(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		if s, ok := b.noted("proved " + id).(session.Session); ok && b.note(id+p.Challenge, true) == nil {
 			return s, nil
@@ -158,19 +158,19 @@ func sharesToken(_ *testing.T, b *beast) {
 }
 
 // keepsBinding binds the session of a login as it was bound before.
-func keepsBinding(_ *testing.T, b *beast) {
+func keepsBinding(_ *testing.T, b *brokenStore) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		device := b.device(ctx, idOf(token))
 		s, err := b.Store.Login(ctx, token, l)
 		if err != nil || device == "" {
 			return s, err
 		}
-		return b.Store.Bind(ctx, session.Token(s), session.Proof{Device: device, Lifetime: zooIdle})
+		return b.Store.Bind(ctx, session.Token(s), session.Proof{Device: device, Lifetime: testIdle})
 	}
 }
 
 // checksOnly looks whether a challenge was answered, and only then notes that it is.
-func checksOnly(_ *testing.T, b *beast) {
+func checksOnly(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		Step(ctx)
 		name := id + p.Challenge
@@ -186,7 +186,7 @@ func checksOnly(_ *testing.T, b *beast) {
 }
 
 // provesWhatIsGone makes a session again for a proof.
-func provesWhatIsGone(_ *testing.T, b *beast) {
+func provesWhatIsGone(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		s, err := b.Store.Prove(ctx, id, p)
 		if errors.Is(err, session.ErrNotFound) && b.noted("revoked") != nil {
@@ -201,7 +201,7 @@ func provesWhatIsGone(_ *testing.T, b *beast) {
 }
 
 // anyDevice proves for whatever device asks.
-var anyDevice = func(_ *testing.T, b *beast) {
+var anyDevice = func(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		if device := b.device(ctx, id); device != "" {
 			p.Device = device
@@ -211,22 +211,22 @@ var anyDevice = func(_ *testing.T, b *beast) {
 }
 
 // liveOn lets bound tokens open their session for ever.
-var liveOn = ifUnproved(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+var liveOn = ifUnproved(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 	return b.Store.Get(ctx, idOf(token))
 })
 
-func believesBind(ctx context.Context, b *beast, s session.Session) (session.Session, error) {
+func believesBind(ctx context.Context, b *brokenStore, s session.Session) (session.Session, error) {
 	return b.Store.Open(ctx, session.Token(s))
 }
 
-func brokenDevices() map[string]map[string]breed {
-	all := map[string]map[string]breed{
+func brokenDevices() map[string]map[string]defect {
+	all := map[string]map[string]defect{
 		"Bind gives one session a device, byte for byte": {
 			"makes text of it": bindsWith(func(p session.Proof) session.Proof { p.Device = strings.ToValidUTF8(p.Device, "?"); return p }),
-			"loses the values": bindAfter(func(ctx context.Context, _ *beast, s session.Session) (session.Session, error) {
+			"loses the values": bindAfter(func(ctx context.Context, _ *brokenStore, s session.Session) (session.Session, error) {
 				return s, session.Clear(ctx, s)
 			}),
-			"gives the token of before": func(_ *testing.T, b *beast) {
+			"gives the token of before": func(_ *testing.T, b *brokenStore) {
 				b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 					if _, err := b.Store.Bind(ctx, token, p); err != nil {
 						return nil, err
@@ -237,16 +237,16 @@ func brokenDevices() map[string]map[string]breed {
 		},
 		"a session is bound once, to the first device": {
 			"the last one has it": replacesDevice,
-			"says that it did it again": ifBound(func(ctx context.Context, b *beast, token string, _ session.Proof) (session.Session, error) {
+			"says that it did it again": ifBound(func(ctx context.Context, b *brokenStore, token string, _ session.Proof) (session.Session, error) {
 				return b.Store.Open(ctx, token)
 			}),
-			"takes the token for seen": ifBound(func(ctx context.Context, b *beast, token string, _ session.Proof) (session.Session, error) {
+			"takes the token for seen": ifBound(func(ctx context.Context, b *brokenStore, token string, _ session.Proof) (session.Session, error) {
 				_, _ = b.Store.Open(ctx, token)
 				return nil, session.ErrBound
 			}),
 		},
 		"of many calls of Bind for one session exactly one succeeds": {
-			"looks, and then binds": func(t *testing.T, b *beast) {
+			"looks, and then binds": func(t *testing.T, b *brokenStore) {
 				t.Helper()
 				replacesDevice(t, b)
 				replaces := b.bind
@@ -260,7 +260,7 @@ func brokenDevices() map[string]map[string]breed {
 			},
 		},
 		"only a live token binds its session": {
-			"an id is enough": func(_ *testing.T, b *beast) {
+			"an id is enough": func(_ *testing.T, b *brokenStore) {
 				b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 					s, err := b.Store.Bind(ctx, token, p)
 					if errors.Is(err, session.ErrNotFound) {
@@ -272,7 +272,7 @@ func brokenDevices() map[string]map[string]breed {
 		},
 		"a proof by another device is refused and changes nothing": {
 			"asks for no device": anyDevice,
-			"compares as text is": func(_ *testing.T, b *beast) {
+			"compares as text is": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					if device := b.device(ctx, id); strings.EqualFold(strings.TrimSpace(p.Device), device) {
 						p.Device = device
@@ -280,7 +280,7 @@ func brokenDevices() map[string]map[string]breed {
 					return b.Store.Prove(ctx, id, p)
 				}
 			},
-			"takes the challenge for answered": func(_ *testing.T, b *beast) {
+			"takes the challenge for answered": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					if b.note(id+p.Challenge, true) != nil && b.device(ctx, id) == p.Device {
 						return nil, session.ErrReplayed
@@ -294,7 +294,7 @@ func brokenDevices() map[string]map[string]breed {
 			"forgets it at once":      provesWith(func(p session.Proof) session.Proof { p.Remember = 0; return p }),
 			"forgets it a ms early":   provesWith(func(p session.Proof) session.Proof { p.Remember -= time.Millisecond; return p }),
 			"remembers the last only": remembersLast,
-			"knows those of all sessions": func(_ *testing.T, b *beast) {
+			"knows those of all sessions": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					if b.note(p.Challenge, true) != nil {
 						return nil, session.ErrReplayed
@@ -306,7 +306,7 @@ func brokenDevices() map[string]map[string]breed {
 		"of many proofs with one challenge exactly one succeeds": {"looks, and then notes": checksOnly},
 		"no proof brings a session back": {
 			"one after a revocation does": provesWhatIsGone,
-			"each does": func(_ *testing.T, b *beast) {
+			"each does": func(_ *testing.T, b *brokenStore) {
 				b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 					s, err := b.Store.Prove(ctx, id, p)
 					if err = revive(ctx, b, id, err); err != nil || s != nil {
@@ -319,7 +319,7 @@ func brokenDevices() map[string]map[string]breed {
 		"a login of the same user ends the binding": {"keeps it": keepsBinding, "keeps the old token": keepsOldToken},
 		"Reauthentication ends the binding":         {"keeps it": keepsBinding},
 		"an ended token of a bound session logs nobody in": {
-			"looks at no end": func(_ *testing.T, b *beast) {
+			"looks at no end": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					if _, err := b.Store.Open(ctx, token); !errors.Is(err, session.ErrUnproved) {
 						return b.Store.Login(ctx, token, l)
@@ -339,7 +339,7 @@ func brokenDevices() map[string]map[string]breed {
 }
 
 // remembersLast knows the last challenge of a session and no other.
-func remembersLast(_ *testing.T, b *beast) {
+func remembersLast(_ *testing.T, b *brokenStore) {
 	b.prove = func(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 		if b.note("last of "+id, p.Challenge) == p.Challenge {
 			return nil, session.ErrReplayed
@@ -361,8 +361,8 @@ func takesAll(p session.Proof) session.Proof {
 }
 
 // discloses puts what must stay hidden into an error.
-func discloses(what func(token string, p session.Proof) string) breed {
-	return func(_ *testing.T, b *beast) {
+func discloses(what func(token string, p session.Proof) string) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		wrap := func(token string, p session.Proof, s session.Session, err error) (session.Session, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", what(token, p), err)

@@ -13,9 +13,9 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// A beast is a memory store that is broken in one way: the hooks that are set
-// take the place of its methods. It is for the rules to find out.
-type beast struct {
+// A brokenStore is a memory store with one defect: the hooks that are set take the place
+// of its methods. The rules have to find the defect.
+type brokenStore struct {
 	*memory.Store
 
 	generate func(ctx context.Context, id string) (session.Session, error)
@@ -30,15 +30,15 @@ type beast struct {
 	bind     func(ctx context.Context, token string, p session.Proof) (session.Session, error)
 	prove    func(ctx context.Context, id string, p session.Proof) (session.Session, error)
 
-	// tame breaks a session; it is called for each that is handed out.
-	tame func(s *cub)
+	// onSession breaks a session. It is called for each session that the store returns.
+	onSession func(s *brokenSession)
 
 	mu    sync.Mutex
 	notes map[string]any // what the hooks remember
 }
 
 // note remembers v under key and returns what was there.
-func (b *beast) note(key string, v any) (before any) {
+func (b *brokenStore) note(key string, v any) (before any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before = b.notes[key]
@@ -49,108 +49,108 @@ func (b *beast) note(key string, v any) (before any) {
 	return before
 }
 
-func (b *beast) noted(key string) any {
+func (b *brokenStore) noted(key string) any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.notes[key]
 }
 
-func (b *beast) hand(s session.Session, err error) (session.Session, error) {
+func (b *brokenStore) wrap(s session.Session, err error) (session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.tame == nil {
+	if b.onSession == nil {
 		return s, nil
 	}
-	if c, ok := s.(*cub); ok {
+	if c, ok := s.(*brokenSession); ok {
 		return c, nil
 	}
-	c := &cub{Session: s, store: b}
-	b.tame(c)
+	c := &brokenSession{Session: s, store: b}
+	b.onSession(c)
 	return c, nil
 }
 
-func (b *beast) Generate(ctx context.Context, id string) (session.Session, error) {
+func (b *brokenStore) Generate(ctx context.Context, id string) (session.Session, error) {
 	if b.generate != nil {
-		return b.hand(b.generate(ctx, id))
+		return b.wrap(b.generate(ctx, id))
 	}
-	return b.hand(b.Store.Generate(ctx, id))
+	return b.wrap(b.Store.Generate(ctx, id))
 }
 
-func (b *beast) Get(ctx context.Context, id string) (session.Session, error) {
+func (b *brokenStore) Get(ctx context.Context, id string) (session.Session, error) {
 	if b.get != nil {
-		return b.hand(b.get(ctx, id))
+		return b.wrap(b.get(ctx, id))
 	}
-	return b.hand(b.Store.Get(ctx, id))
+	return b.wrap(b.Store.Get(ctx, id))
 }
 
-func (b *beast) Open(ctx context.Context, token string) (session.Session, error) {
+func (b *brokenStore) Open(ctx context.Context, token string) (session.Session, error) {
 	if b.open != nil {
-		return b.hand(b.open(ctx, token))
+		return b.wrap(b.open(ctx, token))
 	}
-	return b.hand(b.Store.Open(ctx, token))
+	return b.wrap(b.Store.Open(ctx, token))
 }
 
-func (b *beast) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
+func (b *brokenStore) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 	if b.rotate != nil {
-		return b.hand(b.rotate(ctx, token, grace))
+		return b.wrap(b.rotate(ctx, token, grace))
 	}
-	return b.hand(b.Store.Rotate(ctx, token, grace))
+	return b.wrap(b.Store.Rotate(ctx, token, grace))
 }
 
-func (b *beast) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+func (b *brokenStore) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
 	if b.login != nil {
-		return b.hand(b.login(ctx, token, l))
+		return b.wrap(b.login(ctx, token, l))
 	}
-	return b.hand(b.Store.Login(ctx, token, l))
+	return b.wrap(b.Store.Login(ctx, token, l))
 }
 
-func (b *beast) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
+func (b *brokenStore) Bind(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 	if b.bind != nil {
-		return b.hand(b.bind(ctx, token, p))
+		return b.wrap(b.bind(ctx, token, p))
 	}
-	return b.hand(b.Store.Bind(ctx, token, p))
+	return b.wrap(b.Store.Bind(ctx, token, p))
 }
 
-func (b *beast) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+func (b *brokenStore) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 	if b.prove != nil {
-		return b.hand(b.prove(ctx, id, p))
+		return b.wrap(b.prove(ctx, id, p))
 	}
-	return b.hand(b.Store.Prove(ctx, id, p))
+	return b.wrap(b.Store.Prove(ctx, id, p))
 }
 
-func (b *beast) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
+func (b *brokenStore) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
 	if b.list != nil {
 		return b.list(ctx, user)
 	}
 	return b.Store.UserSessions(ctx, user)
 }
 
-func (b *beast) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
+func (b *brokenStore) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	if b.revoke != nil {
 		return b.revoke(ctx, user, except...)
 	}
 	return b.Store.RemoveUserSessions(ctx, user, except...)
 }
 
-func (b *beast) Refresh(ctx context.Context, id string) error {
+func (b *brokenStore) Refresh(ctx context.Context, id string) error {
 	if b.refresh != nil {
 		return b.refresh(ctx, id)
 	}
 	return b.Store.Refresh(ctx, id)
 }
 
-func (b *beast) Remove(ctx context.Context, id string) error {
+func (b *brokenStore) Remove(ctx context.Context, id string) error {
 	if b.remove != nil {
 		return b.remove(ctx, id)
 	}
 	return b.Store.Remove(ctx, id)
 }
 
-// A cub is a session of a beast.
-type cub struct {
+// A brokenSession is a session of a brokenStore.
+type brokenSession struct {
 	session.Session
-	store *beast
+	store *brokenStore
 
 	getHook    func(ctx context.Context, key string) (any, error)
 	setHook    func(ctx context.Context, key string, value any) error
@@ -165,89 +165,89 @@ type cub struct {
 	nowHook    func(ctx context.Context) (time.Time, error)
 }
 
-func (c *cub) Unwrap() session.Session { return c.Session }
+func (s *brokenSession) Unwrap() session.Session { return s.Session }
 
-func (c *cub) Get(ctx context.Context, key string) (any, error) {
-	if c.getHook != nil {
-		return c.getHook(ctx, key)
+func (s *brokenSession) Get(ctx context.Context, key string) (any, error) {
+	if s.getHook != nil {
+		return s.getHook(ctx, key)
 	}
-	return c.Session.Get(ctx, key)
+	return s.Session.Get(ctx, key)
 }
 
-func (c *cub) Set(ctx context.Context, key string, value any) error {
-	if c.setHook != nil {
-		return c.setHook(ctx, key, value)
+func (s *brokenSession) Set(ctx context.Context, key string, value any) error {
+	if s.setHook != nil {
+		return s.setHook(ctx, key, value)
 	}
-	return c.Session.Set(ctx, key, value)
+	return s.Session.Set(ctx, key, value)
 }
 
-func (c *cub) SetAll(ctx context.Context, values map[string]any) error {
-	if c.setAllHook != nil {
-		return c.setAllHook(ctx, values)
+func (s *brokenSession) SetAll(ctx context.Context, values map[string]any) error {
+	if s.setAllHook != nil {
+		return s.setAllHook(ctx, values)
 	}
-	return session.SetAll(ctx, c.Session, values)
+	return session.SetAll(ctx, s.Session, values)
 }
 
-func (c *cub) Delete(ctx context.Context, keys ...string) error {
-	if c.deleteHook != nil {
-		return c.deleteHook(ctx, keys...)
+func (s *brokenSession) Delete(ctx context.Context, keys ...string) error {
+	if s.deleteHook != nil {
+		return s.deleteHook(ctx, keys...)
 	}
-	return session.Delete(ctx, c.Session, keys...)
+	return session.Delete(ctx, s.Session, keys...)
 }
 
-func (c *cub) Clear(ctx context.Context) error {
-	if c.clearHook != nil {
-		return c.clearHook(ctx)
+func (s *brokenSession) Clear(ctx context.Context) error {
+	if s.clearHook != nil {
+		return s.clearHook(ctx)
 	}
-	return session.Clear(ctx, c.Session)
+	return session.Clear(ctx, s.Session)
 }
 
-func (c *cub) Pop(ctx context.Context, key string) (any, error) {
-	if c.popHook != nil {
-		return c.popHook(ctx, key)
+func (s *brokenSession) Pop(ctx context.Context, key string) (any, error) {
+	if s.popHook != nil {
+		return s.popHook(ctx, key)
 	}
-	return session.Pop(ctx, c.Session, key)
+	return session.Pop(ctx, s.Session, key)
 }
 
-func (c *cub) Update(ctx context.Context, key string, f func(any) (any, error)) error {
-	if c.updateHook != nil {
-		return c.updateHook(ctx, key, f)
+func (s *brokenSession) Update(ctx context.Context, key string, f func(any) (any, error)) error {
+	if s.updateHook != nil {
+		return s.updateHook(ctx, key, f)
 	}
-	return session.Update(ctx, c.Session, key, f)
+	return session.Update(ctx, s.Session, key, f)
 }
 
-func (c *cub) All(ctx context.Context) iter.Seq2[string, any] {
-	if c.allHook != nil {
-		return c.allHook(ctx)
+func (s *brokenSession) All(ctx context.Context) iter.Seq2[string, any] {
+	if s.allHook != nil {
+		return s.allHook(ctx)
 	}
-	return values(ctx, c.Session)
+	return values(ctx, s.Session)
 }
 
-func (c *cub) Info() session.Info {
-	if c.infoHook != nil {
-		return c.infoHook()
+func (s *brokenSession) Info() session.Info {
+	if s.infoHook != nil {
+		return s.infoHook()
 	}
-	info, _ := session.Describe(c.Session)
+	info, _ := session.Describe(s.Session)
 	return info
 }
 
-func (c *cub) Now(ctx context.Context) (time.Time, error) {
-	if c.nowHook != nil {
-		return c.nowHook(ctx)
+func (s *brokenSession) Now(ctx context.Context) (time.Time, error) {
+	if s.nowHook != nil {
+		return s.nowHook(ctx)
 	}
-	return session.Now(ctx, c.Session)
+	return session.Now(ctx, s.Session)
 }
 
-func (c *cub) Token() string {
-	if c.tokenHook != nil {
-		return c.tokenHook()
+func (s *brokenSession) Token() string {
+	if s.tokenHook != nil {
+		return s.tokenHook()
 	}
-	return session.Token(c.Session)
+	return session.Token(s.Session)
 }
 
 // stored loads the session anew, without its hooks.
-func (c *cub) stored(ctx context.Context) (session.Session, error) {
-	return c.store.Store.Get(ctx, c.ID())
+func (s *brokenSession) stored(ctx context.Context) (session.Session, error) {
+	return s.store.Store.Get(ctx, s.ID())
 }
 
 func values(ctx context.Context, s session.Session) iter.Seq2[string, any] {
@@ -264,19 +264,19 @@ func record(ctx context.Context, s session.Session) map[string]any {
 }
 
 // sessions breaks every session of a store.
-func sessions(tame func(s *cub)) breed {
-	return func(_ *testing.T, b *beast) { b.tame = tame }
+func sessions(onSession func(s *brokenSession)) defect {
+	return func(_ *testing.T, b *brokenStore) { b.onSession = onSession }
 }
 
 // resurrects writes as if a session could not end.
-var resurrects = sessions(func(s *cub) {
+var resurrects = sessions(func(s *brokenSession) {
 	s.setHook = func(ctx context.Context, key string, value any) error {
 		return revive(ctx, s.store, s.ID(), s.Session.Set(ctx, key, value))
 	}
 })
 
 // wholeRecord writes all values that were loaded with the one that is set.
-var wholeRecord = sessions(func(s *cub) {
+var wholeRecord = sessions(func(s *brokenSession) {
 	s.setHook = func(ctx context.Context, key string, value any) error {
 		mine := record(ctx, s.Session)
 		mine[key] = value
@@ -292,7 +292,7 @@ var wholeRecord = sessions(func(s *cub) {
 })
 
 // references hands out and keeps what it was given, uncopied.
-var references = sessions(func(s *cub) {
+var references = sessions(func(s *brokenSession) {
 	name := func(key string) string { return s.ID() + " " + key }
 	get := func(ctx context.Context, key string) (any, error) {
 		if v := s.store.noted(name(key)); v != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // takesOver gives a session of another user to who asks for it.
-func takesOver(_ *testing.T, b *beast) {
+func takesOver(_ *testing.T, b *brokenStore) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		s, err := b.Store.Login(ctx, token, l)
 		if !errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrRevoked) {
@@ -34,7 +34,7 @@ func takesOver(_ *testing.T, b *beast) {
 }
 
 // keepsOldToken is a login after which the token from before is good still.
-func keepsOldToken(_ *testing.T, b *beast) {
+func keepsOldToken(_ *testing.T, b *brokenStore) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		s, err := b.Store.Login(ctx, token, l)
 		if err == nil {
@@ -52,8 +52,8 @@ func keepsOldToken(_ *testing.T, b *beast) {
 
 // entersBy breaks logins with a token, of an anonymous session or one of the user. The
 // store gets all others.
-func entersBy(with func(ctx context.Context, b *beast, old session.Session, token string, l session.Login) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func entersBy(with func(ctx context.Context, b *brokenStore, old session.Session, token string, l session.Login) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 			old, err := b.Store.Open(ctx, token)
 			if err != nil || l.Reauthentication {
@@ -73,8 +73,8 @@ func over(kept map[string]any, l session.Login) session.Login {
 
 // copiesAndDrops logs in from none with the values of a session, and ends that afterwards, in
 // between of which something may happen.
-func copiesAndDrops(between func(ctx context.Context)) breed {
-	return entersBy(func(ctx context.Context, b *beast, old session.Session, _ string, l session.Login) (session.Session, error) {
+func copiesAndDrops(between func(ctx context.Context)) defect {
+	return entersBy(func(ctx context.Context, b *brokenStore, old session.Session, _ string, l session.Login) (session.Session, error) {
 		Step(ctx)
 		l = over(record(ctx, old), l)
 		between(ctx)
@@ -88,8 +88,8 @@ func copiesAndDrops(between func(ctx context.Context)) breed {
 
 // copiesAtLogin gives the session of a user what the anonymous one had a moment before,
 // and loses what was written since.
-func copiesAtLogin(between func(ctx context.Context)) breed {
-	return entersBy(func(ctx context.Context, b *beast, old session.Session, token string, l session.Login) (session.Session, error) {
+func copiesAtLogin(between func(ctx context.Context)) defect {
+	return entersBy(func(ctx context.Context, b *brokenStore, old session.Session, token string, l session.Login) (session.Session, error) {
 		Step(ctx)
 		copied := over(record(ctx, old), l).Values
 		between(ctx)
@@ -104,12 +104,12 @@ func copiesAtLogin(between func(ctx context.Context)) breed {
 func slowly(context.Context) { time.Sleep(3 * time.Millisecond) }
 
 // keepsAnonymous copies the values of a session, which goes on.
-var keepsAnonymous = entersBy(func(ctx context.Context, b *beast, old session.Session, _ string, l session.Login) (session.Session, error) {
+var keepsAnonymous = entersBy(func(ctx context.Context, b *brokenStore, old session.Session, _ string, l session.Login) (session.Session, error) {
 	return b.Store.Login(ctx, "", over(record(ctx, old), l))
 })
 
 // keepsID is a login after which the session has the id of the one before.
-var keepsID = entersBy(func(ctx context.Context, b *beast, old session.Session, _ string, l session.Login) (session.Session, error) {
+var keepsID = entersBy(func(ctx context.Context, b *brokenStore, old session.Session, _ string, l session.Login) (session.Session, error) {
 	l = over(record(ctx, old), l)
 	l.ID = old.ID()
 	if err := b.Store.Remove(ctx, old.ID()); err != nil {
@@ -119,16 +119,16 @@ var keepsID = entersBy(func(ctx context.Context, b *beast, old session.Session, 
 })
 
 // writesOn hands writes of an anonymous session on to the one that followed it.
-func writesOn(t *testing.T, b *beast) {
+func writesOn(t *testing.T, b *brokenStore) {
 	t.Helper()
-	entersBy(func(ctx context.Context, b *beast, old session.Session, token string, l session.Login) (session.Session, error) {
+	entersBy(func(ctx context.Context, b *brokenStore, old session.Session, token string, l session.Login) (session.Session, error) {
 		s, err := b.Store.Login(ctx, token, l)
 		if err == nil {
 			b.note("after "+old.ID(), s)
 		}
 		return s, err
 	})(t, b)
-	b.tame = func(s *cub) {
+	b.onSession = func(s *brokenSession) {
 		s.setHook = func(ctx context.Context, key string, value any) error {
 			if next, ok := b.noted("after " + s.ID()).(session.Session); ok {
 				return next.Set(ctx, key, value)
@@ -139,7 +139,7 @@ func writesOn(t *testing.T, b *beast) {
 }
 
 // acknowledgesAll says that it wrote, also to a session that has ended.
-var acknowledgesAll = sessions(func(s *cub) {
+var acknowledgesAll = sessions(func(s *brokenSession) {
 	s.setHook = func(ctx context.Context, key string, value any) error {
 		err := s.Session.Set(ctx, key, value)
 		if errors.Is(err, session.ErrNotFound) {
@@ -149,11 +149,11 @@ var acknowledgesAll = sessions(func(s *cub) {
 	}
 })
 
-func brokenLogins() map[string]map[string]breed {
-	all := map[string]map[string]breed{
+func brokenLogins() map[string]map[string]defect {
+	all := map[string]map[string]defect{
 		"a login without a session begins one with a new id": {
 			"ignores the id": logs(func(l session.Login) session.Login { l.ID = ""; return l }),
-			"wants a session": func(_ *testing.T, b *beast) {
+			"wants a session": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					if token == "" {
 						return nil, session.ErrNotFound
@@ -163,7 +163,7 @@ func brokenLogins() map[string]map[string]breed {
 			},
 		},
 		"a login cannot take the id of a live session": {
-			"takes the place of the one that has the id": func(_ *testing.T, b *beast) {
+			"takes the place of the one that has the id": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if errors.Is(err, session.ErrExists) {
@@ -172,7 +172,7 @@ func brokenLogins() map[string]map[string]breed {
 					return s, err
 				}
 			},
-			"ends the one that has the id": func(_ *testing.T, b *beast) {
+			"ends the one that has the id": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if errors.Is(err, session.ErrExists) {
@@ -185,12 +185,12 @@ func brokenLogins() map[string]map[string]breed {
 		"a login of an anonymous session begins the user's session with its values": {
 			"keeps the id":   keepsID,
 			"ignores the id": logs(func(l session.Login) session.Login { l.ID = ""; return l }),
-			"keeps the token": func(_ *testing.T, b *beast) {
+			"keeps the token": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
 					return b.Store.Open(ctx, token)
 				}
 			},
-			"loses the values": func(_ *testing.T, b *beast) {
+			"loses the values": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if err != nil {
@@ -199,7 +199,7 @@ func brokenLogins() map[string]map[string]breed {
 					return s, session.Clear(ctx, s)
 				}
 			},
-			"binds nobody": func(_ *testing.T, b *beast) {
+			"binds nobody": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, _ session.Login) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, 0)
 					if err == nil {
@@ -212,7 +212,7 @@ func brokenLogins() map[string]map[string]breed {
 		"a login of the same user keeps the session": {
 			"begins another":     copiesAndDrops(func(context.Context) {}),
 			"makes it once more": keepsID,
-			"loses the values": entersBy(func(ctx context.Context, b *beast, _ session.Session, token string, l session.Login) (session.Session, error) {
+			"loses the values": entersBy(func(ctx context.Context, b *brokenStore, _ session.Session, token string, l session.Login) (session.Session, error) {
 				s, err := b.Store.Login(ctx, token, l)
 				if err != nil {
 					return nil, err
@@ -232,7 +232,7 @@ func brokenLogins() map[string]map[string]breed {
 		},
 		"a login cannot take another user's session": {
 			"takes it over": takesOver,
-			"begins one with its values": func(_ *testing.T, b *beast) {
+			"begins one with its values": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if hers, open := b.Store.Open(ctx, token); errors.Is(err, session.ErrNotFound) && open == nil {
@@ -243,7 +243,7 @@ func brokenLogins() map[string]map[string]breed {
 			},
 		},
 		"of many logins with one token exactly one succeeds": {
-			"lets all of one user in": func(_ *testing.T, b *beast) {
+			"lets all of one user in": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if err == nil {
@@ -255,7 +255,7 @@ func brokenLogins() map[string]map[string]breed {
 				}
 			},
 			"looks, and then takes": copiesAndDrops(slowly),
-			"begins one for each that comes too late": func(_ *testing.T, b *beast) {
+			"begins one for each that comes too late": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if errors.Is(err, session.ErrNotFound) {

@@ -12,13 +12,13 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-func timeouts(idle, absolute time.Duration) breed {
-	return func(_ *testing.T, b *beast) {
+func timeouts(idle, absolute time.Duration) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.Store = &memory.Store{IdleTimeout: idle, AbsoluteTimeout: absolute}
 	}
 }
 
-func rotatesAlways(_ *testing.T, b *beast) {
+func rotatesAlways(_ *testing.T, b *brokenStore) {
 	b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 		s, err := b.Store.Rotate(ctx, token, grace)
 		if err == nil && b.note(session.Token(s), true) != nil {
@@ -29,8 +29,8 @@ func rotatesAlways(_ *testing.T, b *beast) {
 }
 
 // rotatesWith rotates with another grace; seen: as if the new token had arrived.
-func rotatesWith(grace func(time.Duration) time.Duration, seen bool) breed {
-	return func(_ *testing.T, b *beast) {
+func rotatesWith(grace func(time.Duration) time.Duration, seen bool) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.rotate = func(ctx context.Context, token string, g time.Duration) (session.Session, error) {
 			s, err := b.Store.Rotate(ctx, token, grace(g))
 			if err == nil && seen {
@@ -42,10 +42,10 @@ func rotatesWith(grace func(time.Duration) time.Duration, seen bool) breed {
 }
 
 // brokenRotation is what goes wrong with tokens and with time.
-func brokenRotation() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenRotation() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"Rotate gives a new token to the same session": {
-			"loses the values": func(_ *testing.T, b *beast) {
+			"loses the values": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, grace)
 					if err != nil {
@@ -54,12 +54,12 @@ func brokenRotation() map[string]map[string]breed {
 					return s, session.Clear(ctx, s)
 				}
 			},
-			"makes a new session": func(_ *testing.T, b *beast) {
+			"makes a new session": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, _ string, _ time.Duration) (session.Session, error) {
 					return b.Store.Generate(ctx, uuid.NewString())
 				}
 			},
-			"keeps the token": func(_ *testing.T, b *beast) {
+			"keeps the token": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, _ time.Duration) (session.Session, error) {
 					return b.Store.Open(ctx, token)
 				}
@@ -79,7 +79,7 @@ func brokenRotation() map[string]map[string]breed {
 		"a rotation whose answer was lost logs nobody out":     {"believes it arrived": rotatesWith(func(g time.Duration) time.Duration { return g }, true)},
 		"a negative grace is refused":                          {"takes it for none": rotatesWith(func(g time.Duration) time.Duration { return max(g, 0) }, false)},
 		"writers survive rotation": {
-			"copies the record": func(_ *testing.T, b *beast) {
+			"copies the record": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, grace)
 					if err != nil {
@@ -92,15 +92,15 @@ func brokenRotation() map[string]map[string]breed {
 			},
 		},
 		"a session ends at its idle deadline and not before": {
-			"a millisecond late":  timeouts(zooIdle+time.Millisecond, zooAbsolute),
-			"a nanosecond late":   timeouts(zooIdle+1, zooAbsolute),
-			"a millisecond early": timeouts(zooIdle-time.Millisecond, zooAbsolute),
+			"a millisecond late":  timeouts(testIdle+time.Millisecond, testAbsolute),
+			"a nanosecond late":   timeouts(testIdle+1, testAbsolute),
+			"a millisecond early": timeouts(testIdle-time.Millisecond, testAbsolute),
 		},
 		"Refresh restarts the idle timeout": {
-			"does nothing": func(_ *testing.T, b *beast) {
+			"does nothing": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(context.Context, string) error { return nil }
 			},
-			"adds nothing at the second time": func(_ *testing.T, b *beast) {
+			"adds nothing at the second time": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(ctx context.Context, id string) error {
 					if b.note(id, true) != nil {
 						return nil
@@ -110,12 +110,12 @@ func brokenRotation() map[string]map[string]breed {
 			},
 		},
 		"a session ends at its absolute deadline whatever happens": {
-			"a nanosecond late":   timeouts(zooIdle, zooAbsolute+1),
-			"a millisecond early": timeouts(zooIdle, zooAbsolute-time.Millisecond),
-			"never":               timeouts(zooIdle, 100*24*time.Hour),
+			"a nanosecond late":   timeouts(testIdle, testAbsolute+1),
+			"a millisecond early": timeouts(testIdle, testAbsolute-time.Millisecond),
+			"never":               timeouts(testIdle, 100*24*time.Hour),
 		},
 		"rotation moves no deadline": {
-			"refreshes": func(_ *testing.T, b *beast) {
+			"refreshes": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, grace)
 					if err != nil {

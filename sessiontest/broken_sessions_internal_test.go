@@ -13,10 +13,10 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-func brokenSessions() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenSessions() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"an old session object cannot write to a new session with the same id": {
-			"writes by id": sessions(func(s *cub) {
+			"writes by id": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					now, err := s.stored(ctx)
 					if err != nil {
@@ -33,7 +33,7 @@ func brokenSessions() map[string]map[string]breed {
 				}
 			}),
 		},
-		"no write after Remove": {"resurrects": resurrects, "says nothing": sessions(func(s *cub) {
+		"no write after Remove": {"resurrects": resurrects, "says nothing": sessions(func(s *brokenSession) {
 			s.popHook = func(ctx context.Context, key string) (any, error) {
 				v, err := session.Pop(ctx, s.Session, key)
 				if errors.Is(err, session.ErrNotFound) {
@@ -45,7 +45,7 @@ func brokenSessions() map[string]map[string]breed {
 		"no write after expiry": {"resurrects": resurrects},
 		"Remove wins against concurrent writes, refreshes and rotations": {"resurrects": resurrects},
 		"Remove wins against an Update in progress": {
-			"resurrects": sessions(func(s *cub) {
+			"resurrects": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return revive(ctx, s.store, s.ID(), session.Update(ctx, s.Session, key, f))
 				}
@@ -53,7 +53,7 @@ func brokenSessions() map[string]map[string]breed {
 		},
 		"concurrent writes of different keys all survive": {"writes the whole record": wholeRecord},
 		"reading writes nothing": {
-			"writes back what it read": sessions(func(s *cub) {
+			"writes back what it read": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if v != nil && err == nil {
@@ -64,7 +64,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Delete removes its keys and no others": {
-			"takes all that begin so": sessions(func(s *cub) {
+			"takes all that begin so": sessions(func(s *brokenSession) {
 				s.deleteHook = func(ctx context.Context, keys ...string) error {
 					for key := range values(ctx, s.Session) {
 						if strings.HasPrefix(key, keys[0]) {
@@ -74,7 +74,7 @@ func brokenSessions() map[string]map[string]breed {
 					return session.Delete(ctx, s.Session, keys...)
 				}
 			}),
-			"takes the first only": sessions(func(s *cub) {
+			"takes the first only": sessions(func(s *brokenSession) {
 				s.deleteHook = func(ctx context.Context, keys ...string) error {
 					return session.Delete(ctx, s.Session, keys[0])
 				}
@@ -82,7 +82,7 @@ func brokenSessions() map[string]map[string]breed {
 		},
 		"writers of other keys survive Delete and Clear": {"writes the whole record": wholeRecord},
 		"SetAll stores all or nothing": {
-			"stores what it can": sessions(func(s *cub) {
+			"stores what it can": sessions(func(s *brokenSession) {
 				s.setAllHook = func(ctx context.Context, all map[string]any) error {
 					var errs []error
 					for key, v := range all {
@@ -93,7 +93,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Update loses no increment": {
-			"reads, then writes": sessions(func(s *cub) {
+			"reads, then writes": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					now, err := s.stored(ctx)
 					if err != nil {
@@ -113,7 +113,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Pop gives a value to exactly one caller": {
-			"reads, then deletes": sessions(func(s *cub) {
+			"reads, then deletes": sessions(func(s *brokenSession) {
 				s.popHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if err != nil {
@@ -125,12 +125,12 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"neither reading nor writing extends a session": {
-			"Set refreshes": sessions(func(s *cub) {
+			"Set refreshes": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					return errors.Join(s.Session.Set(ctx, key, value), s.store.Store.Refresh(ctx, s.ID()))
 				}
 			}),
-			"Get refreshes": sessions(func(s *cub) {
+			"Get refreshes": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					return v, errors.Join(err, s.store.Store.Refresh(ctx, s.ID()))
@@ -138,8 +138,8 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"no operation leaves a session that never ends": {
-			"SetAll does": func(_ *testing.T, b *beast) {
-				b.tame = func(s *cub) {
+			"SetAll does": func(_ *testing.T, b *brokenStore) {
+				b.onSession = func(s *brokenSession) {
 					s.setAllHook = func(ctx context.Context, all map[string]any) error {
 						b.note(s.ID(), s)
 						return session.SetAll(ctx, s.Session, all)
@@ -154,21 +154,21 @@ func brokenSessions() map[string]map[string]breed {
 			},
 		},
 		"Describe reports the times": {
-			"has the deadline of the idle timeout only": sessions(func(s *cub) {
+			"has the deadline of the idle timeout only": sessions(func(s *brokenSession) {
 				s.infoHook = func() session.Info {
 					info, _ := session.Describe(s.Session)
 					info.AbsoluteDeadline = info.IdleDeadline
 					return info
 				}
 			}),
-			"sees nobody": sessions(func(s *cub) {
+			"sees nobody": sessions(func(s *brokenSession) {
 				s.infoHook = func() session.Info {
 					info, _ := session.Describe(s.Session)
 					info.LastSeen = info.CreatedAt
 					return info
 				}
 			}),
-			"takes a value for the user": sessions(func(s *cub) {
+			"takes a value for the user": sessions(func(s *brokenSession) {
 				s.infoHook = func() session.Info {
 					info, _ := session.Describe(s.Session)
 					info.User = "somebody"
@@ -177,30 +177,30 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Now is the clock of the times that Describe reports": {
-			"another machine's, which is behind": sessions(func(s *cub) {
+			"another machine's, which is behind": sessions(func(s *brokenSession) {
 				s.nowHook = func(ctx context.Context) (time.Time, error) {
 					now, err := session.Now(ctx, s.Session)
 					return now.Add(-20 * time.Minute), err
 				}
 			}),
-			"another machine's, which is ahead": sessions(func(s *cub) {
+			"another machine's, which is ahead": sessions(func(s *brokenSession) {
 				s.nowHook = func(ctx context.Context) (time.Time, error) {
 					now, err := session.Now(ctx, s.Session)
 					return now.Add(20 * time.Minute), err
 				}
 			}),
-			"the time of loading": sessions(func(s *cub) {
+			"the time of loading": sessions(func(s *brokenSession) {
 				loaded := time.Now()
 				s.nowHook = func(ctx context.Context) (time.Time, error) { return loaded, ctx.Err() }
 			}),
-			"goes on when nobody waits": sessions(func(s *cub) {
+			"goes on when nobody waits": sessions(func(s *brokenSession) {
 				s.nowHook = func(ctx context.Context) (time.Time, error) {
 					return session.Now(context.WithoutCancel(ctx), s.Session)
 				}
 			}),
 		},
 		"values come back with their type and content": {
-			"knows one type of int": sessions(func(s *cub) {
+			"knows one type of int": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if n, ok := v.(int16); ok {
@@ -209,7 +209,7 @@ func brokenSessions() map[string]map[string]breed {
 					return v, err
 				}
 			}),
-			"knows one type of int in an interface": sessions(func(s *cub) {
+			"knows one type of int in an interface": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if m, ok := v.(map[string]any); ok {
@@ -218,7 +218,7 @@ func brokenSessions() map[string]map[string]breed {
 					return v, err
 				}
 			}),
-			"knows no nil slice": sessions(func(s *cub) {
+			"knows no nil slice": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if b, ok := v.([]byte); ok && b == nil {
@@ -229,7 +229,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"a long text comes back whole": {
-			"cuts it": sessions(func(s *cub) {
+			"cuts it": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if text, ok := v.(string); ok {
@@ -240,7 +240,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"values that cannot be stored are refused and the old one stays": {
-			"keeps their text": sessions(func(s *cub) {
+			"keeps their text": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					err := s.Session.Set(ctx, key, value)
 					if errors.Is(err, session.ErrValue) {
@@ -249,7 +249,7 @@ func brokenSessions() map[string]map[string]breed {
 					return err
 				}
 			}),
-			"deletes the old one": sessions(func(s *cub) {
+			"deletes the old one": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					err := s.Session.Set(ctx, key, value)
 					if errors.Is(err, session.ErrValue) {
@@ -260,7 +260,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"an absent key is no error": {
-			"it is": sessions(func(s *cub) {
+			"it is": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					if v == nil && err == nil {
@@ -271,7 +271,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"any bytes are a key": {
-			"ends keys at a NUL": sessions(func(s *cub) {
+			"ends keys at a NUL": sessions(func(s *brokenSession) {
 				cut := func(key string) string {
 					key, _, _ = strings.Cut(key, "\x00")
 					return key
@@ -279,7 +279,7 @@ func brokenSessions() map[string]map[string]breed {
 				s.setHook = func(ctx context.Context, key string, v any) error { return s.Session.Set(ctx, cut(key), v) }
 				s.getHook = func(ctx context.Context, key string) (any, error) { return s.Session.Get(ctx, cut(key)) }
 			}),
-			"has a field of its own": sessions(func(s *cub) {
+			"has a field of its own": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					if key == "id" {
 						return s.ID(), nil
@@ -289,12 +289,12 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"limits are the same and exact": {
-			"cuts long keys": sessions(func(s *cub) {
+			"cuts long keys": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					return s.Session.Set(ctx, key[:min(len(key), 256)], v)
 				}
 			}),
-			"drops the oldest": sessions(func(s *cub) {
+			"drops the oldest": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					err := s.Session.Set(ctx, key, v)
 					if errors.Is(err, session.ErrTooLarge) && len(key) < 256 && len(record(ctx, s.Session)) == 1024 {
@@ -305,7 +305,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"a session shows what was loaded plus its own writes": {
-			"shows what is stored": sessions(func(s *cub) {
+			"shows what is stored": sessions(func(s *brokenSession) {
 				s.getHook = func(ctx context.Context, key string) (any, error) {
 					now, err := s.stored(ctx)
 					if err != nil {
@@ -314,13 +314,13 @@ func brokenSessions() map[string]map[string]breed {
 					return now.Get(ctx, key)
 				}
 			}),
-			"shows no own writes": sessions(func(s *cub) {
+			"shows no own writes": sessions(func(s *brokenSession) {
 				loaded := record(context.Background(), s.Session)
 				s.getHook = func(_ context.Context, key string) (any, error) { return loaded[key], nil }
 			}),
 		},
 		"Update and Pop act on what is stored": {
-			"Update acts on what was loaded": sessions(func(s *cub) {
+			"Update acts on what was loaded": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					old, err := s.Session.Get(ctx, key)
 					if err != nil {
@@ -330,7 +330,7 @@ func brokenSessions() map[string]map[string]breed {
 					return errors.Join(err, s.Session.Set(ctx, key, v))
 				}
 			}),
-			"Pop acts on what was loaded": sessions(func(s *cub) {
+			"Pop acts on what was loaded": sessions(func(s *brokenSession) {
 				s.popHook = func(ctx context.Context, key string) (any, error) {
 					v, err := s.Session.Get(ctx, key)
 					return v, errors.Join(err, session.Delete(ctx, s.Session, key))
@@ -338,7 +338,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Update passes nil for an absent key and returns the error of f": {
-			"swallows the error": sessions(func(s *cub) {
+			"swallows the error": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return session.Update(ctx, s.Session, key, func(old any) (any, error) {
 						v, _ := f(old)
@@ -346,7 +346,7 @@ func brokenSessions() map[string]map[string]breed {
 					})
 				}
 			}),
-			"deletes for nil": sessions(func(s *cub) {
+			"deletes for nil": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					err := session.Update(ctx, s.Session, key, f)
 					if errors.Is(err, session.ErrValue) {
@@ -357,7 +357,7 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"All lists what Get returns": {
-			"leaves out a key": sessions(func(s *cub) {
+			"leaves out a key": sessions(func(s *brokenSession) {
 				s.allHook = func(ctx context.Context) iter.Seq2[string, any] {
 					mine := record(ctx, s.Session)
 					delete(mine, "")
@@ -366,17 +366,17 @@ func brokenSessions() map[string]map[string]breed {
 			}),
 		},
 		"Clear empties the session and does not end it": {
-			"ends it": sessions(func(s *cub) {
+			"ends it": sessions(func(s *brokenSession) {
 				s.clearHook = func(ctx context.Context) error {
 					return errors.Join(session.Clear(ctx, s.Session), s.store.Store.Remove(ctx, s.ID()))
 				}
 			}),
-			"does nothing": sessions(func(s *cub) {
+			"does nothing": sessions(func(s *brokenSession) {
 				s.clearHook = func(context.Context) error { return nil }
 			}),
 		},
 		"Update ends with its context": {
-			"does not": sessions(func(s *cub) {
+			"does not": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return session.Update(context.WithoutCancel(ctx), s.Session, key, f)
 				}
@@ -386,7 +386,7 @@ func brokenSessions() map[string]map[string]breed {
 		"changing a value that Get returned does not change the session": {"keeps references": references},
 		"changing a value of All or Update does not change the session":  {"keeps references": references},
 		"no error holds a token, an id or a value": {
-			"names the value": sessions(func(s *cub) {
+			"names the value": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, value any) error {
 					if err := s.Session.Set(ctx, key, value); err != nil {
 						return fmt.Errorf("set %v: %w", value, err)

@@ -21,19 +21,19 @@ func size(ctx context.Context, s session.Session) (bytes int) {
 
 // brokenSizes are stores that do not keep to the size of a session. What the good store
 // refuses they cannot store, so some of them only say that they did.
-func brokenSizes() map[string]map[string]breed {
+func brokenSizes() map[string]map[string]defect {
 	saysNothing := func(err error) error {
 		if errors.Is(err, session.ErrTooLarge) {
 			return nil
 		}
 		return err
 	}
-	return map[string]map[string]breed{
+	return map[string]map[string]defect{
 		"a session holds 2 MiB and not a byte more": {
-			"says nothing": sessions(func(s *cub) {
+			"says nothing": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error { return saysNothing(s.Session.Set(ctx, key, v)) }
 			}),
-			"makes room": sessions(func(s *cub) {
+			"makes room": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					err := s.Session.Set(ctx, key, v)
 					if errors.Is(err, session.ErrTooLarge) {
@@ -42,7 +42,7 @@ func brokenSizes() map[string]map[string]breed {
 					return err
 				}
 			}),
-			"loses the old value": sessions(func(s *cub) {
+			"loses the old value": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					err := s.Session.Set(ctx, key, v)
 					if errors.Is(err, session.ErrTooLarge) {
@@ -51,7 +51,7 @@ func brokenSizes() map[string]map[string]breed {
 					return err
 				}
 			}),
-			"counts the value in place too": sessions(func(s *cub) {
+			"counts the value in place too": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					if text, ok := v.(string); ok && size(ctx, s.Session)+len(key)+1+len(text) > session.MaxSize {
 						return session.ErrTooLarge
@@ -61,7 +61,7 @@ func brokenSizes() map[string]map[string]breed {
 			}),
 		},
 		"every write counts towards the size": {
-			"SetAll stores what fits": sessions(func(s *cub) {
+			"SetAll stores what fits": sessions(func(s *brokenSession) {
 				s.setAllHook = func(ctx context.Context, all map[string]any) error {
 					var errs []error
 					for key, v := range all {
@@ -70,24 +70,24 @@ func brokenSizes() map[string]map[string]breed {
 					return errors.Join(errs...)
 				}
 			}),
-			"Update has no limit": sessions(func(s *cub) {
+			"Update has no limit": sessions(func(s *brokenSession) {
 				s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 					return saysNothing(session.Update(ctx, s.Session, key, f))
 				}
 			}),
-			"Pop takes nothing off": forgets(func(s *cub, forget func(string)) {
+			"Pop takes nothing off": forgets(func(s *brokenSession, forget func(string)) {
 				s.popHook = func(ctx context.Context, key string) (any, error) {
 					forget(key)
 					return session.Pop(ctx, s.Session, key)
 				}
 			}),
-			"Delete takes nothing off": forgets(func(s *cub, forget func(string)) {
+			"Delete takes nothing off": forgets(func(s *brokenSession, forget func(string)) {
 				s.deleteHook = func(ctx context.Context, keys ...string) error {
 					forget(keys[0])
 					return session.Delete(ctx, s.Session, keys...)
 				}
 			}),
-			"Clear takes nothing off": forgets(func(s *cub, forget func(string)) {
+			"Clear takes nothing off": forgets(func(s *brokenSession, forget func(string)) {
 				s.clearHook = func(ctx context.Context) error {
 					forget("a")
 					return session.Clear(ctx, s.Session)
@@ -95,7 +95,7 @@ func brokenSizes() map[string]map[string]breed {
 			}),
 		},
 		"concurrent writers cannot exceed the size together": {
-			"reads, then writes": sessions(func(s *cub) {
+			"reads, then writes": sessions(func(s *brokenSession) {
 				s.setHook = func(ctx context.Context, key string, v any) error {
 					text, _ := v.(string)
 					now, err := s.stored(ctx)
@@ -115,11 +115,11 @@ func brokenSizes() map[string]map[string]breed {
 			}),
 		},
 		"a login cannot exceed the size": {
-			"stores none of its values": logins(func(ctx context.Context, b *beast, token string, l session.Login) (session.Session, error) {
+			"stores none of its values": logins(func(ctx context.Context, b *brokenStore, token string, l session.Login) (session.Session, error) {
 				l.Values = nil
 				return b.Store.Login(ctx, token, l)
 			}),
-			"ends the session that was there": logins(func(ctx context.Context, b *beast, token string, _ session.Login) (session.Session, error) {
+			"ends the session that was there": logins(func(ctx context.Context, b *brokenStore, token string, _ session.Login) (session.Session, error) {
 				if s, err := b.Store.Open(ctx, token); err == nil {
 					return nil, errors.Join(session.ErrTooLarge, b.Store.Remove(ctx, s.ID()))
 				}
@@ -130,10 +130,10 @@ func brokenSizes() map[string]map[string]breed {
 }
 
 // forgets breaks sessions that do not take a value off their size when it goes.
-func forgets(tame func(s *cub, forget func(key string))) breed {
-	return sessions(func(s *cub) {
+func forgets(onSession func(s *brokenSession, forget func(key string))) defect {
+	return sessions(func(s *brokenSession) {
 		off := 0
-		tame(s, func(key string) {
+		onSession(s, func(key string) {
 			if text, ok := record(context.Background(), s.Session)[key].(string); ok {
 				off += len(key) + 1 + len(text)
 			}
@@ -165,8 +165,8 @@ func forgets(tame func(s *cub, forget func(key string))) breed {
 }
 
 // logins breaks logins that the good store refuses as too large.
-func logins(otherwise func(ctx context.Context, b *beast, token string, l session.Login) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func logins(otherwise func(ctx context.Context, b *brokenStore, token string, l session.Login) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 			s, err := b.Store.Login(ctx, token, l)
 			if errors.Is(err, session.ErrTooLarge) {

@@ -14,36 +14,36 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A breed breaks a store.
-type breed = func(t *testing.T, b *beast)
+// A defect breaks a store in one way.
+type defect = func(t *testing.T, b *brokenStore)
 
-// zoo returns, for every rule, stores that break it, by what they do.
-func zoo() map[string]map[string]breed {
-	all := make(map[string]map[string]breed)
-	for _, part := range []map[string]map[string]breed{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers(), brokenLogins(), brokenDevices(), brokenSizes()} {
-		for rule, breeds := range part {
+// brokenByRule returns, for every rule, the stores that break it: their defects by name.
+func brokenByRule() map[string]map[string]defect {
+	all := make(map[string]map[string]defect)
+	for _, part := range []map[string]map[string]defect{brokenStores(), brokenRotation(), brokenSessions(), brokenUsers(), brokenLogins(), brokenDevices(), brokenSizes()} {
+		for rule, defects := range part {
 			if all[rule] == nil {
-				all[rule] = make(map[string]breed)
+				all[rule] = make(map[string]defect)
 			}
-			maps.Copy(all[rule], breeds)
+			maps.Copy(all[rule], defects)
 		}
 	}
 	return all
 }
 
 // revive makes a session again where there is none.
-func revive(ctx context.Context, b *beast, id string, err error) error {
+func revive(ctx context.Context, b *brokenStore, id string, err error) error {
 	if errors.Is(err, session.ErrNotFound) {
 		_, err = b.Store.Generate(ctx, id)
 	}
 	return err
 }
 
-func revivesOnRefresh(_ *testing.T, b *beast) {
+func revivesOnRefresh(_ *testing.T, b *brokenStore) {
 	b.refresh = func(ctx context.Context, id string) error { return revive(ctx, b, id, b.Store.Refresh(ctx, id)) }
 }
 
-func revivesOnRotate(_ *testing.T, b *beast) {
+func revivesOnRotate(_ *testing.T, b *brokenStore) {
 	b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 		s, err := b.Store.Rotate(ctx, token, grace)
 		if errors.Is(err, session.ErrNotFound) {
@@ -54,8 +54,8 @@ func revivesOnRotate(_ *testing.T, b *beast) {
 }
 
 // opens breaks Open for what the good store does not know.
-func opens(otherwise func(ctx context.Context, b *beast, token string) (session.Session, error)) breed {
-	return func(_ *testing.T, b *beast) {
+func opens(otherwise func(ctx context.Context, b *brokenStore, token string) (session.Session, error)) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.open = func(ctx context.Context, token string) (session.Session, error) {
 			s, err := b.Store.Open(ctx, token)
 			if errors.Is(err, session.ErrNotFound) {
@@ -66,10 +66,10 @@ func opens(otherwise func(ctx context.Context, b *beast, token string) (session.
 	}
 }
 
-func brokenStores() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenStores() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"concurrent sessions do not mix": {
-			"hands the last visitor's session to the next": func(_ *testing.T, b *beast) {
+			"hands the last visitor's session to the next": func(_ *testing.T, b *brokenStore) {
 				b.open = func(ctx context.Context, token string) (session.Session, error) {
 					s, err := b.Store.Open(ctx, token)
 					if last, ok := b.note("last", s).(session.Session); ok && err == nil {
@@ -80,13 +80,13 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"the secret of one session opens no other": {
-			"looks at the id only": opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"looks at the id only": opens(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				id, _, _ := strings.Cut(token, ".")
 				return b.Store.Get(ctx, id)
 			}),
 		},
 		"every character of a secret counts": {
-			"compares all but the last": func(_ *testing.T, b *beast) {
+			"compares all but the last": func(_ *testing.T, b *brokenStore) {
 				b.open = func(ctx context.Context, token string) (session.Session, error) {
 					if s, err := b.Store.Open(ctx, token); err == nil {
 						b.note(token[:len(token)-1], token)
@@ -106,15 +106,15 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"an id alone opens nothing": {
-			"takes an id for a token": opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"takes an id for a token": opens(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return b.Store.Get(ctx, token)
 			}),
 		},
 		"Remove ends the session": {
-			"removes nothing": func(_ *testing.T, b *beast) {
+			"removes nothing": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(context.Context, string) error { return nil }
 			},
-			"removes the cookie only": func(_ *testing.T, b *beast) {
+			"removes the cookie only": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(ctx context.Context, id string) error {
 					b.note(id, true)
 					return ctx.Err()
@@ -129,7 +129,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"Remove may be repeated, and Remove of an unknown id is no error": {
-			"reports what is not there": func(_ *testing.T, b *beast) {
+			"reports what is not there": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(ctx context.Context, id string) error {
 					if _, err := b.Store.Get(ctx, id); err != nil {
 						return err
@@ -143,7 +143,7 @@ func brokenStores() map[string]map[string]breed {
 		"no rotation after Remove": {"revives": revivesOnRotate},
 		"no rotation after expiry": {"revives": revivesOnRotate},
 		"Remove kills every token of the session": {
-			"remembers who was opened by a new token": func(_ *testing.T, b *beast) {
+			"remembers who was opened by a new token": func(_ *testing.T, b *brokenStore) {
 				b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 					s, err := b.Store.Rotate(ctx, token, grace)
 					if err == nil {
@@ -163,7 +163,7 @@ func brokenStores() map[string]map[string]breed {
 			"refreshes what it had seen": revivesOnRefresh,
 		},
 		"Refresh writes nothing": {
-			"empties the session": func(_ *testing.T, b *beast) {
+			"empties the session": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(ctx context.Context, id string) error {
 					s, err := b.Store.Get(ctx, id)
 					if err != nil {
@@ -174,7 +174,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"after expiry an id can be used again, without its old data": {
-			"finds the old data": func(_ *testing.T, b *beast) {
+			"finds the old data": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
 					if old, ok := b.note(id, s).(session.Session); ok && err == nil {
@@ -183,7 +183,7 @@ func brokenStores() map[string]map[string]breed {
 					return s, err
 				}
 			},
-			"does not give it back": func(_ *testing.T, b *beast) {
+			"does not give it back": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					if b.note(id, true) != nil {
 						return nil, session.ErrExists
@@ -193,7 +193,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"Generate leaves a live session alone": {
-			"takes it over": func(_ *testing.T, b *beast) {
+			"takes it over": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					if s, err := b.Store.Get(ctx, id); err == nil {
 						return s, nil
@@ -201,7 +201,7 @@ func brokenStores() map[string]map[string]breed {
 					return b.Store.Generate(ctx, id)
 				}
 			},
-			"overwrites it": func(_ *testing.T, b *beast) {
+			"overwrites it": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					if err := b.Store.Remove(ctx, id); err != nil {
 						return nil, err
@@ -211,7 +211,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"of many calls of Generate with one id exactly one succeeds": {
-			"looks first, then makes": func(_ *testing.T, b *beast) {
+			"looks first, then makes": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					if _, err := b.Store.Get(ctx, id); err == nil {
 						return nil, session.ErrExists
@@ -225,7 +225,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"only a session that was made or opened with a token has it": {
-			"keeps the secret": func(_ *testing.T, b *beast) {
+			"keeps the secret": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
 					b.note(id, s)
@@ -236,12 +236,12 @@ func brokenStores() map[string]map[string]breed {
 					return s, nil
 				}
 			},
-			"forgets it": func(_ *testing.T, b *beast) {
-				b.tame = func(s *cub) { s.tokenHook = func() string { return "" } }
+			"forgets it": func(_ *testing.T, b *brokenStore) {
+				b.onSession = func(s *brokenSession) { s.tokenHook = func() string { return "" } }
 			},
 		},
 		"a call with an unknown id creates no session": {
-			"makes it on Get": func(_ *testing.T, b *beast) {
+			"makes it on Get": func(_ *testing.T, b *brokenStore) {
 				b.get = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Get(ctx, id)
 					if err != nil && ctx.Err() == nil {
@@ -253,14 +253,14 @@ func brokenStores() map[string]map[string]breed {
 			"makes it on Refresh": revivesOnRefresh,
 		},
 		"a token that the store did not issue names nothing": {
-			"adopts it": opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"adopts it": opens(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				id, _, _ := strings.Cut(token, ".")
 				return b.Store.Generate(ctx, id)
 			}),
 			"rotates it": revivesOnRotate,
 		},
 		"an id with special characters is refused or reaches no other session": {
-			"matches a pattern": func(_ *testing.T, b *beast) {
+			"matches a pattern": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
 					if err == nil {
@@ -275,7 +275,7 @@ func brokenStores() map[string]map[string]breed {
 					return b.Store.Remove(ctx, id)
 				}
 			},
-			"has an error of its own": func(_ *testing.T, b *beast) {
+			"has an error of its own": func(_ *testing.T, b *brokenStore) {
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {
 					s, err := b.Store.Generate(ctx, id)
 					if errors.Is(err, session.ErrInvalidID) {
@@ -286,7 +286,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"unknown, malformed, expired and removed look the same": {
-			"tells who was there": func(_ *testing.T, b *beast) {
+			"tells who was there": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(ctx context.Context, id string) error {
 					b.note(id, true)
 					return b.Store.Remove(ctx, id)
@@ -299,7 +299,7 @@ func brokenStores() map[string]map[string]breed {
 					return s, err
 				}
 			},
-			"has another error for malformed tokens": opens(func(_ context.Context, _ *beast, token string) (session.Session, error) {
+			"has another error for malformed tokens": opens(func(_ context.Context, _ *brokenStore, token string) (session.Session, error) {
 				if strings.Contains(token, ".") {
 					return nil, session.ErrNotFound
 				}
@@ -307,12 +307,12 @@ func brokenStores() map[string]map[string]breed {
 			}),
 		},
 		"an ended context is not reported as ErrNotFound": {
-			"does not look at the context": func(_ *testing.T, b *beast) {
+			"does not look at the context": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(ctx context.Context, id string) error {
 					return b.Store.Refresh(context.WithoutCancel(ctx), id)
 				}
 			},
-			"calls it not found": func(_ *testing.T, b *beast) {
+			"calls it not found": func(_ *testing.T, b *brokenStore) {
 				b.open = func(ctx context.Context, token string) (session.Session, error) {
 					s, err := b.Store.Open(ctx, token)
 					if err != nil {
@@ -321,22 +321,22 @@ func brokenStores() map[string]map[string]breed {
 					return s, nil
 				}
 			},
-			"removes all the same": func(_ *testing.T, b *beast) {
+			"removes all the same": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(ctx context.Context, id string) error {
 					return errors.Join(b.Store.Remove(context.WithoutCancel(ctx), id), ctx.Err())
 				}
 			},
 		},
 		"hostile tokens are not found": {
-			"trims them": opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			"trims them": opens(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return b.Store.Open(ctx, strings.TrimSpace(token))
 			}),
-			"has an error of its own": opens(func(context.Context, *beast, string) (session.Session, error) {
+			"has an error of its own": opens(func(context.Context, *brokenStore, string) (session.Session, error) {
 				return nil, errors.New("bad token")
 			}),
 		},
 		"no error holds a token, an id or a value": {
-			"names the id": func(_ *testing.T, b *beast) {
+			"names the id": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(ctx context.Context, id string) error {
 					if err := b.Store.Refresh(ctx, id); err != nil {
 						return fmt.Errorf("refresh of %s: %w", id, err)
@@ -344,7 +344,7 @@ func brokenStores() map[string]map[string]breed {
 					return nil
 				}
 			},
-			"names the id that somebody has": func(_ *testing.T, b *beast) {
+			"names the id that somebody has": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if errors.Is(err, session.ErrExists) {
@@ -353,7 +353,7 @@ func brokenStores() map[string]map[string]breed {
 					return s, err
 				}
 			},
-			"names the token": func(_ *testing.T, b *beast) {
+			"names the token": func(_ *testing.T, b *brokenStore) {
 				b.open = func(ctx context.Context, token string) (session.Session, error) {
 					s, err := b.Store.Open(ctx, token)
 					if err != nil {
@@ -364,7 +364,7 @@ func brokenStores() map[string]map[string]breed {
 			},
 		},
 		"no goroutine outlives a call": {
-			"has a janitor": func(t *testing.T, b *beast) {
+			"has a janitor": func(t *testing.T, b *brokenStore) {
 				stop := make(chan struct{})
 				t.Cleanup(func() { close(stop) })
 				b.generate = func(ctx context.Context, id string) (session.Session, error) {

@@ -13,8 +13,8 @@ import (
 )
 
 // logs breaks Login: the store gets what with makes of it.
-func logs(with func(l session.Login) session.Login) breed {
-	return func(_ *testing.T, b *beast) {
+func logs(with func(l session.Login) session.Login) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 			return b.Store.Login(ctx, token, with(l))
 		}
@@ -22,8 +22,8 @@ func logs(with func(l session.Login) session.Login) breed {
 }
 
 // listsWrongly breaks UserSessions.
-func listsWrongly(with func(ctx context.Context, b *beast, user string, infos []session.Info) []session.Info) breed {
-	return func(_ *testing.T, b *beast) {
+func listsWrongly(with func(ctx context.Context, b *brokenStore, user string, infos []session.Info) []session.Info) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.list = func(ctx context.Context, user string) ([]session.Info, error) {
 			infos, err := b.Store.UserSessions(ctx, user)
 			if err != nil {
@@ -35,7 +35,7 @@ func listsWrongly(with func(ctx context.Context, b *beast, user string, infos []
 }
 
 // forgetsSome misses a session of a user who has several.
-func forgetsSome(_ *testing.T, b *beast) {
+func forgetsSome(_ *testing.T, b *brokenStore) {
 	b.revoke = func(ctx context.Context, user string, except ...string) (int, error) {
 		infos, err := b.Store.UserSessions(ctx, user)
 		if err != nil || len(infos) < 2 {
@@ -46,18 +46,18 @@ func forgetsSome(_ *testing.T, b *beast) {
 }
 
 // revokesOnly ends what there is, and lets in who began before.
-func revokesOnly(_ *testing.T, b *beast) {
+func revokesOnly(_ *testing.T, b *brokenStore) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		l.Began = time.Time{}
 		return b.Store.Login(ctx, token, l)
 	}
 }
 
-func brokenUsers() map[string]map[string]breed {
-	return map[string]map[string]breed{
+func brokenUsers() map[string]map[string]defect {
+	return map[string]map[string]defect{
 		"no stored value sets the user": {
-			"believes a value": func(_ *testing.T, b *beast) {
-				b.tame = func(s *cub) {
+			"believes a value": func(_ *testing.T, b *brokenStore) {
+				b.onSession = func(s *brokenSession) {
 					s.infoHook = func() session.Info {
 						info, _ := session.Describe(s.Session)
 						if user, _ := s.Session.Get(context.Background(), "user"); user != nil { //nolint:usetesting // there is no test at hand
@@ -86,7 +86,7 @@ func brokenUsers() map[string]map[string]breed {
 				}
 				return l
 			}),
-			"begins a session if there is none": func(_ *testing.T, b *beast) {
+			"begins a session if there is none": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					s, err := b.Store.Login(ctx, token, l)
 					if errors.Is(err, session.ErrNotFound) {
@@ -99,7 +99,7 @@ func brokenUsers() map[string]map[string]breed {
 		},
 		"Reauthentication keeps the session and its settings": {
 			"is a login": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
-			"is none": func(_ *testing.T, b *beast) {
+			"is none": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					if l.Reauthentication {
 						return b.Store.Rotate(ctx, token, 0)
@@ -113,17 +113,17 @@ func brokenUsers() map[string]map[string]breed {
 			"logs in": logs(func(l session.Login) session.Login { l.Reauthentication = false; return l }),
 		},
 		"UserSessions lists the live sessions, the last seen first": {
-			"the other way round": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+			"the other way round": listsWrongly(func(_ context.Context, _ *brokenStore, _ string, infos []session.Info) []session.Info {
 				slices.Reverse(infos)
 				return infos
 			}),
-			"with one that ended": listsWrongly(func(_ context.Context, b *beast, user string, infos []session.Info) []session.Info {
+			"with one that ended": listsWrongly(func(_ context.Context, b *brokenStore, user string, infos []session.Info) []session.Info {
 				if before, _ := b.note("list "+user, infos).([]session.Info); len(before) > 0 {
 					return append(infos, before[0])
 				}
 				return infos
 			}),
-			"without the last": listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+			"without the last": listsWrongly(func(_ context.Context, _ *brokenStore, _ string, infos []session.Info) []session.Info {
 				return infos[:max(0, len(infos)-1)]
 			}),
 		},
@@ -136,14 +136,14 @@ func brokenUsers() map[string]map[string]breed {
 			"no address": logs(func(l session.Login) session.Login { l.Address = ""; return l }),
 		},
 		"an old token after its grace is reported as reused": {
-			"does not know it": opens(func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound }),
+			"does not know it": opens(func(context.Context, *brokenStore, string) (session.Session, error) { return nil, session.ErrNotFound }),
 		},
 		"RemoveUserSessions ends all sessions of a user, and no other": {
 			"all but one": forgetsSome,
-			"nothing": func(_ *testing.T, b *beast) {
+			"nothing": func(_ *testing.T, b *brokenStore) {
 				b.revoke = func(context.Context, string, ...string) (int, error) { return 2, nil }
 			},
-			"those in except": func(_ *testing.T, b *beast) {
+			"those in except": func(_ *testing.T, b *brokenStore) {
 				b.revoke = func(ctx context.Context, user string, _ ...string) (int, error) {
 					return b.Store.RemoveUserSessions(ctx, user)
 				}
@@ -153,7 +153,7 @@ func brokenUsers() map[string]map[string]breed {
 			"a write does":  resurrects,
 			"Refresh does":  revivesOnRefresh,
 			"rotation does": revivesOnRotate,
-			"it removes no one": func(_ *testing.T, b *beast) {
+			"it removes no one": func(_ *testing.T, b *brokenStore) {
 				b.remove = func(context.Context, string) error { return nil }
 			},
 		},
@@ -161,7 +161,7 @@ func brokenUsers() map[string]map[string]breed {
 			"a write does":  resurrects,
 			"Refresh does":  revivesOnRefresh,
 			"rotation does": revivesOnRotate,
-			"it removes no one": func(_ *testing.T, b *beast) {
+			"it removes no one": func(_ *testing.T, b *brokenStore) {
 				b.revoke = func(context.Context, string, ...string) (int, error) { return 0, nil }
 			},
 		},
@@ -182,7 +182,7 @@ func brokenUsers() map[string]map[string]breed {
 		},
 		"concurrent logins leave as many sessions as the limit allows": {
 			"one more": logs(func(l session.Login) session.Login { l.MaxSessions++; return l }),
-			"looks before it logs in": func(_ *testing.T, b *beast) {
+			"looks before it logs in": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					infos, err := b.Store.UserSessions(ctx, l.User)
 					if err != nil {
@@ -198,7 +198,7 @@ func brokenUsers() map[string]map[string]breed {
 			},
 		},
 		"ended sessions do not count for a limit": {
-			"they do": func(_ *testing.T, b *beast) {
+			"they do": func(_ *testing.T, b *brokenStore) {
 				b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 					if before, _ := b.note(l.User, true).(bool); before {
 						return nil, session.ErrUserLimit
@@ -208,14 +208,14 @@ func brokenUsers() map[string]map[string]breed {
 			},
 		},
 		"a login restarts both timeouts": {
-			"keeps the deadline": func(_ *testing.T, b *beast) {
-				b.Store = &memory.Store{IdleTimeout: zooIdle * 9 / 10, AbsoluteTimeout: zooAbsolute}
+			"keeps the deadline": func(_ *testing.T, b *brokenStore) {
+				b.Store = &memory.Store{IdleTimeout: testIdle * 9 / 10, AbsoluteTimeout: testAbsolute}
 			},
 		},
 		"a session keeps the timeouts of its login": {
 			"gives it the store's": logs(func(l session.Login) session.Login { l.IdleTimeout, l.AbsoluteTimeout = 0, 0; return l }),
 			"a millisecond more":   logs(func(l session.Login) session.Login { l.IdleTimeout += time.Millisecond; return l }),
-			"Refresh forgets them": func(_ *testing.T, b *beast) {
+			"Refresh forgets them": func(_ *testing.T, b *brokenStore) {
 				b.refresh = func(ctx context.Context, id string) error { return ctx.Err() }
 			},
 		},

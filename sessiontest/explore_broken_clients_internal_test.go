@@ -16,14 +16,14 @@ import (
 type fraud struct {
 	burst string // that shows it
 	finds string // part of what the Explorer says
-	store func(c *cheat)
+	store func(c *brokenSealed)
 	flows map[string]flow
 }
 
 func frauds() map[string]fraud {
 	// The requests of so many sessions, one after the other, share what they know.
-	shared := func(sessions int) func(c *cheat) {
-		return func(c *cheat) {
+	shared := func(sessions int) func(c *brokenSealed) {
+		return func(c *brokenSealed) {
 			of := make(map[string]*session.Carriage)
 			var last *session.Carriage
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
@@ -44,10 +44,10 @@ func frauds() map[string]fraud {
 		}
 	}
 	return map[string]fraud{
-		"deadlines are ignored": {burst: "write expire", finds: "a cookie opens a session that had ended by its idle timeout", store: func(c *cheat) {
+		"deadlines are ignored": {burst: "write expire", finds: "a cookie opens a session that had ended by its idle timeout", store: func(c *brokenSealed) {
 			c.IdleTimeout, c.AbsoluteTimeout = 400*24*time.Hour, 400*24*time.Hour
 		}},
-		"deadlines are ignored within a request": {burst: "write expire", finds: "Set worked on a session that had ended by its idle timeout", store: func(c *cheat) {
+		"deadlines are ignored within a request": {burst: "write expire", finds: "Set worked on a session that had ended by its idle timeout", store: func(c *brokenSealed) {
 			c.set = func(ctx context.Context, s session.Session, key string, value any) error {
 				if err := s.Set(ctx, key, value); !errors.Is(err, session.ErrNotFound) {
 					return err
@@ -55,7 +55,7 @@ func frauds() map[string]fraud {
 				return nil
 			}
 		}},
-		"sessions end early": {burst: "write", finds: "no longer opens its session, but nothing had ended it", store: func(c *cheat) {
+		"sessions end early": {burst: "write", finds: "no longer opens its session, but nothing had ended it", store: func(c *brokenSealed) {
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := c.Store.Open(ctx, token)
 				if v, _ := ctx.Value(visitKey{}).(*visit); err == nil && v == nil {
@@ -76,11 +76,11 @@ func frauds() map[string]fraud {
 		"Revoked is ignored by what a request left":    {burst: "in: write logout", finds: "Set after a session had ended by a logout", store: neverRevoked},
 		"a login is let in that began before":          {burst: "login revoke", finds: "a cookie opens a session that had ended by a revocation", store: forgetsBegan},
 		"a login is let in that is late":               {burst: "late", finds: "a login succeeded whose check began too long ago", store: forgetsBegan},
-		"a login finds a revocation where there is no": {burst: "login login", finds: "Login: got the error \"session: ", store: func(c *cheat) { c.login = failsLogin(session.ErrRevoked) }},
-		"a login fails in its own way":                 {burst: "login", finds: "Login: got the error \"sessiontest: fault\"", store: func(c *cheat) { c.login = failsLogin(ErrFault) }},
+		"a login finds a revocation where there is no": {burst: "login login", finds: "Login: got the error \"session: ", store: func(c *brokenSealed) { c.login = failsLogin(session.ErrRevoked) }},
+		"a login fails in its own way":                 {burst: "login", finds: "Login: got the error \"sessiontest: fault\"", store: func(c *brokenSealed) { c.login = failsLogin(ErrFault) }},
 		"the seal of an end is good without its last character": {
 			burst: "write", finds: "that was never given away",
-			store: func(c *cheat) {
+			store: func(c *brokenSealed) {
 				known := make(map[string]string)
 				c.open = func(ctx context.Context, token string) (session.Session, error) {
 					known[token[:len(token)-1]] = token
@@ -91,7 +91,7 @@ func frauds() map[string]fraud {
 				}
 			},
 		},
-		"two seals are joined": {burst: "write", finds: "that was never given away", store: func(c *cheat) {
+		"two seals are joined": {burst: "write", finds: "that was never given away", store: func(c *brokenSealed) {
 			known := make(map[string]string)
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := c.Store.Open(ctx, token)
@@ -103,16 +103,16 @@ func frauds() map[string]fraud {
 				return s, err
 			}
 		}},
-		"a write is acknowledged, and dropped": {burst: "write", finds: "the client was given no cookie", store: func(c *cheat) {
+		"a write is acknowledged, and dropped": {burst: "write", finds: "the client was given no cookie", store: func(c *brokenSealed) {
 			c.set = func(context.Context, session.Session, string, any) error { return nil }
 		}},
-		"a login forgets its values": {burst: "login", finds: "a cookie does not show a write from before", store: func(c *cheat) {
+		"a login forgets its values": {burst: "login", finds: "a cookie does not show a write from before", store: func(c *brokenSealed) {
 			c.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 				l.Values = nil
 				return c.Store.Login(ctx, token, l)
 			}
 		}},
-		"a refused write is there": {burst: "write", finds: "a cookie shows what its request did not see", store: func(c *cheat) {
+		"a refused write is there": {burst: "write", finds: "a cookie shows what its request did not see", store: func(c *brokenSealed) {
 			c.set = func(ctx context.Context, s session.Session, key string, value any) error {
 				err := s.Set(ctx, key, value)
 				if err == nil && key != marker {
@@ -121,7 +121,7 @@ func frauds() map[string]fraud {
 				return err
 			}
 		}},
-		"another key is written": {burst: "write write", finds: "a cookie shows what its request did not see", store: func(c *cheat) {
+		"another key is written": {burst: "write write", finds: "a cookie shows what its request did not see", store: func(c *brokenSealed) {
 			c.set = func(ctx context.Context, s session.Session, key string, value any) error {
 				return errors.Join(s.Set(ctx, key, value), s.Set(ctx, "2.write", "ann"))
 			}
@@ -161,7 +161,7 @@ func frauds() map[string]fraud {
 				return err
 			},
 		}},
-		"a login goes on with another id": {burst: "in: login", finds: "did not go on with the user's own", store: func(c *cheat) {
+		"a login goes on with another id": {burst: "in: login", finds: "did not go on with the user's own", store: func(c *brokenSealed) {
 			c.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 				if token != "" {
 					l.ID = ""
@@ -174,7 +174,7 @@ func frauds() map[string]fraud {
 				return c.Store.Login(ctx, token, l)
 			}
 		}},
-		"a login takes a token of another user": {burst: "in: login-other", finds: "a login took over the session of another user", store: func(c *cheat) {
+		"a login takes a token of another user": {burst: "in: login-other", finds: "a login took over the session of another user", store: func(c *brokenSealed) {
 			c.login = func(ctx context.Context, _ string, l session.Login) (session.Session, error) {
 				return c.Store.Login(ctx, "", l)
 			}
@@ -185,7 +185,7 @@ func frauds() map[string]fraud {
 				return err
 			},
 		}},
-		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: func(c *cheat) {
+		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: func(c *brokenSealed) {
 			c.get = func(ctx context.Context, s session.Session, key string) (any, error) {
 				if key == marker {
 					return s.Get(ctx, key)
@@ -193,7 +193,7 @@ func frauds() map[string]fraud {
 				return nil, ErrFault
 			}
 		}},
-		"a cookie opens once": {burst: "write", finds: "with a cookie: got the error", store: func(c *cheat) {
+		"a cookie opens once": {burst: "write", finds: "with a cookie: got the error", store: func(c *brokenSealed) {
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				if v, _ := ctx.Value(visitKey{}).(*visit); v == nil {
 					return nil, ErrFault
@@ -209,19 +209,19 @@ func frauds() map[string]fraud {
 }
 
 // neverRevoked notes what has ended, and asks nobody.
-func neverRevoked(c *cheat) {
+func neverRevoked(c *brokenSealed) {
 	c.Revoked = func(context.Context, session.Info) (bool, error) { return false, nil }
 }
 
 // forgetsBegan does not look when the check of a password began.
-func forgetsBegan(c *cheat) {
+func forgetsBegan(c *brokenSealed) {
 	c.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		l.Began = time.Time{}
 		return c.Store.Login(ctx, token, l)
 	}
 }
 
-func forgetsEveryOther(c *cheat) {
+func forgetsEveryOther(c *brokenSealed) {
 	c.open = func(ctx context.Context, token string) (session.Session, error) {
 		if v, _ := ctx.Value(visitKey{}).(*visit); v != nil && v.name == "2.write" {
 			return nil, session.ErrNotFound
@@ -231,7 +231,7 @@ func forgetsEveryOther(c *cheat) {
 }
 
 // opensTheLast opens what was opened before.
-func opensTheLast(c *cheat) {
+func opensTheLast(c *brokenSealed) {
 	last := ""
 	c.open = func(ctx context.Context, token string) (session.Session, error) {
 		before := last
@@ -250,13 +250,13 @@ func failsLogin(err error) func(context.Context, string, session.Login) (session
 func (f fraud) explorer(middleware bool) Explorer {
 	return Explorer{
 		New: func(*testing.T) session.Store {
-			c := newCheat()
+			c := newBrokenSealed()
 			if f.store != nil {
 				f.store(c)
 			}
 			return c
 		},
-		Idle: zooIdle, Middleware: middleware, ByDesign: new(Losses), goOn: true, flows: f.flows,
+		Idle: testIdle, Middleware: middleware, ByDesign: new(Losses), goOn: true, flows: f.flows,
 	}
 }
 
@@ -303,7 +303,7 @@ func TestLosses(t *testing.T) {
 		{"in: login", true, Losses{Orders: 1}},
 		{"in: login", false, Losses{Orders: 1, Ended: 1}},
 	} {
-		e := (fraud{store: func(c *cheat) {
+		e := (fraud{store: func(c *brokenSealed) {
 			if !test.revokes {
 				c.Revoked, c.Revoke = nil, nil
 			}

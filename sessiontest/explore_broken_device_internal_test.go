@@ -13,8 +13,8 @@ import (
 
 // refusesDevices answers bindings and proofs with an error, but not those from before the
 // burst.
-func refusesDevices(with error) breed {
-	return func(_ *testing.T, b *beast) {
+func refusesDevices(with error) defect {
+	return func(_ *testing.T, b *brokenStore) {
 		b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 			if ctx.Value(visitKey{}) != nil {
 				return nil, with
@@ -45,7 +45,7 @@ func injectsSent(v *visit, ctx *mist.Context) error {
 func brokenBindings() map[string]wreck {
 	return map[string]wreck{
 		"a second key takes the place of the first": {burst: "in: bind bind", finds: "a session was bound for the second time", store: replacesDevice},
-		"who binds looks first": {burst: "in: bind bind", finds: "a session was bound for the second time", store: func(t *testing.T, b *beast) {
+		"who binds looks first": {burst: "in: bind bind", finds: "a session was bound for the second time", store: func(t *testing.T, b *brokenStore) {
 			t.Helper()
 			replacesDevice(t, b)
 			replaces := b.bind
@@ -60,12 +60,12 @@ func brokenBindings() map[string]wreck {
 		}},
 		"a bound token lives on": {burst: "bound: lapse write", finds: "opens its session after its end", store: liveOn},
 		"the end of a token ends its session": {burst: "bound: lapse write", finds: "is gone, but nothing had ended it", store: ifUnproved(
-			func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return nil, errors.Join(session.ErrUnproved, b.Store.Remove(ctx, idOf(token)))
 			})},
 		"the end of a token is not told": {burst: "bound: lapse", finds: "gave away, after its end", store: ifUnproved(
-			func(context.Context, *beast, string) (session.Session, error) { return nil, session.ErrNotFound })},
-		"the token from before lives on": {burst: "in: bind prove lapse", finds: "opens its session after its end", store: func(_ *testing.T, b *beast) {
+			func(context.Context, *brokenStore, string) (session.Session, error) { return nil, session.ErrNotFound })},
+		"the token from before lives on": {burst: "in: bind prove lapse", finds: "opens its session after its end", store: func(_ *testing.T, b *brokenStore) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := b.Store.Open(ctx, token)
 				if errors.Is(err, session.ErrReused) {
@@ -80,7 +80,7 @@ func brokenBindings() map[string]wreck {
 		"a proof asks for no device":                {burst: "bound: prove login bind", finds: "a proof worked on a session that was not bound to its device", store: anyDevice},
 		"a proof brings back what was revoked":      {burst: "bound: prove revoke", finds: "Prove worked on a session that had ended by a revocation", store: provesWhatIsGone},
 		"a login keeps the binding":                 {burst: "bound: login", finds: "a session is bound to another device, or to none", store: keepsBinding},
-		"a rotation makes a token of its own": {burst: "bound: rotate", finds: "Rotate gave a session of a device another token", store: func(_ *testing.T, b *beast) {
+		"a rotation makes a token of its own": {burst: "bound: rotate", finds: "Rotate gave a session of a device another token", store: func(_ *testing.T, b *brokenStore) {
 			b.rotate = func(ctx context.Context, token string, _ time.Duration) (session.Session, error) {
 				if _, err := b.Store.Open(ctx, token); err != nil {
 					return nil, session.ErrNotFound
@@ -88,7 +88,7 @@ func brokenBindings() map[string]wreck {
 				return b.another(ctx, idOf(token))
 			}
 		}},
-		"a binding believes that its answer arrived": {burst: "in: bind write", finds: "no longer opens its session", store: func(t *testing.T, b *beast) {
+		"a binding believes that its answer arrived": {burst: "in: bind write", finds: "no longer opens its session", store: func(t *testing.T, b *brokenStore) {
 			t.Helper()
 			b.bind = func(ctx context.Context, token string, p session.Proof) (session.Session, error) {
 				p.Grace = 0
@@ -115,14 +115,14 @@ func brokenBindings() map[string]wreck {
 		"a proof worked, and it was no proof": {burst: "in: prove", finds: "a proof worked on a session that was not bound", store: provesAll},
 		"Bind gives another's device": {burst: "in: bind", finds: "Bind returned a session of another device", store: bindsWith(
 			func(p session.Proof) session.Proof { p.Device += "?"; return p })},
-		"the device of a browser gets nothing": {burst: "bound: lapse", finds: "the next request of the first browser: got the error", store: func(_ *testing.T, b *beast) {
+		"the device of a browser gets nothing": {burst: "bound: lapse", finds: "the next request of the first browser: got the error", store: func(_ *testing.T, b *brokenStore) {
 			b.prove = func(context.Context, string, session.Proof) (session.Session, error) { return nil, ErrFault }
 		}},
 	}
 }
 
 // provesAll binds what is not bound, when a proof asks for it.
-func provesAll(_ *testing.T, b *beast) {
+func provesAll(_ *testing.T, b *brokenStore) {
 	b.get = func(ctx context.Context, id string) (session.Session, error) {
 		s, err := b.Store.Get(ctx, id)
 		if device, _ := session.DeviceOf(s); err != nil || device != "" || ctx.Value(visitKey{}) == nil {

@@ -18,7 +18,7 @@ import (
 type wreck struct {
 	burst string // that shows it
 	finds string // part of what the Explorer says
-	store breed
+	store defect
 	flows map[string]flow
 }
 
@@ -39,7 +39,7 @@ func brokenWrites() map[string]wreck {
 		"a write brings back what expired":  {burst: "write expire", finds: "Set after a session had ended by its idle timeout", store: resurrects},
 		"Refresh brings back what is gone":  {burst: "logout refresh", finds: "Refresh after a session had ended", store: revivesOnRefresh},
 		"rotation brings back what is gone": {burst: "logout rotate", finds: "Rotate after a session had ended", store: revivesOnRotate},
-		"Update reads, and then writes": {burst: "update update", finds: "a counter after 2 acknowledged updates: got int(1)", store: sessions(func(s *cub) {
+		"Update reads, and then writes": {burst: "update update", finds: "a counter after 2 acknowledged updates: got int(1)", store: sessions(func(s *brokenSession) {
 			s.updateHook = func(ctx context.Context, key string, f func(any) (any, error)) error {
 				stored, err := s.stored(ctx)
 				if err != nil {
@@ -56,7 +56,7 @@ func brokenWrites() map[string]wreck {
 				return s.Session.Set(ctx, key, value)
 			}
 		})},
-		"a cache knows what is gone": {burst: "write logout", finds: "Open worked on a session that had ended", store: func(_ *testing.T, b *beast) {
+		"a cache knows what is gone": {burst: "write logout", finds: "Open worked on a session that had ended", store: func(_ *testing.T, b *brokenStore) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
 				if cached, ok := b.noted(token).(session.Session); ok {
 					return cached, nil
@@ -68,10 +68,10 @@ func brokenWrites() map[string]wreck {
 				return s, err
 			}
 		}},
-		"Remove clears the cookie only": {burst: "logout", finds: "a session lives that had ended by Remove", store: func(_ *testing.T, b *beast) {
+		"Remove clears the cookie only": {burst: "logout", finds: "a session lives that had ended by Remove", store: func(_ *testing.T, b *brokenStore) {
 			b.remove = func(ctx context.Context, _ string) error { return ctx.Err() }
 		}},
-		"the session of the last visitor": {burst: "write write2", finds: "browser was given the session of another browser", store: func(_ *testing.T, b *beast) {
+		"the session of the last visitor": {burst: "write write2", finds: "browser was given the session of another browser", store: func(_ *testing.T, b *brokenStore) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
 				s, err := b.Store.Open(ctx, token)
 				if last, ok := b.note("last", s).(session.Session); ok && err == nil {
@@ -86,7 +86,7 @@ func brokenWrites() map[string]wreck {
 func brokenTokens() map[string]wreck {
 	return map[string]wreck{
 		"rotation for each who asks": {burst: "rotate rotate", finds: "got 2 new tokens for 1 old", store: rotatesAlways},
-		"rotation copies the record": {burst: "write rotate", finds: "an acknowledged write is lost", store: func(_ *testing.T, b *beast) {
+		"rotation copies the record": {burst: "write rotate", finds: "an acknowledged write is lost", store: func(_ *testing.T, b *brokenStore) {
 			b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 				Step(ctx)
 				s, err := b.Store.Rotate(ctx, token, grace)
@@ -98,7 +98,7 @@ func brokenTokens() map[string]wreck {
 				return s, errors.Join(session.Clear(ctx, s), session.SetAll(ctx, s, copied))
 			}
 		}},
-		"rotation makes a session and removes the old one": {burst: "write rotate", finds: "Set found no session, but nothing had ended it", store: func(_ *testing.T, b *beast) {
+		"rotation makes a session and removes the old one": {burst: "write rotate", finds: "Set found no session, but nothing had ended it", store: func(_ *testing.T, b *brokenStore) {
 			b.rotate = func(ctx context.Context, token string, _ time.Duration) (session.Session, error) {
 				old, err := b.Store.Open(ctx, token)
 				if err != nil {
@@ -172,7 +172,7 @@ func brokenManagers() map[string]wreck {
 // brokenAnswers are simple, one for each of the Explorer's remaining questions.
 func brokenAnswers() map[string]wreck {
 	return map[string]wreck{
-		"a write fails in its own way": {burst: "write", finds: "Set: got the error \"sessiontest: fault\"", store: sessions(func(s *cub) {
+		"a write fails in its own way": {burst: "write", finds: "Set: got the error \"sessiontest: fault\"", store: sessions(func(s *brokenSession) {
 			s.setHook = func(ctx context.Context, key string, value any) error {
 				if key != marker {
 					return ErrFault
@@ -180,7 +180,7 @@ func brokenAnswers() map[string]wreck {
 				return s.Session.Set(ctx, key, value)
 			}
 		})},
-		"a write is refused, and stored": {burst: "write", finds: "a refused write is there", store: sessions(func(s *cub) {
+		"a write is refused, and stored": {burst: "write", finds: "a refused write is there", store: sessions(func(s *brokenSession) {
 			s.setHook = func(ctx context.Context, key string, value any) error {
 				err := s.Session.Set(ctx, key, value)
 				if err == nil && key != marker {
@@ -189,7 +189,7 @@ func brokenAnswers() map[string]wreck {
 				return err
 			}
 		})},
-		"a login finds a revocation where there is none": {burst: "login login", finds: "but nobody had revoked", store: func(_ *testing.T, b *beast) {
+		"a login finds a revocation where there is none": {burst: "login login", finds: "but nobody had revoked", store: func(_ *testing.T, b *brokenStore) {
 			b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 				s, err := b.Store.Login(ctx, token, l)
 				if errors.Is(err, session.ErrNotFound) {
@@ -198,7 +198,7 @@ func brokenAnswers() map[string]wreck {
 				return s, err
 			}
 		}},
-		"rotation keeps the token": {burst: "rotate", finds: "Rotate returned the token that it was given", store: func(_ *testing.T, b *beast) {
+		"rotation keeps the token": {burst: "rotate", finds: "Rotate returned the token that it was given", store: func(_ *testing.T, b *brokenStore) {
 			b.rotate = func(ctx context.Context, token string, _ time.Duration) (session.Session, error) {
 				return b.Store.Open(ctx, token)
 			}
@@ -210,11 +210,11 @@ func brokenAnswers() map[string]wreck {
 		"a second login keeps the old token": {burst: "in: login", finds: "a token from before a login", store: keepsOldToken},
 		"an id is a token": {
 			burst: "write", finds: "that was never given away",
-			store: opens(func(ctx context.Context, b *beast, token string) (session.Session, error) {
+			store: opens(func(ctx context.Context, b *brokenStore, token string) (session.Session, error) {
 				return b.Store.Get(ctx, idOf(token))
 			}),
 		},
-		"a value makes a user": {burst: "write", finds: "nobody logged in with it", store: sessions(func(s *cub) {
+		"a value makes a user": {burst: "write", finds: "nobody logged in with it", store: sessions(func(s *brokenSession) {
 			s.infoHook = func() session.Info {
 				info, _ := session.Describe(s.Session)
 				if v, _ := s.Session.Get(context.Background(), "1.write"); v != nil {
@@ -235,26 +235,26 @@ func brokenAnswers() map[string]wreck {
 		},
 		"a list is not all": {
 			burst: "login login2", finds: "UserSessions: got 1",
-			store: listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+			store: listsWrongly(func(_ context.Context, _ *brokenStore, _ string, infos []session.Info) []session.Info {
 				return infos[:min(1, len(infos))]
 			}),
 		},
 		"a list is somebody else's": {
 			burst: "login", finds: "lists a session that is not the user's",
-			store: listsWrongly(func(_ context.Context, _ *beast, _ string, infos []session.Info) []session.Info {
+			store: listsWrongly(func(_ context.Context, _ *brokenStore, _ string, infos []session.Info) []session.Info {
 				for i := range infos {
 					infos[i].ID = uuid.NewString()
 				}
 				return infos
 			}),
 		},
-		"a revocation does not count": {burst: "login", finds: "RemoveUserSessions: got 0", store: func(_ *testing.T, b *beast) {
+		"a revocation does not count": {burst: "login", finds: "RemoveUserSessions: got 0", store: func(_ *testing.T, b *brokenStore) {
 			b.revoke = func(ctx context.Context, user string, _ ...string) (int, error) {
 				_, err := b.Store.RemoveUserSessions(ctx, user)
 				return 0, err
 			}
 		}},
-		"a write ends the session": {burst: "write", finds: "is gone, but nothing had ended it", store: sessions(func(s *cub) {
+		"a write ends the session": {burst: "write", finds: "is gone, but nothing had ended it", store: sessions(func(s *brokenSession) {
 			s.setHook = func(ctx context.Context, key string, value any) error {
 				err := s.Session.Set(ctx, key, value)
 				if key != marker {
@@ -263,7 +263,7 @@ func brokenAnswers() map[string]wreck {
 				return err
 			}
 		})},
-		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: sessions(func(s *cub) {
+		"a value cannot be read": {burst: "write", finds: "Get of a value: got the error", store: sessions(func(s *brokenSession) {
 			s.getHook = func(ctx context.Context, key string) (any, error) {
 				if key != marker {
 					return nil, ErrFault
@@ -271,16 +271,16 @@ func brokenAnswers() map[string]wreck {
 				return s.Session.Get(ctx, key)
 			}
 		})},
-		"Get fails": {burst: "write", finds: "afterwards: Get: got the error", store: func(_ *testing.T, b *beast) {
+		"Get fails": {burst: "write", finds: "afterwards: Get: got the error", store: func(_ *testing.T, b *brokenStore) {
 			b.get = func(context.Context, string) (session.Session, error) { return nil, ErrFault }
 		}},
-		"Remove fails": {burst: "write", finds: "afterwards: Remove: got the error", store: func(_ *testing.T, b *beast) {
+		"Remove fails": {burst: "write", finds: "afterwards: Remove: got the error", store: func(_ *testing.T, b *brokenStore) {
 			b.remove = func(context.Context, string) error { return ErrFault }
 		}},
-		"Generate fails": {burst: "write", finds: "before the burst", store: func(_ *testing.T, b *beast) {
+		"Generate fails": {burst: "write", finds: "before the burst", store: func(_ *testing.T, b *brokenStore) {
 			b.generate = func(context.Context, string) (session.Session, error) { return nil, ErrFault }
 		}},
-		"Open fails at the second time": {burst: "write", finds: "the next request of the first", store: func(_ *testing.T, b *beast) {
+		"Open fails at the second time": {burst: "write", finds: "the next request of the first", store: func(_ *testing.T, b *brokenStore) {
 			b.open = func(ctx context.Context, token string) (session.Session, error) {
 				if b.note(token, true) != nil {
 					return nil, ErrFault

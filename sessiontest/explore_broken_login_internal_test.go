@@ -24,11 +24,11 @@ func brokenAccounts() map[string]wreck {
 		"a login from none finds one":         {burst: "login login", finds: "a login from no session returned an existing session", store: findsAtLogin},
 		"a login that came late is let in":    {burst: "late", finds: "a login succeeded whose check began too long ago", store: revokesOnly},
 		"writes go on after a login":          {burst: "write login", finds: "Set worked on a session that had ended by a login", store: writesOn},
-		"a refused login ends the session": {burst: "late", finds: "a session is gone, but nothing had ended it", store: ifRefused(func(ctx context.Context, b *beast, old session.Session) error {
+		"a refused login ends the session": {burst: "late", finds: "a session is gone, but nothing had ended it", store: ifRefused(func(ctx context.Context, b *brokenStore, old session.Session) error {
 			return b.Store.Remove(ctx, old.ID())
 		})},
 		"a refused login leaves its values": {burst: "late", finds: "a refused write is there", store: entersBy(
-			func(ctx context.Context, b *beast, old session.Session, token string, l session.Login) (session.Session, error) {
+			func(ctx context.Context, b *brokenStore, old session.Session, token string, l session.Login) (session.Session, error) {
 				if err := session.SetAll(ctx, old, l.Values); err != nil {
 					return nil, err
 				}
@@ -44,8 +44,8 @@ func brokenAccounts() map[string]wreck {
 
 // followsAtLogin gives the session that another login has begun to a user who comes
 // too late.
-func followsAtLogin(_ *testing.T, b *beast) {
-	b.tame = func(s *cub) {
+func followsAtLogin(_ *testing.T, b *brokenStore) {
+	b.onSession = func(s *brokenSession) {
 		s.infoHook = func() session.Info {
 			info, _ := session.Describe(s.Session)
 			if user, ok := b.noted("user of " + s.ID()).(string); ok && info.User != "" {
@@ -78,7 +78,7 @@ func followsAtLogin(_ *testing.T, b *beast) {
 }
 
 // remembersValues logs in with those of a session that has ended.
-func remembersValues(_ *testing.T, b *beast) {
+func remembersValues(_ *testing.T, b *brokenStore) {
 	b.open = func(ctx context.Context, token string) (session.Session, error) {
 		s, err := b.Store.Open(ctx, token)
 		if err == nil {
@@ -96,7 +96,7 @@ func remembersValues(_ *testing.T, b *beast) {
 }
 
 // findsAtLogin returns a session that the user has already, where it should begin one.
-func findsAtLogin(_ *testing.T, b *beast) {
+func findsAtLogin(_ *testing.T, b *brokenStore) {
 	b.login = func(ctx context.Context, token string, l session.Login) (session.Session, error) {
 		if has, ok := b.noted("session of " + l.User).(session.Session); ok && token == "" {
 			return has, nil
@@ -110,7 +110,7 @@ func findsAtLogin(_ *testing.T, b *beast) {
 }
 
 // notesLater has an index of its own, which learns of a login after it was done.
-func notesLater(_ *testing.T, b *beast) {
+func notesLater(_ *testing.T, b *brokenStore) {
 	ids := func(user string) []string {
 		known, _ := b.noted("index " + user).([]string)
 		return known

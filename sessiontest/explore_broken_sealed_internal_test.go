@@ -8,9 +8,9 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
-// A cheat is a store of sealed sessions that is broken in one way: the hooks that are set
-// take the place of its methods.
-type cheat struct {
+// A brokenSealed is a store of sealed sessions with one defect: the hooks that are set take the
+// place of its methods.
+type brokenSealed struct {
 	*sealed.Store
 	ended sealed.Revocations
 
@@ -22,64 +22,64 @@ type cheat struct {
 	get    func(ctx context.Context, s session.Session, key string) (any, error)
 }
 
-// newCheat returns one that is not broken.
-func newCheat() *cheat {
-	c := &cheat{Store: &sealed.Store{Keys: [][]byte{sealed.NewKey()}, IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+// newBrokenSealed returns a brokenSealed without a defect.
+func newBrokenSealed() *brokenSealed {
+	c := &brokenSealed{Store: &sealed.Store{Keys: [][]byte{sealed.NewKey()}, IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
 	c.Revoked = c.ended.Revoked
 	c.Revoke = c.ended.Revoke
 	return c
 }
 
-func (c *cheat) Open(ctx context.Context, token string) (session.Session, error) {
+func (c *brokenSealed) Open(ctx context.Context, token string) (session.Session, error) {
 	if c.open != nil {
-		return c.hand(c.open(ctx, token))
+		return c.wrap(c.open(ctx, token))
 	}
-	return c.hand(c.Store.Open(ctx, token))
+	return c.wrap(c.Store.Open(ctx, token))
 }
 
-func (c *cheat) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
+func (c *brokenSealed) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 	if c.rotate != nil {
-		return c.hand(c.rotate(ctx, token, grace))
+		return c.wrap(c.rotate(ctx, token, grace))
 	}
-	return c.hand(c.Store.Rotate(ctx, token, grace))
+	return c.wrap(c.Store.Rotate(ctx, token, grace))
 }
 
-func (c *cheat) Remove(ctx context.Context, id string) error {
+func (c *brokenSealed) Remove(ctx context.Context, id string) error {
 	if c.remove != nil {
 		return c.remove(ctx, id)
 	}
 	return c.Store.Remove(ctx, id)
 }
 
-func (c *cheat) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
+func (c *brokenSealed) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
 	if c.login != nil {
-		return c.hand(c.login(ctx, token, l))
+		return c.wrap(c.login(ctx, token, l))
 	}
-	return c.hand(c.Store.Login(ctx, token, l))
+	return c.wrap(c.Store.Login(ctx, token, l))
 }
 
-func (c *cheat) hand(s session.Session, err error) (session.Session, error) {
+func (c *brokenSealed) wrap(s session.Session, err error) (session.Session, error) {
 	if err != nil || c.set == nil && c.get == nil {
 		return s, err
 	}
-	return &cheatSession{s, c}, nil
+	return &brokenSealedSession{s, c}, nil
 }
 
-type cheatSession struct {
+type brokenSealedSession struct {
 	session.Session
-	store *cheat
+	store *brokenSealed
 }
 
-func (s *cheatSession) Unwrap() session.Session { return s.Session }
+func (s *brokenSealedSession) Unwrap() session.Session { return s.Session }
 
-func (s *cheatSession) Set(ctx context.Context, key string, value any) error {
+func (s *brokenSealedSession) Set(ctx context.Context, key string, value any) error {
 	if s.store.set == nil {
 		return s.Session.Set(ctx, key, value)
 	}
 	return s.store.set(ctx, s.Session, key, value)
 }
 
-func (s *cheatSession) Get(ctx context.Context, key string) (any, error) {
+func (s *brokenSealedSession) Get(ctx context.Context, key string) (any, error) {
 	if s.store.get == nil {
 		return s.Session.Get(ctx, key)
 	}

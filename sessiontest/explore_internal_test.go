@@ -15,7 +15,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-func goodExplorer() Explorer { return Explorer{New: goodStore, Idle: zooIdle, goOn: true} }
+func goodExplorer() Explorer { return Explorer{New: goodStore, Idle: testIdle, goOn: true} }
 
 // one explores one burst.
 func (e Explorer) one(t *testing.T, text string) *explored {
@@ -34,7 +34,7 @@ func (w wreck) explorer() Explorer {
 	if w.store != nil {
 		e.New = func(t *testing.T) session.Store {
 			t.Helper()
-			b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+			b := &brokenStore{Store: &memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
 			w.store(t, b)
 			return b
 		}
@@ -226,7 +226,7 @@ func TestExplorerStuck(t *testing.T) {
 	}
 	e.New = func(t *testing.T) session.Store {
 		t.Helper()
-		b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+		b := &brokenStore{Store: &memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
 		b.rotate = func(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 			held.Lock()
 			Step(ctx)

@@ -27,7 +27,7 @@ type declaration struct {
 func declared() map[string]declaration {
 	broken := func(t *testing.T) session.Store {
 		t.Helper()
-		b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+		b := &brokenStore{Store: &memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
 		references(t, b)
 		return b
 	}
@@ -51,7 +51,7 @@ const declaredCase = "SESSIONTEST_DECLARED"
 func TestDeclaredAway(t *testing.T) {
 	if name := os.Getenv(declaredCase); name != "" {
 		d := declared()[name]
-		h := zooHarness(d.store)
+		h := testHarness(d.store)
 		h.Capabilities &^= d.lacks
 		h.Without = d.names
 		TestStore(t, h)
@@ -83,12 +83,12 @@ func TestFailuresNameTheirCaller(t *testing.T) {
 	suites := map[string]func(t *testing.T){
 		"store": func(t *testing.T) {
 			t.Helper()
-			TestStore(t, zooHarness(declared()["nothing, and one rule is broken"].store))
+			TestStore(t, testHarness(declared()["nothing, and one rule is broken"].store))
 		},
 		"propagator": func(t *testing.T) {
 			t.Helper()
 			TestPropagator(t, PropagatorHarness{New: func() session.Propagator {
-				m := new(mule)
+				m := new(brokenPropagator)
 				brokenPropagators()["a request without an identifier gives ErrNotFound"](m)
 				return m
 			}})
@@ -97,7 +97,7 @@ func TestFailuresNameTheirCaller(t *testing.T) {
 			t.Helper()
 			Explore(t, Explorer{Bursts: []string{"write"}, New: func(t *testing.T) session.Store {
 				t.Helper()
-				b := &beast{Store: new(memory.Store)}
+				b := &brokenStore{Store: new(memory.Store)}
 				wrecks()["a write is refused, and stored"].store(t, b)
 				return b
 			}})

@@ -102,7 +102,7 @@ func TestMessagesOfFailures(t *testing.T) {
 					f := new(FaultStore)
 					check := func(plan func(Call) Fault) error {
 						f.Reset(plan)
-						return zooHarness(func(t *testing.T) session.Store {
+						return testHarness(func(t *testing.T) session.Store {
 							f.Store = goodStore(t)
 							return f
 						}).check(t, r)
@@ -150,7 +150,7 @@ func TestMessagesOfCapabilities(t *testing.T) {
 			})
 		})
 	}
-	h := zooHarness(goodStore)
+	h := testHarness(goodStore)
 	h.Capabilities = 0
 	for _, r := range undeclared().rules {
 		say(t, h, undeclared(), r)
@@ -162,7 +162,7 @@ func TestMessagesOfCapabilities(t *testing.T) {
 	}{
 		"plain": {AllCapabilities, func(t *testing.T) session.Store { t.Helper(); return plain{goodStore(t)} }},
 		"no users": {UserStore, func(*testing.T) session.Store {
-			return struct{ session.TokenStore }{&memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
+			return struct{ session.TokenStore }{&memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
 		}},
 	} {
 		h.New = less.store
@@ -179,12 +179,12 @@ func TestMessagesOfCapabilities(t *testing.T) {
 
 // TestMessagesOfPropagators: what a rule says of a propagator that breaks it.
 func TestMessagesOfPropagators(t *testing.T) {
-	mules := brokenPropagators()
+	broken := brokenPropagators()
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
 			err := PropagatorHarness{New: func() session.Propagator {
-				m := new(mule)
-				mules[r.name](m)
+				m := new(brokenPropagator)
+				broken[r.name](m)
 				return m
 			}}.check(r)
 			if err == nil {

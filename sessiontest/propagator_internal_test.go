@@ -11,8 +11,9 @@ import (
 	"github.com/mist-contrib/session/cookie"
 )
 
-// A mule is a cookie propagator that is broken where its hooks are set.
-type mule struct {
+// A brokenPropagator is a cookie propagator. The hooks that are set take the place of its
+// methods.
+type brokenPropagator struct {
 	cookie.Propagator
 
 	inject  func(id string, w http.ResponseWriter) error
@@ -20,21 +21,21 @@ type mule struct {
 	remove  func(w http.ResponseWriter) error
 }
 
-func (m *mule) Inject(id string, w http.ResponseWriter) error {
+func (m *brokenPropagator) Inject(id string, w http.ResponseWriter) error {
 	if m.inject != nil {
 		return m.inject(id, w)
 	}
 	return m.Propagator.Inject(id, w)
 }
 
-func (m *mule) Extract(r *http.Request) (string, error) {
+func (m *brokenPropagator) Extract(r *http.Request) (string, error) {
 	if m.extract != nil {
 		return m.extract(r)
 	}
 	return m.Propagator.Extract(r)
 }
 
-func (m *mule) Remove(w http.ResponseWriter) error {
+func (m *brokenPropagator) Remove(w http.ResponseWriter) error {
 	if m.remove != nil {
 		return m.remove(w)
 	}
@@ -44,45 +45,45 @@ func (m *mule) Remove(w http.ResponseWriter) error {
 // TestPropagatorRulesCanFail holds every rule against a propagator that breaks
 // it.
 func TestPropagatorRulesCanFail(t *testing.T) {
-	mules := brokenPropagators()
+	broken := brokenPropagators()
 	for _, r := range propagatorRules() {
 		t.Run(r.name, func(t *testing.T) {
 			good := PropagatorHarness{New: func() session.Propagator { return &cookie.Propagator{} }}
 			if err := r.check(good); err != nil {
 				t.Errorf("a good propagator: %v", err)
 			}
-			if mules[r.name] == nil {
-				t.Fatal("no propagator in the zoo breaks this rule")
+			if broken[r.name] == nil {
+				t.Fatal("no propagator breaks this rule")
 			}
 			bad := PropagatorHarness{New: func() session.Propagator {
-				m := new(mule)
-				mules[r.name](m)
+				m := new(brokenPropagator)
+				broken[r.name](m)
 				return m
 			}}
 			if r.check(bad) == nil {
 				t.Error("the rule found nothing wrong")
 			}
 		})
-		delete(mules, r.name)
+		delete(broken, r.name)
 	}
-	for name := range mules {
-		t.Errorf("the zoo has propagators for a rule that is not there: %s", name)
+	for name := range broken {
+		t.Errorf("there are propagators for an unknown rule: %s", name)
 	}
 }
 
-func brokenPropagators() map[string]func(m *mule) {
+func brokenPropagators() map[string]func(m *brokenPropagator) {
 	setCookie := func(id string, w http.ResponseWriter) error {
 		http.SetCookie(w, &http.Cookie{Name: "__Host-Http-session", Value: id, Path: "/", Secure: true, HttpOnly: true})
 		return nil
 	}
-	return map[string]func(m *mule){
-		"Extract returns what Inject wrote to the response before": func(m *mule) {
+	return map[string]func(m *brokenPropagator){
+		"Extract returns what Inject wrote to the response before": func(m *brokenPropagator) {
 			m.extract = func(r *http.Request) (string, error) {
 				id, err := m.Propagator.Extract(r)
 				return strings.ToLower(id), err
 			}
 		},
-		"a request without an identifier gives ErrNotFound": func(m *mule) {
+		"a request without an identifier gives ErrNotFound": func(m *brokenPropagator) {
 			m.extract = func(r *http.Request) (string, error) {
 				id, err := m.Propagator.Extract(r)
 				if errors.Is(err, http.ErrNoCookie) {
@@ -91,7 +92,7 @@ func brokenPropagators() map[string]func(m *mule) {
 				return id, err
 			}
 		},
-		"the identifier that was injected last counts": func(m *mule) {
+		"the identifier that was injected last counts": func(m *brokenPropagator) {
 			m.inject = func(id string, w http.ResponseWriter) error {
 				if w.Header().Get("Set-Cookie") != "" {
 					return nil
@@ -99,10 +100,10 @@ func brokenPropagators() map[string]func(m *mule) {
 				return m.Propagator.Inject(id, w)
 			}
 		},
-		"after Remove the next request has none": func(m *mule) {
+		"after Remove the next request has none": func(m *brokenPropagator) {
 			m.remove = func(http.ResponseWriter) error { return nil }
 		},
-		"after Remove and Inject the next request has the new one": func(m *mule) {
+		"after Remove and Inject the next request has the new one": func(m *brokenPropagator) {
 			m.inject = func(id string, w http.ResponseWriter) error {
 				if strings.Contains(w.Header().Get("Set-Cookie"), "Max-Age=0") {
 					return nil
@@ -110,22 +111,22 @@ func brokenPropagators() map[string]func(m *mule) {
 				return m.Propagator.Inject(id, w)
 			}
 		},
-		"an identifier that cannot travel unchanged is refused and the header stays": func(m *mule) { m.inject = setCookie },
-		"other headers of the response stay": func(m *mule) {
+		"an identifier that cannot travel unchanged is refused and the header stays": func(m *brokenPropagator) { m.inject = setCookie },
+		"other headers of the response stay": func(m *brokenPropagator) {
 			m.inject = func(id string, w http.ResponseWriter) error {
 				w.Header().Del("Set-Cookie")
 				return m.Propagator.Inject(id, w)
 			}
 		},
-		"a response that carries an identifier is not stored by caches": func(m *mule) { m.inject = setCookie },
-		"Extract only reads": func(m *mule) {
+		"a response that carries an identifier is not stored by caches": func(m *brokenPropagator) { m.inject = setCookie },
+		"Extract only reads": func(m *brokenPropagator) {
 			m.extract = func(r *http.Request) (string, error) {
 				id, err := m.Propagator.Extract(r)
 				r.Header.Del("Cookie")
 				return id, err
 			}
 		},
-		"concurrent requests do not mix": func(m *mule) {
+		"concurrent requests do not mix": func(m *brokenPropagator) {
 			var last atomic.Value
 			m.inject = func(id string, w http.ResponseWriter) error {
 				last.Store(id)
@@ -136,7 +137,7 @@ func brokenPropagators() map[string]func(m *mule) {
 				return id, nil
 			}
 		},
-		"a nil request or writer is an error": func(m *mule) {
+		"a nil request or writer is an error": func(m *brokenPropagator) {
 			m.extract = func(r *http.Request) (string, error) {
 				if r == nil {
 					return "", session.ErrNotFound
@@ -151,7 +152,7 @@ func brokenPropagators() map[string]func(m *mule) {
 func TestCarry(t *testing.T) {
 	TestPropagator(t, PropagatorHarness{
 		New: func() session.Propagator {
-			m := new(mule) // cookies in another header, to have the rest for free
+			m := new(brokenPropagator) // cookies in another header, to have the rest for free
 			m.extract = func(r *http.Request) (string, error) {
 				if r == nil {
 					return "", errors.New("no request")

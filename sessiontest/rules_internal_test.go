@@ -10,39 +10,39 @@ import (
 )
 
 const (
-	zooIdle     = 30 * time.Minute
-	zooAbsolute = 12 * time.Hour
+	testIdle     = 30 * time.Minute
+	testAbsolute = 12 * time.Hour
 )
 
-func zooHarness(fresh func(t *testing.T) session.Store) Harness {
-	return Harness{New: fresh, Idle: zooIdle, Absolute: zooAbsolute, Capabilities: AllCapabilities}
+func testHarness(fresh func(t *testing.T) session.Store) Harness {
+	return Harness{New: fresh, Idle: testIdle, Absolute: testAbsolute, Capabilities: AllCapabilities}
 }
 
 func goodStore(*testing.T) session.Store {
-	return &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}
+	return &memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}
 }
 
-// TestRulesCanFail runs every rule on stores that break it, and reads what the rule says. A
-// rule that cannot fail must go: the zoo has no store for it, or the rule passes there.
+// TestRulesCanFail runs every rule on stores that break it, and reads what the rule says. It
+// fails for a rule that no store breaks.
 func TestRulesCanFail(t *testing.T) {
-	beasts := zoo()
+	broken := brokenByRule()
 	for _, c := range chapters() {
 		for _, r := range c.rules {
 			t.Run(c.name+"/"+r.name, func(t *testing.T) {
-				if len(beasts[r.name]) == 0 {
-					t.Fatal("no store in the zoo breaks this rule")
+				if len(broken[r.name]) == 0 {
+					t.Fatal("no store breaks this rule")
 				}
 				synctest.Test(t, func(t *testing.T) {
-					if err := zooHarness(goodStore).check(t, r); err != nil {
+					if err := testHarness(goodStore).check(t, r); err != nil {
 						t.Errorf("a good store: %v", err)
 					}
 				})
-				for name, breed := range beasts[r.name] {
+				for name, defect := range broken[r.name] {
 					t.Run(name, func(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
-							h := zooHarness(func(t *testing.T) session.Store {
-								b := &beast{Store: &memory.Store{IdleTimeout: zooIdle, AbsoluteTimeout: zooAbsolute}}
-								breed(t, b)
+							h := testHarness(func(t *testing.T) session.Store {
+								b := &brokenStore{Store: &memory.Store{IdleTimeout: testIdle, AbsoluteTimeout: testAbsolute}}
+								defect(t, b)
 								return b
 							})
 							err := h.check(t, r)
@@ -55,11 +55,11 @@ func TestRulesCanFail(t *testing.T) {
 					})
 				}
 			})
-			delete(beasts, r.name)
+			delete(broken, r.name)
 		}
 	}
-	for name := range beasts {
-		t.Errorf("the zoo has stores for a rule that is not there: %s", name)
+	for name := range broken {
+		t.Errorf("there are stores for an unknown rule: %s", name)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestUndeclaredCapabilities(t *testing.T) {
 	for _, u := range undeclared().rules {
 		t.Run(u.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := zooHarness(goodStore)
+				h := testHarness(goodStore)
 				h.Capabilities = 0
 				if h.check(t, u) == nil {
 					t.Error("a store that has the capability passes as one that has not")
@@ -85,7 +85,7 @@ func TestUndeclaredCapabilities(t *testing.T) {
 
 // TestPlainStore: whoever has the four methods and no more passes the suite.
 func TestPlainStore(t *testing.T) {
-	h := zooHarness(func(t *testing.T) session.Store { return plain{goodStore(t)} })
+	h := testHarness(func(t *testing.T) session.Store { return plain{goodStore(t)} })
 	h.Capabilities = 0
 	TestStore(t, h)
 }
@@ -93,10 +93,10 @@ func TestPlainStore(t *testing.T) {
 // TestFaultStoreWithoutFaults: it has what the store behind it has, no more.
 func TestFaultStoreWithoutFaults(t *testing.T) {
 	t.Run("all capabilities", func(t *testing.T) {
-		TestStore(t, zooHarness(func(t *testing.T) session.Store { return &FaultStore{Store: goodStore(t)} }))
+		TestStore(t, testHarness(func(t *testing.T) session.Store { return &FaultStore{Store: goodStore(t)} }))
 	})
 	t.Run("none", func(t *testing.T) {
-		h := zooHarness(func(t *testing.T) session.Store { return &FaultStore{Store: plain{goodStore(t)}} })
+		h := testHarness(func(t *testing.T) session.Store { return &FaultStore{Store: plain{goodStore(t)}} })
 		h.Capabilities = 0
 		TestStore(t, h)
 	})
@@ -110,9 +110,9 @@ func TestSlack(t *testing.T) {
 		for _, r := range c.rules {
 			t.Run(c.name+"/"+r.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := zooHarness(func(*testing.T) session.Store {
+					h := testHarness(func(*testing.T) session.Store {
 						// Late by almost the slack.
-						return &memory.Store{IdleTimeout: zooIdle + slack - 1, AbsoluteTimeout: zooAbsolute + slack - 1}
+						return &memory.Store{IdleTimeout: testIdle + slack - 1, AbsoluteTimeout: testAbsolute + slack - 1}
 					})
 					h.Slack, h.Advance = slack, time.Sleep
 					if err := h.check(t, r); err != nil {

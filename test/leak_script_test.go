@@ -1,10 +1,12 @@
 package session_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dormoron/mist"
@@ -16,7 +18,7 @@ import (
 // leakScript is a use of everything: whoever adds a flow to the module adds it
 // here.
 func leakScript() []func(l *leaky) {
-	alice, bob, program, stale := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
+	alice, bob, program, stale, device := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
 	login := func(b *webtest.Browser, login session.Login) func(l *leaky) {
 		return func(l *leaky) {
 			l.visit(b, nil, func(ctx *mist.Context) error { _, err := l.LoginWith(ctx, login); return err })
@@ -35,6 +37,7 @@ func leakScript() []func(l *leaky) {
 		l.RequireFresh(time.Minute)(func(*mist.Context) {})(ctx)
 		return err
 	}
+	prove := func(l *leaky, ctx *mist.Context) error { return proved(l, ctx, device) }
 	return []func(l *leaky){
 		do(alice, func(l *leaky, ctx *mist.Context) error { _, err := l.InitSession(ctx); return err }),
 		do(alice, values),
@@ -51,7 +54,7 @@ func leakScript() []func(l *leaky) {
 		do(stale, look), // reused
 		do(stale, rotate),
 		do(alice, refresh), // and renewed
-		func(l *leaky) { disfigured(l, alice.Cookies[webtest.CookieName]) },
+		func(l *leaky) { disfigured(l, alice.Cookies[leakCookie]) },
 		do(alice, late),
 		do(alice, func(l *leaky, ctx *mist.Context) error { _, err := l.Reauthenticate(ctx, 2); return err }),
 		login(bob, session.Login{User: "alice"}),
@@ -80,7 +83,14 @@ func leakScript() []func(l *leaky) {
 		do(program, remove),
 		do(bob, func(l *leaky, ctx *mist.Context) error { _, err := l.InitSession(ctx); return err }),
 		login(alice, session.Login{User: "dave", AbsoluteTimeout: 90 * time.Minute}),
+		login(device, session.Login{User: "erin"}),
+		do(device, prove), // not bound yet
+		do(device, bound),
+		do(device, prove),
+		busy,
 		wait(45 * time.Minute),
+		do(device, look), // its token has ended
+		do(device, prove),
 		do(alice, refresh),
 		wait(45 * time.Minute),
 		do(alice, look), // expired
@@ -141,7 +151,7 @@ func forgery(l *leaky, ctx *mist.Context) error {
 func disfigured(l *leaky, token string) {
 	id, secret, _ := strings.Cut(token, ".")
 	for _, line := range []string{
-		token + "; " + webtest.CookieName + "=" + token, `"` + token + `"`, token + ".", "." + token, secret, "." + secret, token + "\x01",
+		token + "; " + leakCookie + "=" + token, `"` + token + `"`, token + ".", "." + token, secret, "." + secret, token + "\x01",
 		strings.ToLower(token), token[:len(token)-min(len(token), 1)], id + ".." + secret, id + "." + secret + "=", token + token, token + " " + token,
 		"unknown." + strings.Repeat("A", 26), strings.Repeat(token, 100),
 	} {
@@ -149,7 +159,7 @@ func disfigured(l *leaky, token string) {
 			l.visit(&webtest.Browser{}, func(r *http.Request) {
 				prefix := "Bearer "
 				if name == "Cookie" {
-					prefix = webtest.CookieName + "="
+					prefix = leakCookie + "="
 				}
 				r.Header[name] = []string{prefix + line}
 			}, func(ctx *mist.Context) error {
@@ -167,6 +177,45 @@ func late(l *leaky, ctx *mist.Context) error {
 	_, err2 := l.Login(ctx, "alice")
 	_, err3 := l.Reauthenticate(ctx, 0)
 	return errors.Join(err, err2, err3, l.RotateSession(ctx))
+}
+
+// bound binds the session of a browser to its device, and once more.
+func bound(l *leaky, ctx *mist.Context) error {
+	verify := func(string) (string, error) { return "device", nil }
+	_, err := l.BindDevice(ctx, verify)
+	_, again := l.BindDevice(ctx, verify)
+	return errors.Join(err, again)
+}
+
+// proved answers a challenge for the session of a browser, twice.
+func proved(l *leaky, ctx *mist.Context, b *webtest.Browser) error {
+	id, _, _ := strings.Cut(b.Cookies[leakCookie], ".")
+	challenge := rand.Text()
+	verify := func(string, time.Time) (string, error) { return challenge, nil }
+	_, err := l.ProveDevice(ctx, id, verify)
+	_, again := l.ProveDevice(ctx, id, verify)
+	return errors.Join(err, again)
+}
+
+// busy causes more events than OnEvent can take. They are not calls of the store, so
+// this runs once only.
+func busy(l *leaky) {
+	if l.faults.Plan != nil {
+		return
+	}
+	l.busy.Store(true)
+	var all sync.WaitGroup
+	for range 70 {
+		all.Go(func() {
+			l.visit(&webtest.Browser{Cookies: map[string]string{leakCookie: "malformed"}}, nil, func(ctx *mist.Context) error {
+				_, err := l.GetSession(ctx)
+				return err
+			})
+		})
+	}
+	all.Wait()
+	l.busy.Store(false)
+	time.Sleep(time.Minute)
 }
 
 // broken is a propagator that fails in every flow, and managers that cannot work.

@@ -1,5 +1,5 @@
-# Reads logs of "go test -v", each after a line "package <folder>", and then the requirements that audit.sh found;
-# prints these with the result of every test that they name.
+# Reads logs of "go test -v", each after a line "package <folder>", and then the requirements that audit.sh found. It
+# prints the requirements with the result of every test that they name.
 
 FILENAME !~ /\/table$/ {
 	if (FNR == 1) folder = $2

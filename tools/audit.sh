@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Runs the tests that the table of docs/security.md names, and prints the table with the result of each. Fails where one
-# fails or does not exist. From the folder of the module: audit.sh
+# Runs the tests that the table of docs/security.md names, and prints the table with the result of each test. It fails if
+# a test fails or does not exist. Run it in the folder of the module: audit.sh
 set -euo pipefail
 
 go=${GO:-go}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-# One line for each requirement: id, what, status, tests; separated by tabs, the tests by "`".
+# The table has one line for each requirement: id, requirement, status and tests, separated by tabs. "`" separates the tests.
 awk -F '|' '/^\| R[0-9]+ \|/ {
 	for (i = 2; i <= 6; i++) gsub(/^ +| +$/, "", $i)
 	print $2 "\t" $3 "\t" $5 "\t" $6
 }' docs/security.md >"$out/table"
 
-# One line for each package, tested one after the other, because those of Redis wait for real deadlines: its folder and a regexp of its tests.
+# The list of packages has one line for each: its folder and a regexp of its tests. Packages are tested one after the other,
+# because the tests of Redis wait for real deadlines.
 awk -F '\t' '{
 	n = split($4, spans, "`")
 	for (i = 2; i <= n; i += 2) {

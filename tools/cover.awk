@@ -1,5 +1,5 @@
 # Reads a Go cover profile and prints the statement coverage of each package, then the blocks that no test reached.
-# The profile names a block once for each test binary; one binary that reached it is enough.
+# The profile names a block once for each test binary. The block counts if one of the binaries reached it.
 # Set -v module="<module path>/".
 
 NR == 1 { next } # mode:

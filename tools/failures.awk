@@ -1,4 +1,4 @@
-# Reads logs of "go test -v"; prints what the tests that failed wrote, and what belongs to no test.
+# Reads logs of "go test -v". It prints the output of failed tests, and the output outside of tests.
 
 /^=== (RUN|CONT|NAME|PAUSE) / { test = $3; next }
 /^ *--- (PASS|SKIP): / { delete text[$3]; next }

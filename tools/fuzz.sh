@@ -8,8 +8,8 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 cache=$("$go" env GOCACHE)/fuzz # go test keeps inputs there, too
 
-# The coordinator of Go before 1.27 races with its own deadline and may report it as a failure without an input
-# (golang/go#75804). Only that is tried again; what a target finds always comes with an input or a panic.
+# Before Go 1.27 the fuzzing coordinator races with its own deadline, and may report a failure without an input
+# (golang/go#75804). The script repeats only such runs: a real finding always has an input or a panic.
 ran_out_of_time() {
 	grep -qx '    context deadline exceeded' "$out/log" && ! grep -qE 'Failing input|panic|fatal error|_test\.go:' "$out/log"
 }

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Fetches further Redis-compatible servers for the tests, older and newer ones than the redis-server of the machine's
-# own Debian release: servers.sh. It prints the path of each server that works, one per line, for REDIS_SERVERS:
+# Fetches Redis-compatible servers for the tests that are older and newer than the redis-server of the machine's
+# Debian release: servers.sh. It prints the path of each server that works, one per line, for REDIS_SERVERS:
 #
 #	servers=$(tools/servers.sh) && REDIS_SERVERS=$(paste -sd: <<<"$servers") go test ./...
 #
-# The packages come from other suites of the Debian mirror that apt already uses, verified by apt with a configuration
-# of its own. Nothing is installed: each server lies in bin/servers/<name>-<version>, with the libraries of its suite,
-# and is started by the redis-server there, which becomes the server (the pid is the server's). What is there already
-# is not fetched again; remove bin/servers to start over.
+# The packages come from other suites of the Debian mirror that apt already uses. apt verifies them with a configuration
+# of its own. The script installs nothing: each server is in bin/servers/<name>-<version>, with the libraries of its suite.
+# The script redis-server there becomes the server, so its pid is that of the server. A server that is already there is
+# not fetched again; remove bin/servers to start over.
 set -euo pipefail
 shopt -s nullglob
 export LC_ALL=C
 
-# A suite, a suite its packages depend on or -, and the names of the servers to look for. The first server of a
-# series (8.0 of 8.0.2) is the one that is taken.
+# Each line has a suite, a suite that its packages depend on or -, and the names of the servers to look for. Of each
+# series (8.0 for 8.0.2) the script takes the first server that it finds.
 plan='bullseye - redis
 bookworm-backports bookworm redict valkey
 trixie - redis valkey
@@ -37,8 +37,8 @@ cleanup() {
 	if [[ -n $work ]]; then rm -rf "$work"; fi
 }
 
-# known suite name: whether that entry of the plan needs no further look. Its mark holds the folder of the server, or
-# nothing when the suite has none that is not there from another suite.
+# known suite name: succeeds if the script has looked for that entry of the plan before. Its mark contains the folder of
+# the server. The mark is empty if the suite has no server that another suite has not.
 known() {
 	local mark=$servers/.marks/$1-$2 folder
 	[[ -f $mark ]] || return 1
@@ -46,7 +46,7 @@ known() {
 	[[ -z $folder || -x $servers/$folder/redis-server ]]
 }
 
-# missing: the lines of the plan, without what is known.
+# missing: prints the lines of the plan without the known entries.
 missing() {
 	local suite base names name left
 	while read -r suite base names; do
@@ -58,7 +58,7 @@ missing() {
 	done <<<"$plan"
 }
 
-# print: the servers that are there, oldest first for each name; fails without one newer than the machine's.
+# print: prints the servers that are there, for each name the oldest first. It fails if none is newer than the machine's.
 print() {
 	local path newer=''
 	while read -r path; do
@@ -69,7 +69,7 @@ print() {
 	[[ -n $newer ]]
 }
 
-# find_mirror: the Debian mirror in apt's own configuration. Only Debian's archive has an -updates suite, so other
+# find_mirror: finds the Debian mirror in apt's configuration. Only Debian's archive has an -updates suite, so other
 # sources for this release do not match.
 find_mirror() {
 	local codename
@@ -81,8 +81,8 @@ find_mirror() {
 
 apt() { apt-get -q -c "$1/apt.conf" "${@:2}"; }
 
-# look suite base name...: downloads the indexes of a suite to $work/suite; then name.version says which version of a
-# server it has, and name.packages which packages with libraries that needs beside it.
+# look suite base name...: downloads the indexes of a suite to $work/suite. There name.version contains the version of
+# a server, and name.packages the packages with libraries that this version needs.
 look() {
 	local suite=$1 base=$2 folder=$work/$1 name each
 	mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
@@ -167,7 +167,7 @@ fetch() {
 	rm -rf "$tree"
 }
 
-# answers port command...: what the server answers to inline commands.
+# answers port command...: prints the answers of the server to inline commands.
 answers() {
 	{
 		printf '%s\r\n' "${@:2}" QUIT >&3

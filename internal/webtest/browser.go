@@ -1,4 +1,4 @@
-// Package webtest helps the tests of package session: a browser that visits handlers,
+// Package webtest has helpers for the tests of this module: a browser that visits handlers,
 // a server that it can visit over the network, and stores and propagators that record
 // their calls and fail on demand.
 package webtest
@@ -22,7 +22,7 @@ import (
 
 const CookieName = "__Host-Http-session" // the default
 
-// A Browser visits handlers and keeps the cookies it is given.
+// A Browser visits handlers and keeps the cookies of the responses.
 type Browser struct {
 	Cookies map[string]string
 }
@@ -52,19 +52,20 @@ func (b *Browser) Visit(t *testing.T, handler mist.HandleFunc) http.Header {
 	return resp.Header
 }
 
-// Answer is a visit whose response never arrives.
+// Answer sends one request and returns the response. The browser does not keep its cookies,
+// as if the response got lost.
 func (b *Browser) Answer(ctx context.Context, handler mist.HandleFunc) *http.Response {
 	rec := httptest.NewRecorder()
 	handler(&mist.Context{Request: b.Request(ctx), ResponseWriter: rec})
 	return rec.Result()
 }
 
-// Tab returns a browser with the same cookies as of now.
+// Tab returns another browser that has a copy of the cookies.
 func (b *Browser) Tab() *Browser {
 	return &Browser{maps.Clone(b.Cookies)}
 }
 
-// Login makes a session of m with a value in it.
+// Login makes an anonymous session and stores a name in it.
 func (b *Browser) Login(t *testing.T, m *session.Manager, name string) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) {
@@ -78,7 +79,7 @@ func (b *Browser) Login(t *testing.T, m *session.Manager, name string) {
 	})
 }
 
-// Name returns whom m takes the browser for.
+// Name returns the name that Login stored.
 func (b *Browser) Name(t *testing.T, m *session.Manager) (name string, err error) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) { name, err = NameOf(ctx, m) })
@@ -105,7 +106,7 @@ func (b *Browser) Rotate(t *testing.T, m *session.Manager) {
 	})
 }
 
-// Is checks whom m takes the browser for; nobody is "".
+// Is checks that Name returns want. An empty want means that the browser has no session.
 func (b *Browser) Is(t *testing.T, m *session.Manager, want string) {
 	t.Helper()
 	got, err := b.Name(t, m)
@@ -117,10 +118,10 @@ func (b *Browser) Is(t *testing.T, m *session.Manager, want string) {
 	}
 }
 
-// Tokens matches what must not be in the output of a test.
+// Tokens matches tokens, which no test may print.
 var Tokens = regexp.MustCompile(`[A-Za-z0-9_-]+\.[A-Z2-7]{26,64}`)
 
-// SetCookies returns the Set-Cookie lines of a response with TOKEN for tokens.
+// SetCookies returns the Set-Cookie lines of a response, with TOKEN in place of each token.
 func SetCookies(h http.Header) []string {
 	var lines []string
 	for _, line := range h["Set-Cookie"] {
@@ -129,12 +130,12 @@ func SetCookies(h http.Header) []string {
 	return lines
 }
 
-// HeaderNames returns the names of what is in a header; its values may be secret.
+// HeaderNames returns the names of the fields of a header. The values may be secret.
 func HeaderNames(h http.Header) []string {
 	return slices.Sorted(maps.Keys(h))
 }
 
-// SetForm puts a form into a request.
+// SetForm gives a request a form as its body.
 func SetForm(r *http.Request, contentType, body string) {
 	r.Header.Set("Content-Type", contentType)
 	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
@@ -157,8 +158,8 @@ const (
 	ClearLine = "__Host-Http-session=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"
 )
 
-// Pooled is a visit with the UserValues that an earlier request left behind, as
-// mist's pool hands them on.
+// Pooled sends one request with the UserValues of an earlier one, as mist's pool of contexts
+// does.
 func (b *Browser) Pooled(t *testing.T, left map[string]any, handler mist.HandleFunc) {
 	t.Helper()
 	handler(&mist.Context{Request: b.Request(t.Context()), ResponseWriter: httptest.NewRecorder(), UserValues: left})

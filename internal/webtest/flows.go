@@ -19,13 +19,13 @@ type OutageError struct{ Op string }
 
 func (*OutageError) Error() string { return "connection refused" }
 
-// A Flow is one of the Manager's, for a browser that is logged in.
+// A Flow is a call of the Manager for a browser that has a session.
 type Flow struct {
 	Name  string
 	Call  func(m *session.Manager, ctx *mist.Context) error
-	Store []string // its calls of a token store, in order
-	Plain []string // and of a plain store; nil: it has none
-	Sets  int      // Set-Cookie lines it leaves
+	Store []string // the calls of a token store that it makes, in order
+	Plain []string // and those of a plain store; nil: a plain store does not support the flow
+	Sets  int      // number of Set-Cookie lines in the response
 }
 
 // Flows are the flows of the Manager.
@@ -49,14 +49,15 @@ var Flows = []Flow{
 	{"RemoveSession", (*session.Manager).RemoveSession, []string{"Open", "Remove"}, []string{"Get", "Remove"}, 1},
 }
 
-// A Write is a way in which a header gets out, or does not.
+// A Write is something that a handler does with its response. Out tells whether that sends the
+// header.
 type Write struct {
 	Name string
 	Out  bool
 	Do   func(ctx *mist.Context)
 }
 
-// Writes are all ways in which a handler can write.
+// Writes are the ways in which a handler can write a response.
 var Writes = []Write{
 	{"nothing", false, func(*mist.Context) {}},
 	{"Header", false, func(ctx *mist.Context) { ctx.Header("X-Test", "1") }},
@@ -81,7 +82,7 @@ var Writes = []Write{
 	}},
 	{"io.Copy", true, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, OnlyReader{strings.NewReader("x")}) }},
 	{"io.Copy of nothing", false, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, OnlyReader{strings.NewReader("")}) }},
-	{"io.Copy of what fails", false, func(ctx *mist.Context) {
+	{"io.Copy of a reader that fails", false, func(ctx *mist.Context) {
 		_, _ = io.Copy(ctx.ResponseWriter, iotest.ErrReader(errors.New("disk")))
 	}},
 	{"Write, then io.Copy of nothing", true, func(ctx *mist.Context) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Goroutines returns how many goroutines the caller's bubble of testing/synctest has. Those of other
-// tests, such as idle connections, come and go.
+// Goroutines returns the number of goroutines in the caller's testing/synctest bubble. It does not
+// count other goroutines, because those of idle connections come and go.
 func Goroutines(tb testing.TB) int {
 	tb.Helper()
 	all := make([]byte, 8<<20)

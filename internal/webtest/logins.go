@@ -11,7 +11,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// NewManager returns a manager that can log users in.
+// NewManager returns a manager with a memory store and a cookie.
 func NewManager() *session.Manager {
 	return &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 }
@@ -26,7 +26,7 @@ func Loaded(t *testing.T, m *session.Manager, ctx *mist.Context) session.Session
 	return s
 }
 
-// Do visits a handler that must succeed.
+// Do visits a handler that must return nil.
 func (b *Browser) Do(t *testing.T, handler func(ctx *mist.Context) error) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) {
@@ -52,7 +52,7 @@ func Reauthenticate(m *session.Manager) func(ctx *mist.Context) error {
 	}
 }
 
-// Describe returns what a request sees of its session.
+// Describe returns the Info of the browser's session.
 func (b *Browser) Describe(t *testing.T, m *session.Manager) (info session.Info) {
 	t.Helper()
 	b.Do(t, func(ctx *mist.Context) (err error) {
@@ -62,7 +62,7 @@ func (b *Browser) Describe(t *testing.T, m *session.Manager) (info session.Info)
 	return info
 }
 
-// Enter logs a browser in as a user, and returns what is known of the session.
+// Enter logs a user in and returns the Info of the session.
 func (b *Browser) Enter(t *testing.T, m *session.Manager, l session.Login) session.Info {
 	t.Helper()
 	var info session.Info
@@ -70,7 +70,7 @@ func (b *Browser) Enter(t *testing.T, m *session.Manager, l session.Login) sessi
 	return info
 }
 
-// Describe returns what is known of a session that must be there.
+// Describe returns a function that returns the Info of a session. An error ends the test.
 func Describe(t *testing.T) func(s session.Session, err error) session.Info {
 	t.Helper()
 	return func(s session.Session, err error) session.Info {
@@ -86,7 +86,7 @@ func Describe(t *testing.T) func(s session.Session, err error) session.Info {
 	}
 }
 
-// IsNobody fails the test unless nobody is logged in.
+// IsNobody fails the test if the browser has a session.
 func (b *Browser) IsNobody(t *testing.T, m *session.Manager) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) {

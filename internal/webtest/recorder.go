@@ -14,8 +14,8 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// A Recorder notes the calls of the stores and propagators of a test, in their
-// order, and lets chosen ones fail.
+// A Recorder notes the calls of stores and propagators in their order, and makes
+// chosen calls fail.
 type Recorder struct {
 	mu     sync.Mutex
 	ops    []string
@@ -23,10 +23,10 @@ type Recorder struct {
 	before func(ctx context.Context, op string) // runs before every operation
 }
 
-// A Fault makes the next operation of that name fail, once.
+// A Fault makes the next operation named Op fail, once.
 type Fault struct {
 	Op    string
-	After bool // the operation takes effect, and fails then
+	After bool // the operation takes effect before it fails
 	Err   error
 }
 
@@ -42,7 +42,7 @@ func (r *Recorder) On(before func(ctx context.Context, op string)) {
 	r.before = before
 }
 
-// Take returns the operations since the last take, and forgets them and the
+// Take returns the operations since the last Take, and forgets them and the
 // faults.
 func (r *Recorder) Take() string {
 	r.mu.Lock()
@@ -52,7 +52,7 @@ func (r *Recorder) Take() string {
 	return ops
 }
 
-// All returns the operations since the last take.
+// All returns the operations since the last Take.
 func (r *Recorder) All() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,7 @@ func record[T any](ctx context.Context, r *Recorder, op string, f func() (T, err
 	return v, nil
 }
 
-// effect is record for what returns an error alone.
+// effect is record for an operation that returns only an error.
 func effect(ctx context.Context, r *Recorder, op string, f func() error) error {
 	_, err := record(ctx, r, op, func() (struct{}, error) { return struct{}{}, f() })
 	return err
@@ -127,7 +127,7 @@ func (s *SpyStore) Rotate(ctx context.Context, token string, grace time.Duration
 	})
 }
 
-// Unwrap leads to what the store knows of users: spyUsers, if it knows any.
+// Unwrap returns a spyUsers if the store is a UserStore, so that logins are recorded too.
 func (s *SpyStore) Unwrap() session.Store {
 	if us, ok := s.TokenStore.(session.UserStore); ok {
 		return &spyUsers{us, s.Recorder}
@@ -135,7 +135,7 @@ func (s *SpyStore) Unwrap() session.Store {
 	return s.TokenStore
 }
 
-// A spyUsers records the logins of a store that knows users, and nothing else.
+// A spyUsers records only the logins of a UserStore.
 type spyUsers struct {
 	session.UserStore
 	*Recorder
@@ -145,7 +145,7 @@ func (s *spyUsers) Login(ctx context.Context, token string, l session.Login) (se
 	return record(ctx, s.Recorder, "Login", func() (session.Session, error) { return s.UserStore.Login(ctx, token, l) })
 }
 
-// Unwrap leads to what else the store can do.
+// Unwrap returns the store, for its other capabilities.
 func (s *spyUsers) Unwrap() session.Store { return s.UserStore }
 
 func (s *SpyStore) Refresh(ctx context.Context, id string) error {
@@ -156,7 +156,8 @@ func (s *SpyStore) Remove(ctx context.Context, id string) error {
 	return effect(ctx, s.Recorder, "Remove", func() error { return s.TokenStore.Remove(ctx, id) })
 }
 
-// A PlainStore is somebody else's: four methods, its id is the cookie.
+// A PlainStore has only the four methods of a Store. Its ids are the values of the
+// cookies.
 type PlainStore struct {
 	*Recorder
 
@@ -248,8 +249,8 @@ func (p *SpyPropagator) Remove(w http.ResponseWriter) error {
 
 func (p *SpyPropagator) Unwrap() session.Propagator { return p.Propagator }
 
-// Spied returns a manager over a memory store and cookies, and the record of
-// what it does with them.
+// Spied returns a manager with a memory store and a cookie, and the Recorder of
+// both.
 func Spied() (*session.Manager, *Recorder) {
 	return SpiedWith(&memory.Store{}, &cookie.Propagator{})
 }
@@ -262,7 +263,7 @@ func SpiedWith(st session.TokenStore, p session.Propagator) (*session.Manager, *
 	}, r
 }
 
-// SpiedPlain is spied over a plain store.
+// SpiedPlain is Spied with a PlainStore.
 func SpiedPlain() (*session.Manager, *Recorder) {
 	r := &Recorder{}
 	return &session.Manager{
@@ -271,8 +272,9 @@ func SpiedPlain() (*session.Manager, *Recorder) {
 	}, r
 }
 
-// Together runs f n times at once, and while waiting for all to end or to wait
-// for each other; then release, and waits for all to end.
+// Together starts n goroutines that call f. It calls release when each of them has
+// ended or is blocked, and returns when all have ended. The caller is in a bubble of
+// testing/synctest.
 func Together(n int, f func(), release func()) {
 	var all sync.WaitGroup
 	for range n {

@@ -21,7 +21,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// A Site is a mist server that listens, and what net/http logged about it.
+// A Site is a mist server that listens. It keeps the log of net/http.
 type Site struct {
 	*httptest.Server
 	Mist *mist.HTTPServer
@@ -36,7 +36,7 @@ func (s *Site) Write(p []byte) (int, error) {
 	return s.logged.Write(p)
 }
 
-// Complaints returns what net/http logged, and forgets it.
+// Complaints returns the log of net/http and clears it.
 func (s *Site) Complaints() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *Site) Complaints() string {
 	return s.logged.String()
 }
 
-// Serve starts a mist server: over plain http, or over TLS with HTTP/2.
+// Serve starts a mist server, over plain http or, with h2, over TLS with HTTP/2.
 func Serve(t *testing.T, h2 bool, around ...mist.Middleware) *Site {
 	t.Helper()
 	server := mist.InitHTTPServer()
@@ -54,8 +54,7 @@ func Serve(t *testing.T, h2 bool, around ...mist.Middleware) *Site {
 	return s
 }
 
-// Listen serves a handler. At the end net/http must have had nothing to complain
-// about.
+// Listen serves a handler. The test fails if net/http has logged anything by its end.
 func Listen(t *testing.T, h2 bool, handler http.Handler) *Site {
 	t.Helper()
 	s := &Site{Server: httptest.NewUnstartedServer(handler)}
@@ -67,7 +66,7 @@ func Listen(t *testing.T, h2 bool, handler http.Handler) *Site {
 		s.Start()
 	}
 	if transport, ok := s.Client().Transport.(*http.Transport); ok {
-		transport.MaxIdleConnsPerHost = 100 // or most requests of a crowd dial anew
+		transport.MaxIdleConnsPerHost = 100 // otherwise most requests of a crowd open a new connection
 	}
 	t.Cleanup(func() {
 		s.Close()
@@ -91,7 +90,7 @@ func (s *Site) Visitor(t *testing.T) *http.Client {
 	return &c
 }
 
-// Fetch returns the answer to one GET, its body read.
+// Fetch sends one GET and returns the response and its body.
 func (s *Site) Fetch(t *testing.T, c *http.Client, path string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
@@ -110,16 +109,16 @@ func (s *Site) Fetch(t *testing.T, c *http.Client, path string) (*http.Response,
 	return resp, string(body)
 }
 
-// Protocols lists the protocols of a test server. The value reports whether it is HTTP/2.
+// Protocols lists the protocols of a test server. The value is the argument h2 of Serve.
 var Protocols = map[string]bool{"HTTP/1.1": false, "HTTP/2": true}
 
-// ManagerFor returns a manager whose cookies the clients of a site keep.
+// ManagerFor returns a Spied manager for a site that was started with this h2.
 func ManagerFor(h2 bool) (*session.Manager, *Recorder) {
 	return SpiedWith(&memory.Store{}, &cookie.Propagator{Insecure: !h2})
 }
 
-// LoginAndWho gives a site the pages /login?as=name and /who, which answers
-// with whom m takes the visitor for.
+// LoginAndWho adds three pages to a site: /login?as=name, /logout, and /who, which shows
+// the name of the visitor.
 func LoginAndWho(s *mist.HTTPServer, m *session.Manager) {
 	s.GET("/login", func(ctx *mist.Context) {
 		c := ctx.Request.Context()
@@ -136,8 +135,8 @@ func LoginAndWho(s *mist.HTTPServer, m *session.Manager) {
 	s.GET("/logout", func(ctx *mist.Context) { Respond(ctx, "bye", m.RemoveSession(ctx)) })
 }
 
-// Respond writes a page; instead of it anonymous for ErrNotFound, and "error"
-// for anything else.
+// Respond writes a page. For ErrNotFound it writes Anonymous instead, and for any other
+// error the text of the error.
 func Respond(ctx *mist.Context, page string, err error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound):
@@ -148,9 +147,9 @@ func Respond(ctx *mist.Context, page string, err error) {
 	ctx.RespData = []byte(page)
 }
 
-const Anonymous = "(nobody)"
+const Anonymous = "(nobody)" // the page of a visitor without a session
 
-// Eventually waits for a condition that something else brings about.
+// Eventually waits until done returns true.
 func Eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -164,7 +163,7 @@ func Eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// Post sends a body and returns the status; 0 where the server gave no answer.
+// Post sends a body and returns the status, or 0 if the server did not answer.
 func (s *Site) Post(t *testing.T, c *http.Client, contentType string, body []byte) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/", bytes.NewReader(body))

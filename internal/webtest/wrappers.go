@@ -7,7 +7,7 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Nowhere is a response writer that costs nothing.
+// Nowhere is a response writer that discards the body and allocates nothing.
 type Nowhere http.Header
 
 func (w Nowhere) Header() http.Header { return http.Header(w) }
@@ -16,12 +16,12 @@ func (w Nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 func (w Nowhere) WriteHeader(int) {}
 
-// Wrapped is somebody's session around another that keeps its capabilities.
+// Wrapped wraps a session and keeps its capabilities.
 type Wrapped struct{ session.Session }
 
 func (w Wrapped) Unwrap() session.Session { return w.Session }
 
-// Opaque is one that hides them.
+// Opaque wraps a session and hides its capabilities.
 type Opaque struct{ session.Session }
 
 type WrappedStore struct{ session.Store }
@@ -36,7 +36,7 @@ func (w WrappedPropagator) Unwrap() session.Propagator { return w.Propagator }
 
 type OpaquePropagator struct{ session.Propagator }
 
-// Passing hides a writer like a middleware that only counts bytes.
+// Passing wraps a response writer as a middleware does that counts bytes.
 type Passing struct{ http.ResponseWriter }
 
 func (w Passing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
