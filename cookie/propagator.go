@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/lifetime"
 	"github.com/mist-contrib/session/internal/private"
 	"github.com/mist-contrib/session/internal/token"
 )
@@ -108,7 +109,7 @@ const (
 	defaultName         = "__Host-Http-session"
 	defaultInsecureName = "session"
 
-	maxAge       = 400 * 24 * time.Hour
+	maxAge       = lifetime.Max
 	maxSize      = 4096 // of name and value (rfc6265bis 5.7), and with the attributes in RFC 6265, 6.1
 	maxAttribute = 1024 // rfc6265bis 5.6
 )
