@@ -85,7 +85,8 @@ func (m *Manager) user(ctx *mist.Context) (s Session, info Info, err error) {
 	return s, info, err
 }
 
-// guard returns a middleware that lets a request through if allowed returns nil.
+// guard returns a middleware that calls the next handler if allowed returns nil. If not, it
+// answers the request with the error.
 func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
@@ -95,7 +96,7 @@ func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 			case err == nil:
 				next(ctx)
 			case ctx == nil || ctx.Request == nil || ctx.ResponseWriter == nil:
-				// There is nobody to answer.
+				// There is no response to write.
 			case m != nil && m.ErrorHandler != nil:
 				m.ErrorHandler(ctx, err)
 			case errors.Is(err, ErrNotFound):
