@@ -175,12 +175,12 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	if carried == "" || !e.binds(ctx.Request) {
 		return nil, unsupported("BindDevice without the cookie of the session")
 	}
-	now, err := Now(reqctx, s)
+	age, err := m.loginAge(ctx, s, info)
 	if err != nil {
-		return nil, m.failed(reqctx, err)
+		return nil, err
 	}
 	refuse := func(err error) (Session, error) { return nil, m.refuseProof(reqctx, info.ID, info.User, err) }
-	if age := now.Sub(info.AuthenticatedAt); age > bindTime || age < -bindTime {
+	if age > bindTime {
 		return refuse(ErrReauthenticate)
 	}
 	device, err := verify(bindChallenge(carried))

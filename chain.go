@@ -39,10 +39,8 @@ func (c Chain) Check() error {
 		if isNil(p) {
 			return errEmptyChain
 		}
-		if one, ok := unwrap[checker](p); ok {
-			if err := one.Check(); err != nil {
-				return err
-			}
+		if err := check(p); err != nil {
+			return err
 		}
 	}
 	return nil

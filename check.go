@@ -43,22 +43,21 @@ func (m *Manager) Check() error {
 	if _, client := unwrap[ClientStore](m.Store); client && m.MaxUserSessions > 0 {
 		return unsupported("Manager.MaxUserSessions, with a store that cannot count sessions")
 	}
-	if c, ok := unwrap[checker](m.Store); ok {
-		if err := c.Check(); err != nil {
-			return err
-		}
+	if err := check(m.Store); err != nil {
+		return err
 	}
-	if c, ok := unwrap[checker](m.Propagator); ok {
-		if err := c.Check(); err != nil {
-			return err
-		}
+	if err := check(m.Propagator); err != nil {
+		return err
 	}
 	return m.checkDevices()
 }
 
-// A checker validates its own configuration.
-type checker interface {
-	Check() error
+// check calls the Check method of v, if v has one.
+func check[V any](v V) error {
+	if c, ok := unwrap[interface{ Check() error }](v); ok {
+		return c.Check()
+	}
+	return nil
 }
 
 // isNil reports whether v is nil, or an interface that holds a nil pointer, map or

@@ -198,7 +198,8 @@ func (m *Manager) network(req *http.Request) string {
 		bits = 48
 	}
 	if p, err := addr.Prefix(bits); err == nil && p.IsValid() {
-		return p.String()
+		var text [maxAddress]byte
+		return string(p.AppendTo(text[:0]))
 	}
 	return ""
 }
@@ -207,9 +208,14 @@ func (m *Manager) network(req *http.Request) string {
 // characters, and characters that hide or reorder the text around them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		switch {
+		case !unicode.IsPrint(r):
+			return -1
+		case r <= unicode.MaxASCII: // almost all characters: the tables are slow
 			return r
+		case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			return -1
 		}
-		return -1
+		return r
 	}, strings.ToValidUTF8(s, ""))
 }

@@ -52,18 +52,25 @@ func (m *Manager) fresh(ctx *mist.Context, d time.Duration, stale error) error {
 	if err != nil {
 		return err
 	}
+	age, err := m.loginAge(ctx, s, info)
+	if err == nil && age >= d {
+		err = stale
+	}
+	return err
+}
+
+// loginAge returns how long ago the user of s proved who they are, by the store's clock. A
+// wrong clock may put that into the future. The age is never negative, so that such a login
+// is not fresh for ever.
+func (m *Manager) loginAge(ctx *mist.Context, s Session, info Info) (time.Duration, error) {
 	now, err := Now(ctx.Request.Context(), s)
 	if errors.Is(err, errors.ErrUnsupported) {
 		now, err = time.Now(), nil
 	}
 	if err != nil {
-		return m.failed(ctx.Request.Context(), err)
+		return 0, m.failed(ctx.Request.Context(), err)
 	}
-	// A wrong clock may put the login into the future. That must not be fresh for ever.
-	if age := now.Sub(info.AuthenticatedAt); age >= d || age <= -d {
-		return stale
-	}
-	return nil
+	return now.Sub(info.AuthenticatedAt).Abs(), nil
 }
 
 // user returns the session of the request, and ErrNotFound if it has no user.
@@ -78,7 +85,8 @@ func (m *Manager) user(ctx *mist.Context) (s Session, info Info, err error) {
 	return s, info, err
 }
 
-// guard returns a middleware that lets a request through if allowed returns nil.
+// guard returns a middleware that calls the next handler if allowed returns nil. If not, it
+// answers the request with the error.
 func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 	return func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
@@ -88,7 +96,7 @@ func (m *Manager) guard(allowed func(ctx *mist.Context) error) mist.Middleware {
 			case err == nil:
 				next(ctx)
 			case ctx == nil || ctx.Request == nil || ctx.ResponseWriter == nil:
-				// There is nobody to answer.
+				// There is no response to write.
 			case m != nil && m.ErrorHandler != nil:
 				m.ErrorHandler(ctx, err)
 			case errors.Is(err, ErrNotFound):

@@ -11,10 +11,9 @@ import (
 	"github.com/mist-contrib/session/internal/token"
 )
 
-// A Level says how strongly the user of a session has proved who they are. It
-// belongs to the [Manager] and its store: no value of a session raises or lowers
-// it. An application that knows more than one step names its own above
-// [Authenticated]:
+// A Level says how strongly the user of a session has proved who they are. Only a login
+// sets it; no value of a session changes it. An application with more than one step
+// defines its own levels above [Authenticated]:
 //
 //	const SecondFactor = session.Authenticated + 1
 type Level uint8
@@ -22,78 +21,76 @@ type Level uint8
 // The levels that every application has.
 const (
 	Anonymous     Level = 0 // nobody has logged in
-	Authenticated Level = 1 // what a login gives unless it says otherwise
+	Authenticated Level = 1 // the level of a login that names none
 )
 
-// A Login is a user who proved who they are, and what their session shall be.
-// Only User is needed.
+// A Login describes a login: who the user is, and which session they get. Only User is
+// required.
 type Login struct {
 	// User is the account: an id of the application, 1 to 256 bytes.
 	User string
 
-	// Level is what was proved. Zero: [Authenticated]; where Reauthentication,
-	// the level that the session has.
+	// Level is the level that the user has proved. Zero: [Authenticated], or the current
+	// level of the session with Reauthentication.
 	Level Level
 
-	// IdleTimeout and AbsoluteTimeout are those of this session from now on, for
-	// "remember me" and its opposite. Zero: the store's; the idle one is
-	// shortened to the absolute one then. Limits are those of a store's fields:
-	// a millisecond at least, 400 days at most, the idle not above the absolute.
+	// IdleTimeout and AbsoluteTimeout replace the store's timeouts for this session, for
+	// "remember me" and its opposite. Both are between a millisecond and 400 days, and
+	// IdleTimeout is not above AbsoluteTimeout. Zero: the store's timeout. The store's
+	// idle timeout is then cut to AbsoluteTimeout.
 	IdleTimeout, AbsoluteTimeout time.Duration
 
-	// Persistent makes the client keep the identifier when the browser ends, for
-	// as long as the session can live (a cookie with that Max-Age). Refresh and
-	// rotation keep it so. A login that is bound to its device outlives the end of
-	// the browser in any case.
+	// Persistent makes the client keep the identifier after the browser closes, for as
+	// long as the session can live (a cookie with that Max-Age). Refresh and rotation
+	// keep it persistent. The cookie of a session that is bound to a device always
+	// survives the browser.
 	Persistent bool
 
-	// Began is when the check of the password, or of whatever was proved, began.
-	// A revocation of the user's sessions since then refuses the login with
-	// [ErrRevoked]: the password may be the old one. So does a check that began
-	// over an hour ago. The zero value: now for a store; for the Manager when
-	// the request first reached it, by the Middleware or a first GetSession.
+	// Began is when the check of the password, or of another proof, began. The login
+	// fails with [ErrRevoked] if the user's sessions were revoked since then, because the
+	// password may be the old one. It also fails so if the check began over an hour ago.
+	// Zero: the Manager uses the time when the request first reached it, by the
+	// Middleware or by the first GetSession. A store uses the present time.
 	Began time.Time
 
 	// UserAgent and Address tell the user which device this is, in
-	// [Manager.UserSessions]; the store keeps at most 256 and 64 bytes of them.
-	// The Manager fills in what is empty: the User-Agent of the request, and the
-	// network of its client (/24 of IPv4, /48 of IPv6), which is coarse on
-	// purpose. It takes out characters that are not printable, such as those that
-	// hide text or change its direction.
+	// [Manager.UserSessions]. They have at most 256 and 64 bytes. If they are empty, the
+	// Manager takes the User-Agent of the request, and the network of its client (/24 of
+	// IPv4, /48 of IPv6): an exact address would reveal more than the user needs. It
+	// removes characters that are not printable, such as those that hide text or change
+	// its direction.
 	UserAgent, Address string
 
-	// MaxSessions is how many sessions User may have, this one included; what
-	// happens to one more EndOldest says. Zero: those of the Manager, or no limit.
+	// MaxSessions is how many sessions User may have, including this one. Zero: the limit
+	// of the Manager. A store by itself has no limit.
 	MaxSessions int
 
-	// EndOldest ends the session that logged in first when there is one too many.
-	// If not, the new login is refused with [ErrUserLimit]. Where MaxSessions is
-	// zero, EndOldest of the Manager counts, too.
+	// EndOldest ends the session whose login is the oldest if there is one too many.
+	// Without EndOldest, the new login fails with [ErrUserLimit]. If MaxSessions is zero,
+	// EndOldest of the Manager has the same effect.
 	EndOldest bool
 
-	// Values are stored in the session in the same step: when the login succeeds
-	// they are there, and when it fails nothing is. They come after those that the
-	// session keeps, and replace those of the same key. Errors are those of
-	// [SetAll].
+	// Values are stored in the session in the same step: all of them if the login
+	// succeeds, none if it fails. They replace values of the same key that the session
+	// keeps. Errors as for [SetAll].
 	Values map[string]any
 
-	// ID is the id of the session, where a new one begins: 1 to 96 characters of
-	// A-Z, a-z, 0-9, '-' and '_'. A store may put something in front of it. The
-	// Manager fills it in, see [Manager.NewID]. Empty: one of [uuid.NewString].
+	// ID is the id of a new session: 1 to 96 characters of A-Z, a-z, 0-9, '-' and '_'. A
+	// store may add a prefix. The Manager sets it, see [Manager].NewID. Empty: a store
+	// calls [uuid.NewString].
 	ID string
 
-	// Actor is the account that acts as User, where that is somebody else, such as
-	// support staff (RFC 8693, 4.1). The events of this login name both; the store
-	// does not keep it.
+	// Actor is the account that acts as User, such as support staff (RFC 8693, 4.1).
+	// Empty: User acts. The event of this login names both. The store does not keep it.
 	Actor string
 
-	// Ended is called, before Login returns, with the id of each session that
-	// EndOldest ended. Nil: nobody is told.
+	// Ended is called with the id of each session that EndOldest ended, before Login
+	// returns. It may be nil.
 	Ended func(id string)
 
-	// Reauthentication is a login of a session that is User's already; of any
-	// other it is [ErrNotFound]. It keeps the timeouts, Persistent, UserAgent
-	// and Address of the session.
+	// Reauthentication demands that the session already belongs to User; otherwise the
+	// login fails with [ErrNotFound]. The session keeps its timeouts, Persistent,
+	// UserAgent and Address.
 	Reauthentication bool
 }
 
@@ -103,13 +100,13 @@ const (
 	maxAddress   = 64
 	maxLoginID   = 96
 
-	// BeganLimit is how long the check before a login may take. Stores remember
-	// a revocation for that long.
+	// BeganLimit is how long the check before a login may take. A store remembers a
+	// revocation for at least that long.
 	BeganLimit = time.Hour
 )
 
-// Check reports what is wrong with the fields; a [UserStore] calls it. It knows
-// nothing of the store's own timeouts.
+// Check returns an error if a field is wrong. A [UserStore] calls it, and then checks the
+// timeouts together with its own.
 func (l *Login) Check() error {
 	switch {
 	case l.User == "" || len(l.User) > maxUser:
@@ -126,45 +123,44 @@ func (l *Login) Check() error {
 	return nil
 }
 
-// A UserStore is a [TokenStore] that knows whose its sessions are. Both stores of
-// this module are.
+// A UserStore is a [TokenStore] that knows the user of each session.
 type UserStore interface {
 	TokenStore
 
-	// Login logs l.User in and returns a session with a new token. What becomes of
-	// the session of token depends on whose it is:
+	// Login logs l.User in and returns a session with a new token. The effect on the
+	// session of token depends on its user:
 	//
-	//   - token is empty: a session begins.
-	//   - It is anonymous: it ends, and a session begins with its values and an id
-	//     of its own. Its own token, id and Session objects are dead from then on.
-	//     A login that is refused gives it back as it was.
-	//   - It is l.User's: it goes on with its id and values, no old token is good
-	//     any more, and both timeouts begin anew.
+	//   - If token is empty, a new session begins.
+	//   - If the session is anonymous, it ends, and a new session begins with its values
+	//     and its own id. From then on the old token, id and Session objects find
+	//     nothing. If the login is refused, the session is unchanged.
+	//   - If the session is l.User's, it goes on with its id and values. No old token
+	//     works any more, and both timeouts start again.
 	//
-	// A write to the anonymous session that was acknowledged before is in the new
-	// one; one that comes later is [ErrNotFound]. While a login is under way others
-	// may be told [ErrNotFound], too, also where it is then refused.
+	// The new session has every value whose write to the anonymous session returned nil.
+	// A later write to the anonymous session fails with [ErrNotFound]. While a login is in
+	// progress, other calls for that session may fail with [ErrNotFound], even if the
+	// login is refused afterwards.
 	//
-	// [ErrNotFound]: the token opens nothing, or the session is another user's, or
-	// with l.Reauthentication anonymous. [ErrExists]: a live session has l.ID.
+	// [ErrNotFound]: the token opens nothing, or the session belongs to another user, or
+	// it is anonymous and l.Reauthentication is set. [ErrExists]: a live session has l.ID.
 	// [ErrRevoked], [ErrUserLimit], [ErrInvalidUser], [ErrInvalidID], [ErrFull],
-	// [ErrValue], [ErrTooLarge]: as they say. After any of these nothing has
-	// changed. After another error the old token may be dead.
+	// [ErrValue], [ErrTooLarge]: see there. After any of these errors nothing has changed.
+	// After any other error the old token may no longer work.
 	Login(ctx context.Context, token string, l Login) (Session, error)
 
-	// UserSessions lists the live sessions of a user, the last seen first; none
-	// is no error.
+	// UserSessions lists the live sessions of a user, the last seen first. A user without
+	// sessions gives an empty list.
 	UserSessions(ctx context.Context, user string) ([]Info, error)
 
-	// RemoveUserSessions ends all sessions of a user but those of the ids in
-	// except, and returns how many it ended. When it returns nil, none of them
-	// is alive, whatever was under way, and no login whose check began before
-	// the call succeeds. After an error some may be alive; repeating it is
-	// harmless.
+	// RemoveUserSessions ends all sessions of a user except those with the ids in except,
+	// and returns how many it ended. After it returns nil, none of them is alive, and a
+	// login whose check began before the call fails with [ErrRevoked], even if it was in
+	// progress. After an error some sessions may be alive. Repeating it is harmless.
 	RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error)
 }
 
-// userStore returns the store's capability to know users.
+// userStore returns the store as a UserStore. The error names the call.
 func (m *Manager) userStore(call unsupported) (UserStore, error) {
 	us, ok := unwrap[UserStore](m.Store)
 	if !ok {
@@ -173,8 +169,8 @@ func (m *Manager) userStore(call unsupported) (UserStore, error) {
 	return us, nil
 }
 
-// users is the start of every call about a user. It returns the context that the
-// store is given.
+// users begins every call about a user. It returns the store, and the context for its
+// calls.
 func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, plain context.Context, err error) {
 	if err := m.ready(); err != nil {
 		return nil, nil, err
@@ -188,22 +184,21 @@ func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, pl
 	return us, plain, nil
 }
 
-// User returns the user of the request's session. It fails with [ErrNotFound] if nobody is
-// logged in, also if the session is anonymous, and with [errors.ErrUnsupported] if the
-// session is no [Describer]. After any other error, which are those of GetSession, a user
-// may or may not be logged in.
+// User returns the user of the request's session. [ErrNotFound]: nobody is logged in; the
+// session may be anonymous. [errors.ErrUnsupported]: the session is no [Describer]. Other
+// errors as for GetSession: a user may or may not be logged in.
 func (m *Manager) User(ctx *mist.Context) (string, error) {
 	_, info, err := m.user(ctx)
 	return info.User, err
 }
 
-// UserSessions lists the live sessions of a user, the last seen first: for a page
-// that shows people where they are logged in (ASVS 5.0, 7.5.2). Current is the
-// one that this request has loaded, if ctx is the *mist.Context of the request,
-// or of a request behind the Middleware.
+// UserSessions lists the live sessions of a user, the last seen first, for a page that
+// shows where the user is logged in (ASVS 5.0, 7.5.2). It sets Current for the session that
+// this request has loaded. For that, ctx must be the *mist.Context of the request, or the
+// context of a request behind the Middleware.
 //
-// [ErrInvalidUser]: user is empty or too long. [errors.ErrUnsupported]: the store
-// is no [UserStore]. Other errors are the store's.
+// [ErrInvalidUser]: user is empty or over 256 bytes. [errors.ErrUnsupported]: the store is
+// no [UserStore]. Other errors are the store's.
 func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error) {
 	mctx, _ := ctx.(*mist.Context)
 	us, ctx, err := m.users(ctx, "UserSessions")
@@ -221,16 +216,14 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 	return infos, nil
 }
 
-// RemoveUserSessions ends all sessions of a user but those of the ids in except,
-// and returns how many it ended: sign out everywhere, or everywhere else (ASVS
-// 5.0, 7.4.2, 7.4.3, 7.4.5). When it
-// returns nil all of them are dead, and a login whose check began before is
-// refused ([ErrRevoked]), also one that is under way at this moment, and one of
-// this very request. [Manager.PasswordChanged] revokes and logs in, in the order
-// that works.
+// RemoveUserSessions ends all sessions of a user except those with the ids in except, and
+// returns how many it ended: "sign out everywhere", or everywhere else (ASVS 5.0, 7.4.2,
+// 7.4.3, 7.4.5). After it returns nil, none of them is alive, and a login whose check began
+// before fails with [ErrRevoked]. That includes a login in progress and a login of the same
+// request. To revoke and then log in, call [Manager.PasswordChanged].
 //
-// Errors as for UserSessions. After one of the store's some sessions may be
-// alive: call it again.
+// Errors as for UserSessions. After an error of the store some sessions may be alive: call
+// it again.
 func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
 	us, ctx, err := m.users(ctx, "RemoveUserSessions")
 	if err != nil {
@@ -244,9 +237,9 @@ func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ..
 	return n, nil
 }
 
-// RemoveUserSession ends the session of an id if it is user's: "sign out this
-// device". [ErrNotFound]: it has ended, or is somebody else's, and nothing was
-// done. Other errors as for UserSessions.
+// RemoveUserSession ends the session with this id if it belongs to user: "sign out this
+// device". [ErrNotFound]: the session has ended already or belongs to another user, and
+// nothing has changed. Other errors as for UserSessions.
 func (m *Manager) RemoveUserSession(ctx context.Context, user, id string) error {
 	_, ctx, err := m.users(ctx, "RemoveUserSession")
 	if err != nil {
@@ -255,7 +248,7 @@ func (m *Manager) RemoveUserSession(ctx context.Context, user, id string) error 
 	if err := (&Login{User: user}).Check(); err != nil {
 		return err
 	}
-	// The owner of a session never changes from one user to another.
+	// A session never changes from one user to another, so its user is still the same now.
 	s, err := m.Store.Get(ctx, id)
 	if err != nil {
 		return m.failed(ctx, err)
@@ -274,8 +267,8 @@ func (m *Manager) RemoveUserSession(ctx context.Context, user, id string) error 
 	return nil
 }
 
-// plainContext is the context of the request where ctx is its *mist.Context: no
-// store is given one of those.
+// plainContext returns the context of the request if ctx is its *mist.Context, and ctx if
+// not. No store gets a *mist.Context.
 func plainContext(ctx context.Context) (context.Context, error) {
 	if mctx, ok := ctx.(*mist.Context); ok {
 		switch {
@@ -292,8 +285,8 @@ func plainContext(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-// current returns the id of the session that the request of a context has
-// loaded; mctx may be nil.
+// current returns the id of the session that the request of ctx has loaded. mctx may be
+// nil.
 func (m *Manager) current(ctx context.Context, mctx *mist.Context) string {
 	var s Session
 	if mctx != nil {

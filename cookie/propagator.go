@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/lifetime"
+	"github.com/mist-contrib/session/internal/private"
 	"github.com/mist-contrib/session/internal/token"
-	"github.com/mist-contrib/session/internal/vary"
 )
 
 // A Propagator carries the identifier in a cookie. The zero value is ready to use and
@@ -108,7 +109,7 @@ const (
 	defaultName         = "__Host-Http-session"
 	defaultInsecureName = "session"
 
-	maxAge       = 400 * 24 * time.Hour
+	maxAge       = lifetime.Max
 	maxSize      = 4096 // of name and value (rfc6265bis 5.7), and with the attributes in RFC 6265, 6.1
 	maxAttribute = 1024 // rfc6265bis 5.6
 )
@@ -320,7 +321,7 @@ func (p *Propagator) set(writer http.ResponseWriter, value string, maxAge int) e
 	if maxAge != 0 {
 		age = "; Max-Age=" + strconv.Itoa(max(maxAge, 0))
 	}
-	put(h, append(append(others, p.former...), p.cookie.Name+"="+value+p.before+age+p.behind))
+	private.Set(h, "Set-Cookie", append(others, p.former...), p.cookie.Name+"="+value+p.before+age+p.behind, "Cookie")
 	return nil
 }
 
@@ -333,19 +334,12 @@ func (p *Propagator) Forget(writer http.ResponseWriter) error {
 	if writer == nil {
 		return errNoWriter
 	}
-	if len(p.former) > 0 {
+	if last := len(p.former) - 1; last >= 0 {
 		h := writer.Header()
 		others := slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return slices.Contains(p.former, line) })
-		put(h, append(others, p.former...))
+		private.Set(h, "Set-Cookie", append(others, p.former[:last]...), p.former[last], "Cookie")
 	}
 	return nil
-}
-
-// put sets the Set-Cookie lines of a response, and tells caches not to keep it.
-func put(h http.Header, lines []string) {
-	h["Set-Cookie"] = lines
-	h.Set("Cache-Control", "no-store")
-	vary.By(h, "Cookie")
 }
 
 // Extract returns the value of the cookie. Without a cookie it fails with an error that

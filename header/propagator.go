@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/private"
 	"github.com/mist-contrib/session/internal/token"
-	"github.com/mist-contrib/session/internal/vary"
 )
 
 // A Propagator carries the identifier in a header of requests and responses: the client
@@ -127,10 +127,7 @@ func (p *Propagator) set(writer http.ResponseWriter, value string) error {
 	if writer == nil {
 		return errNoWriter
 	}
-	h := writer.Header()
-	h.Set(p.name, value)
-	h.Set("Cache-Control", "no-store")
-	vary.By(h, p.name)
+	private.Set(writer.Header(), p.name, nil, value, p.name)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-// Package lifetime applies the defaults and limits of timeouts, for all stores.
+// Package lifetime applies the defaults and limits of timeouts, for all stores and for cookies.
 package lifetime
 
 import (
@@ -11,7 +11,8 @@ const (
 	defaultIdle     = 30 * time.Minute
 	defaultAbsolute = 12 * time.Hour
 
-	// Max is the longest absolute timeout. Browsers keep no cookie longer (RFC 6265bis).
+	// Max is the longest absolute timeout, and the longest Max-Age of a cookie. Browsers
+	// keep no cookie longer (RFC 6265bis).
 	Max = 400 * 24 * time.Hour
 )
 
