@@ -73,7 +73,8 @@ type Config struct {
 }
 
 // A Cookie holds the settings of the cookie. All fields but Secure and HTTPOnly are those of
-// [cookie.Propagator].
+// [cookie.Propagator]. Without a Name, the cookie of a Config with DeviceBound is named
+// "__Host-session", because no browser binds one that begins with __Host-Http-.
 type Cookie struct {
 	Name        string   `json:"name" yaml:"name" toml:"name" env:"NAME"`
 	Path        string   `json:"path" yaml:"path" toml:"path" env:"PATH"`
@@ -81,6 +82,7 @@ type Cookie struct {
 	SameSite    SameSite `json:"same-site" yaml:"same-site" toml:"same-site" env:"SAME_SITE"`
 	MaxAge      Duration `json:"max-age" yaml:"max-age" toml:"max-age" env:"MAX_AGE"`
 	Partitioned bool     `json:"partitioned" yaml:"partitioned" toml:"partitioned" env:"PARTITIONED"`
+	Former      Former   `json:"former" yaml:"former" toml:"former" env:"FORMER"`
 
 	// Secure may be false for plain http, in development only. Nil: true.
 	Secure *bool `json:"secure" yaml:"secure" toml:"secure" env:"SECURE"`
@@ -114,6 +116,10 @@ func (c Config) Manager() (*session.Manager, io.Closer, error) {
 }
 
 func (c Config) manager(store session.Store) *session.Manager {
+	insecure := isFalse(c.Cookie.Secure)
+	if c.Cookie.Name == "" && c.DeviceBound.Duration != 0 && !insecure {
+		c.Cookie.Name = bindableName
+	}
 	return &session.Manager{
 		Store: store,
 		Propagator: &cookie.Propagator{
@@ -123,7 +129,8 @@ func (c Config) manager(store session.Store) *session.Manager {
 			SameSite:    c.Cookie.SameSite.SameSite,
 			MaxAge:      c.Cookie.MaxAge.Duration,
 			Partitioned: c.Cookie.Partitioned,
-			Insecure:    isFalse(c.Cookie.Secure),
+			Insecure:    insecure,
+			Former:      c.Cookie.Former.Cookies,
 		},
 		RotateGrace:     c.RotateGrace.Duration,
 		RefreshInterval: c.RefreshInterval.Duration,
@@ -134,5 +141,8 @@ func (c Config) manager(store session.Store) *session.Manager {
 		DevicePath:      c.DevicePath,
 	}
 }
+
+// bindableName is the default name of a cookie that browsers bind to a device.
+const bindableName = "__Host-session"
 
 func isFalse(b *bool) bool { return b != nil && !*b }

@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/mist-contrib/session/config"
+	"github.com/mist-contrib/session/cookie"
 )
 
 const password = "s3cr3t-p4ss"
@@ -42,7 +43,7 @@ var whole = map[string]string{
 	"json": `{"store": "redis://ada@host/3", "store-password": "` + password + `", "prefix": "shop:",
 "idle-timeout": "1h30m", "absolute-timeout": "48h", "rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m",
 "max-user-sessions": 3, "end-oldest": true, "cookie": {"name": "__Secure-sid", "path": "/app", "domain": "example.com",
-"secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true}}`,
+"secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true, "former": "/, example.com/old"}}`,
 	"yaml": `store: redis://ada@host/3
 store-password: ` + password + `
 prefix: "shop:"
@@ -62,6 +63,7 @@ cookie:
   same-site: strict
   max-age: 720h
   partitioned: true
+  former: /, example.com/old
 `,
 	"toml": `store = "redis://ada@host/3"
 store-password = "` + password + `"
@@ -82,6 +84,7 @@ http-only = true
 same-site = "strict"
 max-age = "720h"
 partitioned = true
+former = "/, example.com/old"
 `,
 }
 
@@ -95,6 +98,7 @@ func want() config.Config {
 	}
 	c.Cookie.Name, c.Cookie.Path, c.Cookie.Domain, c.Cookie.Secure, c.Cookie.HTTPOnly = "__Secure-sid", "/app", "example.com", &yes, &yes
 	c.Cookie.SameSite, c.Cookie.MaxAge, c.Cookie.Partitioned = config.SameSite{SameSite: http.SameSiteStrictMode}, config.Duration{Duration: 720 * time.Hour}, true
+	c.Cookie.Former.Cookies = []cookie.Former{{Path: "/"}, {Path: "/old", Domain: "example.com"}}
 	return c
 }
 
