@@ -47,6 +47,9 @@ type Config struct {
 	// Keys holds the keys for sealed:, in the form that [sealed.ParseKeys] reads.
 	Keys Secret `json:"keys" yaml:"keys" toml:"keys" env:"KEYS"`
 
+	// Purpose separates applications that share Keys, see [sealed.Store].
+	Purpose string `json:"purpose" yaml:"purpose" toml:"purpose" env:"PURPOSE"`
+
 	// Prefix begins the names of the store's keys or tables. Empty: the store's default.
 	Prefix string `json:"prefix" yaml:"prefix" toml:"prefix" env:"PREFIX"`
 
@@ -59,6 +62,14 @@ type Config struct {
 
 	// MaxSessions limits the sessions in memory:, see [memory.Store]. Zero: no limit.
 	MaxSessions int `json:"max-sessions" yaml:"max-sessions" toml:"max-sessions" env:"MAX_SESSIONS"`
+
+	// OpTimeout bounds a call of the store whose context has no deadline. Zero: the store's
+	// default. The stores memory: and sealed: have no such calls.
+	OpTimeout Duration `json:"op-timeout" yaml:"op-timeout" toml:"op-timeout" env:"OP_TIMEOUT"`
+
+	// WaitReplicas is how many replicas of Redis must have a write before the store
+	// acknowledges it, see WaitReplicas of the store in package redis.
+	WaitReplicas int `json:"wait-replicas" yaml:"wait-replicas" toml:"wait-replicas" env:"WAIT_REPLICAS"`
 
 	Cookie Cookie `json:"cookie" yaml:"cookie" toml:"cookie" envPrefix:"COOKIE_"`
 

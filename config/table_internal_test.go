@@ -113,6 +113,10 @@ func tableExample(t *testing.T, f field, example string) {
 		return // redis is not imported here; its package tests it
 	case "keys":
 		set = append(set, "SESSION_STORE=sealed:")
+	case "purpose":
+		set = append(set, "SESSION_STORE=sealed:", "SESSION_KEYS="+key1)
+	case "wait-replicas":
+		set = append(set, "SESSION_STORE=redis+other://host")
 	case "max-sessions":
 	default:
 		set = append(set, "SESSION_STORE=other://host")
