@@ -26,8 +26,9 @@ func NewKey[T any](name string) Key[T] {
 
 // Register makes values of type T storable in every session of the program. CBOR (RFC
 // 8949) must return a value unchanged, or Set refuses it with [ErrValue]. Set checks
-// each value. It refuses unexported or skipped fields that are not zero, functions, and
-// values nested deeper than 32 levels.
+// each value. It refuses unexported or skipped fields that are not zero, functions,
+// values nested deeper than 32 levels, and every value of a type that has more than 32
+// pointers in a row, such as type T *T.
 //
 // An interface inside a value may hold anything that a session can store, and it keeps
 // the type: map[string]any{"n": 1} comes back with an int. Map keys are the exception,

@@ -56,6 +56,11 @@ func (c Config) check(name func(path string) string) error {
 		wrongIf(err != nil, "%s: "+detail(err), "keys")
 	}
 	wrongIf(c.Keys.reveal() == "" && isSealed, "%s: must be set, because %s is sealed:", "keys", "store")
+	wrongIf(c.Purpose != "" && known && !isSealed, "%s: applies only if %s is sealed:", "purpose", "store")
+	wrongIf(c.OpTimeout.Duration < 0, "%s: must not be negative", "op-timeout")
+	wrongIf(c.OpTimeout.Duration != 0 && (inMemory || isSealed), "%s: has no effect, because %s is "+u.scheme+":", "op-timeout", "store")
+	wrongIf(c.WaitReplicas < 0, "%s: must not be negative", "wait-replicas")
+	wrongIf(c.WaitReplicas != 0 && known && !isRedis(u.scheme), "%s: applies only if %s is Redis", "wait-replicas", "store")
 	wrongIf(c.MaxUserSessions != 0 && isSealed, "%s: must not be set, because %s is sealed: and cannot count the sessions of a user", "max-user-sessions", "store")
 	wrongIf(c.RotateGrace.Duration != 0 && isSealed, "%s: must not be set, because %s is sealed: and keeps no list of old tokens", "rotate-grace", "store")
 	wrongIf(c.DeviceBound.Duration != 0 && isSealed, "%s: must not be set, because %s is sealed: and cannot bind sessions to a device", "device-bound", "store")
@@ -73,11 +78,18 @@ func (c Config) check(name func(path string) string) error {
 	return errors.Join(errs...)
 }
 
+// isRedis reports whether a scheme belongs to package redis.
+func isRedis(scheme string) bool {
+	first, _, _ := strings.Cut(scheme, "+")
+	return first == "redis" || first == "rediss" || first == "unix"
+}
+
 // packages names the package that a program must import for an unregistered scheme.
 func packages(scheme string) string {
-	switch first, _, _ := strings.Cut(scheme, "+"); first {
-	case "redis", "rediss", "unix":
+	if isRedis(scheme) {
 		return `; the program must import _ "github.com/mist-contrib/session/redis"`
+	}
+	switch scheme {
 	case "postgres", "postgresql":
 		return `; the program must import _ "github.com/mist-contrib/session/sql/postgres"`
 	case "mysql", "mariadb":

@@ -47,6 +47,9 @@ type Config struct {
 	// Keys holds the keys for sealed:, in the form that [sealed.ParseKeys] reads.
 	Keys Secret `json:"keys" yaml:"keys" toml:"keys" env:"KEYS"`
 
+	// Purpose separates applications that share Keys, see [sealed.Store].
+	Purpose string `json:"purpose" yaml:"purpose" toml:"purpose" env:"PURPOSE"`
+
 	// Prefix begins the names of the store's keys or tables. Empty: the store's default.
 	Prefix string `json:"prefix" yaml:"prefix" toml:"prefix" env:"PREFIX"`
 
@@ -59,6 +62,14 @@ type Config struct {
 
 	// MaxSessions limits the sessions in memory:, see [memory.Store]. Zero: no limit.
 	MaxSessions int `json:"max-sessions" yaml:"max-sessions" toml:"max-sessions" env:"MAX_SESSIONS"`
+
+	// OpTimeout bounds a call of the store whose context has no deadline. Zero: the store's
+	// default. The stores memory: and sealed: have no such calls.
+	OpTimeout Duration `json:"op-timeout" yaml:"op-timeout" toml:"op-timeout" env:"OP_TIMEOUT"`
+
+	// WaitReplicas is how many replicas of Redis must have a write before the store
+	// acknowledges it, see WaitReplicas of the store in package redis.
+	WaitReplicas int `json:"wait-replicas" yaml:"wait-replicas" toml:"wait-replicas" env:"WAIT_REPLICAS"`
 
 	Cookie Cookie `json:"cookie" yaml:"cookie" toml:"cookie" envPrefix:"COOKIE_"`
 
@@ -73,7 +84,8 @@ type Config struct {
 }
 
 // A Cookie holds the settings of the cookie. All fields but Secure and HTTPOnly are those of
-// [cookie.Propagator].
+// [cookie.Propagator]. Without a Name, the cookie of a Config with DeviceBound is named
+// "__Host-session", because no browser binds one that begins with __Host-Http-.
 type Cookie struct {
 	Name        string   `json:"name" yaml:"name" toml:"name" env:"NAME"`
 	Path        string   `json:"path" yaml:"path" toml:"path" env:"PATH"`
@@ -81,6 +93,7 @@ type Cookie struct {
 	SameSite    SameSite `json:"same-site" yaml:"same-site" toml:"same-site" env:"SAME_SITE"`
 	MaxAge      Duration `json:"max-age" yaml:"max-age" toml:"max-age" env:"MAX_AGE"`
 	Partitioned bool     `json:"partitioned" yaml:"partitioned" toml:"partitioned" env:"PARTITIONED"`
+	Former      Former   `json:"former" yaml:"former" toml:"former" env:"FORMER"`
 
 	// Secure may be false for plain http, in development only. Nil: true.
 	Secure *bool `json:"secure" yaml:"secure" toml:"secure" env:"SECURE"`
@@ -114,6 +127,10 @@ func (c Config) Manager() (*session.Manager, io.Closer, error) {
 }
 
 func (c Config) manager(store session.Store) *session.Manager {
+	insecure := isFalse(c.Cookie.Secure)
+	if c.Cookie.Name == "" && c.DeviceBound.Duration != 0 && !insecure {
+		c.Cookie.Name = bindableName
+	}
 	return &session.Manager{
 		Store: store,
 		Propagator: &cookie.Propagator{
@@ -123,7 +140,8 @@ func (c Config) manager(store session.Store) *session.Manager {
 			SameSite:    c.Cookie.SameSite.SameSite,
 			MaxAge:      c.Cookie.MaxAge.Duration,
 			Partitioned: c.Cookie.Partitioned,
-			Insecure:    isFalse(c.Cookie.Secure),
+			Insecure:    insecure,
+			Former:      c.Cookie.Former.Cookies,
 		},
 		RotateGrace:     c.RotateGrace.Duration,
 		RefreshInterval: c.RefreshInterval.Duration,
@@ -134,5 +152,8 @@ func (c Config) manager(store session.Store) *session.Manager {
 		DevicePath:      c.DevicePath,
 	}
 }
+
+// bindableName is the default name of a cookie that browsers bind to a device.
+const bindableName = "__Host-session"
 
 func isFalse(b *bool) bool { return b != nil && !*b }

@@ -43,19 +43,19 @@ func init() {
 		}
 		opened = append(opened, o)
 		return &memory.Store{IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}, nil, nil
-	}, "other")
+	}, "other", "redis+other")
 }
 
 func yes() *bool { v := true; return &v }
 
-// everything sets each variable but that of bound sessions, which are not partitioned, and
-// want is what that means.
+// everything sets each variable but those for other stores and for bound sessions, which are
+// not partitioned, and want is what that means.
 var everything = map[string]string{
 	"SESSION_STORE": "other://user@host1:1,host2:2/x", "SESSION_STORE_PASSWORD": password, "SESSION_PREFIX": "shop:",
-	"SESSION_IDLE_TIMEOUT": "1h30m", "SESSION_ABSOLUTE_TIMEOUT": "48h",
+	"SESSION_IDLE_TIMEOUT": "1h30m", "SESSION_ABSOLUTE_TIMEOUT": "48h", "SESSION_OP_TIMEOUT": "3s",
 	"SESSION_COOKIE_NAME": "__Secure-sid", "SESSION_COOKIE_PATH": "/app", "SESSION_COOKIE_DOMAIN": "example.com",
 	"SESSION_COOKIE_SECURE": "true", "SESSION_COOKIE_HTTP_ONLY": "true", "SESSION_COOKIE_SAME_SITE": "Strict",
-	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "true",
+	"SESSION_COOKIE_MAX_AGE": "720h", "SESSION_COOKIE_PARTITIONED": "true", "SESSION_COOKIE_FORMER": "/,example.com/shop,  www.example.com/",
 	"SESSION_ROTATE_GRACE": "10s", "SESSION_REFRESH_INTERVAL": "1m", "SESSION_RENEW_AFTER": "15m",
 	"SESSION_MAX_USER_SESSIONS": "3", "SESSION_END_OLDEST": "true", "SESSION_DEVICE_PATH": "/app/device",
 }
@@ -63,10 +63,11 @@ var everything = map[string]string{
 func want() Config {
 	return Config{
 		Store: NewSecret("other://user@host1:1,host2:2/x"), StorePassword: NewSecret(password), Prefix: "shop:",
-		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour},
+		IdleTimeout: Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: Duration{Duration: 48 * time.Hour}, OpTimeout: Duration{Duration: 3 * time.Second},
 		Cookie: Cookie{
 			Name: "__Secure-sid", Path: "/app", Domain: "example.com", SameSite: SameSite{http.SameSiteStrictMode},
 			MaxAge: Duration{Duration: 720 * time.Hour}, Partitioned: true, Secure: yes(), HTTPOnly: yes(),
+			Former: Former{[]cookie.Former{{Path: "/"}, {Path: "/shop", Domain: "example.com"}, {Path: "/", Domain: "www.example.com"}}},
 		},
 		RotateGrace: Duration{Duration: 10 * time.Second}, RefreshInterval: Duration{Duration: time.Minute}, RenewAfter: Duration{Duration: 15 * time.Minute},
 		MaxUserSessions: 3, EndOldest: true, DevicePath: "/app/device",
@@ -116,21 +117,36 @@ func TestManager(t *testing.T) {
 		t.Error(err)
 	}
 	p := m.Propagator.(*cookie.Propagator)
-	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest, m.DevicePath}
-	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true, "/app/device"}
+	got := []any{p.Name, p.Path, p.Domain, p.SameSite, p.MaxAge, p.Partitioned, p.Insecure, p.Former, m.RotateGrace, m.RefreshInterval, m.RenewAfter, m.MaxUserSessions, m.EndOldest, m.DevicePath}
+	wanted := []any{"__Secure-sid", "/app", "example.com", http.SameSiteStrictMode, 720 * time.Hour, true, false, want().Cookie.Former.Cookies, 10 * time.Second, time.Minute, 15 * time.Minute, 3, true, "/app/device"}
 	if !reflect.DeepEqual(got, wanted) {
 		t.Errorf("got %v, want %v", got, wanted)
 	}
-	o := Options{URL: "other://user:" + password + "@host1:1,host2:2/x", Prefix: "shop:", IdleTimeout: 90 * time.Minute, AbsoluteTimeout: 48 * time.Hour}
+	o := Options{URL: "other://user:" + password + "@host1:1,host2:2/x", Prefix: "shop:", IdleTimeout: 90 * time.Minute, AbsoluteTimeout: 48 * time.Hour, OpTimeout: 3 * time.Second}
 	if len(opened) != 1 || opened[0] != o {
 		t.Error("the store was opened with other options")
 	}
-	c, err := fromEnv([]string{"SESSION_DEVICE_BOUND=10m", "SESSION_COOKIE_NAME=__Host-session"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m, _, err = c.Manager(); err != nil || m.DeviceBound != 10*time.Minute {
-		t.Errorf("got %v, want sessions that are bound for 10 minutes", err)
+}
+
+// The cookie of bound sessions has a name that browsers bind.
+func TestDeviceBound(t *testing.T) {
+	for set, want := range map[string]string{
+		"":                                 "__Host-session",
+		"SESSION_COOKIE_NAME=__Secure-sid": "__Secure-sid",
+		"SESSION_COOKIE_SECURE=false":      "", // the default of package cookie
+	} {
+		c, err := fromEnv([]string{"SESSION_DEVICE_BOUND=10m", "SESSION_DEVICE_PATH=/dbsc", set})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		m, _, err := c.Manager()
+		if err != nil || m.DeviceBound != 10*time.Minute {
+			t.Errorf("%s: got %v, want sessions that are bound for 10 minutes", set, err)
+		}
+		if got := m.Propagator.(*cookie.Propagator).Name; got != want {
+			t.Errorf("%s: got a cookie named %q, want %q", set, got, want)
+		}
 	}
 }
 
@@ -149,12 +165,23 @@ func TestStores(t *testing.T) {
 	if st, ok := m.Store.(*memory.Store); !ok || st.MaxSessions != 7 || st.IdleTimeout != time.Minute || st.AbsoluteTimeout != time.Hour {
 		t.Error("memory: is another store")
 	}
-	c = Config{Store: NewSecret("sealed:"), Keys: NewSecret(key1 + "," + key2), IdleTimeout: Duration{Duration: time.Minute}}
+	c = Config{Store: NewSecret("sealed:"), Keys: NewSecret(key1 + "," + key2), Purpose: "shop", IdleTimeout: Duration{Duration: time.Minute}}
 	if m, _, err = c.Manager(); err != nil {
 		t.Fatal(err)
 	}
-	if st, ok := m.Store.(*sealed.Store); !ok || len(st.Keys) != 2 || st.IdleTimeout != time.Minute {
+	if st, ok := m.Store.(*sealed.Store); !ok || len(st.Keys) != 2 || st.Purpose != "shop" || st.IdleTimeout != time.Minute {
 		t.Error("sealed: is another store")
+	}
+}
+
+// The replicas of Redis are counted where the store is Redis.
+func TestWaitReplicas(t *testing.T) {
+	opened = nil
+	if _, _, err := (Config{Store: NewSecret("redis+other://host"), WaitReplicas: 2}).Manager(); err != nil {
+		t.Fatal(err)
+	}
+	if opened[0].WaitReplicas != 2 {
+		t.Errorf("got %d, want 2", opened[0].WaitReplicas)
 	}
 }
 

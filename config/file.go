@@ -89,6 +89,11 @@ func set(f reflect.Value, value any) error {
 		return to.UnmarshalText([]byte(text))
 	case *SameSite:
 		return to.UnmarshalText([]byte(text))
+	case *Former:
+		if isText {
+			return to.UnmarshalText([]byte(text))
+		}
+		return errFormer
 	case *string:
 		if !isText {
 			return errText

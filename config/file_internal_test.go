@@ -12,10 +12,11 @@ import (
 	"testing"
 )
 
-// wholeFile sets each field but keys, max-sessions and device-bound, as the variables of everything do.
+// wholeFile sets the fields that the variables of everything set.
 const wholeFile = `{"store": "other://user@host1:1,host2:2/x", "store-password": "` + password + `", "prefix": "shop:",
-	"idle-timeout": "1h30m", "absolute-timeout": "48h", "cookie": {"name": "__Secure-sid", "path": "/app",
-	"domain": "example.com", "secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true},
+	"idle-timeout": "1h30m", "absolute-timeout": "48h", "op-timeout": "3s", "cookie": {"name": "__Secure-sid", "path": "/app",
+	"domain": "example.com", "secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true,
+	"former": "/, example.com/shop, www.example.com/"},
 	"rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m", "max-user-sessions": 3, "end-oldest": true, "device-path": "/app/device"}`
 
 func fileOf(t *testing.T, content string) string {
@@ -91,7 +92,13 @@ func TestFileMistakes(t *testing.T) {
 		{`{"cookie": {"http-only": false}}`, "cookie.http-only"},
 		{`{"cookie": {"same-site": "` + password + `"}}`, "cookie.same-site"},
 		{`{"cookie": {"same-site": 2}}`, "cookie.same-site"},
+		{`{"cookie": {"former": "` + password + `"}}`, "cookie.former"},
+		{`{"cookie": {"former": ["/", "` + password + `"]}}`, "cookie.former"},
 		{`{"cookie": {"domain": "example.com"}}`, "cookie.domain cookie.name"},
+		{`{"op-timeout": 3}`, "op-timeout"},
+		{`{"wait-replicas": "1"}`, "wait-replicas"},
+		{`{"wait-replicas": 1}`, "wait-replicas store"},
+		{`{"purpose": "` + password + `"}`, "purpose store"},
 		{`{"end-oldest": 1}`, "end-oldest"},
 		{`{"end-oldest": true}`, "end-oldest max-user-sessions"},
 		{`{"keys": "` + key1 + `"}`, "keys store"},

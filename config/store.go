@@ -46,6 +46,8 @@ func (c Config) open() (session.Store, io.Closer, error) {
 		Prefix:          c.Prefix,
 		IdleTimeout:     c.IdleTimeout.Duration,
 		AbsoluteTimeout: c.AbsoluteTimeout.Duration,
+		OpTimeout:       c.OpTimeout.Duration,
+		WaitReplicas:    c.WaitReplicas,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -54,6 +56,7 @@ func (c Config) open() (session.Store, io.Closer, error) {
 	case *memory.Store:
 		st.MaxSessions = c.MaxSessions
 	case *sealed.Store:
+		st.Purpose = c.Purpose
 		st.Keys, err = sealed.ParseKeys(c.Keys.reveal())
 	}
 	return store, closer, err

@@ -64,7 +64,7 @@ func TestTable(t *testing.T) {
 	}
 	kinds := map[string]string{
 		"config.Secret": "text, secret", "string": "text", "config.Duration": "time span", "int": "number", "bool": "true or false",
-		"*bool": "true or false", "config.SameSite": "`lax`, `strict` or `none`",
+		"*bool": "true or false", "config.Former": "list of paths", "config.SameSite": "`lax`, `strict` or `none`",
 	}
 	rows := make(map[string][]string)
 	for line := range strings.SplitSeq(string(page), "\n") {
@@ -113,6 +113,10 @@ func tableExample(t *testing.T, f field, example string) {
 		return // redis is not imported here; its package tests it
 	case "keys":
 		set = append(set, "SESSION_STORE=sealed:")
+	case "purpose":
+		set = append(set, "SESSION_STORE=sealed:", "SESSION_KEYS="+key1)
+	case "wait-replicas":
+		set = append(set, "SESSION_STORE=redis+other://host")
 	case "max-sessions":
 	default:
 		set = append(set, "SESSION_STORE=other://host")
@@ -120,9 +124,7 @@ func tableExample(t *testing.T, f field, example string) {
 	switch f.path {
 	case "end-oldest":
 		set = append(set, "SESSION_MAX_USER_SESSIONS=2")
-	case "device-bound":
-		set = append(set, "SESSION_COOKIE_NAME=__Host-session")
-	case "cookie.path", "cookie.domain":
+	case "cookie.path", "cookie.domain", "cookie.former":
 		set = append(set, "SESSION_COOKIE_NAME=sid")
 	}
 	c, err := fromEnv(set)

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/mist-contrib/session/cookie"
 )
 
 // A valueError says which values a field accepts. It does not quote the value, which may be a
@@ -18,6 +21,7 @@ func (e valueError) Error() string { return "want " + string(e) }
 const (
 	errDuration = valueError("a time with its unit, such as 90s, 30m or 12h")
 	errSameSite = valueError("lax, strict or none")
+	errFormer   = valueError("paths, each behind its domain if there is one, such as /app, example.com/")
 	errSecret   = valueError("the secret, not the text that is printed in its place")
 	errText     = valueError("text")
 	errBool     = valueError("true or false")
@@ -78,6 +82,39 @@ func (s SameSite) String() string {
 		return "lax"
 	}
 	return "invalid"
+}
+
+// Former lists the paths and domains of the cookie in earlier deploys, see
+// [cookie.Propagator]. As a text it is a list of paths, separated by commas. A cookie that had
+// a domain has the domain in front of its path: "/app, example.com/".
+type Former struct{ Cookies []cookie.Former }
+
+// UnmarshalText reads the list. No error contains the text.
+func (f *Former) UnmarshalText(text []byte) error {
+	f.Cookies = nil
+	if len(text) == 0 {
+		return nil
+	}
+	for part := range strings.SplitSeq(string(text), ",") {
+		domain, path, ok := strings.Cut(strings.TrimSpace(part), "/")
+		c := cookie.Former{Path: "/" + path, Domain: domain}
+		if !ok || (&http.Cookie{Name: "former", Path: c.Path, Domain: c.Domain}).Valid() != nil { //nolint:gosec // nobody gets this cookie
+			return errFormer
+		}
+		f.Cookies = append(f.Cookies, c)
+	}
+	return nil
+}
+
+// MarshalText returns a text that UnmarshalText reads.
+func (f Former) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+func (f Former) String() string {
+	var all []string
+	for _, c := range f.Cookies {
+		all = append(all, c.Domain+cmp.Or(c.Path, "/"))
+	}
+	return strings.Join(all, ", ")
 }
 
 // A Secret is a text that is never printed: fmt, log/slog and encoders write a placeholder,

@@ -76,7 +76,6 @@ func TestDeviceBound(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "sessions.db")
 	t.Setenv("SESSION_STORE", "sqlite:"+database)
 	t.Setenv("SESSION_DEVICE_BOUND", boundFor.String())
-	t.Setenv("SESSION_COOKIE_NAME", "__Host-session")
 	address := "localhost:0"
 	serve := func(t *testing.T, logs *regexp.Regexp) shop {
 		t.Helper()

@@ -18,6 +18,9 @@ func open(o driver.Options) (session.Store, io.Closer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	st := &Store{Client: client, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}
+	st := &Store{
+		Client: client, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout,
+		OpTimeout: o.OpTimeout, WaitReplicas: o.WaitReplicas,
+	}
 	return st, client, nil
 }

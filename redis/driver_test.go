@@ -45,6 +45,7 @@ func TestDriver(t *testing.T) {
 		st, closer, err := configured(t, config.Config{
 			Store: config.NewSecret(url), StorePassword: config.NewSecret(password), Prefix: "shop:",
 			IdleTimeout: config.Duration{Duration: time.Minute}, AbsoluteTimeout: config.Duration{Duration: time.Hour},
+			OpTimeout: config.Duration{Duration: 3 * time.Second}, WaitReplicas: 2,
 		})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -55,6 +56,9 @@ func TestDriver(t *testing.T) {
 		}
 		if st.Prefix != "shop:" || st.IdleTimeout != time.Minute || st.AbsoluteTimeout != time.Hour {
 			t.Errorf("%s: the store has other options: %q, %v, %v", url, st.Prefix, st.IdleTimeout, st.AbsoluteTimeout)
+		}
+		if st.OpTimeout != 3*time.Second || st.WaitReplicas != 2 {
+			t.Errorf("%s: the store has other options: %v, %d", url, st.OpTimeout, st.WaitReplicas)
 		}
 		user, pass, read := "", "", time.Duration(0)
 		switch c := st.Client.(type) {

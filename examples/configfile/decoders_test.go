@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/mist-contrib/session/config"
+	"github.com/mist-contrib/session/cookie"
 )
 
 const password = "s3cr3t-p4ss"
@@ -37,17 +38,19 @@ var formats = map[string]format{
 	"yaml.v3 for JSON": {yaml.Unmarshal, yaml.Marshal, "json"},
 }
 
-// whole sets every field but keys, which is for another store.
+// whole sets every field that fits its store.
 var whole = map[string]string{
 	"json": `{"store": "redis://ada@host/3", "store-password": "` + password + `", "prefix": "shop:",
-"idle-timeout": "1h30m", "absolute-timeout": "48h", "rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m",
+"idle-timeout": "1h30m", "absolute-timeout": "48h", "op-timeout": "3s", "wait-replicas": 1, "rotate-grace": "10s", "refresh-interval": "1m", "renew-after": "15m",
 "max-user-sessions": 3, "end-oldest": true, "cookie": {"name": "__Secure-sid", "path": "/app", "domain": "example.com",
-"secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true}}`,
+"secure": true, "http-only": true, "same-site": "strict", "max-age": "720h", "partitioned": true, "former": "/, example.com/old"}}`,
 	"yaml": `store: redis://ada@host/3
 store-password: ` + password + `
 prefix: "shop:"
 idle-timeout: 1h30m
 absolute-timeout: 48h
+op-timeout: 3s
+wait-replicas: 1
 rotate-grace: 10s
 refresh-interval: 1m
 renew-after: 15m
@@ -62,12 +65,15 @@ cookie:
   same-site: strict
   max-age: 720h
   partitioned: true
+  former: /, example.com/old
 `,
 	"toml": `store = "redis://ada@host/3"
 store-password = "` + password + `"
 prefix = "shop:"
 idle-timeout = "1h30m"
 absolute-timeout = "48h"
+op-timeout = "3s"
+wait-replicas = 1
 rotate-grace = "10s"
 refresh-interval = "1m"
 renew-after = "15m"
@@ -82,6 +88,7 @@ http-only = true
 same-site = "strict"
 max-age = "720h"
 partitioned = true
+former = "/, example.com/old"
 `,
 }
 
@@ -89,12 +96,13 @@ func want() config.Config {
 	yes := true
 	c := config.Config{
 		Store: config.NewSecret("redis://ada@host/3"), StorePassword: config.NewSecret(password), Prefix: "shop:",
-		IdleTimeout: config.Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: config.Duration{Duration: 48 * time.Hour},
+		IdleTimeout: config.Duration{Duration: 90 * time.Minute}, AbsoluteTimeout: config.Duration{Duration: 48 * time.Hour}, OpTimeout: config.Duration{Duration: 3 * time.Second}, WaitReplicas: 1,
 		RotateGrace: config.Duration{Duration: 10 * time.Second}, RefreshInterval: config.Duration{Duration: time.Minute}, RenewAfter: config.Duration{Duration: 15 * time.Minute},
 		MaxUserSessions: 3, EndOldest: true,
 	}
 	c.Cookie.Name, c.Cookie.Path, c.Cookie.Domain, c.Cookie.Secure, c.Cookie.HTTPOnly = "__Secure-sid", "/app", "example.com", &yes, &yes
 	c.Cookie.SameSite, c.Cookie.MaxAge, c.Cookie.Partitioned = config.SameSite{SameSite: http.SameSiteStrictMode}, config.Duration{Duration: 720 * time.Hour}, true
+	c.Cookie.Former.Cookies = []cookie.Former{{Path: "/"}, {Path: "/old", Domain: "example.com"}}
 	return c
 }
 

@@ -23,7 +23,6 @@ func TestDeviceBound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("SESSION_STORE", "sqlite:"+filepath.Join(t.TempDir(), "sessions.db"))
 			t.Setenv("SESSION_DEVICE_BOUND", c.bound)
-			t.Setenv("SESSION_COOKIE_NAME", c.name)
 			m, closer, err := newManager("", true)
 			if err != nil {
 				t.Fatal(err)

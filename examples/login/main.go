@@ -16,10 +16,10 @@
 //	SESSION_STORE=redis://localhost:6379 go run ./examples/login
 //	SESSION_STORE=sealed: SESSION_KEYS=$(openssl rand -base64 32) go run ./examples/login
 //
-// Browsers can bind the cookie to their device, see docs/device-bound.md. That needs
-// another name of the cookie, and a certificate that the browser trusts:
+// Browsers can bind the cookie to their device, see docs/device-bound.md. That needs a
+// certificate that the browser trusts:
 //
-//	SESSION_DEVICE_BOUND=10m SESSION_COOKIE_NAME=__Host-session go run ./examples/login -cert cert.pem -key key.pem
+//	SESSION_DEVICE_BOUND=10m go run ./examples/login -cert cert.pem -key key.pem
 //
 // In a file sessions survive a restart. In a database or Redis they do too, and many
 // processes can serve one site. Sealed sessions are in the browsers and need no server.

@@ -22,6 +22,14 @@ type Options struct {
 	// IdleTimeout and AbsoluteTimeout limit the life of a session. Zero: the store's defaults,
 	// 30 minutes and 12 hours.
 	IdleTimeout, AbsoluteTimeout time.Duration
+
+	// OpTimeout bounds a call of the store whose context has no deadline. Zero: the store's
+	// default.
+	OpTimeout time.Duration
+
+	// WaitReplicas is how many replicas must have a write before the store acknowledges it.
+	// Package config accepts it only for the schemes of package redis.
+	WaitReplicas int
 }
 
 // An Open makes a store without opening a connection. The caller closes closer after the

@@ -1,8 +1,9 @@
 package values_test
 
 import (
+	"encoding"
 	"errors"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +11,9 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// FuzzDecode gives Decode any bytes. What it makes of them can be stored again
-// and then reads the same. Only a value of a registered type may be refused
-// then, one with an interface or a time in it, where the bytes had what no Set
-// would have written.
+// FuzzDecode gives Decode any bytes. The decoded value can be stored again, and then
+// reads the same. Append may refuse it only if its type is loose: Append refused the value
+// before it wrote such bytes, so a store has them from elsewhere.
 func FuzzDecode(f *testing.F) {
 	for _, tt := range scalars {
 		f.Add(encode(f, tt.value))
@@ -29,9 +29,6 @@ func FuzzDecode(f *testing.F) {
 			f.Add(tt.encoded)
 		}
 	}
-	loose := []string{
-		".box[", ".account", "interface {}", ".one[", ".mixed", ".any", ".chain", ".outer", ".tagged", ".boxed",
-	}
 	f.Fuzz(func(t *testing.T, encoded string) {
 		v, err := values.Decode(encoded)
 		if err != nil {
@@ -44,8 +41,7 @@ func FuzzDecode(f *testing.F) {
 		b, err := values.Append(nil, v)
 		if err != nil {
 			documented := errors.Is(err, values.ErrValue) || errors.Is(err, values.ErrTooLarge)
-			refusable := slices.ContainsFunc(loose, func(name string) bool { return strings.Contains(encoded, name) })
-			if !registered || !documented || !refusable {
+			if !documented || !loose(reflect.TypeOf(v), make(map[reflect.Type]bool)) {
 				t.Fatalf("%T %v cannot be stored again: %v", v, v, err)
 			}
 			return
@@ -57,6 +53,34 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%T %v: got the bytes %x, want %x", v, v, again, b)
 		}
 	})
+}
+
+// loose reports whether bytes that no Append wrote may decode to a value of type t that
+// Append refuses. t contains a time, an interface, or a codec of its own: url.URL reads
+// "/\x80" and writes "/%80".
+func loose(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.BinaryMarshaler]()) {
+		return true // time.Time, too
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Map:
+		return loose(t.Key(), seen) || loose(t.Elem(), seen)
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return loose(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if loose(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // FuzzRoundTrip gives Append values of every kind.

@@ -3,6 +3,7 @@ package values_test
 import (
 	"errors"
 	"math"
+	"net/url"
 	"reflect"
 	"runtime"
 	"strings"
@@ -76,6 +77,8 @@ func TestRefused(t *testing.T) {
 		kept("time beyond year 9999", box[time.Time]{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}),
 		kept("zero time at an offset", box[time.Time]{time.Time{}.In(kath)}),
 		kept("offset of half a minute", box[time.Time]{noon.In(time.FixedZone("", 30))}),
+		kept("URL with a path that is not escaped", *parse(url.Parse, "/\x80")),
+		kept("URL with a fragment that is not escaped", parse(url.Parse, "/#\x80")),
 		kept("lossy slice, longer", lossy{S: []int{1, 2}, M: map[string]int{"a": 1}, V: point{1, 1}}),
 		kept("lossy slice, other", lossy{S: []int{2}, M: map[string]int{"a": 1}, V: point{1, 1}}),
 		kept("lossy map, longer", lossy{S: []int{1}, M: map[string]int{"a": 1, "b": 2}, V: point{1, 1}}),

@@ -24,8 +24,9 @@ type types struct {
 }
 
 type registration struct {
-	name    string // "" if another type has the name
-	dynamic bool   // values of the type may have interfaces
+	name    string
+	dynamic bool  // values of the type may have interfaces
+	refused error // why no value of the type can be stored
 }
 
 // newTypes returns the types that are storable without [Register]: slices of
@@ -47,7 +48,7 @@ func newTypes() *types {
 
 // Register makes a type storable. It may be called repeatedly and at any time. Two
 // functions may declare different types with the same name. [Append] then refuses the
-// type that was registered second.
+// type that was registered second. It also refuses a type that is [endless].
 func Register(t reflect.Type) {
 	if t.Kind() != reflect.Interface { // a value in an interface has a type of its own
 		registry.add(t)
@@ -56,17 +57,48 @@ func Register(t reflect.Type) {
 
 func (r *types) add(t reflect.Type) {
 	name := typeName(t)
-	dynamic := hasInterface(t, make(map[reflect.Type]bool))
+	known := registration{name: name}
+	if endless(t, make(map[reflect.Type]bool)) {
+		known.refused = fmt.Errorf("%w: type %v has more than %d pointers in a row", ErrValue, t, maxDepth)
+	} else {
+		known.dynamic = hasInterface(t, make(map[reflect.Type]bool))
+	}
 	r.Lock()
 	defer r.Unlock()
-	switch r.named[name] {
-	case nil:
-		r.named[name] = t
-		r.known[t] = registration{name, dynamic}
-	case t:
-	default:
-		r.known[t] = registration{}
+	if other := r.named[name]; known.refused == nil && other != nil && other != t {
+		known.refused = fmt.Errorf("%w: another type is registered under the name of %v", ErrValue, t)
 	}
+	r.known[t] = known
+	if known.refused == nil {
+		r.named[name] = t
+	}
+}
+
+// endless reports whether t contains more than [maxDepth] pointers in a row. The CBOR
+// library follows the pointers of a type like "type T *T" for ever.
+func endless(t reflect.Type, seen map[reflect.Type]bool) bool {
+	for pointers := 0; t.Kind() == reflect.Pointer; t = t.Elem() {
+		if pointers++; pointers > maxDepth {
+			return true
+		}
+	}
+	if seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array:
+		return endless(t.Elem(), seen)
+	case reflect.Map:
+		return endless(t.Key(), seen) || endless(t.Elem(), seen)
+	case reflect.Struct: // the library looks at unexported and skipped fields too
+		for f := range t.Fields() {
+			if endless(f.Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // typeName returns the full name of a type. It includes the package, and it is the same
@@ -153,8 +185,8 @@ func appendRegistered(dst []byte, value any, inside bool) ([]byte, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%w: type %v is not registered", ErrValue, t)
-	case known.name == "":
-		return nil, fmt.Errorf("%w: another type is registered under the name of %v", ErrValue, t)
+	case known.refused != nil:
+		return nil, known.refused
 	}
 	if !inside {
 		w := walk{left: maxVisits}

@@ -185,7 +185,7 @@ func appendTime(dst []byte, t time.Time) ([]byte, error) {
 
 // Decode returns the value that was passed to [Append]. The result shares no mutable
 // memory with encoded. Its errors match [ErrValue]. It never panics, whatever the bytes
-// are.
+// are. Bytes that Append did not write may give a value that Append refuses.
 func Decode(encoded string) (any, error) {
 	return decode(encoded, nil)
 }

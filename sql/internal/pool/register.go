@@ -17,7 +17,10 @@ func Register(open func(url string) (*stdsql.DB, error), dialect sql.Dialect, sc
 		if err != nil {
 			return nil, nil, err
 		}
-		st := &sql.Store{DB: db, Dialect: dialect, Prefix: o.Prefix, IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout}
+		st := &sql.Store{
+			DB: db, Dialect: dialect, Prefix: o.Prefix,
+			IdleTimeout: o.IdleTimeout, AbsoluteTimeout: o.AbsoluteTimeout, OpTimeout: o.OpTimeout,
+		}
 		return st, db, nil
 	}, schemes...)
 }
