@@ -6,7 +6,7 @@ import "github.com/mist-contrib/session"
 type account struct {
 	user               string
 	level              session.Level
-	since              int64
+	authenticated      int64
 	persistent         bool
 	address, userAgent string
 }
@@ -23,14 +23,14 @@ func parseAccount(fields map[string]string) (a *account, ok bool) {
 		return nil, true
 	}
 	level, err1 := number(fields["v"])
-	since, err2 := number(fields["l"])
+	authenticated, err2 := number(fields["l"])
 	p, persistent := fields["p"]
 	address, userAgent, known := joinDevice(fields)
 	l := session.Login{User: user, Address: address, UserAgent: userAgent}
 	if err1 != nil || err2 != nil || level < 1 || level > 255 || persistent && p != "1" || !known || l.Check() != nil {
 		return nil, false
 	}
-	return &account{user, session.Level(level), since, persistent, address, userAgent}, true
+	return &account{user, session.Level(level), authenticated, persistent, address, userAgent}, true
 }
 
 // The store splits the device of a login into pieces: by default one value over 64 bytes

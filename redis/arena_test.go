@@ -3,6 +3,7 @@ package redis_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,12 +17,37 @@ import (
 	"github.com/mist-contrib/session/redis"
 )
 
-// An arena is a Redis, alone or a cluster, on which much happens at once.
+// An arena is a Redis, alone or a cluster, on which much happens at once. Tests share the
+// servers: nobody may stop one, or use keys outside the prefix of a store.
 type arena struct {
 	client  goredis.UniversalClient
-	servers []*redistest.Server // that are masters
-	stores  atomic.Int64
+	servers []*redistest.Server // the masters
 }
+
+// everywhere runs a test on one server and on a Cluster.
+func everywhere(t *testing.T, run func(t *testing.T, a *arena)) {
+	t.Helper()
+	t.Run("standalone", func(t *testing.T) {
+		t.Parallel()
+		server := sharedServer()
+		run(t, &arena{newClient(t, "redis://"+server.Addr+patient), []*redistest.Server{server}})
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		set := sharedCluster()
+		run(t, &arena{newClient(t, "redis+cluster://"+strings.Join(set.Addrs(), ",")+patient), set.Nodes[:3]})
+	})
+}
+
+var (
+	sharedServer  = sync.OnceValue(func() *redistest.Server { return redistest.Start(redistest.Shared()) })
+	sharedCluster = sync.OnceValue(func() *redistest.ClusterSet {
+		return redistest.StartCluster(redistest.Shared(), time.Hour) // nothing fails over
+	})
+
+	// arenaStores gives each store a prefix of its own.
+	arenaStores atomic.Int64
+)
 
 // A crowd waits for connections and for a busy machine, it does not give up.
 const (
@@ -32,7 +58,7 @@ const (
 // store returns an empty store on the arena.
 func (a *arena) store(idle time.Duration) *redis.Store {
 	return &redis.Store{
-		Client: a.client, Prefix: fmt.Sprintf("race%d:", a.stores.Add(1)),
+		Client: a.client, Prefix: fmt.Sprintf("race%d:", arenaStores.Add(1)),
 		IdleTimeout: idle, OpTimeout: patience,
 	}
 }

@@ -65,16 +65,16 @@ func (st *Store) replicated(ctx context.Context, key string, cmd goredis.Cmder) 
 	return nil
 }
 
-// batch is how many commands each sends before it reads the replies.
-const batch = 4096
+// pipelineSize is how many commands pipeline sends before it reads the replies.
+const pipelineSize = 4096
 
-// each sends n repeatable commands in pipelines. It repeats a failed command once by itself,
+// pipeline sends n repeatable commands in pipelines. It repeats a failed command once by itself,
 // because its key may have moved to another server. It passes each successful command to
 // use. It returns the first error that remains, and still sends the other commands.
-func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, command func(i int) C, use func(i int, cmd C)) error {
+func pipeline[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, command func(i int) C, use func(i int, cmd C)) error {
 	var failure error
-	for at := 0; at < n; at += batch {
-		cmds := make([]C, min(batch, n-at))
+	for at := 0; at < n; at += pipelineSize {
+		cmds := make([]C, min(pipelineSize, n-at))
 		_, err := st.Client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for i := range cmds {
 				cmds[i] = command(at + i)
@@ -93,11 +93,11 @@ func each[C goredis.Cmder](ctx context.Context, st *Store, op string, n int, com
 			if cmd.Err() == nil {
 				use(at+i, cmd)
 			} else if failure == nil {
-				failure = st.failed(ctx, op, cmd.Err())
+				failure = st.wrapError(ctx, op, cmd.Err())
 			}
 		}
 		if err != nil && failure == nil {
-			failure = st.failed(ctx, op, err)
+			failure = st.wrapError(ctx, op, err)
 		}
 	}
 	return failure
@@ -115,14 +115,14 @@ func pause(ctx context.Context) error {
 	}
 }
 
-// failed turns an error of the client into the error of a call.
-func (st *Store) failed(ctx context.Context, op string, err error) error {
+// wrapError turns an error of the client into the error of a call.
+func (st *Store) wrapError(ctx context.Context, op string, err error) error {
 	var answer goredis.Error
 	answered := errors.As(err, &answer)
 	if c, ok := st.Client.(cluster); ok && !answered && !errors.Is(err, context.Canceled) {
 		c.ReloadState(ctx) // another server may have replaced a dead one
 	}
-	f := &failure{op: op, cause: err}
+	f := &opError{op: op, cause: err}
 	switch deadline, _ := ctx.Deadline(); {
 	case ctx.Err() != nil:
 		f.ended = ctx.Err()
@@ -150,22 +150,22 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// A failure means that Redis failed or could not be reached.
-type failure struct {
+// An opError means that Redis failed or could not be reached.
+type opError struct {
 	op    string
 	cause error
 	ended error  // why the context ended, if it did
 	code  string // the first word of the reply of Redis, if there was one
 }
 
-func (f *failure) Error() string {
+func (f *opError) Error() string {
 	if f.code != "" {
 		return fmt.Sprintf("redis: %s: answered %s", f.op, f.code)
 	}
 	return fmt.Sprintf("redis: %s: %v", f.op, f.cause)
 }
 
-func (f *failure) Unwrap() []error {
+func (f *opError) Unwrap() []error {
 	if f.ended != nil {
 		return []error{f.cause, f.ended}
 	}
@@ -173,6 +173,6 @@ func (f *failure) Unwrap() []error {
 }
 
 // Is reports a match with [session.ErrFull] if Redis is out of memory.
-func (f *failure) Is(target error) bool {
+func (f *opError) Is(target error) bool {
 	return target == session.ErrFull && f.code == "OOM"
 }

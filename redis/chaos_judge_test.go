@@ -27,7 +27,7 @@ func (m *chaosModel) asks(cl *chaosCall, token string) {
 	if t == nil {
 		return
 	}
-	cl.carried, cl.generations = t, len(t.account.tokens)
+	cl.clientToken, cl.generations = t, len(t.account.tokens)
 	t.sent = min(t.sent, cl.at.from)
 	a, try := t.account, func() *chaosAttempt {
 		n := cl.at
@@ -122,7 +122,7 @@ func (m *chaosModel) answered(cl *chaosCall, resp *http.Response, body []byte, e
 		if cl.status != http.StatusOK && cl.status != http.StatusServiceUnavailable && !lost {
 			m.c.violate(7, "%s: status %d", cl, cl.status)
 		}
-	case cl.carried == nil:
+	case cl.clientToken == nil:
 		m.judgeStranger(cl, page)
 	default:
 		m.judgeVisitor(cl, page)
@@ -155,7 +155,7 @@ func (m *chaosModel) judgeCookies(cl *chaosCall, resp *http.Response) {
 	case kind != "set":
 	case cl.op == "login":
 		m.judgeLogin(cl, set[0].Value)
-	case cl.carried != nil:
+	case cl.clientToken != nil:
 		m.judgeRotation(cl, set[0].Value)
 	}
 }
@@ -172,7 +172,7 @@ func (m *chaosModel) judgeLogin(cl *chaosCall, token string) {
 
 // judgeRotation judges the token that a rotation answered with.
 func (m *chaosModel) judgeRotation(cl *chaosCall, token string) {
-	a := cl.carried.account
+	a := cl.clientToken.account
 	t := m.tokens[token]
 	if t == nil {
 		if shape := chaosTokenShape.FindStringSubmatch(token); shape == nil || shape[1] != a.id {
@@ -201,7 +201,7 @@ func (m *chaosModel) judgeStranger(cl *chaosCall, page *chaosPage) {
 
 // judgeVisitor judges the answer to a cookie of a session.
 func (m *chaosModel) judgeVisitor(cl *chaosCall, page *chaosPage) {
-	t, a := cl.carried, cl.carried.account
+	t, a := cl.clientToken, cl.clientToken.account
 	if cl.status == http.StatusUnauthorized || cl.status == http.StatusGone {
 		if !m.mayBeRefused(t, cl.ended) {
 			m.c.violate(7, "%s: status %d, but nobody ended it", cl, cl.status)
@@ -239,7 +239,7 @@ func (m *chaosModel) judgeVisitor(cl *chaosCall, page *chaosPage) {
 }
 
 func (m *chaosModel) judgeCount(cl *chaosCall, answer string) {
-	c := cl.carried.account.counters[cl.key]
+	c := cl.clientToken.account.counters[cl.key]
 	if c.answers[answer] {
 		m.c.violate(3, "%s: two increments of %s made %s", cl, cl.key, answer)
 	}
@@ -248,7 +248,7 @@ func (m *chaosModel) judgeCount(cl *chaosCall, answer string) {
 }
 
 func (m *chaosModel) judgeCounter(cl *chaosCall, key, value string, look chaosAttempt) {
-	low, high := cl.carried.account.counters[key].bounds(look)
+	low, high := cl.clientToken.account.counters[key].bounds(look)
 	if value == "" {
 		value = "0"
 	}
@@ -258,7 +258,7 @@ func (m *chaosModel) judgeCounter(cl *chaosCall, key, value string, look chaosAt
 }
 
 func (m *chaosModel) judgePop(cl *chaosCall, answer string) {
-	t := cl.carried.account.tickets[cl.key]
+	t := cl.clientToken.account.tickets[cl.key]
 	cl.popped.empty = answer == ""
 	others := func(f func(p *chaosPop) bool) bool {
 		return slices.ContainsFunc(t.pops, func(p *chaosPop) bool { return p != cl.popped && f(p) })
@@ -278,7 +278,7 @@ func (m *chaosModel) judgePop(cl *chaosCall, answer string) {
 
 // judgeValues judges what a session shows.
 func (m *chaosModel) judgeValues(cl *chaosCall, values map[string]string) {
-	a, look := cl.carried.account, chaosAttempt{from: cl.at.from, to: cl.ended}
+	a, look := cl.clientToken.account, chaosAttempt{from: cl.at.from, to: cl.ended}
 	for key, value := range values {
 		if a.registers[key] == nil && a.counters[key] == nil && a.tickets[key] == nil {
 			m.c.violate(3, "%s: %s is %s, though nobody wrote it", cl, key, value)

@@ -38,7 +38,7 @@ type chaosCall struct {
 	ended       time.Duration
 	attempts    []*chaosAttempt
 	popped      *chaosPop
-	carried     *chaosToken // nil: a cookie that nobody was given, or none
+	clientToken *chaosToken // nil: a cookie that nobody was given, or none
 	generations int         // tokens of the session that were known
 	status      int
 }
@@ -52,7 +52,7 @@ func (cl *chaosCall) String() string {
 	if cl.key != "" {
 		s += " " + cl.key
 	}
-	if t := cl.carried; t != nil {
+	if t := cl.clientToken; t != nil {
 		s += fmt.Sprintf(", token %d of %d of session %d (%s)", t.index, len(t.account.tokens), t.account.number, t.account.marker)
 	}
 	return s

@@ -167,7 +167,7 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 
 // finding returns a finding that also wraps an error of the client.
 func (st *Store) finding(ctx context.Context, finding, err error) error {
-	return fmt.Errorf("%w: %w", finding, st.failed(ctx, "check server", err))
+	return fmt.Errorf("%w: %w", finding, st.wrapError(ctx, "check server", err))
 }
 
 // fields parses the reply of INFO.

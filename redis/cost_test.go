@@ -50,8 +50,8 @@ func (v *visit) rotated(ctx context.Context, grace time.Duration, seen bool) str
 }
 
 // login logs in, by default from nothing, a user who is named as the session.
-func (v *visit) login(ctx context.Context, carried string) session.Session {
-	s, err := v.Login(ctx, carried, session.Login{User: v.id, ID: "of-" + v.id, Values: map[string]any{"a": 1}})
+func (v *visit) login(ctx context.Context, clientToken string) session.Session {
+	s, err := v.Login(ctx, clientToken, session.Login{User: v.id, ID: "of-" + v.id, Values: map[string]any{"a": 1}})
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -211,12 +211,14 @@ var costs = []cost{
 		return func() error { return errorOf(v.Login(ctx, "", session.Login{User: v.id, Values: numbered(1022)})) }
 	}},
 	{"Login, the same user", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := session.Token(v.login(ctx, ""))
-		return func() error { return errorOf(v.Login(ctx, carried, session.Login{User: v.id})) }
+		clientToken := session.Token(v.login(ctx, ""))
+		return func() error { return errorOf(v.Login(ctx, clientToken, session.Login{User: v.id})) }
 	}},
 	{"Login, again", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := session.Token(v.login(ctx, ""))
-		return func() error { return errorOf(v.Login(ctx, carried, session.Login{User: v.id, Reauthentication: true})) }
+		clientToken := session.Token(v.login(ctx, ""))
+		return func() error {
+			return errorOf(v.Login(ctx, clientToken, session.Login{User: v.id, Reauthentication: true}))
+		}
 	}},
 	{"Login, the id is taken", "evalsha", session.ErrExists, func(ctx context.Context, v *visit) func() error {
 		v.login(ctx, "")
@@ -267,8 +269,8 @@ var costs = []cost{
 		return func() error { return v.Refresh(ctx, id) }
 	}},
 	{"Open, of a user", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
-		carried := session.Token(v.login(ctx, v.token))
-		return func() error { return errorOf(v.Open(ctx, carried)) }
+		clientToken := session.Token(v.login(ctx, v.token))
+		return func() error { return errorOf(v.Open(ctx, clientToken)) }
 	}},
 	{"Set, of a user", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		s := v.login(ctx, v.token)

@@ -17,10 +17,10 @@ func TestDeletedByHand(t *testing.T) {
 	_, client := single(t)
 	st := &redis.Store{Client: client, OpTimeout: time.Minute}
 	began := time.Now().Add(-time.Minute)
-	login := func(carried string, l session.Login) session.Session {
+	login := func(clientToken string, l session.Login) session.Session {
 		t.Helper()
 		l.User = "ada"
-		s, err := st.Login(ctx, carried, l)
+		s, err := st.Login(ctx, clientToken, l)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 
 // Bind binds a session to a device, see [session.DeviceStore]. It runs one script, which
 // works like a rotation.
-func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
+func (st *Store) Bind(ctx context.Context, clientToken string, p session.Proof) (session.Session, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
@@ -20,14 +20,14 @@ func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (ses
 		return nil, err
 	}
 	defer cancel()
-	id, secret, ok := token.Parse(carried)
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
 	fresh, salt := token.NewBoundSecret(), token.Salt{}
 	sum, next := token.Hash(secret), token.Hash(fresh)
-	s, err := st.present(ctx, &bindScript, id, fresh, append(scriptArgs(7),
-		sum[:], salt[:], next[:], p.Grace.Milliseconds(), maxGenerations, p.Device, p.Lifetime.Milliseconds()))
+	s, err := st.authenticate(ctx, &bindScript, id, fresh, append(scriptArgs(7),
+		sum[:], salt[:], next[:], p.Grace.Milliseconds(), maxOldSecrets, p.Device, p.Lifetime.Milliseconds()))
 	return s, unproved(secret, err)
 }
 
@@ -47,8 +47,8 @@ func (st *Store) Prove(ctx context.Context, id string, p session.Proof) (session
 	}
 	fresh, challenge := token.NewBoundSecret(), sha256.Sum256([]byte(p.Challenge))
 	sum := token.Hash(fresh)
-	return st.present(ctx, &proveScript, id, fresh, append(scriptArgs(6),
-		p.Device, challenge[:challengeSize], p.Remember.Milliseconds(), sum[:], p.Lifetime.Milliseconds(), maxGenerations))
+	return st.authenticate(ctx, &proveScript, id, fresh, append(scriptArgs(6),
+		p.Device, challenge[:challengeSize], p.Remember.Milliseconds(), sum[:], p.Lifetime.Milliseconds(), maxOldSecrets))
 }
 
 // unproved turns ErrReused into ErrUnproved for a secret that is bound to a device.
@@ -67,9 +67,9 @@ const (
 	challengeSize = 8
 )
 
-// parseBond reads the fields of a session that is bound to a device. An unbound session has
+// parseBinding reads the fields of a session that is bound to a device. An unbound session has
 // none of them, and ok is true for it as well.
-func parseBond(fields map[string]string) (device string, ends int64, ok bool) {
+func parseBinding(fields map[string]string) (device string, ends int64, ok bool) {
 	b, bound := fields["b"]
 	if !bound {
 		return "", 0, true
@@ -79,5 +79,5 @@ func parseBond(fields map[string]string) (device string, ends int64, ok bool) {
 	}
 	ends, err := number(b[:timeSize])
 	answered := len(fields["q"])
-	return b[timeSize:], ends, err == nil && answered%(challengeSize+timeSize) == 0 && answered <= maxGenerations*(challengeSize+timeSize)
+	return b[timeSize:], ends, err == nil && answered%(challengeSize+timeSize) == 0 && answered <= maxOldSecrets*(challengeSize+timeSize)
 }

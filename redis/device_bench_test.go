@@ -36,8 +36,8 @@ func BenchmarkBound(b *testing.B) {
 		}
 		return session.Token(bound)
 	}
-	opens := func(carried string) func(int) error {
-		return func(int) error { return errorOf(st.Open(b.Context(), carried)) }
+	opens := func(clientToken string) func(int) error {
+		return func(int) error { return errorOf(st.Open(b.Context(), clientToken)) }
 	}
 	for _, n := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("open/at_once=%d", n), func(b *testing.B) {

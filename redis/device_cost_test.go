@@ -41,18 +41,18 @@ var deviceCosts = []cost{
 		return func() error { return errorOf(v.Prove(ctx, v.id+"*", aProof("1"))) }
 	}},
 	{"Open, bound, not seen", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		return func() error { return errorOf(v.Open(ctx, carried)) }
+		clientToken := v.bound(ctx)
+		return func() error { return errorOf(v.Open(ctx, clientToken)) }
 	}},
 	{"Open, bound", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		_, err := v.Open(ctx, carried)
-		return func() error { return errors.Join(err, errorOf(v.Open(ctx, carried))) }
+		clientToken := v.bound(ctx)
+		_, err := v.Open(ctx, clientToken)
+		return func() error { return errors.Join(err, errorOf(v.Open(ctx, clientToken))) }
 	}},
 	{"Open, bound, not the newest", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
+		clientToken := v.bound(ctx)
 		_, err := v.Prove(ctx, v.id, aProof("1"))
-		return func() error { return errors.Join(err, errorOf(v.Open(ctx, carried))) }
+		return func() error { return errors.Join(err, errorOf(v.Open(ctx, clientToken))) }
 	}},
 	{"Open, bound, of before", "hgetall evalsha", nil, func(ctx context.Context, v *visit) func() error {
 		v.bound(ctx)
@@ -63,8 +63,8 @@ var deviceCosts = []cost{
 		return func() error { return errorOf(v.Open(ctx, v.id+"."+strings.Repeat("A", 26)+"DEVICE")) }
 	}},
 	{"Rotate, bound", "evalsha", nil, func(ctx context.Context, v *visit) func() error {
-		carried := v.bound(ctx)
-		return func() error { return errorOf(v.Rotate(ctx, carried, time.Hour)) }
+		clientToken := v.bound(ctx)
+		return func() error { return errorOf(v.Rotate(ctx, clientToken, time.Hour)) }
 	}},
 	{"Get, bound", "hgetall", nil, func(ctx context.Context, v *visit) func() error {
 		v.bound(ctx)

@@ -25,11 +25,11 @@ type twin struct {
 }
 
 // index is the place of a token, new or not.
-func (w *twin) index(carried string) int {
-	if !slices.Contains(w.tokens, carried) {
-		w.tokens = append(w.tokens, carried)
+func (w *twin) index(clientToken string) int {
+	if !slices.Contains(w.tokens, clientToken) {
+		w.tokens = append(w.tokens, clientToken)
 	}
-	return slices.Index(w.tokens, carried)
+	return slices.Index(w.tokens, clientToken)
 }
 
 // outcome tells what became of a call.
@@ -60,8 +60,8 @@ func (w *twin) outcome(s session.Session, err error) string {
 		}
 		out += fmt.Sprint(" ", at.UnixMilli())
 	}
-	if carried := session.Token(s); carried != "" {
-		out += fmt.Sprint(" token ", w.index(carried), strings.HasSuffix(carried, "DEVICE"))
+	if clientToken := session.Token(s); clientToken != "" {
+		out += fmt.Sprint(" token ", w.index(clientToken), strings.HasSuffix(clientToken, "DEVICE"))
 	}
 	return out
 }

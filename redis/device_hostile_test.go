@@ -176,11 +176,11 @@ func TestHostileBonds(t *testing.T) {
 		"a time as Lua has them":       with("o", c.good["o"][:49]+"9000000000e3 "+c.good["o"][62:]),
 		"the times of old ones":        with("o", strings.ReplaceAll(c.good["o"], "u1", "ux")),
 	} {
-		for what, carried := range map[string]string{"newest": c.newest, "older": c.both, "oldest": c.old} {
+		for what, clientToken := range map[string]string{"newest": c.newest, "older": c.both, "oldest": c.old} {
 			if what == "oldest" && name != "the salt of the oldest" {
 				continue
 			}
-			got := c.try(t, name, r, func(ctx context.Context) (session.Session, error) { return c.Open(ctx, carried) })
+			got := c.try(t, name, r, func(ctx context.Context) (session.Session, error) { return c.Open(ctx, clientToken) })
 			may := endsNotFound
 			switch {
 			case name == "the newest has ended" && what == "older", name == "all old ones have ended" && what == "newest",

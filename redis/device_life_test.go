@@ -197,13 +197,13 @@ func TestBoundByChance(t *testing.T) {
 	if err := b.client.HSet(t.Context(), keyOf(b.Store, login.ID()), "h", sum[:]).Err(); err != nil {
 		t.Fatal(err)
 	}
-	carried := login.ID() + "." + secret
-	same := b.opens("by chance", carried, nil)
+	clientToken := login.ID() + "." + secret
+	same := b.opens("by chance", clientToken, nil)
 	if info := described(t, same); info.Bound || !info.ProvedUntil.IsZero() {
 		t.Errorf("got %+v, though nobody has bound it", info)
 	}
 	b.bind(same)
-	b.shows("from before", described(t, b.opens("from before", carried, nil)), time.Time{})
+	b.shows("from before", described(t, b.opens("from before", clientToken, nil)), time.Time{})
 }
 
 // TestBoundStores looks at all that a server holds, and was sent.

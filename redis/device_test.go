@@ -83,14 +83,14 @@ func (b *binder) prove(s session.Session) session.Session {
 }
 
 // opens opens a token, and checks what comes of it. What it opens carries that token.
-func (b *binder) opens(what, carried string, want error) session.Session {
+func (b *binder) opens(what, clientToken string, want error) session.Session {
 	b.t.Helper()
-	s, err := b.Open(b.t.Context(), carried)
+	s, err := b.Open(b.t.Context(), clientToken)
 	b.ends("Open, "+what, err, want)
 	if err != nil {
 		return nil
 	}
-	if session.Token(s) != carried {
+	if session.Token(s) != clientToken {
 		b.t.Errorf("Open, %s: got another token", what)
 	}
 	if v, err := s.Get(b.t.Context(), "cart"); v != "book" || err != nil {
@@ -150,12 +150,12 @@ func TestBind(t *testing.T) {
 	b.opens("old, after its grace", old, session.ErrReused)
 	b.opens("proved", session.Token(again), nil)
 
-	for name, carried := range map[string]string{"again": session.Token(again), "of the old token": old, "ended": first, "unknown": bound.ID() + "." + strings.Repeat("A", 26), "malformed": "x"} {
+	for name, clientToken := range map[string]string{"again": session.Token(again), "of the old token": old, "ended": first, "unknown": bound.ID() + "." + strings.Repeat("A", 26), "malformed": "x"} {
 		want := map[string]error{"again": session.ErrBound, "of the old token": session.ErrReused, "ended": session.ErrUnproved}[name]
 		if want == nil {
 			want = session.ErrNotFound
 		}
-		s, err := b.Bind(ctx, carried, session.Proof{Device: "another", Lifetime: boundFor})
+		s, err := b.Bind(ctx, clientToken, session.Proof{Device: "another", Lifetime: boundFor})
 		b.ends("Bind "+name, err, want)
 		if s != nil {
 			t.Errorf("Bind %s: got a session", name)

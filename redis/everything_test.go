@@ -94,8 +94,8 @@ func doEverything(ctx context.Context, st *redis.Store, id string) error {
 // useTokens rotates, and leaves the session with its newest token.
 func useTokens(ctx context.Context, c *calls, st *redis.Store, made *session.Session) {
 	first := session.Token(*made)
-	open := func(carried, want string) func() error {
-		return func() error { return carries(want)(st.Open(ctx, carried)) }
+	open := func(clientToken, want string) func() error {
+		return func() error { return carries(want)(st.Open(ctx, clientToken)) }
 	}
 	var newest string
 	c.do("Open", nil, open(first, first))
@@ -160,10 +160,10 @@ func carries(want string) func(session.Session, error) error {
 
 // useUsers logs a user in and others, to the limit, and ends what it made but for the
 // session that it returns.
-func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string) (mine session.Session) {
+func useUsers(ctx context.Context, c *calls, st *redis.Store, clientToken, id string) (mine session.Session) {
 	user := "user of " + id
-	login := func(carried string, l session.Login) func() error {
-		return func() error { return second(st.Login(ctx, carried, l)) }
+	login := func(clientToken string, l session.Login) func() error {
+		return func() error { return second(st.Login(ctx, clientToken, l)) }
 	}
 	lists := func(n int) func() error {
 		return func() error {
@@ -175,10 +175,10 @@ func useUsers(ctx context.Context, c *calls, st *redis.Store, carried, id string
 		}
 	}
 	c.do("Login", nil, func() (err error) {
-		mine, err = st.Login(ctx, carried, session.Login{User: user, Persistent: true, UserAgent: "browser", Values: map[string]any{"k": 1}})
+		mine, err = st.Login(ctx, clientToken, session.Login{User: user, Persistent: true, UserAgent: "browser", Values: map[string]any{"k": 1}})
 		return err
 	})
-	c.do("Login with the old token", session.ErrNotFound, login(carried, session.Login{User: user}))
+	c.do("Login with the old token", session.ErrNotFound, login(clientToken, session.Login{User: user}))
 	for _, l := range []session.Login{{User: user}, {User: user, Reauthentication: true}} {
 		c.do("Login again", nil, func() (err error) {
 			mine, err = st.Login(ctx, session.Token(mine), l)

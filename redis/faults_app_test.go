@@ -113,8 +113,8 @@ func (a *app) get(ctx context.Context, page, token string) (*http.Response, erro
 	return resp, resp.Body.Close()
 }
 
-// carried is the token of a request.
-func (a *app) carried(ctx *mist.Context) string {
+// clientToken is the token of a request.
+func (a *app) clientToken(ctx *mist.Context) string {
 	c, err := ctx.Request.Cookie("session")
 	if err != nil {
 		return ""
@@ -196,8 +196,8 @@ func (a *app) records(t *testing.T) (n int) {
 			continue
 		}
 		n++
-		const generation = 62 // see scripts/present.lua
-		if size, err := a.admin.Do(t.Context(), "hstrlen", key, "o").Int(); err != nil || size > generation {
+		const oldSecret = 62 // see scripts/authenticate.lua
+		if size, err := a.admin.Do(t.Context(), "hstrlen", key, "o").Int(); err != nil || size > oldSecret {
 			t.Errorf("a record has old tokens of %d bytes (%v)", size, err)
 		}
 	}

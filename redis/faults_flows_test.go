@@ -242,7 +242,7 @@ func faultFlows() []flow {
 			call: changing(func(*app, *mist.Context, session.Session) error { return nil }),
 		},
 		{name: "Bind", steps: []step{stepBind}, call: func(a *app, ctx *mist.Context) error {
-			return errorOf(a.store.Bind(ctx.Request.Context(), a.carried(ctx), aProof("")))
+			return errorOf(a.store.Bind(ctx.Request.Context(), a.clientToken(ctx), aProof("")))
 		}},
 		{
 			name: "GetSession, bound", steps: []step{stepLearn}, token: bound,

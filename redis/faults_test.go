@@ -207,11 +207,11 @@ func (f *fault) try(t *testing.T, w *world, fl *flow, n int) (reached bool) {
 	}
 	defer lift() // a failure must not be the next one's fault
 
-	carried := token
+	clientToken := token
 	if fl.anonymous {
-		carried = ""
+		clientToken = ""
 	}
-	resp, got := f.request(t, a, fl, carried)
+	resp, got := f.request(t, a, fl, clientToken)
 	seen, reached := a.wire.disarm()
 	lift()
 	if !reached {
@@ -256,7 +256,7 @@ func (f *fault) start(w *world, a *app) error {
 }
 
 // request sends the request of a flow, and returns what came of it.
-func (f *fault) request(t *testing.T, a *app, fl *flow, carried string) (*http.Response, told) {
+func (f *fault) request(t *testing.T, a *app, fl *flow, clientToken string) (*http.Response, told) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -270,7 +270,7 @@ func (f *fault) request(t *testing.T, a *app, fl *flow, carried string) (*http.R
 		}()
 	}
 	began := time.Now()
-	resp, err := a.get(ctx, "/flow", carried)
+	resp, err := a.get(ctx, "/flow", clientToken)
 	switch {
 	case f.leaves && fl.required:
 		return nil, told{err: err}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,30 +76,28 @@ func (w *world) do(args ...any) error {
 	return w.admin.Do(context.Background(), args...).Err()
 }
 
-// scripts are those of the store, with what some of them begin with.
-var scripts = sync.OnceValues(func() (all []string, err error) {
-	users, err := os.ReadFile("scripts/users.lua")
-	if err != nil {
-		return nil, err
-	}
-	values, err := os.ReadFile("scripts/values.lua")
-	if err != nil {
-		return nil, err
-	}
+// scripts are those of the store by their hashes, and more: each file, with every beginning
+// that files share.
+var scripts = sync.OnceValues(func() (map[string]string, error) {
 	files, err := filepath.Glob("scripts/*.lua")
+	sources := make(map[string]string)
 	for _, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		for _, shared := range []string{"", string(users), string(values), string(users) + string(values)} {
-			all = append(all, shared+string(source))
+		sources[file] = string(source)
+	}
+	users, values, all := sources["scripts/users.lua"], sources["scripts/values.lua"], make(map[string]string)
+	for _, source := range sources {
+		for _, shared := range []string{"", users, values, users + values} {
+			all[hashOf(shared+source)] = shared + source
 		}
 	}
 	return all, err
 })
 
-// loadScripts teaches a server all scripts: one that it does not know does
+// loadScripts teaches a server the scripts that it does not know: such a script does
 // nothing when it comes late, or its reply is lost.
 func loadScripts(t *testing.T, c goredis.UniversalClient) {
 	t.Helper()
@@ -105,10 +105,17 @@ func loadScripts(t *testing.T, c goredis.UniversalClient) {
 	if err != nil || len(all) == 0 {
 		t.Fatalf("%d scripts: %v", len(all), err)
 	}
+	hashes := slices.Sorted(maps.Keys(all))
 	load := func(ctx context.Context, c *goredis.Client) error {
-		_, err := c.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			for _, source := range all {
-				p.ScriptLoad(ctx, source)
+		known, err := c.ScriptExists(ctx, hashes...).Result()
+		if err != nil || !slices.Contains(known, false) {
+			return err
+		}
+		_, err = c.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			for i, hash := range hashes {
+				if !known[i] {
+					p.ScriptLoad(ctx, all[hash])
+				}
 			}
 			return nil
 		})

@@ -100,8 +100,8 @@ var (
 )
 
 // presented is what comes of a secret where the record is readable.
-func (r planted) presented(carried string) ending {
-	_, secret, _ := strings.Cut(carried, ".")
+func (r planted) presented(clientToken string) ending {
+	_, secret, _ := strings.Cut(clientToken, ".")
 	sum := sha256.Sum256([]byte(secret))
 	v := endsNotFound
 	if r["h"] == string(sum[:]) {
@@ -118,26 +118,26 @@ func (r planted) presented(carried string) ending {
 	return v
 }
 
-func (r planted) opens(carried string) ending {
+func (r planted) opens(clientToken string) ending {
 	v := r.readable()
 	if v&endsWell != 0 {
-		v = v&^endsWell | r.presented(carried)
+		v = v&^endsWell | r.presented(clientToken)
 	}
 	return v
 }
 
 // rotates differs from opens in that Redis looks first, and not at the numbers.
-func (r planted) rotates(carried string) ending {
-	v := r.opens(carried)
+func (r planted) rotates(clientToken string) ending {
+	v := r.opens(clientToken)
 	if len(r["o"])%62 != 0 {
 		v |= endsAnswer
 	}
 	mended := maps.Clone(r)
 	if delete(mended, "r"); mended.readable()&endsWell != 0 {
-		v |= mended.presented(carried)
+		v |= mended.presented(clientToken)
 	}
 	if r.readable()&endsWell == 0 && r.ours() {
-		v |= r.presented(carried)&^endsWell | endsAnswer
+		v |= r.presented(clientToken)&^endsWell | endsAnswer
 	}
 	return v
 }
@@ -169,7 +169,7 @@ var shortNumber = regexp.MustCompile(`^[0-9]{1,15}$`)
 
 // logsIn is what comes of a login. In a session of the user it makes good much of what
 // was wrong, and from one of nobody only the values stay.
-func (v *hostage) logsIn(r planted, user, carried string) ending {
+func (v *hostage) logsIn(r planted, user, clientToken string) ending {
 	owner, owned := r["u"]
 	mine := !v.anonymous() && user == hostageUser
 	switch may := r.readable(); {
@@ -180,10 +180,10 @@ func (v *hostage) logsIn(r planted, user, carried string) ending {
 	case mine && owner != user, !mine && owned:
 		return endsNotFound
 	case may == endsWell:
-		return r.presented(carried)
+		return r.presented(clientToken)
 	case mine:
-		return may | r.presented(carried)
+		return may | r.presented(clientToken)
 	default:
-		return may&^endsWell | r.presented(carried)&(endsNotFound|may)
+		return may&^endsWell | r.presented(clientToken)&(endsNotFound|may)
 	}
 }

@@ -180,9 +180,9 @@ func TestOldTokenLimit(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, store session.TokenStore) {
 		ctx := t.Context()
-		rotate := func(carried string, grace time.Duration) string {
+		rotate := func(clientToken string, grace time.Duration) string {
 			t.Helper()
-			s, err := store.Rotate(ctx, carried, grace)
+			s, err := store.Rotate(ctx, clientToken, grace)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,14 +206,14 @@ func TestOldTokenLimit(t *testing.T) {
 			if rotate(newest, 0) != newest {
 				t.Error("there is a 65th old token")
 			}
-			for i, carried := range tokens {
-				if i < 64 && carried == newest {
+			for i, clientToken := range tokens {
+				if i < 64 && clientToken == newest {
 					t.Errorf("rotation %d gave the token that was there", i)
 				}
-				if rotate(carried, 0) != newest {
+				if rotate(clientToken, 0) != newest {
 					t.Errorf("rotating with token %d does not give the newest", i)
 				}
-				s, err := store.Open(ctx, carried)
+				s, err := store.Open(ctx, clientToken)
 				if err != nil {
 					t.Errorf("token %d: %v", i, err)
 				} else if session.Token(s) != newest {
@@ -223,8 +223,8 @@ func TestOldTokenLimit(t *testing.T) {
 		}
 		// Without a grace none is kept but the last, until the newest was seen.
 		tokens = rotations("without-grace", 200, 0)
-		for i, carried := range tokens {
-			if _, err := store.Open(ctx, carried); errors.Is(err, session.ErrNotFound) != (i < 199) {
+		for i, clientToken := range tokens {
+			if _, err := store.Open(ctx, clientToken); errors.Is(err, session.ErrNotFound) != (i < 199) {
 				t.Errorf("without grace: token %d of 0 to 200: got %v", i, err)
 			}
 		}
@@ -325,11 +325,11 @@ func TestLoginValuesLimit(t *testing.T) {
 	onBoth(t, func(t *testing.T, tokens session.TokenStore) {
 		ctx, store := t.Context(), tokens.(session.UserStore)
 		login := func(s session.Session, what string, values map[string]any) (session.Session, error) {
-			carried := ""
+			clientToken := ""
 			if s != nil {
-				carried = session.Token(s)
+				clientToken = session.Token(s)
 			}
-			in, err := store.Login(ctx, carried, session.Login{User: "ada", Values: values})
+			in, err := store.Login(ctx, clientToken, session.Login{User: "ada", Values: values})
 			if err != nil && !errors.Is(err, session.ErrTooLarge) {
 				t.Errorf("%s: got %v, want ErrTooLarge or nothing", what, err)
 			}

@@ -19,8 +19,8 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An entry is a login in progress. It holds the arguments of login.lua.
-type entry struct {
+// A loginAttempt is a login in progress. It holds the arguments of login.lua.
+type loginAttempt struct {
 	*session.Login
 	began          time.Time // when the password check began
 	idle, absolute time.Duration
@@ -31,7 +31,7 @@ type entry struct {
 	values         map[string]string
 	size           int      // how many bytes the values may have
 	oldest         []string // the names of sessions that this login may end
-	excused        string   // a revocation that is known to be earlier than the password check
+	earlier        string   // a revocation that is known to be earlier than the password check
 }
 
 // Login logs a user in, see [session.UserStore]. It runs one script at the home of the user.
@@ -41,11 +41,11 @@ type entry struct {
 // No other call finds the anonymous session between the two scripts, even if the login is
 // then refused and the session is given back. If the process or the connection dies between
 // them, the anonymous session is lost with its values, and nobody is logged in.
-func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	e := &entry{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation(), size: values.MaxSize}
-	e.sum = token.Hash(e.secret)
-	if !l.Began.IsZero() && l.Began.Before(e.began) {
-		e.began = l.Began
+func (st *Store) Login(ctx context.Context, clientToken string, l session.Login) (session.Session, error) {
+	a := &loginAttempt{Login: &l, began: time.Now(), secret: token.NewSecret(), incarnation: newIncarnation(), size: values.MaxSize}
+	a.sum = token.Hash(a.secret)
+	if !l.Began.IsZero() && l.Began.Before(a.began) {
+		a.began = l.Began
 	}
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
@@ -56,34 +56,34 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 		return nil, err
 	}
 	if !l.Reauthentication {
-		if e.idle, e.absolute, err = lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, st.idle, st.absolute); err != nil {
+		if a.idle, a.absolute, err = lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, st.idle, st.absolute); err != nil {
 			return nil, fmt.Errorf("redis: login: %w", err)
 		}
 	}
-	id, secret, ok := token.Parse(carried)
-	if !ok && (carried != "" || l.Reauthentication) {
+	id, secret, ok := token.Parse(clientToken)
+	if !ok && (clientToken != "" || l.Reauthentication) {
 		return nil, session.ErrNotFound
 	}
-	if e.values, err = encodeAll(l.Values); err != nil {
+	if a.values, err = encodeAll(l.Values); err != nil {
 		return nil, err
 	}
 	home, _, _ := splitID(id)
 	if home == homeOf(l.User) {
 		sum := token.Hash(secret)
-		e.id, e.presented = id, string(sum[:])
-		return st.enter(ctx, e)
+		a.id, a.presented = id, string(sum[:])
+		return st.runLogin(ctx, a)
 	}
-	e.id = homeOf(l.User) + string(homeEnd) + l.ID
+	a.id = homeOf(l.User) + string(homeEnd) + l.ID
 	if l.ID == "" {
-		e.id += uuid.NewString()
+		a.id += uuid.NewString()
 	}
 	switch {
-	case carried == "":
-		return st.enter(ctx, e)
+	case clientToken == "":
+		return st.runLogin(ctx, a)
 	case l.Reauthentication:
 		return nil, session.ErrNotFound
 	}
-	return st.enterFrom(ctx, e, st.key(id), token.Hash(secret))
+	return st.loginFrom(ctx, a, st.key(id), token.Hash(secret))
 }
 
 const (
@@ -92,23 +92,23 @@ const (
 	takenFor = time.Minute
 	patience = 5 * time.Second
 
-	// cleanup is the minimum time for giving a session back.
-	cleanup = 250 * time.Millisecond
+	// cleanupTimeout is the minimum time for giving a session back.
+	cleanupTimeout = 250 * time.Millisecond
 )
 
-// enterFrom ends an anonymous session and logs in with its values.
-func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.Sum) (s session.Session, err error) {
+// loginFrom ends an anonymous session and logs in with its values.
+func (st *Store) loginFrom(ctx context.Context, a *loginAttempt, key string, sum token.Sum) (s session.Session, err error) {
 	nonce := newNonce()
 	deadline, _ := ctx.Deadline() // every call has one, see begin
 	keep := min(takenFor, time.Until(deadline)+patience)
 	reply, err := st.eval(ctx, &takeScript, key, append(scriptArgs(3), sum[:], nonce, keep.Milliseconds()))
 	list, ok := reply.([]any)
 	if err == nil && !ok {
-		return nil, refusal(reply)
+		return nil, replyError(reply)
 	}
 	defer func() {
 		if err != nil {
-			st.giveBack(ctx, key, nonce)
+			st.restore(ctx, key, nonce)
 		}
 	}()
 	if err != nil {
@@ -127,31 +127,31 @@ func (st *Store) enterFrom(ctx context.Context, e *entry, key string, sum token.
 	for field, encoded := range fields {
 		before += len(field) - len(valuePrefix) + len(encoded)
 	}
-	e.size = max(e.size, before)
-	maps.Copy(fields, e.values)
-	e.values = fields
-	return st.enter(ctx, e)
+	a.size = max(a.size, before)
+	maps.Copy(fields, a.values)
+	a.values = fields
+	return st.runLogin(ctx, a)
 }
 
-// giveBack restores a taken session. If that fails too, the session is lost.
-func (st *Store) giveBack(ctx context.Context, key, nonce string) {
-	ctx, cancel := afterwards(ctx)
+// restore restores a taken session. If that fails too, the session is lost.
+func (st *Store) restore(ctx context.Context, key, nonce string) {
+	ctx, cancel := cleanupContext(ctx)
 	defer cancel()
 	_, _ = st.eval(ctx, &restoreScript, key, append(scriptArgs(1), nonce))
 }
 
-// afterwards returns the context for cleaning up after a failed call. Cancelling the call
-// does not cancel it, because the client still has its token. It lasts at least cleanup,
+// cleanupContext returns the context for cleaning up after a failed call. Cancelling the call
+// does not cancel it, because the client still has its token. It lasts at least cleanupTimeout,
 // even if the call's time is over.
-func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	left := cleanup
+func cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	left := cleanupTimeout
 	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
 		left = max(left, time.Until(deadline))
 	}
 	return context.WithTimeout(context.WithoutCancel(ctx), left)
 }
 
-// maxLate is how often enter asks whether the password check began after a revocation. A
+// maxLate is how often runLogin asks whether the password check began after a revocation. A
 // script that travels for long cannot decide it.
 const maxLate = 8
 
@@ -160,41 +160,41 @@ const maxLate = 8
 // often, this package did not write everything in the index.
 const maxStuck = 64
 
-// enter logs in at the home of the user. It runs the script again if sessions must end
+// runLogin logs in at the home of the user. It runs the script again if sessions must end
 // first, or if the password check may have begun before a revocation.
-func (st *Store) enter(ctx context.Context, e *entry) (session.Session, error) {
-	home, name, _ := splitID(e.id)
+func (st *Store) runLogin(ctx context.Context, a *loginAttempt) (session.Session, error) {
+	home, name, _ := splitID(a.id)
 	for late, stuck := 0, 0; late < maxLate; {
-		keys := append([]string{st.key(e.id), st.index(home), st.revoked(home)}, st.keys(home, e.oldest)...)
-		reply, err := st.evalKeys(ctx, e.script(), keys, e.words(ctx, name)...)
-		elapsed := time.Since(e.began)
+		keys := append([]string{st.key(a.id), st.index(home), st.revoked(home)}, st.keys(home, a.oldest)...)
+		reply, err := st.evalKeys(ctx, a.script(), keys, a.args(ctx, name)...)
+		elapsed := time.Since(a.began)
 		if err != nil {
-			st.abandon(ctx, e, err)
+			st.abandon(ctx, a, err)
 			return nil, err
 		}
 		switch verdict, n, rest := readLogin(reply); {
 		case verdict == unsure:
-			e.excused, _ = rest.(string)
-			if revoked, err := strconv.ParseInt(e.excused, 10, 64); err != nil || n-elapsed.Microseconds() < revoked {
-				e.excused = ""
+			a.earlier, _ = rest.(string)
+			if revoked, err := strconv.ParseInt(a.earlier, 10, 64); err != nil || n-elapsed.Microseconds() < revoked {
+				a.earlier = ""
 				late++
 			}
-		case verdict == unknown || n > int64(len(e.oldest)):
-			return nil, refusal(reply)
+		case verdict == unknown || n > int64(len(a.oldest)):
+			return nil, replyError(reply)
 		default:
-			for _, name := range e.oldest[:n] {
-				if e.Ended != nil {
-					e.Ended(home + name)
+			for _, name := range a.oldest[:n] {
+				if a.Ended != nil {
+					a.Ended(home + name)
 				}
 			}
 			if verdict == done {
-				return st.entered(e, rest)
+				return st.loginResult(a, rest)
 			}
 			oldest, ok := names(rest)
-			if n == 0 && slices.Equal(oldest, e.oldest) {
+			if n == 0 && slices.Equal(oldest, a.oldest) {
 				stuck++
 			}
-			if e.oldest = oldest; !ok || stuck == maxStuck {
+			if a.oldest = oldest; !ok || stuck == maxStuck {
 				return nil, errRecord
 			}
 		}
@@ -204,38 +204,38 @@ func (st *Store) enter(ctx context.Context, e *entry) (session.Session, error) {
 
 // abandon ends a session that may have begun although no reply arrived: no client could ever
 // use it. It checks the incarnation, because another session may have the same id.
-func (st *Store) abandon(ctx context.Context, e *entry, err error) {
-	var f *failure
-	if e.presented != "" || !errors.As(err, &f) || f.code != "" {
+func (st *Store) abandon(ctx context.Context, a *loginAttempt, err error) {
+	var f *opError
+	if a.presented != "" || !errors.As(err, &f) || f.code != "" {
 		return
 	}
-	ctx, cancel := afterwards(ctx)
+	ctx, cancel := cleanupContext(ctx)
 	defer cancel()
-	if s, err := st.load(ctx, e.id); err == nil && s.record.incarnation == e.incarnation {
-		_ = st.Remove(ctx, e.id)
+	if s, err := st.load(ctx, a.id); err == nil && s.record.incarnation == a.incarnation {
+		_ = st.Remove(ctx, a.id)
 	}
 }
 
-func (e *entry) script() *script {
-	if e.presented == "" {
+func (a *loginAttempt) script() *script {
+	if a.presented == "" {
 		return &beginScript
 	}
 	return &loginScript
 }
 
-// words returns the arguments of login.lua. They say how long ago the password check began.
+// args returns the arguments of login.lua. They say how long ago the password check began.
 // The script may travel for as long as the call has time left, and left bounds that. If
 // the caller does not set Began, the check begins now.
-func (e *entry) words(ctx context.Context, name string) []any {
+func (a *loginAttempt) args(ctx context.Context, name string) []any {
 	var left int64
-	if deadline, ok := ctx.Deadline(); ok && !e.Began.IsZero() { // every call has one, see begin
+	if deadline, ok := ctx.Deadline(); ok && !a.Began.IsZero() { // every call has one, see begin
 		left = time.Until(deadline).Microseconds()
 	}
-	device := splitDevice(e.Address, e.UserAgent)
-	args := make([]any, 0, 17+len(device)+len(e.oldest)+2*len(e.values))
-	args = append(args, e.User, name, e.presented, e.sum[:], e.incarnation, e.level(), milliseconds(e.idle), milliseconds(e.absolute),
-		flag(e.Persistent), time.Since(e.began).Microseconds(), e.MaxSessions, flag(e.EndOldest), values.MaxCount, e.size, left, e.excused, len(device))
-	return appendFields(appendWords(appendWords(args, device), e.oldest), e.values)
+	device := splitDevice(a.Address, a.UserAgent)
+	args := make([]any, 0, 17+len(device)+len(a.oldest)+2*len(a.values))
+	args = append(args, a.User, name, a.presented, a.sum[:], a.incarnation, a.level(), milliseconds(a.idle), milliseconds(a.absolute),
+		flag(a.Persistent), time.Since(a.began).Microseconds(), a.MaxSessions, flag(a.EndOldest), values.MaxCount, a.size, left, a.earlier, len(device))
+	return appendFields(appendWords(appendWords(args, device), a.oldest), a.values)
 }
 
 // These are the verdicts in a list that login.lua returns; unknown means another reply.
@@ -258,11 +258,11 @@ func readLogin(reply any) (verdict, n int64, rest any) {
 	return unknown, 0, nil
 }
 
-// entered returns the session that login.lua has stored.
-func (st *Store) entered(e *entry, stored any) (session.Session, error) {
-	if e.presented != "" {
-		return st.opened(e.id, stored, func(r *record) (string, int64, bool) {
-			return e.secret, 0, r.user() == e.User && token.Equal(r.sum, e.sum)
+// loginResult returns the session that login.lua has stored.
+func (st *Store) loginResult(a *loginAttempt, stored any) (session.Session, error) {
+	if a.presented != "" {
+		return st.readSession(a.id, stored, func(r *record) (string, int64, bool) {
+			return a.secret, 0, r.user() == a.User && token.Equal(r.sum, a.sum)
 		})
 	}
 	now, ok := stored.(int64)
@@ -270,17 +270,17 @@ func (st *Store) entered(e *entry, stored any) (session.Session, error) {
 		return nil, errRecord
 	}
 	r := record{
-		incarnation: e.incarnation, sum: e.sum, created: now, seen: now, idle: e.idle.Milliseconds(), absolute: e.absolute.Milliseconds(),
-		account: &account{e.User, cmp.Or(e.Level, session.Authenticated), now, e.Persistent, e.Address, e.UserAgent},
+		incarnation: a.incarnation, sum: a.sum, created: now, seen: now, idle: a.idle.Milliseconds(), absolute: a.absolute.Milliseconds(),
+		account: &account{a.User, cmp.Or(a.Level, session.Authenticated), now, a.Persistent, a.Address, a.UserAgent},
 	}
-	return &object{store: st, id: e.id, token: token.Join(e.id, e.secret), record: r, fields: e.values}, nil
+	return &requestSession{store: st, id: a.id, token: token.Join(a.id, a.secret), record: r, fields: a.values}, nil
 }
 
 // level returns the level to store. Empty means that the session keeps its level.
-func (e *entry) level() string {
-	level := e.Level
+func (a *loginAttempt) level() string {
+	level := a.Level
 	if level == session.Anonymous {
-		if e.Reauthentication {
+		if a.Reauthentication {
 			return ""
 		}
 		level = session.Authenticated

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+
+	"github.com/mist-contrib/session/internal/redistest"
 )
 
 // TestMain lets more tests run at once than there are processors: most of the
@@ -16,5 +18,5 @@ func TestMain(m *testing.M) {
 	if parallel.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && flag.Lookup("test.fuzz").Value.String() == "" {
 		_ = parallel.Set("8")
 	}
-	os.Exit(m.Run())
+	os.Exit(redistest.Main(m))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/internal/redistest"
 )
 
 // TestRace runs every race on every topology.
@@ -33,25 +31,11 @@ func TestRace(t *testing.T) {
 		{"Generate makes one", raceGenerate},
 		{"a shared session shows what is stored", raceShared},
 	}
-	for name, start := range map[string]func(t *testing.T) *arena{
-		"standalone": func(t *testing.T) *arena {
-			server := redistest.Start(t)
-			return &arena{client: newClient(t, "redis://"+server.Addr+patient), servers: []*redistest.Server{server}}
-		},
-		"cluster": func(t *testing.T) *arena {
-			set := redistest.StartCluster(t, nodeTimeout)
-			url := "redis+cluster://" + strings.Join(set.Addrs(), ",") + patient
-			return &arena{client: newClient(t, url), servers: set.Nodes[:3]}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			a := start(t)
-			for _, race := range races {
-				t.Run(race.name, func(t *testing.T) { race.run(t, a) })
-			}
-		})
-	}
+	everywhere(t, func(t *testing.T, a *arena) {
+		for _, race := range races {
+			t.Run(race.name, func(t *testing.T) { race.run(t, a) })
+		}
+	})
 }
 
 // Each writer has a session object of its own, as requests have, and loads it

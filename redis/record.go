@@ -20,7 +20,7 @@ import (
 //	   session with the same id. While a login has taken the session, a t and a nonce
 //	   precede it, see scripts/take.lua
 //	h  the hash of the newest secret
-//	o  the secrets before it, see scripts/present.lua
+//	o  the secrets before it, see scripts/authenticate.lua
 //	c  when the session was created, ms since 1970; absent if a login created it
 //	t  when it was last refreshed, ms since 1970
 //	i  its idle timeout, ms
@@ -44,8 +44,8 @@ import (
 type record struct {
 	incarnation string
 	sum         token.Sum
-	old         string // whole generations
-	over        string // whole starts of hashes
+	old         string // of oldSecretSize bytes each, the newest first
+	removed     string // the starts of hashes, of startSize bytes each
 	created     int64
 	seen        int64
 	idle        int64
@@ -63,13 +63,13 @@ const (
 	taken = "t"
 
 	// startSize is how many bytes of a secret's hash the record keeps after the secret has ended.
-	startSize = 8
-	maxOver   = 7
+	startSize  = 8
+	maxRemoved = 7
 
 	valuePrefix = ":"
 
-	// maxGenerations bounds how many old tokens of a session are valid at once.
-	maxGenerations = 64
+	// maxOldSecrets bounds how many old tokens of a session are valid at once.
+	maxOldSecrets = 64
 )
 
 // errRecord means that the key holds no session, or a record of another version of this
@@ -102,7 +102,7 @@ func parse(fields map[string]string) (r record, err error) {
 	r = record{
 		incarnation: fields["n"],
 		old:         fields["o"],
-		over:        fields["x"],
+		removed:     fields["x"],
 		seen:        number("t"),
 		idle:        number("i"),
 		absolute:    number("a"),
@@ -117,10 +117,10 @@ func parse(fields map[string]string) (r record, err error) {
 	}
 	var known, readable bool
 	r.account, known = parseAccount(fields)
-	r.device, r.ends, readable = parseBond(fields)
+	r.device, r.ends, readable = parseBinding(fields)
 	if err != nil || len(r.incarnation) < 2 || r.incarnation[:1] != version || !known || !readable ||
-		len(sum) != len(r.sum) || len(r.old)%generationSize != 0 ||
-		len(r.over)%startSize != 0 || len(r.over) > maxOver*startSize {
+		len(sum) != len(r.sum) || len(r.old)%oldSecretSize != 0 ||
+		len(r.removed)%startSize != 0 || len(r.removed) > maxRemoved*startSize {
 		return record{}, errRecord
 	}
 	copy(r.sum[:], sum)
@@ -132,25 +132,25 @@ func number(field string) (int64, error) {
 	return int64(n), err
 }
 
-// A generation is a secret that a rotation has replaced: its hash, the salt that leads to its
-// successor, and its state. See scripts/present.lua.
-type generation string
+// An oldSecret is a secret that a rotation has replaced: its hash, the salt that leads to its
+// successor, and its state. See scripts/authenticate.lua.
+type oldSecret string
 
 const (
-	generationSize = len(token.Sum{}) + len(token.Salt{}) + 1 + 13
-	stateAt        = len(token.Sum{}) + len(token.Salt{})
+	oldSecretSize = len(token.Sum{}) + len(token.Salt{}) + 1 + 13
+	stateAt       = len(token.Sum{}) + len(token.Salt{})
 )
 
-func (g generation) is(sum token.Sum) bool {
+func (g oldSecret) is(sum token.Sum) bool {
 	return token.Equal(token.Sum([]byte(g[:len(sum)])), sum)
 }
 
-func (g generation) salt() token.Salt {
+func (g oldSecret) salt() token.Salt {
 	return token.Salt([]byte(g[len(token.Sum{}):stateAt]))
 }
 
 // ends returns when the token with this secret ends, or zero if it ends with the session.
-func (g generation) ends(secret string) (int64, error) {
+func (g oldSecret) ends(secret string) (int64, error) {
 	if g.unseen() || !token.Bound(secret) {
 		return 0, nil
 	}
@@ -158,34 +158,34 @@ func (g generation) ends(secret string) (int64, error) {
 }
 
 // unseen reports whether no client has presented a successor of this secret yet.
-func (g generation) unseen() bool { return g[stateAt] == 'g' }
+func (g oldSecret) unseen() bool { return g[stateAt] == 'g' }
 
-// generation returns the i-th old secret; 0 is the newest.
-func (r *record) generation(i int) generation {
-	return generation(r.old[i*generationSize : (i+1)*generationSize])
+// oldSecret returns the i-th old secret; 0 is the newest.
+func (r *record) oldSecret(i int) oldSecret {
+	return oldSecret(r.old[i*oldSecretSize : (i+1)*oldSecretSize])
 }
 
-func (r *record) generations() int { return len(r.old) / generationSize }
+func (r *record) oldSecrets() int { return len(r.old) / oldSecretSize }
 
 // unseen reports whether the newest secret was never presented.
 func (r *record) unseen() bool {
-	return r.generations() > 0 && r.generation(0).unseen()
+	return r.oldSecrets() > 0 && r.oldSecret(0).unseen()
 }
 
-// once reports whether sum is the hash of an old secret, valid or not.
-func (r *record) once(sum token.Sum) bool {
-	for i := range r.generations() {
-		if r.generation(i).is(sum) {
+// hadSecret reports whether sum is the hash of an old secret, valid or not.
+func (r *record) hadSecret(sum token.Sum) bool {
+	for i := range r.oldSecrets() {
+		if r.oldSecret(i).is(sum) {
 			return true
 		}
 	}
 	return false
 }
 
-// spent reports whether sum is the hash of an older secret that is no longer kept.
-func (r *record) spent(sum token.Sum) bool {
-	for i := 0; i < len(r.over); i += startSize {
-		if r.over[i:i+startSize] == string(sum[:startSize]) {
+// removedSecret reports whether sum is the hash of an older secret that is no longer kept.
+func (r *record) removedSecret(sum token.Sum) bool {
+	for i := 0; i < len(r.removed); i += startSize {
+		if r.removed[i:i+startSize] == string(sum[:startSize]) {
 			return true
 		}
 	}
@@ -199,16 +199,16 @@ func (r *record) follow(secret string) (newest string, ends int64, ok bool) {
 	if token.Equal(sum, r.sum) {
 		return secret, r.ends, true
 	}
-	for i := range r.generations() {
-		if !r.generation(i).is(sum) {
+	for i := range r.oldSecrets() {
+		if !r.oldSecret(i).is(sum) {
 			continue
 		}
 		if r.device != "" { // no secret leads to the secret of a device
-			ends, err := r.generation(i).ends(secret)
+			ends, err := r.oldSecret(i).ends(secret)
 			return secret, ends, err == nil
 		}
 		for ; i >= 0; i-- {
-			secret = token.Next(secret, r.generation(i).salt())
+			secret = token.Next(secret, r.oldSecret(i).salt())
 		}
 		return secret, r.ends, token.Equal(token.Hash(secret), r.sum)
 	}
@@ -229,7 +229,7 @@ func (r *record) info(id string, ends int64) session.Info {
 		info.ProvedUntil = time.UnixMilli(ends)
 	}
 	if a := r.account; a != nil {
-		info.User, info.Level, info.AuthenticatedAt = a.user, a.level, time.UnixMilli(a.since)
+		info.User, info.Level, info.AuthenticatedAt = a.user, a.level, time.UnixMilli(a.authenticated)
 		info.Persistent, info.Address, info.UserAgent = a.persistent, a.address, a.userAgent
 	}
 	return info
@@ -238,7 +238,7 @@ func (r *record) info(id string, ends int64) session.Info {
 // began returns when the absolute timeout began.
 func (r *record) began() int64 {
 	if r.account != nil {
-		return r.account.since
+		return r.account.authenticated
 	}
 	return r.created
 }

@@ -25,12 +25,12 @@ func TestRefreshInterval(t *testing.T) {
 			w, client := wired(t, server)
 			warm(t, client)
 			m := &session.Manager{Store: &redis.Store{Client: client, OpTimeout: time.Minute}, Propagator: &cookie.Propagator{}, RefreshInterval: 10 * time.Minute}
-			var carried string
+			var clientToken string
 			request := func(handler func(ctx *mist.Context) error) []string {
 				t.Helper()
 				r := httptest.NewRequest(http.MethodGet, "/", nil)
-				if carried != "" {
-					r.AddCookie(&http.Cookie{Name: "__Host-Http-session", Value: carried})
+				if clientToken != "" {
+					r.AddCookie(&http.Cookie{Name: "__Host-Http-session", Value: clientToken})
 				}
 				w.take(t)
 				if err := handler(&mist.Context{Request: r, ResponseWriter: httptest.NewRecorder()}); err != nil {
@@ -45,7 +45,7 @@ func TestRefreshInterval(t *testing.T) {
 			var s session.Session
 			request(func(ctx *mist.Context) (err error) {
 				s, err = m.Login(ctx, "ada")
-				carried = session.Token(s)
+				clientToken = session.Token(s)
 				return err
 			})
 			request(m.RefreshSession) // learns the time

@@ -23,16 +23,16 @@ type script struct {
 type kind int
 
 const (
-	repeatable kind = iota // changes data, and may be sent again if no reply came
-	once                   // changes data, and must not be sent again: others may have changed it since
-	looks                  // changes nothing that must survive a failover
+	retryable     kind = iota // changes data, and may be sent again if no reply came
+	notRetryable              // changes data, and must not be sent again: others may have changed it since
+	notReplicated             // changes nothing that must survive a failover: WAIT is not needed
 )
 
 //go:embed scripts/create.lua
 var createSource string
 
-//go:embed scripts/present.lua
-var presentSource string
+//go:embed scripts/authenticate.lua
+var authenticateSource string
 
 //go:embed scripts/prove.lua
 var proveSource string
@@ -52,14 +52,14 @@ var deleteSource string
 //go:embed scripts/clear.lua
 var clearSource string
 
-//go:embed scripts/exchange.lua
-var exchangeSource string
+//go:embed scripts/compare_and_swap.lua
+var compareAndSwapSource string
 
 //go:embed scripts/values.lua
-var valuesSource string // comes first in set, delete, exchange and login
+var valuesSource string // comes first in set, delete, compare_and_swap and login
 
 //go:embed scripts/users.lua
-var usersSource string // comes first in present, prove, refresh and the scripts below
+var usersSource string // comes first in authenticate, prove, refresh and the scripts below
 
 //go:embed scripts/login.lua
 var loginSource string
@@ -81,26 +81,26 @@ var endSource string
 
 //nolint:gochecknoglobals // they never change, and Go has no constant structs
 var (
-	createScript   = newScript("generate", createSource, once)
-	openScript     = newScript("open", usersSource+presentSource, looks) // after a failover the client shows the secret again
-	rotateScript   = newScript("rotate", usersSource+presentSource, repeatable)
-	bindScript     = newScript("bind", usersSource+presentSource, repeatable)
-	proveScript    = newScript("prove", usersSource+proveSource, repeatable)
-	refreshScript  = newScript("refresh", usersSource+refreshSource, repeatable)
-	clockScript    = newScript("now", clockSource, looks)
-	setScript      = newScript("set", valuesSource+setSource, once)
-	deleteScript   = newScript("delete", valuesSource+deleteSource, once)
-	clearScript    = newScript("clear", clearSource, once)
-	exchangeScript = newScript("exchange", valuesSource+exchangeSource, once)
-	askScript      = newScript("exchange", valuesSource+exchangeSource, looks)
+	createScript         = newScript("generate", createSource, notRetryable)
+	openScript           = newScript("open", usersSource+authenticateSource, notReplicated) // after a failover the client shows the secret again
+	rotateScript         = newScript("rotate", usersSource+authenticateSource, retryable)
+	bindScript           = newScript("bind", usersSource+authenticateSource, retryable)
+	proveScript          = newScript("prove", usersSource+proveSource, retryable)
+	refreshScript        = newScript("refresh", usersSource+refreshSource, retryable)
+	clockScript          = newScript("now", clockSource, notReplicated)
+	setScript            = newScript("set", valuesSource+setSource, notRetryable)
+	deleteScript         = newScript("delete", valuesSource+deleteSource, notRetryable)
+	clearScript          = newScript("clear", clearSource, notRetryable)
+	compareAndSwapScript = newScript("update", valuesSource+compareAndSwapSource, notRetryable)
+	compareScript        = newScript("update", valuesSource+compareAndSwapSource, notReplicated)
 
-	loginScript   = newScript("login", usersSource+valuesSource+loginSource, repeatable)
-	beginScript   = newScript("login", usersSource+valuesSource+loginSource, once)
-	takeScript    = newScript("login", usersSource+takeSource, repeatable)
-	restoreScript = newScript("login", usersSource+restoreSource, repeatable)
-	listScript    = newScript("list", usersSource+listSource, looks)
-	revokeScript  = newScript("revoke", usersSource+revokeSource, repeatable)
-	endScript     = newScript("remove", usersSource+endSource, repeatable)
+	loginScript   = newScript("login", usersSource+valuesSource+loginSource, retryable)
+	beginScript   = newScript("login", usersSource+valuesSource+loginSource, notRetryable)
+	takeScript    = newScript("login", usersSource+takeSource, retryable)
+	restoreScript = newScript("login", usersSource+restoreSource, retryable)
+	listScript    = newScript("list", usersSource+listSource, notReplicated)
+	revokeScript  = newScript("revoke", usersSource+revokeSource, retryable)
+	endScript     = newScript("remove", usersSource+endSource, retryable)
 )
 
 func newScript(name, source string, k kind) script {
@@ -108,10 +108,10 @@ func newScript(name, source string, k kind) script {
 	return script{name: name, source: source, hash: hex.EncodeToString(sum[:]), kind: k}
 }
 
-// A onceCmd is a command that go-redis does not send again if no reply comes.
-type onceCmd struct{ *goredis.Cmd }
+// A noRetryCmd is a command that go-redis does not send again if no reply comes.
+type noRetryCmd struct{ *goredis.Cmd }
 
-func (onceCmd) NoRetry() bool { return true }
+func (noRetryCmd) NoRetry() bool { return true }
 
 // eval runs a script on a record and returns its reply. args comes from scriptArgs: its first
 // four words are free, so eval copies nothing.
@@ -141,31 +141,31 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 		cmd := goredis.NewCmd(ctx, args...)
 		var err error
 		switch s.kind {
-		case looks:
+		case notReplicated:
 			err = st.Client.Process(ctx, cmd)
-		case repeatable:
+		case retryable:
 			err = st.write(ctx, key, cmd)
-		case once:
-			err = st.write(ctx, key, onceCmd{cmd})
+		case notRetryable:
+			err = st.write(ctx, key, noRetryCmd{cmd})
 		}
 		switch {
-		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && refused(cmd.Val()): // endScript: an earlier copy may have ended it, on this master alone
+		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && changedNothing(cmd.Val()): // endScript: an earlier copy may have ended it, on this master alone
 			return cmd.Val(), nil
 		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
 			args[0], args[1] = "eval", s.source // this server does not know the script yet
 		case goredis.HasErrorPrefix(err, "TRYAGAIN"), goredis.HasErrorPrefix(err, "MOVED"), goredis.HasErrorPrefix(err, "ASK"): // the slot moves to another server, or has just moved
 			if pause(ctx) != nil {
-				return nil, st.failed(ctx, s.name, err)
+				return nil, st.wrapError(ctx, s.name, err)
 			}
 		default:
-			return nil, st.failed(ctx, s.name, err)
+			return nil, st.wrapError(ctx, s.name, err)
 		}
 	}
 }
 
-// refused reports whether a script's reply says that it has changed nothing. Then there is
+// changedNothing reports whether a script's reply says that it has changed nothing. Then there is
 // nothing to replicate.
-func refused(reply any) bool {
+func changedNothing(reply any) bool {
 	switch reply := reply.(type) {
 	case int64:
 		return reply <= 0
@@ -178,8 +178,8 @@ func refused(reply any) bool {
 	return false
 }
 
-// refusal returns the error for the number with which a script refuses its task.
-func refusal(reply any) error {
+// replyError returns the error for the number with which a script refuses its task.
+func replyError(reply any) error {
 	switch reply {
 	case int64(0):
 		return session.ErrNotFound

@@ -15,43 +15,43 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as one request loaded it. Its writes succeed only while the record
+// A requestSession is a session as one request loaded it. Its writes succeed only while the record
 // that it loaded still exists.
-type object struct {
+type requestSession struct {
 	store  *Store
 	id     string
 	token  string
 	record record
 	ends   int64 // when the token ends; zero: with the session
 
-	mu     sync.Mutex
-	fields map[string]string // the loaded fields, plus own writes
-	turn   chan struct{}     // a write holds it; the first write makes it
+	mu      sync.Mutex
+	fields  map[string]string // the loaded fields, plus own writes
+	writing chan struct{}     // a write holds it; the first write makes it
 }
 
 var (
-	_ session.Tokener     = (*object)(nil)
-	_ session.Deleter     = (*object)(nil)
-	_ session.Popper      = (*object)(nil)
-	_ session.Updater     = (*object)(nil)
-	_ session.BatchSetter = (*object)(nil)
-	_ session.Ranger      = (*object)(nil)
-	_ session.Describer   = (*object)(nil)
-	_ session.Clock       = (*object)(nil)
-	_ session.Bound       = (*object)(nil)
+	_ session.Tokener     = (*requestSession)(nil)
+	_ session.Deleter     = (*requestSession)(nil)
+	_ session.Popper      = (*requestSession)(nil)
+	_ session.Updater     = (*requestSession)(nil)
+	_ session.BatchSetter = (*requestSession)(nil)
+	_ session.Ranger      = (*requestSession)(nil)
+	_ session.Describer   = (*requestSession)(nil)
+	_ session.Clock       = (*requestSession)(nil)
+	_ session.Bound       = (*requestSession)(nil)
 )
 
-func (s *object) ID() string { return s.id }
+func (s *requestSession) ID() string { return s.id }
 
-func (s *object) Token() string { return s.token }
+func (s *requestSession) Token() string { return s.token }
 
-func (s *object) Device() string { return s.record.device }
+func (s *requestSession) Device() string { return s.record.device }
 
 // Format prints only the id, for every verb, so that a log of the session contains no token.
-func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
+func (s *requestSession) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
 // Now returns the clock of the session's server. The times of Info come from the same clock.
-func (s *object) Now(ctx context.Context) (time.Time, error) {
+func (s *requestSession) Now(ctx context.Context) (time.Time, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -68,28 +68,28 @@ func (s *object) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(now), nil
 }
 
-func (s *object) Info() session.Info { return s.record.info(s.id, s.ends) }
+func (s *requestSession) Info() session.Info { return s.record.info(s.id, s.ends) }
 
-// shown returns the encoded value that this session shows for key.
-func (s *object) shown(key string) (encoded string, ok bool) {
+// encodedValue returns the encoded value that this session shows for key.
+func (s *requestSession) encodedValue(key string) (encoded string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	encoded, ok = s.fields[valuePrefix+key]
 	return encoded, ok
 }
 
-func (s *object) Get(ctx context.Context, key string) (any, error) {
-	if err := ended(ctx); err != nil {
+func (s *requestSession) Get(ctx context.Context, key string) (any, error) {
+	if err := contextError(ctx); err != nil {
 		return nil, err
 	}
-	encoded, ok := s.shown(key)
+	encoded, ok := s.encodedValue(key)
 	if !ok {
 		return nil, nil //nolint:nilnil // the contract of an absent key
 	}
 	return values.Decode(encoded)
 }
 
-func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
+func (s *requestSession) All(ctx context.Context) iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
 		s.mu.Lock()
 		fields := maps.Clone(s.fields)
@@ -99,7 +99,7 @@ func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 			if !ok {
 				continue
 			}
-			if ended(ctx) != nil {
+			if contextError(ctx) != nil {
 				return
 			}
 			if v, err := values.Decode(encoded); err == nil && !yield(key, v) {
@@ -109,7 +109,7 @@ func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
 	}
 }
 
-func (s *object) Set(ctx context.Context, key string, value any) error {
+func (s *requestSession) Set(ctx context.Context, key string, value any) error {
 	encoded, err := encode(key, value)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 	return s.write(ctx, &setScript, args, func(shown map[string]string) { shown[field] = encoded })
 }
 
-func (s *object) SetAll(ctx context.Context, all map[string]any) error {
+func (s *requestSession) SetAll(ctx context.Context, all map[string]any) error {
 	set, err := encodeAll(all)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s *object) SetAll(ctx context.Context, all map[string]any) error {
 	return s.write(ctx, &setScript, appendFields(args, set), func(shown map[string]string) { maps.Copy(shown, set) })
 }
 
-func (s *object) Delete(ctx context.Context, keys ...string) error {
+func (s *requestSession) Delete(ctx context.Context, keys ...string) error {
 	args := append(scriptArgs(1+len(keys)), s.record.incarnation)
 	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
 		if values.CheckKey(key) == nil { // no value is stored under an invalid key
@@ -142,7 +142,7 @@ func (s *object) Delete(ctx context.Context, keys ...string) error {
 	})
 }
 
-func (s *object) Clear(ctx context.Context) error {
+func (s *requestSession) Clear(ctx context.Context) error {
 	return s.write(ctx, &clearScript, append(scriptArgs(1), s.record.incarnation), func(shown map[string]string) {
 		maps.DeleteFunc(shown, func(field, _ string) bool { return strings.HasPrefix(field, valuePrefix) })
 	})
@@ -150,45 +150,45 @@ func (s *object) Clear(ctx context.Context) error {
 
 // write runs a script that changes the record, and then applies the change to the values that
 // this session shows.
-func (s *object) write(ctx context.Context, sc *script, args []any, change func(shown map[string]string)) error {
+func (s *requestSession) write(ctx context.Context, sc *script, args []any, change func(shown map[string]string)) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	done, err := s.await(ctx, sc.name)
+	unlock, err := s.lockWrites(ctx, sc.name)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer unlock()
 	reply, err := s.store.eval(ctx, sc, s.store.key(s.id), args)
 	if err != nil {
 		return err
 	}
 	if reply != int64(1) {
-		return refusal(reply)
+		return replyError(reply)
 	}
-	s.show(change)
+	s.apply(change)
 	return nil
 }
 
-// await waits for the session's turn to write; the caller calls done after the write. The
+// lockWrites waits until no other write of this session is in progress, or until ctx ends. A
 // session writes one change after the other, so it always shows the last stored values.
-func (s *object) await(ctx context.Context, op string) (done func(), err error) {
+func (s *requestSession) lockWrites(ctx context.Context, op string) (unlock func(), err error) {
 	s.mu.Lock()
-	if s.turn == nil {
-		s.turn = make(chan struct{}, 1)
+	if s.writing == nil {
+		s.writing = make(chan struct{}, 1)
 	}
 	s.mu.Unlock()
 	select {
-	case s.turn <- struct{}{}:
-		return func() { <-s.turn }, nil
+	case s.writing <- struct{}{}:
+		return func() { <-s.writing }, nil
 	case <-ctx.Done():
-		return nil, &failure{op: op, cause: ctx.Err()}
+		return nil, &opError{op: op, cause: ctx.Err()}
 	}
 }
 
-func (s *object) show(change func(shown map[string]string)) {
+func (s *requestSession) apply(change func(shown map[string]string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fields == nil {

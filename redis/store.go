@@ -139,7 +139,7 @@ func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel con
 	if err := st.Check(); err != nil {
 		return nil, nil, err
 	}
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return nil, nil, err
 	}
 	if _, ok := ctx.Deadline(); ok {
@@ -149,7 +149,7 @@ func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel con
 	return bounded, cancel, nil
 }
 
-func ended(ctx context.Context) error {
+func contextError(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
@@ -177,44 +177,44 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	}
 	created, ok := reply.(int64)
 	if !ok || created <= 0 {
-		return nil, refusal(reply)
+		return nil, replyError(reply)
 	}
 	r.created, r.seen = created, created
-	return &object{store: st, id: id, token: token.Join(id, secret), record: r}, nil
+	return &requestSession{store: st, id: id, token: token.Join(id, secret), record: r}, nil
 }
 
 // Open loads the session of a token, see [session.TokenStore]. It sends one HGETALL. It
 // also runs one script if the token is not the newest, or is used for the first time. For
 // a token that is bound to a device it runs only the script, which checks the clock.
-func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
+func (st *Store) Open(ctx context.Context, clientToken string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	id, secret, ok := token.Parse(carried)
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
 	sum := token.Hash(secret)
 	if token.Bound(secret) {
-		s, err := st.present(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
+		s, err := st.authenticate(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
 		return s, unproved(secret, err)
 	}
 	s, err := st.load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if !token.Equal(s.record.sum, sum) && !s.record.once(sum) {
-		if s.record.spent(sum) {
+	if !token.Equal(s.record.sum, sum) && !s.record.hadSecret(sum) {
+		if s.record.removedSecret(sum) {
 			return nil, session.ErrReused
 		}
 		return nil, session.ErrNotFound
 	}
 	if !token.Equal(s.record.sum, sum) || s.record.unseen() || s.record.device != "" {
-		return st.present(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
+		return st.authenticate(ctx, &openScript, id, secret, append(scriptArgs(1), sum[:]))
 	}
-	s.token = carried
+	s.token = clientToken
 	return s, nil
 }
 
@@ -222,7 +222,7 @@ func (st *Store) Open(ctx context.Context, carried string) (session.Session, err
 // 64 old tokens; a rotation beyond that returns the current newest token. The store can
 // derive a new token only from the old one and a stored salt. The salt is useless without
 // the old token.
-func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+func (st *Store) Rotate(ctx context.Context, clientToken string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
 	}
@@ -231,39 +231,39 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		return nil, err
 	}
 	defer cancel()
-	id, secret, ok := token.Parse(carried)
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
 	salt := token.NewSalt()
 	sum, next := token.Hash(secret), token.Hash(token.Next(secret, salt))
-	return st.present(ctx, &rotateScript, id, secret, append(scriptArgs(5),
-		sum[:], salt[:], next[:], min(grace, lifetime.Max).Milliseconds(), maxGenerations))
+	return st.authenticate(ctx, &rotateScript, id, secret, append(scriptArgs(5),
+		sum[:], salt[:], next[:], min(grace, lifetime.Max).Milliseconds(), maxOldSecrets))
 }
 
-// present lets Redis authenticate a token. It returns the session with the newest token
+// authenticate lets Redis authenticate a token. It returns the session with the newest token
 // that follows from secret.
-func (st *Store) present(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
+func (st *Store) authenticate(ctx context.Context, sc *script, id, secret string, args []any) (session.Session, error) {
 	reply, err := st.eval(ctx, sc, st.key(id), args)
 	if err != nil {
 		return nil, err
 	}
-	return st.opened(id, reply, func(r *record) (string, int64, bool) { return r.follow(secret) })
+	return st.readSession(id, reply, func(r *record) (string, int64, bool) { return r.follow(secret) })
 }
 
-// opened reads the reply of a script that authenticates a token: the whole record, or the
+// readSession reads the reply of a script that authenticates a token: the whole record, or the
 // number of a refusal. newest returns the secret that the client carries from now on, and
 // when it ends. If newest returns false, the record is damaged.
-func (st *Store) opened(id string, reply any, newest func(r *record) (secret string, ends int64, ok bool)) (session.Session, error) {
+func (st *Store) readSession(id string, reply any, newest func(r *record) (secret string, ends int64, ok bool)) (session.Session, error) {
 	list, ok := reply.([]any)
 	if !ok {
-		return nil, refusal(reply)
+		return nil, replyError(reply)
 	}
 	fields, ok := pairs(list)
 	if !ok {
 		return nil, errRecord
 	}
-	s, err := st.object(id, fields)
+	s, err := st.newSession(id, fields)
 	if err != nil {
 		return nil, err
 	}
@@ -294,24 +294,24 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 }
 
 // load returns the session with an id. It authenticates nobody.
-func (st *Store) load(ctx context.Context, id string) (*object, error) {
+func (st *Store) load(ctx context.Context, id string) (*requestSession, error) {
 	cmd := goredis.NewMapStringStringCmd(ctx, "hgetall", st.key(id))
 	if err := st.Client.Process(ctx, cmd); err != nil {
-		return nil, st.failed(ctx, "load", err)
+		return nil, st.wrapError(ctx, "load", err)
 	}
 	if len(cmd.Val()) == 0 {
 		return nil, session.ErrNotFound
 	}
-	return st.object(id, cmd.Val())
+	return st.newSession(id, cmd.Val())
 }
 
-// object returns the session that the fields of a record describe.
-func (st *Store) object(id string, fields map[string]string) (*object, error) {
+// newSession returns the session that the fields of a record describe.
+func (st *Store) newSession(id string, fields map[string]string) (*requestSession, error) {
 	r, err := parse(fields)
 	if err != nil {
 		return nil, err
 	}
-	return &object{store: st, id: id, record: r, fields: fields}, nil
+	return &requestSession{store: st, id: id, record: r, fields: fields}, nil
 }
 
 // Refresh prolongs a session, see [session.Store].
@@ -334,7 +334,7 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 		return err
 	}
 	if reply != int64(1) {
-		return refusal(reply)
+		return replyError(reply)
 	}
 	return nil
 }
@@ -355,7 +355,7 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	if err := st.write(ctx, key, goredis.NewIntCmd(ctx, "unlink", key)); err != nil {
-		return st.failed(ctx, "remove", err)
+		return st.wrapError(ctx, "remove", err)
 	}
 	return nil
 }

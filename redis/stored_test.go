@@ -34,8 +34,8 @@ func TestNothingSecretIsStored(t *testing.T) {
 		for _, st := range program.Steps(program.Random(3000+seed, 200)) {
 			sd.Do(ctx, st)
 		}
-		for _, carried := range sd.Tokens {
-			id, secret, _ := strings.Cut(carried, ".")
+		for _, clientToken := range sd.Tokens {
+			id, secret, _ := strings.Cut(clientToken, ".")
 			secrets[secret], all[keyOf(store, id)] = true, store
 		}
 		for _, user := range program.Users[1:] {
@@ -92,8 +92,8 @@ func TestNothingSecretIsStored(t *testing.T) {
 			}
 			for _, id := range ids {
 				for _, guess := range guesses(word) {
-					for _, carried := range []string{guess, id + "." + guess} {
-						if _, err := store.Open(ctx, carried); !errors.Is(err, session.ErrNotFound) {
+					for _, clientToken := range []string{guess, id + "." + guess} {
+						if _, err := store.Open(ctx, clientToken); !errors.Is(err, session.ErrNotFound) {
 							t.Errorf("Open of what is stored: got %v, want ErrNotFound", err)
 						}
 					}

@@ -39,13 +39,13 @@ func (c *betweenClient) Process(ctx context.Context, cmd goredis.Cmder) error {
 // isGone checks that a session which a login has taken is there for nobody.
 func isGone(t *testing.T, st *redis.Store, s session.Session, when string) {
 	t.Helper()
-	ctx, carried := t.Context(), session.Token(s)
+	ctx, clientToken := t.Context(), session.Token(s)
 	for name, err := range map[string]error{
-		"Open":    errorOf(st.Open(ctx, carried)),
+		"Open":    errorOf(st.Open(ctx, clientToken)),
 		"Get":     errorOf(st.Get(ctx, s.ID())),
 		"Refresh": st.Refresh(ctx, s.ID()),
-		"Rotate":  errorOf(st.Rotate(ctx, carried, time.Hour)),
-		"Login":   errorOf(st.Login(ctx, carried, session.Login{User: "ada"})),
+		"Rotate":  errorOf(st.Rotate(ctx, clientToken, time.Hour)),
+		"Login":   errorOf(st.Login(ctx, clientToken, session.Login{User: "ada"})),
 		"Set":     s.Set(ctx, "cart", 4),
 		"SetAll":  session.SetAll(ctx, s, map[string]any{"cart": 4, "other": 1}),
 		"Delete":  session.Delete(ctx, s, "cart"),

@@ -77,7 +77,7 @@ func (st *Store) keys(home string, names []string) []string {
 func (st *Store) describe(ctx context.Context, user, home string, names []string) (infos []session.Info, err error) {
 	fields := [...]string{"n", "h", "c", "t", "i", "a", "r", "b", "u", "l", "v", "p", "d0", "d1", "d2", "d3", "d4", "d5"}
 	unreadable := false
-	err = each(ctx, st, "list", len(names), func(i int) *goredis.SliceCmd {
+	err = pipeline(ctx, st, "list", len(names), func(i int) *goredis.SliceCmd {
 		return goredis.NewSliceCmd(ctx, appendWords([]any{"hmget", st.key(home + names[i])}, fields[:])...)
 	}, func(i int, cmd *goredis.SliceCmd) {
 		found := make(map[string]string, len(fields))
@@ -124,17 +124,17 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 		return 0, errRecord
 	}
 	listed = slices.DeleteFunc(listed, func(name string) bool { return slices.Contains(except, home+name) })
-	return st.end(ctx, user, home, listed)
+	return st.endSessions(ctx, user, home, listed)
 }
 
-// atOnce is how many sessions one script ends. That takes a server about a millisecond.
-const atOnce = 200
+// sessionsPerScript is how many sessions one script ends. That takes a server about a millisecond.
+const sessionsPerScript = 200
 
-// end ends the sessions that belong to the user, and returns how many. It always sends at
-// least one script, so that a round trip passes after the revocation. Only then can enter
+// endSessions ends the sessions that belong to the user, and returns how many. It always sends at
+// least one script, so that a round trip passes after the revocation. Only then can runLogin
 // tell that a password check which begins now is later than the revocation.
-func (st *Store) end(ctx context.Context, user, home string, names []string) (ended int, err error) {
-	some := func(i int) []string { return names[i*atOnce : min(len(names), (i+1)*atOnce)] }
+func (st *Store) endSessions(ctx context.Context, user, home string, names []string) (ended int, err error) {
+	some := func(i int) []string { return names[i*sessionsPerScript : min(len(names), (i+1)*sessionsPerScript)] }
 	count := func(reply any) {
 		n, ok := reply.(int64)
 		if !ok {
@@ -142,10 +142,10 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 		}
 		ended += int(n)
 	}
-	scripts := max(1, (len(names)+atOnce-1)/atOnce)
+	scripts := max(1, (len(names)+sessionsPerScript-1)/sessionsPerScript)
 	if scripts == 1 || st.WaitReplicas > 0 {
 		for i := range scripts {
-			reply, failed := st.evalKeys(ctx, &endScript, st.ends(home, some(i)), appendWords([]any{user}, some(i))...)
+			reply, failed := st.evalKeys(ctx, &endScript, st.endKeys(home, some(i)), appendWords([]any{user}, some(i))...)
 			if failed != nil {
 				return ended, failed
 			}
@@ -153,15 +153,15 @@ func (st *Store) end(ctx context.Context, user, home string, names []string) (en
 		}
 		return ended, err
 	}
-	failed := each(ctx, st, endScript.name, scripts, func(i int) *goredis.Cmd {
+	failed := pipeline(ctx, st, endScript.name, scripts, func(i int) *goredis.Cmd {
 		// EVALSHA is not used in pipelines, because a NOSCRIPT reply in the middle of one cannot be retried.
-		args := append(evalArgs("eval", endScript.source, st.ends(home, some(i))), user)
+		args := append(evalArgs("eval", endScript.source, st.endKeys(home, some(i))), user)
 		return goredis.NewCmd(ctx, appendWords(args, some(i))...)
 	}, func(_ int, cmd *goredis.Cmd) { count(cmd.Val()) })
 	return ended, cmp.Or(failed, err)
 }
 
-// ends returns the keys for end.lua.
-func (st *Store) ends(home string, names []string) []string {
+// endKeys returns the keys for end.lua.
+func (st *Store) endKeys(home string, names []string) []string {
 	return append([]string{st.index(home)}, st.keys(home, names)...)
 }

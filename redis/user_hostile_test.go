@@ -141,9 +141,9 @@ func (h *hostileHome) put(t *testing.T, server *redistest.Server, put tampering)
 func (h *hostileHome) try(t *testing.T, what string, put tampering, l session.Login, from string) {
 	t.Helper()
 	ctx := t.Context()
-	carried := map[string]string{"anonymous": session.Token(h.anonymous), "the same user": session.Token(h.first)}[from]
+	clientToken := map[string]string{"anonymous": session.Token(h.anonymous), "the same user": session.Token(h.first)}[from]
 	l.User = "ada"
-	made, err := h.Login(ctx, carried, l)
+	made, err := h.Login(ctx, clientToken, l)
 	if err == nil && (put.refuses || described(t, made).User != "ada") {
 		t.Errorf("%s: Login succeeded", what)
 	}
@@ -151,8 +151,8 @@ func (h *hostileHome) try(t *testing.T, what string, put tampering, l session.Lo
 	if err == nil && ends {
 		t.Errorf("%s: Login from a session that no index lists", what)
 	}
-	if err != nil && carried != "" && !ends {
-		if s, e := h.Open(ctx, carried); e != nil || from == "anonymous" && described(t, s).User != "" {
+	if err != nil && clientToken != "" && !ends {
+		if s, e := h.Open(ctx, clientToken); e != nil || from == "anonymous" && described(t, s).User != "" {
 			t.Errorf("%s: after %v, with the old token: %v", what, err, e)
 		} else if from == "anonymous" {
 			wantShown(t, s, what, map[string]any{"cart": 3})

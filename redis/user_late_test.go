@@ -69,10 +69,10 @@ func (l *late) send(command []string) {
 }
 
 // login logs in from the session of a token.
-func (l *late) login(carried string, how session.Login) session.Session {
+func (l *late) login(clientToken string, how session.Login) session.Session {
 	l.t.Helper()
 	how.User = "ada"
-	s, err := l.Login(l.t.Context(), carried, how)
+	s, err := l.Login(l.t.Context(), clientToken, how)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -90,10 +90,10 @@ func (l *late) anonymous() session.Session {
 }
 
 // copiesOfLogin logs in, and returns the session as well.
-func (l *late) copiesOfLogin(carried string, how session.Login) (s session.Session, sent [][]string) {
+func (l *late) copiesOfLogin(clientToken string, how session.Login) (s session.Session, sent [][]string) {
 	l.t.Helper()
 	sent = l.copies(func() error {
-		s = l.login(carried, how)
+		s = l.login(clientToken, how)
 		return nil
 	})
 	return s, sent
@@ -101,10 +101,10 @@ func (l *late) copiesOfLogin(carried string, how session.Login) (s session.Sessi
 
 // copiesOfRefusal is a login that is refused, because ada has a session already. It
 // is the script that takes, and the one that gives back.
-func (l *late) copiesOfRefusal(carried string) (take, restore []string) {
+func (l *late) copiesOfRefusal(clientToken string) (take, restore []string) {
 	l.t.Helper()
 	sent := l.copies(func() error {
-		_, err := l.Login(l.t.Context(), carried, session.Login{User: "ada", MaxSessions: 1})
+		_, err := l.Login(l.t.Context(), clientToken, session.Login{User: "ada", MaxSessions: 1})
 		if !errors.Is(err, session.ErrUserLimit) {
 			l.t.Fatalf("got %v, want ErrUserLimit", err)
 		}

@@ -80,8 +80,7 @@ func TestRevokeRace(t *testing.T) {
 }
 
 // TestBegan refuses who began before the revocation, and nobody else.
-func TestBegan(t *testing.T) {
-	t.Parallel()
+func TestBegan(t *testing.T) { //nolint:tparallel // alone, or all answers are slow, and nobody knows who began later
 	everywhere(t, func(t *testing.T, a *arena) {
 		ctx, st := t.Context(), a.store(time.Hour)
 		mine := loggedIn(t, st, session.Login{User: "ada"})

@@ -10,24 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mist-contrib/session"
-	"github.com/mist-contrib/session/internal/redistest"
 	"github.com/mist-contrib/session/redis"
 )
-
-// everywhere runs a test on one server and on a Cluster.
-func everywhere(t *testing.T, run func(t *testing.T, a *arena)) {
-	t.Helper()
-	t.Run("standalone", func(t *testing.T) {
-		t.Parallel()
-		server := redistest.Start(t)
-		run(t, &arena{client: newClient(t, "redis://"+server.Addr+patient), servers: []*redistest.Server{server}})
-	})
-	t.Run("cluster", func(t *testing.T) {
-		t.Parallel()
-		set := redistest.StartCluster(t, nodeTimeout)
-		run(t, &arena{client: newClient(t, "redis+cluster://"+strings.Join(set.Addrs(), ",")+patient), servers: set.Nodes[:3]})
-	})
-}
 
 // loggedIn returns a new session of a user.
 func loggedIn(t *testing.T, st *redis.Store, l session.Login) session.Session {

@@ -51,7 +51,7 @@ func TestOtherVersions(t *testing.T) {
 
 func otherVersion(t *testing.T, st *redis.Store, what string, s session.Session, change func(r map[string]string)) {
 	t.Helper()
-	ctx, key, carried := t.Context(), keyOf(st, s.ID()), session.Token(s)
+	ctx, key, clientToken := t.Context(), keyOf(st, s.ID()), session.Token(s)
 	client, _ := st.Client.(goredis.UniversalClient)
 	r := client.HGetAll(ctx, key).Val()
 	change(r)
@@ -60,12 +60,12 @@ func otherVersion(t *testing.T, st *redis.Store, what string, s session.Session,
 	}
 	ends := client.PExpireTime(ctx, key).Val()
 	for name, call := range map[string]func() error{
-		"Open":             func() error { return errorOf(st.Open(ctx, carried)) },
+		"Open":             func() error { return errorOf(st.Open(ctx, clientToken)) },
 		"Get":              func() error { return errorOf(st.Get(ctx, s.ID())) },
 		"Refresh":          func() error { return st.Refresh(ctx, s.ID()) },
-		"Rotate":           func() error { return errorOf(st.Rotate(ctx, carried, time.Hour)) },
-		"Login":            func() error { return errorOf(st.Login(ctx, carried, session.Login{User: "ada"})) },
-		"Login of another": func() error { return errorOf(st.Login(ctx, carried, session.Login{User: "bob"})) },
+		"Rotate":           func() error { return errorOf(st.Rotate(ctx, clientToken, time.Hour)) },
+		"Login":            func() error { return errorOf(st.Login(ctx, clientToken, session.Login{User: "ada"})) },
+		"Login of another": func() error { return errorOf(st.Login(ctx, clientToken, session.Login{User: "bob"})) },
 	} {
 		if err := call(); endingOf(err) != endsUnreadable || errors.Is(err, session.ErrReused) || errors.Is(err, session.ErrRevoked) {
 			t.Errorf("version %s: %s: got %v, want an error that is none of package session's", what, name, err)

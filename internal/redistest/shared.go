@@ -12,7 +12,7 @@ import (
 func Main(m *testing.M) int { return servertest.Main(m) }
 
 // Shared returns a stand-in for a test that lasts as long as [Main] runs. It is for servers
-// that many tests share, because a cluster takes two seconds to start.
+// that many tests share: a cluster is six servers.
 //
 //	var cluster = sync.OnceValue(func() *redistest.ClusterSet {
 //		return redistest.StartCluster(redistest.Shared(), time.Second)

@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 }
 
 // Shared returns a [testing.TB] that lives as long as [Main] runs. It is for servers
-// that many tests share, because starting a cluster takes two seconds.
+// that many tests share: a cluster is six of them.
 //
 //	var cluster = sync.OnceValue(func() *redistest.ClusterSet {
 //		return redistest.StartCluster(redistest.Shared(), time.Second)

@@ -14,6 +14,6 @@ if redis.call('HGET', key, 'n') ~= ARGV[1] then
 end
 for i = 2, #ARGV, 1000 do
   local fields = {unpack(ARGV, i, math.min(i + 999, #ARGV))}
-  remove(key, redis.call('HGET', key, 's'), fields, redis.call('HMGET', key, unpack(fields)))
+  removeValues(key, redis.call('HGET', key, 's'), fields, redis.call('HMGET', key, unpack(fields)))
 end
 return 1

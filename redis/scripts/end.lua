@@ -17,8 +17,8 @@ for i = 2, #KEYS do
     if owner == user then
       ended = ended + redis.call('UNLINK', KEYS[i])
     end
-    leave(index, ARGV[i])
+    unlist(index, ARGV[i])
   end
 end
-settle(index)
+expireIndex(index)
 return failed or ended

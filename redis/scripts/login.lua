@@ -61,7 +61,7 @@ local some = redis.call('EXISTS', key, index, revoked) > 0
 local r = begins and {} or redis.call('HMGET', key, 'n', 'h', 'o', 'u', 'i', 'a', 'c', 'l', 'b')
 if not begins then
   if not isRecord(r[1], r[2], r[3], r[9]) then
-    return missing(key, r[1])
+    return noRecord(key, r[1])
   end
   if r[4] ~= user then
     return 0
@@ -105,8 +105,8 @@ end
 local pieces, given = tonumber(ARGV[17]), #KEYS - 3
 local values, size, refused = 18 + pieces + given, nil, nil
 if values < #ARGV then
-  local stored = begins and {} or look(key, values)
-  size, refused = add(key, begins and '0 0' or stored[2], stored, values, ARGV[13], ARGV[14])
+  local stored = begins and {} or readFields(key, values)
+  size, refused = addValues(key, begins and '0 0' or stored[2], stored, values, ARGV[13], ARGV[14])
 end
 if refused then
   return refused
@@ -137,7 +137,7 @@ if some and limit > 0 then
       if other == name or #wanted == excess then
         -- skip it
       elseif endOf(index, other) < now then
-        leave(index, other)
+        unlist(index, other)
       else
         wanted[#wanted + 1] = other
         fits = fits and (#wanted > given or ARGV[17 + pieces + #wanted] == other)
@@ -150,7 +150,7 @@ if some and limit > 0 then
       if redis.call('HGET', KEYS[3 + i], 'u') == user then
         redis.call('UNLINK', KEYS[3 + i])
       end
-      leave(index, wanted[i])
+      unlist(index, wanted[i])
     end
     if given < excess then
       return {0, given, {}}
@@ -172,10 +172,10 @@ redis.call('ZADD', index, '-' .. digits(micros), name, deadline, digits(micros))
 if own then
   redis.call('ZREM', index, digits(-own))
 end
-refused = settle(index, not some and deadline)
+refused = expireIndex(index, not some and deadline)
 if refused then
   if begins then
-    leave(index, name)
+    unlist(index, name)
   end
   return refused
 end

@@ -27,7 +27,7 @@ local key, device, challenge, fresh, limit = KEYS[1], ARGV[1], ARGV[2], ARGV[4],
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b', 'q')
 local newest, old, bound, answered = r[2], r[3] or '', r[4] or '', r[5] or ''
 if not isRecord(r[1], newest, old, r[4]) or #answered % 21 ~= 0 then
-  return missing(key, r[1])
+  return noRecord(key, r[1])
 end
 if string.sub(bound, 14) ~= device then
   return -8
@@ -50,23 +50,23 @@ for i = 1, #answered, 21 do
   end
 end
 -- No secret leads to another, so the script removes every secret that is no longer good.
-local kept, over = {}, ''
-for _, secret in ipairs((sift(old, #old + 1, now))) do
+local secrets, removed = {}, ''
+for _, secret in ipairs((readSecrets(old, #old + 1, now))) do
   if string.sub(secret, 49, 49) == 'g' or now < tonumber(string.sub(secret, 50, 62)) then
-    kept[#kept + 1] = secret
+    secrets[#secrets + 1] = secret
   else
-    over = over .. string.sub(secret, 1, 8)
+    removed = removed .. string.sub(secret, 1, 8)
   end
 end
-if #refused >= limit or #kept >= limit then
+if #refused >= limit or #secrets >= limit then
   return -10
 end
 
 redis.call('HDEL', key, '') -- see refresh.lua: the device stays logged in even when memory is full
-remember(key, over)
-table.insert(kept, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
-kept = sift(table.concat(kept), 1, now) -- a device that proves itself has received the secret of the binding
+rememberRemoved(key, removed)
+table.insert(secrets, 1, newest .. string.rep('\0', 16) .. 'u' .. string.sub(bound, 1, 13))
+secrets = readSecrets(table.concat(secrets), 1, now) -- a device that proves itself has received the secret of the binding
 refused[#refused + 1] = challenge .. string.format('%013.0f', now + ARGV[3])
-redis.call('HSET', key, 'h', fresh, 'r', digits(now), 'o', table.concat(kept), 'q', table.concat(refused),
+redis.call('HSET', key, 'h', fresh, 'r', digits(now), 'o', table.concat(secrets), 'q', table.concat(refused),
   'b', string.format('%013.0f', now + ARGV[5]) .. device)
 return redis.call('HGETALL', key)

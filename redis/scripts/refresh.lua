@@ -12,7 +12,7 @@
 local key, index = KEYS[1], KEYS[2]
 local r = redis.call('HMGET', key, 'n', 'c', 'i', 'a', 't', 'l', 'u')
 if not (r[1] and string.find(r[1], '^2.')) then
-  return missing(key, r[1])
+  return noRecord(key, r[1])
 end
 r[2], r[6] = r[2] or r[6], r[6] or r[2]
 for i = 2, 6 do
@@ -35,6 +35,6 @@ redis.call('HSET', key, 't', digits(now))
 redis.call('PEXPIREAT', key, ends)
 if login then
   redis.call('ZADD', index, ends, digits(-login))
-  settle(index)
+  expireIndex(index)
 end
 return 1

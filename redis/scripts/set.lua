@@ -12,14 +12,14 @@
 -- It is never sent again: other clients may have changed the same values since.
 
 local key = KEYS[1]
-local r = look(key, 4)
+local r = readFields(key, 4)
 if r[1] ~= ARGV[1] then
   return 0
 end
 if #ARGV == 3 then
   return 1
 end
-local s, refused = add(key, r[2], r, 4, ARGV[2], ARGV[3])
+local s, refused = addValues(key, r[2], r, 4, ARGV[2], ARGV[3])
 if refused then
   return refused
 end

@@ -19,7 +19,7 @@ if r[1] and string.sub(r[1], 1, 12) == 't' .. nonce then
   return redis.call('HGETALL', key)
 end
 if not isRecord(r[1], r[2], r[3], r[6]) then
-  return missing(key, r[1])
+  return noRecord(key, r[1])
 end
 if r[4] or string.find(r[5] or '', nonce, 1, true) or not isGood(ARGV[1], r[2], r[3], r[6], ms(clock())) then
   return 0

@@ -27,9 +27,9 @@ local function isNumber(field)
   return field and #field < 16 and string.find(field, '^%d+$')
 end
 
--- missing returns the reply of a script that finds no usable record. It is 0 if there is none
+-- noRecord returns the reply of a script that finds no usable record. It is 0 if there is none
 -- or a login has taken it. It is -1 if the key holds data in another format.
-local function missing(key, n)
+local function noRecord(key, n)
   if n and string.sub(n, 1, 1) == 't' then
     return 0
   end
@@ -47,7 +47,7 @@ local function isCurrent(b, now)
   return not b or now < tonumber(string.sub(b, 1, 13))
 end
 
--- isGood reports whether a secret opens the session with the fields h, o and b; see present.lua.
+-- isGood reports whether a secret opens the session with the fields h, o and b; see authenticate.lua.
 local function isGood(presented, h, o, b, now)
   local good = presented == h and isCurrent(b, now)
   for i = 1, #(o or ''), 62 do
@@ -58,10 +58,10 @@ local function isGood(presented, h, o, b, now)
   return good
 end
 
--- sift reads the old secrets of field o. A client has shown the successor of every secret from
--- byte older on, so the grace of these begins. sift returns the secrets, the position of the
+-- readSecrets reads the old secrets of field o. A client has shown the successor of every secret from
+-- byte older on, so the grace of these begins. readSecrets returns the secrets, the position of the
 -- last good one, and whether any grace has begun.
-local function sift(o, older, now)
+local function readSecrets(o, older, now)
   local secrets, good, changed = {}, 0, false
   for i = 1, #o, 62 do
     local secret = string.sub(o, i, i + 61)
@@ -78,24 +78,24 @@ local function sift(o, older, now)
   return secrets, good, changed
 end
 
--- remember stores the starts of removed secrets in field x, see present.lua.
-local function remember(key, over)
-  if over ~= '' then
-    redis.call('HSET', key, 'x', string.sub(over .. (redis.call('HGET', key, 'x') or ''), 1, 56))
+-- rememberRemoved stores the starts of removed secrets in field x, see authenticate.lua.
+local function rememberRemoved(key, removed)
+  if removed ~= '' then
+    redis.call('HSET', key, 'x', string.sub(removed .. (redis.call('HGET', key, 'x') or ''), 1, 56))
   end
 end
 
--- bury removes the secrets after the last good one: nobody can use them.
-local function bury(key, secrets, good)
-  local over = ''
+-- removeSecrets removes the secrets after the last good one: nobody can use them.
+local function removeSecrets(key, secrets, good)
+  local removed = ''
   while #secrets > good do
-    over = string.sub(table.remove(secrets), 1, 8) .. over
+    removed = string.sub(table.remove(secrets), 1, 8) .. removed
   end
-  remember(key, over)
+  rememberRemoved(key, removed)
 end
 
--- leave removes a session from an index.
-local function leave(index, name)
+-- unlist removes a session from an index.
+local function unlist(index, name)
   local login = redis.call('ZSCORE', index, name)
   if login then
     redis.call('ZREM', index, name, digits(-login))
@@ -117,9 +117,9 @@ local function purge(index, now)
   end
 end
 
--- settle makes the index expire with its last session, at the time last if the caller knows it.
--- If the server refuses to expire keys, settle returns that error: no key may live for ever.
-local function settle(index, last)
+-- expireIndex makes the index expire with its last session, at the time last if the caller knows it.
+-- If the server refuses to expire keys, expireIndex returns that error: no key may live for ever.
+local function expireIndex(index, last)
   last = last or redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')[2]
   local expires = last and redis.pcall('PEXPIREAT', index, digits(last)) or 1
   if expires ~= 1 then

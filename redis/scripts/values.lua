@@ -3,13 +3,13 @@
 -- Field s of a record holds the number of values and their size: the bytes of their keys and
 -- of their encodings. If a record has no field s, the next write counts the values.
 
-local function known(s)
+local function parseCount(s)
   local count, size = string.match(s or '', '^(%d+) (%d+)$')
   return tonumber(count), tonumber(size)
 end
 
--- tally counts the values of a session and their size.
-local function tally(key)
+-- countValues counts the values of a session and their size.
+local function countValues(key)
   local count, size = 0, 0
   for _, field in ipairs(redis.call('HKEYS', key)) do
     if string.sub(field, 1, 1) == ':' then
@@ -19,9 +19,9 @@ local function tally(key)
   return count, size
 end
 
--- look returns the fields n and s of a record, then the fields that ARGV names. From index
+-- readFields returns the fields n and s of a record, then the fields that ARGV names. From index
 -- first on, ARGV alternates fields and new values.
-local function look(key, first)
+local function readFields(key, first)
   local names = {}
   for i = first, #ARGV, 2 do
     names[#names + 1] = ARGV[i]
@@ -29,13 +29,13 @@ local function look(key, first)
   return redis.call('HMGET', key, 'n', 's', unpack(names))
 end
 
--- add returns field s after the new values of ARGV have replaced those in r, the result of
--- look. It also returns -6 for too many values, or -11 if they are too large. A session that
+-- addValues returns field s after the new values of ARGV have replaced those in r, the result of
+-- readFields. It also returns -6 for too many values, or -11 if they are too large. A session that
 -- already was too large may keep its size.
-local function add(key, s, r, first, most, limit)
-  local count, size = known(s)
+local function addValues(key, s, r, first, most, limit)
+  local count, size = parseCount(s)
   if not count then
-    count, size = tally(key)
+    count, size = countValues(key)
   end
   local before = size
   for i = first, #ARGV, 2 do
@@ -49,14 +49,14 @@ local function add(key, s, r, first, most, limit)
   end
   local refused = count > tonumber(most) and -6 or size > math.max(tonumber(limit), before) and -11
   if refused and s then
-    return add(key, nil, r, first, most, limit) -- count the values before refusing
+    return addValues(key, nil, r, first, most, limit) -- count the values before refusing
   end
   return count .. ' ' .. size, refused
 end
 
--- remove deletes fields. old holds their values and s is field s, both as before the removal.
-local function remove(key, s, fields, old)
-  local count, size = known(s)
+-- removeValues deletes fields. old holds their values and s is field s, both as before the removal.
+local function removeValues(key, s, fields, old)
+  local count, size = parseCount(s)
   redis.call('HDEL', key, unpack(fields)) -- needs no memory; after the first write Redis refuses none for lack of memory
   if count then
     for i, field in ipairs(fields) do

@@ -36,19 +36,19 @@
 local key, presented, successor, device = KEYS[1], ARGV[1], ARGV[3], ARGV[6]
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b')
 if not isRecord(r[1], r[2], r[3], r[4]) then
-  return missing(key, r[1])
+  return noRecord(key, r[1])
 end
 local newest, old, now = r[2], r[3] or '', ms(clock())
 
 -- Find the presented secret. The client has moved on from all older secrets.
-local older, over
+local older, known
 if presented == newest then
-  older, over = isCurrent(r[4], now) and 1, true
+  older, known = isCurrent(r[4], now) and 1, true
 else
   for i = 1, #old, 62 do
     local state, time = string.sub(old, i + 48, i + 48), tonumber(string.sub(old, i + 49, i + 61))
     if string.sub(old, i, i + 31) == presented then
-      older, over = (state == 'g' or now < time) and i + 62, true
+      older, known = (state == 'g' or now < time) and i + 62, true
       break
     end
   end
@@ -57,26 +57,26 @@ if not older then
   if successor and not device then
     return 0
   end
-  local spent = over and '' or redis.call('HGET', key, 'x') or ''
-  for i = 1, #spent, 8 do
-    over = over or string.sub(spent, i, i + 7) == string.sub(presented, 1, 8)
+  local removed = known and '' or redis.call('HGET', key, 'x') or ''
+  for i = 1, #removed, 8 do
+    known = known or string.sub(removed, i, i + 7) == string.sub(presented, 1, 8)
   end
-  return over and -2 or 0
+  return known and -2 or 0
 end
 if device and r[4] then
   return newest == successor and redis.call('HGETALL', key) or -7
 end
 
-local kept, good, changed = sift(old, older, now)
+local secrets, good, changed = readSecrets(old, older, now)
 if successor and not r[4] and (device or presented == newest) then
   local full = good >= tonumber(ARGV[5])
   if full and device then
     return -10
   end
-  changed = changed or #kept > good
-  bury(key, kept, good)
+  changed = changed or #secrets > good
+  removeSecrets(key, secrets, good)
   if not full then
-    table.insert(kept, 1, newest .. ARGV[2] .. string.format('g%013.0f', ARGV[4]))
+    table.insert(secrets, 1, newest .. ARGV[2] .. string.format('g%013.0f', ARGV[4]))
     changed = true
     redis.call('HSET', key, 'h', successor, 'r', digits(now))
     if device then
@@ -86,10 +86,10 @@ if successor and not r[4] and (device or presented == newest) then
 end
 if changed then
   redis.call('HDEL', key, '') -- see refresh.lua; a rotation without memory has failed at its first write above
-  if #kept == 0 then
+  if #secrets == 0 then
     redis.call('HDEL', key, 'o')
   else
-    redis.call('HSET', key, 'o', table.concat(kept))
+    redis.call('HSET', key, 'o', table.concat(secrets))
   end
 end
 return redis.call('HGETALL', key)

@@ -16,7 +16,7 @@
 -- It must not be sent again: the second copy would find the change of the first.
 
 local key, seen, change = KEYS[1], ARGV[4], ARGV[5]
-local r = look(key, 6)
+local r = readFields(key, 6)
 if r[1] ~= ARGV[1] then
   return 0
 end
@@ -29,9 +29,9 @@ if stored ~= seen then
 end
 
 if change == '-' then
-  remove(key, r[2], {ARGV[6]}, {r[3]})
+  removeValues(key, r[2], {ARGV[6]}, {r[3]})
 elseif change == '=' and ARGV[7] ~= r[3] then -- an equal value needs no write, so no memory
-  local s, refused = add(key, r[2], r, 6, ARGV[2], ARGV[3])
+  local s, refused = addValues(key, r[2], r, 6, ARGV[2], ARGV[3])
   if refused then
     return refused
   end
