@@ -62,8 +62,8 @@ type Manager struct {
 	RenewAfter time.Duration
 
 	// MaxUserSessions is how many sessions a user may have at once (ASVS 5.0, 7.1.2). One
-	// more login fails with [ErrUserLimit]. With EndOldest, the login that began first is
-	// ended instead. Without EndOldest, a login whose response was lost counts until its
+	// more login fails with [ErrUserLimit]. With EndOldest, the session whose last login is
+	// the longest ago ends instead. Without EndOldest, a login whose response was lost counts until its
 	// idle timeout and may lock the user out. Zero: no limit.
 	MaxUserSessions int
 	EndOldest       bool
