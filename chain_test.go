@@ -25,13 +25,13 @@ func newChain() session.Chain {
 	return session.Chain{&cookie.Propagator{MaxAge: time.Hour}, &header.Propagator{}, session.Chain{&header.Propagator{Name: chainHeader}}}
 }
 
-// TestChainConformance: without a Manager a chain is its first propagator.
+// TestChainConformance: without a Manager, a chain works like its first propagator.
 func TestChainConformance(t *testing.T) {
 	sessiontest.TestPropagator(t, sessiontest.PropagatorHarness{New: func() session.Propagator { return newChain() }})
 }
 
-// TestChain drives every flow over every way, alone and with the tokens of
-// somebody else on the ways behind it.
+// TestChain runs every flow with the token in each propagator of the chain, alone and
+// with tokens of other users in the propagators behind it.
 func TestChain(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: newChain()}
 	anew := func() (token string, s session.Session) {
@@ -83,8 +83,8 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestChainFallsThroughNever: a token that opens nothing is not passed over for
-// one that would, and two on one way are refused.
+// TestChainFallsThroughNever: if a token opens nothing, the chain does not try the next
+// propagator. Two tokens for one propagator are refused.
 func TestChainFallsThroughNever(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: newChain()}
 	s, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: httptest.NewRecorder()})
@@ -111,7 +111,7 @@ func TestChainFallsThroughNever(t *testing.T) {
 	}
 }
 
-// TestChainLasting: only who carries a cookie is given it anew.
+// TestChainLasting: only a client that carries a cookie gets it again.
 func TestChainLasting(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: newChain()}
 	s, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: httptest.NewRecorder()})

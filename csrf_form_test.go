@@ -23,8 +23,8 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// A form that is too large or breaks off is told so, and raises no alarm: nobody
-// knows whether its token was good. One that was read and has none is forged.
+// A form that is too large or incomplete gets a status of its own and causes no event,
+// because its token may have been right. A complete form without a token is forged.
 func TestRequireCSRFUnreadableForm(t *testing.T) {
 	var (
 		events []session.EventKind
@@ -125,7 +125,7 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 	}
 }
 
-// The same over a connection, where http.MaxBytesHandler is outside of mist.
+// The same over a connection, with http.MaxBytesHandler around mist.
 func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 	var (
 		mu    sync.Mutex
@@ -158,7 +158,7 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 		}
 	}
 
-	// A visitor who leaves in the middle of a form is no attacker.
+	// A visitor who leaves in the middle of a form causes no event.
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -179,8 +179,9 @@ func TestRequireCSRFLimitOverHTTP(t *testing.T) {
 	}
 }
 
-// A Chain serves browsers and programs alike: what came by a header no other site can
-// send, so it needs no token. What came by a cookie does, whatever headers there are.
+// A Chain serves browsers and programs. No other site can send a header, so a session
+// from a header needs no token. A session from a cookie needs one, whatever headers the
+// request has.
 func TestRequireCSRFOfAChain(t *testing.T) {
 	bearer := &header.Propagator{}
 	for name, test := range map[string]struct {
@@ -255,12 +256,12 @@ func TestRequireCSRFOfAChain(t *testing.T) {
 	})
 }
 
-// A passingPropagator has no capability of its own.
+// A passingPropagator has no capability.
 type passingPropagator struct{ session.Propagator }
 
 func (p passingPropagator) Unwrap() session.Propagator { return p.Propagator }
 
-// A gateway is a header that something on the way makes of a cookie.
+// A gateway is a propagator whose header is made from a cookie on the way.
 type gateway struct{ *header.Propagator }
 
 func (gateway) Explicit() bool { return false }

@@ -21,8 +21,8 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// post sends a request, as edit makes it, through RequireCSRF. It returns the
-// status, and whether the handler ran.
+// post sends a request, changed by edit, through RequireCSRF. It returns the status,
+// and whether the handler ran.
 func post(t *testing.T, b *webtest.Browser, m *session.Manager, cross *http.CrossOriginProtection, edit func(r *http.Request), next mist.HandleFunc) (status int, ran bool) {
 	t.Helper()
 	resp := b.Answer(t.Context(), func(ctx *mist.Context) {
@@ -38,8 +38,9 @@ func post(t *testing.T, b *webtest.Browser, m *session.Manager, cross *http.Cros
 	return resp.StatusCode, ran
 }
 
-// T-C4, R42: what a browser says of where a request comes from, every method, with
-// and without a session, and every token. The judgement is spelled out anew.
+// T-C4, R42: every header by which browsers tell the origin of a request, every method,
+// with and without a session, and every token. The test computes the expected answer by
+// itself.
 func TestRequireCSRFMatrix(t *testing.T) {
 	const own = "https://example.com" // what httptest asks
 	var (
@@ -101,8 +102,8 @@ func TestRequireCSRFMatrix(t *testing.T) {
 	t.Logf("%d let through, %d refused", through[true], through[false])
 }
 
-// A form is read for its field, whatever kind it is, and is all there for the
-// handler; a body that is no form is not touched.
+// RequireCSRF reads the field from every kind of form, and the handler still gets the
+// whole form. It does not read a body that is no form.
 func TestRequireCSRFBodies(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	b := &webtest.Browser{}
@@ -157,8 +158,8 @@ func TestRequireCSRFBodies(t *testing.T) {
 	}
 }
 
-// ErrorHandler is told, and OnEvent: whose session it was, and why, and of nothing
-// else. A request that is let through is no event.
+// ErrorHandler and OnEvent get the session and the reason, and nothing else. A request
+// that passes causes no event.
 func TestRequireCSRFTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
@@ -210,8 +211,8 @@ func TestRequireCSRFTells(t *testing.T) {
 	})
 }
 
-// While the store is down nobody is let through and nobody is accused; what
-// changes nothing does not ask it.
+// While the store is down, RequireCSRF lets no request pass and reports no forgery.
+// Safe methods do not ask the store.
 func TestRequireCSRFStoreDown(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: faults, Propagator: &cookie.Propagator{}}
@@ -230,7 +231,7 @@ func TestRequireCSRFStoreDown(t *testing.T) {
 	}
 }
 
-// A Manager that cannot work lets nothing through, not even a GET.
+// An unusable Manager lets no request pass, not even a GET.
 func TestRequireCSRFUnusable(t *testing.T) {
 	for name, m := range map[string]*session.Manager{"nil": nil, "zero": {}} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {

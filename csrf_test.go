@@ -52,8 +52,8 @@ func csrfToken(t *testing.T, s session.Session) string {
 	return token
 }
 
-// forged reports what CheckCSRFToken says of a token; anything but a yes or a no
-// is a failure.
+// forged reports whether CheckCSRFToken refuses a token. Any error but ErrForged fails
+// the test.
 func forged(t *testing.T, s session.Session, token string) bool {
 	t.Helper()
 	err := session.CheckCSRFToken(t.Context(), s, token)
@@ -63,8 +63,8 @@ func forged(t *testing.T, s session.Session, token string) bool {
 	return err != nil
 }
 
-// T-C1: each call gives another token, which has nothing in common with any
-// other; the session accepts all of them, as it was loaded before and since.
+// T-C1: each call returns another token. Two tokens have nothing in common, and the
+// session accepts all of them, also in objects that were loaded before and since.
 func TestCSRFTokenIsMasked(t *testing.T) {
 	const tokens = 200
 	s, load := generated(t)
@@ -88,10 +88,10 @@ func TestCSRFTokenIsMasked(t *testing.T) {
 	}
 }
 
-// T-C2: whoever puts guesses into a page and sees how long it is when compressed
-// learns nothing of the token in it: the page of the session that the guess is
-// from is as long as another's. The same pages with tokens that stay the same show
-// that the test would see it.
+// T-C2: an attacker who puts guesses into a page and measures its compressed length
+// learns nothing about the token in it. With the right guess for one session, the pages
+// of all sessions are equally long. With constant tokens the test would see a
+// difference.
 func TestCSRFTokenAgainstBREACH(t *testing.T) {
 	const rounds, guessed = 500, 24
 	w := gzip.NewWriter(nil)
@@ -118,7 +118,7 @@ func TestCSRFTokenAgainstBREACH(t *testing.T) {
 	}
 }
 
-// Whatever is not exactly a token of this session is refused, and asks no store.
+// Any text but a token of this session is refused, without asking the store.
 func TestCSRFTokenMalformed(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	s, err := faults.Generate(t.Context(), "id")
@@ -166,8 +166,8 @@ func TestCSRFTokenMalformed(t *testing.T) {
 	}
 }
 
-// A token whose last byte happens to be zero comes without its last characters,
-// too, if line breaks take their place.
+// A token whose last byte is zero is refused without its last characters, also if line
+// breaks take their place.
 func TestCSRFTokenLineBreaks(t *testing.T) {
 	s, _ := generated(t)
 	for range 100_000 {
@@ -183,8 +183,8 @@ func TestCSRFTokenLineBreaks(t *testing.T) {
 	t.Error("no token ends in zeros")
 }
 
-// Requests that ask for the first token of a session at the same time get tokens
-// that all work, also each on the other's view.
+// Requests that ask for the first token of a session at the same time get tokens that
+// all work, also on the session objects of the others.
 func TestCSRFTokenFirstTogether(t *testing.T) {
 	for range 50 {
 		_, load := generated(t)
@@ -209,8 +209,8 @@ func TestCSRFTokenFirstTogether(t *testing.T) {
 	}
 }
 
-// A store that fails gives no token, and its error; so does one whose sessions
-// cannot update.
+// If the store fails, or its sessions have no Update, CSRFToken returns the error and
+// no token.
 func TestCSRFTokenFails(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	s, err := faults.Generate(t.Context(), "id")
@@ -242,7 +242,7 @@ func TestCSRFTokenFails(t *testing.T) {
 	}
 }
 
-// What somebody else left under our key is no secret of ours: it is replaced.
+// A foreign value under our key is replaced.
 func TestCSRFTokenForeignValue(t *testing.T) {
 	for _, v := range []any{"text", []byte("short"), []byte{}, 7} {
 		s, load := generated(t)
@@ -261,8 +261,8 @@ func TestCSRFTokenForeignValue(t *testing.T) {
 	}
 }
 
-// T-C3 and T-C7, R42: a token is of one session and one login. Renewal and what
-// goes on in between keep it, login and what ends a session do not.
+// T-C3 and T-C7, R42: a token belongs to one session and one login. It stays valid over
+// renewal and writes. A login and the end of the session void it.
 func TestCSRFTokenOverLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -319,8 +319,8 @@ func TestCSRFTokenOverLogins(t *testing.T) {
 	})
 }
 
-// TestRequireCSRFDevices: the two requests of a browser that binds a session pass without
-// a token, and no other, nor those where nothing is bound.
+// TestRequireCSRFDevices: the two requests of a browser that binds a session need no
+// token. All other requests need one, and so do these two if DeviceBound is not set.
 func TestRequireCSRFDevices(t *testing.T) {
 	for _, c := range []struct {
 		path  string

@@ -16,8 +16,8 @@ import (
 	"github.com/mist-contrib/session/internal/webtest"
 )
 
-// From the binding on the browser keeps the token for a little less than it is good, also
-// of a persistent login. The next login has its own lifetime.
+// After the binding the browser keeps the token a little shorter than it is valid, also
+// that of a persistent login. The next login has its own lifetime.
 func TestDeviceMaxAge(t *testing.T) {
 	for bound, want := range map[time.Duration]int{
 		time.Second: 1, 2 * time.Second: 1, 10 * time.Second: 9, time.Minute: 54, 5 * time.Minute: 270, 10 * time.Minute: 570, 24 * time.Hour: 86370,
@@ -45,7 +45,7 @@ func TestDeviceMaxAge(t *testing.T) {
 	}
 }
 
-// maxAge of the one cookie of a response; zero: none.
+// maxAge returns the Max-Age of the one cookie of a response, and zero without Max-Age.
 func maxAge(h http.Header) int {
 	cookies := (&http.Response{Header: h}).Cookies()
 	if len(cookies) != 1 {
@@ -54,8 +54,8 @@ func maxAge(h http.Header) int {
 	return cookies[0].MaxAge
 }
 
-// A refresh leaves the cookie alone while the browser may be registering, and of a bound
-// session for good. It prolongs the session all the same.
+// A refresh does not set the cookie while the browser may be registering, and never
+// that of a bound session. It prolongs the session in both cases.
 func TestDeviceRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, told := binding()
@@ -111,8 +111,8 @@ func TestDeviceRefresh(t *testing.T) {
 	})
 }
 
-// After its end a token opens nothing, and the response touches no cookie. Handlers are
-// told no reason, OnEvent is.
+// After its end a token opens nothing, and the response does not touch the cookie.
+// OnEvent gets the reason, handlers do not.
 func TestDeviceEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, told := binding()
@@ -211,8 +211,8 @@ func TestProveDeviceRefused(t *testing.T) {
 	}
 }
 
-// RequireBound lets bound sessions through, and for a while those whose browser may bind
-// them yet.
+// RequireBound lets bound sessions pass. For a while it also lets sessions pass that
+// the browser may still bind.
 func TestRequireBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := binding()

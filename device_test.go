@@ -25,8 +25,8 @@ import (
 
 const boundName = "__Host-session"
 
-// binding returns a Manager whose logins are bound for ten minutes, and what OnEvent was
-// told, once.
+// binding returns a Manager that binds logins for ten minutes. told returns and forgets
+// the events.
 func binding() (m *session.Manager, told func() string) {
 	var mu sync.Mutex
 	var events []string
@@ -51,7 +51,7 @@ func binding() (m *session.Manager, told func() string) {
 	}
 }
 
-// A verified lets every device pass, and notes what it is asked.
+// A verified accepts every device and notes the arguments of its calls.
 type verified struct {
 	challenges []string
 	device     string
@@ -86,7 +86,7 @@ func bindDevice(t *testing.T, b *webtest.Browser, m *session.Manager) (h http.He
 	return h, err
 }
 
-// userOf returns whom a request of the browser is of.
+// userOf returns the user of a request of the browser.
 func userOf(t *testing.T, b *webtest.Browser, m *session.Manager) (user string, err error) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) { user, err = m.User(ctx) })
@@ -164,8 +164,8 @@ func TestDeviceCheck(t *testing.T) {
 
 var offered = regexp.MustCompile(`^\(ES256 RS256\);path="/dbsc/register";challenge="([\w-]{43})"$`)
 
-// The offer is for the login whose token goes into the cookie, and stands once in a
-// response.
+// The offer belongs to the login whose token the cookie carries. A response has one
+// offer of each Manager.
 func TestDeviceOffer(t *testing.T) {
 	const name = "Secure-Session-Registration"
 	m, _ := binding()
@@ -209,8 +209,8 @@ func TestDeviceOffer(t *testing.T) {
 	}
 }
 
-// Where the token travels in a header, or in another cookie than the one that is bound,
-// nothing is offered and nothing is bound.
+// If the token travels in a header, or in another cookie than the bindable one, nothing
+// is offered and nothing is bound.
 func TestDeviceElsewhere(t *testing.T) {
 	m, _ := binding()
 	former := &cookie.Propagator{}
@@ -245,8 +245,8 @@ func TestDeviceElsewhere(t *testing.T) {
 	}
 }
 
-// A proof is answered in the cookie that is bound, though nothing in the request tells
-// which propagator of a chain it is.
+// The answer to a proof sets the bindable cookie, although nothing in the request shows
+// which propagator of a chain that is.
 func TestProveDeviceInChain(t *testing.T) {
 	m, _ := binding()
 	b := &webtest.Browser{}

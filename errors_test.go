@@ -29,7 +29,7 @@ var sentinels = map[string]error{
 	"ErrHeaderWritten": session.ErrHeaderWritten,
 }
 
-// TestErrorsSurviveWrapping also proves that they stay apart.
+// TestErrorsSurviveWrapping also shows that no error matches another one.
 func TestErrorsSurviveWrapping(t *testing.T) {
 	for name, sentinel := range sentinels {
 		for how, wrapped := range map[string]error{
@@ -57,8 +57,7 @@ func TestErrorsSurviveWrapping(t *testing.T) {
 	}
 }
 
-// The marks are what no error may repeat: an id, a secret, a key's and a
-// value's content.
+// The marks must be in no error: an id, a secret, the text of a key and of a value.
 const (
 	markID     = "MARK-ID"
 	markSecret = "MARKSECRETABCDEFGHIJKLMNOP"
@@ -74,7 +73,7 @@ type (
 	}
 )
 
-// provoked are the errors of this module, each made by a mistake or an attack.
+// provoked returns errors of this module, each caused by a mistake or an attack.
 func provoked(t *testing.T) map[string]struct{ err, want error } {
 	t.Helper()
 	ctx := t.Context()
@@ -151,8 +150,8 @@ func provoked(t *testing.T) map[string]struct{ err, want error } {
 	return all
 }
 
-// TestErrorsMatchAndAreQuiet: each error is the one that is documented, and
-// none repeats what it was given.
+// TestErrorsMatchAndAreQuiet: each error matches the documented one, and none repeats
+// its input.
 func TestErrorsMatchAndAreQuiet(t *testing.T) {
 	for name, tt := range provoked(t) {
 		if tt.err == nil || tt.want != nil && !errors.Is(tt.err, tt.want) {
@@ -169,8 +168,8 @@ func TestErrorsMatchAndAreQuiet(t *testing.T) {
 	}
 }
 
-// TestErrNotFoundTellsNothing: from outside, unknown, expired, removed and
-// wrongly authenticated look the same.
+// TestErrNotFoundTellsNothing: callers cannot tell an unknown session from one that has
+// expired, was removed or was opened with a wrong token.
 func TestErrNotFoundTellsNothing(t *testing.T) {
 	store, ctx := &memory.Store{}, t.Context()
 	for _, id := range []string{"removed", "live"} {

@@ -17,7 +17,7 @@ import (
 	"github.com/mist-contrib/session/internal/webtest"
 )
 
-// refusedRequest is one that the hook is told of once.
+// refusedRequest sends a request that causes one event.
 func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -25,9 +25,9 @@ func refusedRequest(t *testing.T, m *session.Manager) (took time.Duration) {
 	return time.Since(began)
 }
 
-// T-E6: a hook that never returns delays a request by 50 ms. After 64 of them it costs
-// no goroutine more, and when it returns at last the Manager tells it how many events
-// it missed, and of events again.
+// T-E6: a hook that never returns delays a request by 50 ms. After 64 such calls no
+// request starts another goroutine. When the hook returns at last, it gets the number
+// of dropped events, and then new events.
 func TestOnEventBlocks(t *testing.T) {
 	const maxHooks, patience = 64, 50 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestOnEventBlocks(t *testing.T) {
 	})
 }
 
-// A thousand requests at once are not delayed more than one is.
+// A thousand requests at once are delayed no longer than a single one.
 func TestOnEventBlocksCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -89,8 +89,8 @@ func TestOnEventBlocksCrowd(t *testing.T) {
 	})
 }
 
-// A request waits for a hook that is only slow, so that its log line is there
-// before the answer.
+// A request waits for a hook that is only slow. So its log line is written before the
+// answer.
 func TestOnEventIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -105,8 +105,8 @@ func TestOnEventIsWaitedFor(t *testing.T) {
 	})
 }
 
-// A hook that panics, or ends its goroutine, ends nothing else, also the
-// thousandth time.
+// A hook that panics or ends its goroutine ends nothing else, also after a thousand
+// times.
 func TestOnEventPanics(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":          func() { panic("the hook's own business") },
@@ -138,8 +138,8 @@ func TestOnEventPanics(t *testing.T) {
 	}
 }
 
-// A hook that asks for the session whose request it is told of gets an answer, and
-// holds the request up for no longer than any other.
+// A hook may ask for the session of the request that it is called for. That delays the
+// request no longer than any other hook.
 func TestOnEventAsksBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -160,7 +160,7 @@ func TestOnEventAsksBack(t *testing.T) {
 	})
 }
 
-// The context is the request's, never mist's own, which is pooled.
+// The hook gets the context of the request, and not mist's pooled one.
 func TestOnEventContext(t *testing.T) {
 	type key struct{}
 	synctest.Test(t, func(t *testing.T) {
@@ -186,8 +186,8 @@ func TestOnEventContext(t *testing.T) {
 	})
 }
 
-// Three hundred logins at once and a hook that takes 20 ms: callers wait their 50 ms
-// for a place, and what is dropped is told with its number.
+// Three hundred logins at once, with a hook that takes 20 ms: callers wait up to 50 ms
+// for a place, and the hook gets the number of dropped events.
 func TestOnEventWaitsForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -210,15 +210,15 @@ func TestOnEventWaitsForAPlace(t *testing.T) {
 			t.Errorf("the logins took %v, want 50 ms at most", took)
 		}
 		time.Sleep(time.Second)
-		// Three rounds of 64 begin within 50 ms.
+		// Three rounds of 64 calls begin within 50 ms.
 		if told.Load() < 3*64 || told.Load()+missed.Load() != 300 {
 			t.Errorf("got %d events and %d missed of 300, want 192 at least and all of them", told.Load(), missed.Load())
 		}
 	})
 }
 
-// However hooks return while events are dropped: every event is told or counted, and
-// no count waits for another event.
+// In whatever order hooks return while events are dropped, each event is reported or
+// counted, and no count waits for another event.
 func TestOnEventCountsAll(t *testing.T) {
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/dormoron/mist"
 )
 
-// A describedSession complains when it is asked.
+// A describedSession fails the test if anything asks for its Info.
 type describedSession struct{ tb testing.TB }
 
 func (s describedSession) Get(context.Context, string) (any, error) { return nil, nil }
@@ -17,7 +17,7 @@ func (s describedSession) ID() string                               { s.tb.Error
 
 func (s describedSession) Info() Info { s.tb.Error("Info was asked"); return Info{} }
 
-// eventsOff are the ways in which the Manager tells of something.
+// eventsOff are the calls by which the Manager reports events.
 func eventsOff(tb testing.TB) map[string]func() {
 	tb.Helper()
 	m, ctx, s := &Manager{}, tb.Context(), Session(describedSession{tb})
@@ -31,8 +31,8 @@ func eventsOff(tb testing.TB) map[string]func() {
 	}
 }
 
-// Without a hook an event costs nothing: no session is asked for what it is, no
-// error for its kind.
+// Without a hook an event costs nothing: the Manager asks no session for its Info and
+// classifies no error.
 func TestEventsOff(t *testing.T) {
 	for name, tell := range eventsOff(t) {
 		if n := testing.AllocsPerRun(100, tell); n != 0 {
@@ -41,7 +41,7 @@ func TestEventsOff(t *testing.T) {
 	}
 }
 
-// BenchmarkEventsOff bounds what an event costs without a hook: under 5 ns.
+// BenchmarkEventsOff measures the cost of an event without a hook: under 5 ns.
 func BenchmarkEventsOff(b *testing.B) {
 	for name, tell := range eventsOff(b) {
 		b.Run(name, func(b *testing.B) {
@@ -53,7 +53,7 @@ func BenchmarkEventsOff(b *testing.B) {
 	}
 }
 
-// What the client claims to have is told where it can be no secret.
+// An event contains the id that the client claims, unless that may be a secret.
 func TestEventClaims(t *testing.T) {
 	const carried = "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for name, c := range map[string]struct {

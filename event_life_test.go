@@ -13,8 +13,7 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// What happens in the life of a session is told once, in its order, with whose it
-// is.
+// The events of a session come once, in order, and with its user.
 func TestEventsOfLife(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"created": func(s *scene) string {
@@ -116,8 +115,8 @@ func TestEventsOfLife(t *testing.T) {
 	})
 }
 
-// A login that may not be is told with the reason, and one that ends others tells
-// of those first.
+// The event of a refused login has the reason. A login that ends other sessions reports
+// those first.
 func TestEventsOfLogins(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"one too many": func(s *scene) string {
@@ -162,7 +161,7 @@ func TestEventsOfLogins(t *testing.T) {
 	})
 }
 
-// A store that fails is told of in every flow, and nothing else is.
+// A failure of the store causes an event in every flow. No other error does.
 func TestEventsOfFailures(t *testing.T) {
 	flow := func(op string, call func(s *scene, ctx *mist.Context) error) func(s *scene) string {
 		return func(s *scene) string {
@@ -205,8 +204,8 @@ func TestEventsOfFailures(t *testing.T) {
 	})
 }
 
-// Every request that finds its token reused is told of, and a login stops that:
-// the tokens from before it are unknown and no theft.
+// Each request with a reused token causes an event until the next login. After it,
+// older tokens are unknown and no sign of theft.
 func TestEventsOfTokensBeforeLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -229,7 +228,7 @@ func TestEventsOfTokensBeforeLogin(t *testing.T) {
 	})
 }
 
-// A value that cannot be kept is the application's mistake, and no failure of the store.
+// A value that cannot be kept is the application's mistake, not a failure of the store.
 func TestEventsOfLoginValues(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"a bad value": func(s *scene) string {

@@ -22,7 +22,7 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// causes names what an event may have as its cause, the more special first.
+// causes names the possible causes of an event, special ones first.
 var causes = []struct {
 	err  error
 	name string
@@ -40,8 +40,8 @@ var causes = []struct {
 	{session.ErrNotFound, "ErrNotFound"},
 }
 
-// An eventLog keeps what a hook was told: kind, session, user, previous session,
-// count, cause.
+// An eventLog keeps the events of a hook: kind, session, user, previous session, count,
+// cause.
 type eventLog struct {
 	mu    sync.Mutex
 	lines []string
@@ -80,7 +80,7 @@ func (l *eventLog) hook(_ context.Context, e session.Event) {
 	l.lines = append(l.lines, line)
 }
 
-// take returns the events since the last take.
+// take returns the events since the last call.
 func (l *eventLog) take() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,8 +89,8 @@ func (l *eventLog) take() string {
 	return lines
 }
 
-// A scene is a manager with two browsers, whose sessions are s1, s2 and so on in
-// the order they are made, and what is told of it. It fails where faults say so.
+// A scene has a manager, two browsers and the log of its events. The sessions are named
+// s1, s2 and so on, in the order of their creation. The store fails as faults says.
 type scene struct {
 	*testing.T
 	*session.Manager
@@ -110,7 +110,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// setting forgets what led up to the scene.
+// setting forgets the events before the scene.
 func (s *scene) setting(f func()) {
 	f()
 	synctest.Wait()
@@ -120,14 +120,13 @@ func (s *scene) setting(f func()) {
 // anonymous gives a browser a session.
 func (s *scene) anonymous(b *webtest.Browser) { b.Login(s.T, s.Manager, "name") }
 
-// logsIn is a login that the scene may have refuse.
+// logsIn is a login that may be refused.
 func (s *scene) logsIn(b *webtest.Browser, user string) (err error) {
 	b.Visit(s.T, func(ctx *mist.Context) { _, err = s.Login(ctx, user) })
 	return err
 }
 
-// sends asks for the session with a token or whatever else, as often as somebody
-// could in one request.
+// sends asks for the session with any text as the token, several times in one request.
 func (s *scene) sends(value string) {
 	(&webtest.Browser{}).Visit(s.T, func(ctx *mist.Context) {
 		ctx.Request.Header.Set("Cookie", webtest.CookieName+"="+value)
@@ -149,7 +148,7 @@ func (s *scene) ask(ctx *mist.Context) {
 	}, s.Middleware())(ctx)
 }
 
-// fails makes the store fail whenever it is asked that.
+// fails makes every call of that name fail.
 func (s *scene) fails(op string) {
 	s.faults.Reset(func(c sessiontest.Call) sessiontest.Fault {
 		if c.Op == op {
@@ -159,7 +158,7 @@ func (s *scene) fails(op string) {
 	})
 }
 
-// play runs scenes, each in a bubble of its own, and compares what was told.
+// play runs scenes, each in a bubble of its own, and compares their events.
 func play(t *testing.T, scenes map[string]func(s *scene) (want string)) {
 	t.Helper()
 	for name, run := range scenes {
@@ -177,7 +176,7 @@ func play(t *testing.T, scenes map[string]func(s *scene) (want string)) {
 
 const unknownSecret = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// R49: what a request could not be given is told once for it, with the reason.
+// R49: a request that gets no session causes one event, with the reason.
 func TestEventsOfRefusals(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"a request without an identifier is none": func(s *scene) string {
@@ -308,8 +307,8 @@ func (s *scene) withHeader(lines ...string) {
 	})
 }
 
-// The id of a plain store is what its clients carry: no event ever has it, nor a
-// part of it.
+// The clients of a plain store carry the id itself, so no event contains it or a part
+// of it.
 func TestEventsOfPlainStore(t *testing.T) {
 	play(t, map[string]func(s *scene) string{
 		"": func(s *scene) string {

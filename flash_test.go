@@ -33,7 +33,7 @@ func flashes(t *testing.T, s session.Session) []string {
 	return messages
 }
 
-// Messages come once, in their order, to this request and to a later one.
+// Messages are shown once and in order, to the same request or to a later one.
 func TestFlashes(t *testing.T) {
 	s, load := generated(t)
 	if got := flashes(t, s); got != nil {
@@ -59,8 +59,7 @@ func TestFlashes(t *testing.T) {
 	}
 }
 
-// Each message is given to exactly one of all requests that ask at once, while
-// others go on adding.
+// Of all concurrent requests exactly one gets each message, while others add more.
 func TestFlashesTogether(t *testing.T) {
 	const rounds, readers, writers = 20, 16, 4
 	for range rounds {
@@ -107,7 +106,8 @@ func TestFlashesTogether(t *testing.T) {
 	}
 }
 
-// Where a session shows no message the store is not asked, and once where it does.
+// If a session shows no message, Flashes does not ask the store. Otherwise it asks
+// once.
 func TestFlashesAskOnce(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	s, err := faults.Generate(t.Context(), "id")
@@ -157,7 +157,8 @@ func TestFlashesAskOnce(t *testing.T) {
 	}
 }
 
-// What a session cannot do or keep is an error and loses nothing.
+// If a session cannot do or keep something, the caller gets an error and loses no
+// message.
 func TestFlashesRefused(t *testing.T) {
 	plain := &webtest.PlainSession{Handle: "plain"}
 	if err := session.AddFlash(t.Context(), plain, "saved"); !errors.Is(err, errors.ErrUnsupported) {
@@ -187,8 +188,8 @@ func TestFlashesRefused(t *testing.T) {
 	}
 }
 
-// Messages that nobody reads stay within a bound: the oldest are dropped, and AddFlash
-// never fails for good.
+// Unread messages stay within a limit: AddFlash drops the oldest, so it does not fail
+// for good.
 func TestFlashesAreBounded(t *testing.T) {
 	s, load := generated(t)
 	for i := range 200 {

@@ -215,8 +215,8 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		}
 	})
 
-	// Each case blocks the first Open until its own context ends, or for ever,
-	// and has a second goroutine wait for it.
+	// Each case blocks the first Open until its own context ends, or for ever. A second
+	// goroutine waits for it.
 	t.Run("a waiter keeps to its own deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()

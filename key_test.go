@@ -29,8 +29,8 @@ type (
 	}
 )
 
-// keyedSession makes a session and returns it as one request has it, and a
-// function that loads it as another request does.
+// keyedSession makes a session. It returns the object of one request, and a function
+// that loads the session as another request does.
 func keyedSession(t *testing.T) (s session.Session, load func() session.Session) {
 	t.Helper()
 	store := &memory.Store{}
@@ -47,7 +47,7 @@ func keyedSession(t *testing.T) (s session.Session, load func() session.Session)
 	}
 }
 
-// keyCase is one type through all methods of its key.
+// keyCase tests all methods of the key of one type.
 func keyCase[T any](name string, v T) (string, func(t *testing.T)) {
 	return name, func(t *testing.T) {
 		t.Helper()
@@ -215,7 +215,8 @@ func TestKeyUpdate(t *testing.T) {
 	if err := list.Set(ctx, s, []string{"a"}); err != nil {
 		t.Fatal(err)
 	}
-	// An error of f is returned as it is; what f did to its copy has no effect.
+	// Update returns an error of f as it is, and the change that f made to its copy has
+	// no effect.
 	failure := errors.New("no")
 	err := list.Update(ctx, s, func(old []string) ([]string, error) {
 		old[0] = "changed"
@@ -227,7 +228,7 @@ func TestKeyUpdate(t *testing.T) {
 	if got, _, err := list.Get(ctx, load()); err != nil || !reflect.DeepEqual(got, []string{"a"}) {
 		t.Errorf("got %q, %v, want [a]", got, err)
 	}
-	// It works on what is stored now, and not on what s was loaded with.
+	// Update works on the stored value, not on the one that s was loaded with.
 	if err := count.Set(ctx, load(), 5); err != nil {
 		t.Fatal(err)
 	}
@@ -241,8 +242,8 @@ func TestKeyUpdate(t *testing.T) {
 	}
 }
 
-// TestKeyConcurrently has half of the goroutines share a session object, as the
-// goroutines of a handler do, and gives the others one of their own.
+// TestKeyConcurrently: half of the goroutines share a session object, like the
+// goroutines of one handler. Each of the others has its own.
 func TestKeyConcurrently(t *testing.T) {
 	const goroutines, each = 64, 100
 	count, code := session.NewKey[int]("count"), session.NewKey[string]("code")
@@ -290,8 +291,8 @@ func TestKeyConcurrently(t *testing.T) {
 	}
 }
 
-// TestKeyView is invariant 5: a session shows what it was loaded with and its
-// own writes.
+// TestKeyView tests invariant 5: a session shows the values that it was loaded with,
+// and its own writes.
 func TestKeyView(t *testing.T) {
 	ctx := t.Context()
 	a, b := session.NewKey[string]("a"), session.NewKey[string]("b")
@@ -327,7 +328,7 @@ func TestKeyView(t *testing.T) {
 	}
 }
 
-// TestKeyCopies is invariant 9.
+// TestKeyCopies tests invariant 9: values are copies.
 func TestKeyCopies(t *testing.T) {
 	ctx := t.Context()
 	key := session.NewKey[*keyed]("k")

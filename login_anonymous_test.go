@@ -18,8 +18,8 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-// A login ends the anonymous session of the request: its objects and its id are dead at
-// once, and all calls that follow in this request work on the new session.
+// A login ends the anonymous session of the request. Its objects and its id are dead at
+// once, and all later calls in this request work on the new session.
 func TestLoginOfAnonymous(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, rec := webtest.Spied()
@@ -40,7 +40,7 @@ func TestLoginOfAnonymous(t *testing.T) {
 				t.Errorf("cart: got %v, %v, want apples", v, err)
 			}
 
-			// What was loaded before shows the values, and writes nothing.
+			// The object from before the login shows the values, but cannot write.
 			if err := before.Set(reqctx, "late", true); !errors.Is(err, session.ErrNotFound) {
 				t.Errorf("Set of the old object: got %v, want ErrNotFound", err)
 			}
@@ -90,7 +90,7 @@ func TestLoginOfAnonymous(t *testing.T) {
 	})
 }
 
-// One call of the store does it, whatever the session was before.
+// A login is one call of the store, whatever session the client has.
 func TestLoginCalls(t *testing.T) {
 	m, rec := webtest.Spied()
 	b := &webtest.Browser{}
@@ -104,8 +104,8 @@ func TestLoginCalls(t *testing.T) {
 	}
 }
 
-// Messages and the secret of forms are values, and go on: nothing makes another secret.
-// A token from before the login is good no more, see TestCSRFTokenOverLogins.
+// Flash messages and the secret of forms are values, so they go on with the login. A
+// token from before the login is no longer valid, see TestCSRFTokenOverLogins.
 func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
 	store := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
@@ -148,8 +148,8 @@ func TestLoginKeepsFlashesAndCSRF(t *testing.T) {
 	})
 }
 
-// Goroutines of one handler that write while it logs in: what was acknowledged is in
-// the new session, everything else is ErrNotFound.
+// Goroutines of one handler write while it logs in. Acknowledged writes are in the new
+// session, and all others fail with ErrNotFound.
 func TestLoginAgainstWrites(t *testing.T) {
 	for range 20 {
 		m, _ := webtest.Spied()
@@ -184,9 +184,9 @@ func TestLoginAgainstWrites(t *testing.T) {
 	}
 }
 
-// refused runs a login of a browser with an anonymous session, which must fail with
+// refused runs a login of a browser with an anonymous session. The login must fail with
 // want. The anonymous session stays as it was, and the object that the request has
-// loaded still writes to it.
+// loaded can still write to it.
 func refused(t *testing.T, m *session.Manager, l session.Login, want error) {
 	t.Helper()
 	b, newID := &webtest.Browser{}, m.NewID
@@ -245,8 +245,8 @@ func TestLoginRefusedKeepsTheAnonymousSession(t *testing.T) {
 	})
 }
 
-// NewID gives ids that live sessions have: the login asks for three more, and then says
-// so. With a longer one than a store has room for it is ErrInvalidID at once.
+// If NewID returns ids of live sessions, the login asks for three more and then fails.
+// If an id is too long for a store, the login fails with ErrInvalidID at once.
 func TestLoginNewID(t *testing.T) {
 	long := func(n int) string { return string(slices.Repeat([]byte("z"), n)) }
 	for name, c := range map[string]struct {
@@ -294,8 +294,8 @@ func TestLoginNewID(t *testing.T) {
 	}
 }
 
-// Values of a login are in the session when it succeeds, over those that it keeps. The
-// store is asked once, so nothing can come between.
+// When a login succeeds, the session has its values, over those that it keeps. Nothing
+// can come between, because it is one call of the store.
 func TestLoginValues(t *testing.T) {
 	values := map[string]any{"theme": "dark", "cart": "pears"}
 	for name, c := range map[string]struct {
@@ -348,8 +348,8 @@ func TestLoginValues(t *testing.T) {
 	}
 }
 
-// A value that no store keeps refuses the login, whoever the client is: they stay that,
-// with their values.
+// A value that no store can keep refuses the login. The client keeps its session and
+// its values.
 func TestLoginValuesRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		values map[string]any

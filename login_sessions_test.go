@@ -20,7 +20,8 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// The session ends, or becomes somebody's, between its loading and the login.
+// Between the load of the session and the login, the session ends or another request
+// logs in with it.
 func TestLoginOfASessionThatEnded(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, m *session.Manager, b *webtest.Browser, id string){
 		"removed": func(t *testing.T, m *session.Manager, _ *webtest.Browser, id string) {
@@ -72,7 +73,7 @@ func TestLoginOfASessionThatEnded(t *testing.T) {
 	}
 }
 
-// Who is second of two logins at once ends nothing that the first was given.
+// The second of two concurrent logins does not end the session of the first.
 func TestLoginTwiceAtOnce(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
@@ -95,7 +96,7 @@ func TestLoginTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// A login that is refused leaves nothing behind.
+// A refused login leaves nothing behind.
 func TestLoginRefusedLeavesNothing(t *testing.T) {
 	m, rec := webtest.Spied()
 	m.MaxUserSessions = 1
@@ -115,7 +116,7 @@ func TestLoginRefusedLeavesNothing(t *testing.T) {
 	}
 }
 
-// Whoever has more sessions than are allowed now can still prove who they are.
+// A user with more sessions than the limit can still reauthenticate.
 func TestReauthenticateOverTheLimit(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
@@ -127,8 +128,8 @@ func TestReauthenticateOverTheLimit(t *testing.T) {
 	b.Visit(t, func(ctx *mist.Context) { webtest.Describe(t)(m.Reauthenticate(ctx, 0)) })
 }
 
-// A session that the application put there is not the client's: a login neither
-// takes it nor ends it.
+// A session that the application put into the context is not the client's. A login
+// neither continues nor ends it.
 func TestLoginBesideASessionPutByHand(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
@@ -149,7 +150,7 @@ func TestLoginBesideASessionPutByHand(t *testing.T) {
 	}
 }
 
-// Current is of the manager that is asked.
+// Current refers to the session of the Manager that lists.
 func TestUserSessionsOfTwoManagers(t *testing.T) {
 	store := &memory.Store{}
 	first := &session.Manager{Store: store, Propagator: &cookie.Propagator{}}
@@ -172,7 +173,7 @@ func TestUserSessionsOfTwoManagers(t *testing.T) {
 	})))
 }
 
-// Handlers, and so clients, are not told why there is no session.
+// Handlers, and so clients, do not see why there is no session.
 func TestReasonsAreNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := webtest.Spied()
@@ -230,7 +231,8 @@ func TestLoginUserAgent(t *testing.T) {
 		{strings.Repeat("x", 10_000), strings.Repeat("x", 256)},
 		{strings.Repeat("é", 200), strings.Repeat("é", 128)},
 		{"x" + strings.Repeat("é", 200), "x" + strings.Repeat("é", 127)},
-		// What hides, or reorders the text around it (bidirectional overrides).
+		// Characters that hide text or reorder the text around it (bidirectional
+		// overrides).
 		{"gpj.\u202eexe\u202c", "gpj.exe"},
 		{"a\u200bb\u2060c\ufeffd\u00ade\U000e0041f", "abcdef"},
 		{"a\u2028b\u2029c\u0085d\u009b31me\u001b[0m", "abcd31me[0m"},
@@ -246,7 +248,7 @@ func TestLoginUserAgent(t *testing.T) {
 			if got := webtest.Describe(t)(m.Login(ctx, "ada")).UserAgent; got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			// Nor when the application says it.
+			// The same if the application sets the field.
 			l := session.Login{User: "ada", UserAgent: c.sent[:min(len(c.sent), 250)], Address: "here\u202e"}
 			info := webtest.Describe(t)(m.LoginWith(ctx, l))
 			if got := info.UserAgent; !strings.HasPrefix(c.want, got) || got == "" || strings.ContainsRune(got, utf8.RuneError) || info.Address != "here" {
@@ -256,8 +258,8 @@ func TestLoginUserAgent(t *testing.T) {
 	}
 }
 
-// EndOldest of a Login counts where the limit is the Manager's, and Ended of the
-// caller is called beside OnEvent.
+// EndOldest of a Login works with the limit of the Manager. OnEvent and the caller's
+// Ended are both called.
 func TestLoginEndOldest(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -48,8 +48,9 @@ func TestLoginOfNobody(t *testing.T) {
 	}
 }
 
-// T-F2, T-F3: also with a grace of a day, and while 100 requests are in progress. The
-// first login gives the anonymous session a new id, the ones after it keep that.
+// T-F2, T-F3: a login kills the old token even with a grace of a day and while 100
+// requests are in progress. The first login gives the anonymous session a new id; later
+// logins keep that id.
 func TestLoginKillsTheOldToken(t *testing.T) {
 	m, _ := webtest.Spied()
 	m.RotateGrace = 24 * time.Hour
@@ -82,7 +83,7 @@ func TestLoginKillsTheOldToken(t *testing.T) {
 			if err := again(ctx); err != nil {
 				t.Fatal(err)
 			}
-			// Dead when it returns, not only when the response is out.
+			// They are dead when the login returns, before the response is sent.
 			planted.Tab().IsNobody(t, m)
 			stolen.Tab().IsNobody(t, m)
 		})
@@ -209,7 +210,7 @@ func TestLoginRefused(t *testing.T) {
 	}
 }
 
-// noUsers is a store of somebody who knows tokens but no users.
+// noUsers is a store that has tokens but no users.
 type noUsers struct{ session.TokenStore }
 
 func TestLoginAfterTheHeader(t *testing.T) {
@@ -231,8 +232,8 @@ func TestLoginAfterTheHeader(t *testing.T) {
 	}
 }
 
-// Every store call of a login fails in every way: who was there before is there
-// still, or nobody is; never somebody else, and no cookie tells of a failure.
+// Every store call of a login fails in every way. Then the earlier user is still logged
+// in or nobody is, but never another user. No failure sets a cookie.
 func TestLoginFaults(t *testing.T) {
 	for _, before := range []string{"nobody", "anonymous", "ada", "bob"} {
 		for n := 1; n < 8; n++ {
@@ -310,8 +311,8 @@ func TestLoginInjectFails(t *testing.T) {
 	}
 }
 
-// Login and logout in one request leave nobody logged in, also when the client
-// came with another session, which lives on.
+// After a login and a logout in one request nobody is logged in. The session that the
+// client came with lives on.
 func TestManagerRemoveSessionAfterLogin(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}

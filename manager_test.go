@@ -196,8 +196,8 @@ func TestManagerInitSessionIDs(t *testing.T) {
 	}
 }
 
-// A TokenStore need not check what cannot be part of a token; the Manager must,
-// or it hands out a token that it then refuses itself.
+// A TokenStore need not check an id for characters that a token cannot have. The
+// Manager must, or it would give the client a token that it refuses itself.
 func TestManagerInitSessionIDUnfitForToken(t *testing.T) {
 	for _, id := range []string{"a.b", "a:b", "{a}", "a*", strings.Repeat("a", 200)} {
 		m, rec := webtest.Spied()

@@ -35,7 +35,7 @@ func TestMiddlewarePanicsAtWiring(t *testing.T) {
 	}
 }
 
-// Around a handler that does nothing it does nothing.
+// The Middleware around a handler that does nothing changes nothing.
 func TestMiddlewareIsQuiet(t *testing.T) {
 	m, rec := webtest.Spied()
 	nobody, alice := &webtest.Browser{}, &webtest.Browser{}
@@ -146,7 +146,7 @@ func TestMiddlewareCleans(t *testing.T) {
 	})
 }
 
-// A guard of a route runs outside the middlewares of the server.
+// A guard of a route runs outside of the middlewares of the server.
 func TestMiddlewareInsideGuard(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}
@@ -222,8 +222,8 @@ func TestMiddlewareTwice(t *testing.T) {
 	}
 }
 
-// What the application puts in place behind the outer one, the inner one leaves
-// there.
+// The inner Middleware keeps a session that the application put into the context behind
+// the outer one.
 func TestMiddlewareTwiceKeepsByHand(t *testing.T) {
 	m, _ := webtest.Spied()
 	byHand := &webtest.PlainSession{Handle: "by-hand"}
@@ -240,8 +240,8 @@ func TestMiddlewareTwiceKeepsByHand(t *testing.T) {
 	}, m.Middleware(), puts, m.Middleware()))
 }
 
-// A middleware that replaces the request by one without our value, as
-// Request.WithContext(ctx.Context()) does, is made up for by the next mount.
+// If a middleware replaces the request by one without our value, as
+// Request.WithContext(ctx.Context()) does, the next Middleware adds it again.
 func TestMiddlewareTwiceRestoresFromContext(t *testing.T) {
 	m, _ := webtest.Spied()
 	alice := &webtest.Browser{}

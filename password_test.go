@@ -30,8 +30,8 @@ func changePassword(t *testing.T, b *webtest.Browser, m *session.Manager, l sess
 	return info, ended
 }
 
-// A user who is logged in changes the password: their session goes on with a new
-// token, all others end, and so does a copy of the cookie.
+// A logged-in user changes the password. This session goes on with a new token. All
+// other sessions end, and a copy of the cookie no longer works.
 func TestPasswordChangedByTheUser(t *testing.T) {
 	m := webtest.NewManager()
 	phone, laptop, bob := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
@@ -58,8 +58,8 @@ func TestPasswordChangedByTheUser(t *testing.T) {
 	}
 }
 
-// A visitor who forgot the password sets another, and is logged in by that. The cart
-// stays; whatever was logged in with the old password is not any more.
+// A visitor who forgot the password sets another one and is then logged in. The cart
+// stays, and all sessions with the old password have ended.
 func TestPasswordChangedByAReset(t *testing.T) {
 	m := webtest.NewManager()
 	thief, visitor, bob := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
@@ -73,7 +73,7 @@ func TestPasswordChangedByAReset(t *testing.T) {
 	thief.IsNobody(t, m)
 	planted.IsNobody(t, m)
 
-	// Over the session of somebody else, which ends as with Login.
+	// A change over the session of another user ends that session, as with Login.
 	bob.SignIn(t, m, "bob")
 	if info, _ := changePassword(t, bob, m, session.Login{User: "ada"}); info.User != "ada" {
 		t.Errorf("got %+v, want ada's session", info)
@@ -84,8 +84,8 @@ func TestPasswordChangedByAReset(t *testing.T) {
 	visitor.IsNobody(t, m)
 }
 
-// What has checked the old password comes too late, and what checks the new one does
-// not: also for logins in flight.
+// Logins that have checked the old password come too late, and logins that check the
+// new one do not. That includes logins in progress.
 func TestPasswordChangedAgainstLogins(t *testing.T) {
 	m := webtest.NewManager()
 	old := make(chan struct{})
@@ -113,7 +113,7 @@ func TestPasswordChangedAgainstLogins(t *testing.T) {
 	if list, err := m.UserSessions(t.Context(), "ada"); err != nil || len(list) != 2 {
 		t.Errorf("ada has %d sessions, %v, want those after the change, 2", len(list), err)
 	}
-	// Many changes at once: somebody is logged in, everybody by a change of theirs.
+	// After many concurrent changes at least one browser is logged in.
 	for range 16 {
 		logins.Go(func() {
 			ada.Tab().Visit(t, func(ctx *mist.Context) { _, _, _ = m.PasswordChanged(ctx, session.Login{User: "ada"}) })
@@ -125,7 +125,7 @@ func TestPasswordChangedAgainstLogins(t *testing.T) {
 	}
 }
 
-// What is wrong is said before anything has happened.
+// Errors in the arguments are found before anything happens.
 func TestPasswordChangedRefused(t *testing.T) {
 	m := webtest.NewManager()
 	phone := &webtest.Browser{}
@@ -160,7 +160,7 @@ func TestPasswordChangedRefused(t *testing.T) {
 		t.Errorf("got %q, want ada as before", got)
 	}
 
-	// A store that fails, at each of its calls: the client is who it was.
+	// If the store fails at any call, the login state of the client is unchanged.
 	for i, op := range []string{"Open", "RemoveUserSessions", "Login"} {
 		down := &webtest.OutageError{}
 		st := &failingUsers{Store: &memory.Store{}}
@@ -218,8 +218,8 @@ func (s *failingUsers) RemoveUserSessions(ctx context.Context, user string, exce
 	return s.Store.RemoveUserSessions(ctx, user, except...)
 }
 
-// Support staff who log in as a user keep their own session, in a cookie of its own.
-// The event of the login names both, and the users of the two Managers do not mix.
+// Support staff who log in as a user keep their own session, in another cookie. The
+// event of the login names both users, and the users of the two Managers do not mix.
 func TestLogInAs(t *testing.T) {
 	var (
 		mu     sync.Mutex
@@ -266,7 +266,7 @@ func TestLogInAs(t *testing.T) {
 			t.Errorf("got %q by %q, want ada by grace", who, actor)
 		}
 	}))
-	// Without a session of staff the guard lets nobody do so.
+	// Without a session of staff the guard lets no request pass.
 	if resp := customer.Answer(t.Context(), both(staff.RequireLevel(session.Authenticated)(logInAs))); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a customer: got status %d, want 401", resp.StatusCode)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// A refreshes counts the refreshes of a store whose clock is another, and which may not
-// tell it.
+// A refreshes counts the refreshes of a store whose clock differs. The store may refuse
+// to tell the time.
 type refreshes struct {
 	skewedStore
 	refreshed, asked atomic.Int64
@@ -56,8 +56,8 @@ func (st *refreshes) Refresh(ctx context.Context, id string) error {
 	return st.skewedStore.Refresh(ctx, id)
 }
 
-// TestRefreshInterval refreshes every ten seconds for an hour: the store is asked once
-// in an interval, and the session ends early by no more than that.
+// TestRefreshInterval refreshes every ten seconds for an hour. The store is asked once
+// in an interval, and the session ends early by at most one interval.
 func TestRefreshInterval(t *testing.T) {
 	for name, c := range map[string]struct {
 		interval, idle time.Duration
@@ -91,8 +91,9 @@ func TestRefreshInterval(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					refresh()
 				}
-				// Refreshes are a little rarer than they could be, because ten seconds are not
-				// a part of the millisecond that a clock is read with.
+				// A request just before the end of an interval does not refresh, and
+				// the next one comes ten seconds later. So there may be fewer refreshes
+				// than intervals.
 				if got := st.refreshed.Load(); got > c.want || got < c.want*5/6 {
 					t.Errorf("got %d refreshes in an hour, want %d", got, c.want)
 				}
@@ -108,7 +109,7 @@ func TestRefreshInterval(t *testing.T) {
 	}
 }
 
-// Where it is not known how old the last refresh is, the store is asked.
+// If the age of the last refresh is unknown, RefreshSession asks the store.
 func TestRefreshIntervalInDoubt(t *testing.T) {
 	for name, doubt := range map[string]func(st *refreshes){
 		"nothing": func(*refreshes) {},
@@ -148,8 +149,8 @@ func TestRefreshIntervalInDoubt(t *testing.T) {
 	}
 }
 
-// Many requests at once ask for the time once, and a cookie that was not refreshed
-// is not renewed.
+// Many concurrent requests ask for the time once. A request that does not refresh does
+// not renew its cookie either.
 func TestRefreshIntervalAtOnce(t *testing.T) {
 	st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}, hold: make(chan struct{})}
 	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{MaxAge: time.Hour}, RefreshInterval: 10 * time.Minute}
@@ -250,7 +251,7 @@ func TestRenewAfter(t *testing.T) {
 		lost.Describe(t, m) // seen: the grace begins
 		time.Sleep(30 * time.Second)
 		late.IsNobody(t, m)
-		// Too late for a header: the next request will do.
+		// It is too late for a header, so the next request renews the token.
 		time.Sleep(15 * time.Minute)
 		rec.Take()
 		lost.Visit(t, m.Middleware()(func(ctx *mist.Context) {
@@ -268,7 +269,7 @@ func TestRenewAfter(t *testing.T) {
 	})
 }
 
-// A skewedStore has another clock than this machine.
+// A skewedStore has a clock that differs from the machine's.
 type skewedStore struct {
 	*memory.Store
 	ahead time.Duration
@@ -319,8 +320,8 @@ func (st *skewedStore) Login(ctx context.Context, token string, l session.Login)
 	return st.skew(st.Store.Login(ctx, token, l))
 }
 
-// Ages and remaining lifetimes are differences of the store's own times: a store
-// whose clock is off, by whatever, behaves as one whose clock is right.
+// Ages and remaining lifetimes are differences between times of the store. So a store
+// with a wrong clock behaves like one with a right clock.
 func TestOtherClock(t *testing.T) {
 	for _, ahead := range []time.Duration{0, -20 * time.Minute, 20 * time.Minute, -400 * 24 * time.Hour, 400 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {

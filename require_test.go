@@ -105,7 +105,7 @@ func TestRequireSession(t *testing.T) {
 	})
 }
 
-// A describedSession is put there by hand, and is what a test says.
+// A describedSession is a session that a test puts into the context, with any Info.
 type describedSession struct {
 	webtest.PlainSession
 
@@ -114,8 +114,8 @@ type describedSession struct {
 
 func (s *describedSession) Info() session.Info { return s.info }
 
-// guarded asks a guard for one request, whose session is put there by hand if
-// there is one. It returns the status, 200 for a request that is let through.
+// guarded sends one request to a guard, with the session byHand if it is not nil. It
+// returns the status, which is 200 if the guard lets the request pass.
 func guarded(t *testing.T, b *webtest.Browser, byHand session.Session, guard mist.Middleware) int {
 	t.Helper()
 	ran := false
@@ -131,8 +131,7 @@ func guarded(t *testing.T, b *webtest.Browser, byHand session.Session, guard mis
 	return resp.StatusCode
 }
 
-// R38: a login is fresh for less than d, whichever clock is ahead, to the
-// nanosecond.
+// R38: a login is fresh for less than d, to the nanosecond, whichever clock is ahead.
 func TestRequireFreshAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
@@ -165,8 +164,8 @@ func TestRequireFreshAge(t *testing.T) {
 	})
 }
 
-// R39: a level lets through what is at or below it, and nobody who is not logged
-// in, whatever their values say.
+// R39: a guard lets a request pass if its user has the level or a higher one. A visitor
+// who is not logged in never passes, whatever the values of the session are.
 func TestRequireLevelMatrix(t *testing.T) {
 	m := webtest.NewManager()
 	for has := range session.Level(5) {
@@ -188,7 +187,7 @@ func TestRequireLevelMatrix(t *testing.T) {
 	}
 }
 
-// strict are the guards that want a user.
+// strict returns the guards that demand a user.
 func strict(m *session.Manager) map[string]mist.Middleware {
 	return map[string]mist.Middleware{
 		"RequireFresh":           m.RequireFresh(time.Minute),
@@ -197,7 +196,8 @@ func strict(m *session.Manager) map[string]mist.Middleware {
 	}
 }
 
-// Nobody, and who has not logged in: 401. It could not be found out: 503.
+// Without a session, and with an anonymous one, the guards answer 401. If the store
+// fails, they answer 503.
 func TestRequireUser(t *testing.T) {
 	s := newScene(t)
 	s.anonymous(s.alice)
@@ -226,7 +226,7 @@ func TestRequireUser(t *testing.T) {
 	}
 }
 
-// ErrorHandler is told which of it it was.
+// ErrorHandler gets the reason.
 func TestRequireErrorHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -270,8 +270,8 @@ func TestRequireErrorHandler(t *testing.T) {
 	})
 }
 
-// R38, R29: only a login and another one count as such. Nothing else moves the
-// time, on which RequireFresh stands.
+// R38, R29: only a login and a reauthentication count as fresh. Nothing else moves the
+// time that RequireFresh compares.
 func TestRequireFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)
@@ -324,7 +324,7 @@ func TestRequireFresh(t *testing.T) {
 	})
 }
 
-// R39: a level is what was proved last, whatever the level before it.
+// R39: the level is that of the last authentication, whatever the level before it.
 func TestRequireLevel(t *testing.T) {
 	s := newScene(t)
 	level := func(want session.Level) {
@@ -369,7 +369,8 @@ func TestRequireFreshPanicsAtWiring(t *testing.T) {
 	}
 }
 
-// A store that does not tell the time lets nobody through, and logs nobody out.
+// If the store cannot tell the time, the guard lets no request pass and logs nobody
+// out.
 func TestClockFails(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	var kinds []session.EventKind

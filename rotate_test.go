@@ -17,7 +17,7 @@ import (
 	"github.com/mist-contrib/session/memory"
 )
 
-// long lives long enough for what is tested about rotation.
+// long returns a store with timeouts that these tests never reach.
 func long() *memory.Store {
 	return &memory.Store{IdleTimeout: 30 * 24 * time.Hour, AbsoluteTimeout: 30 * 24 * time.Hour}
 }
@@ -287,8 +287,7 @@ func TestRotateSessionLosers(t *testing.T) {
 	}
 }
 
-// A request that was opened by an old token gives the browser the newest one,
-// or none.
+// A request with an old token gives the browser the newest token or none.
 func TestRotateSessionLateRefresh(t *testing.T) {
 	m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 	b := &webtest.Browser{}
@@ -356,7 +355,7 @@ func TestRotateSessionKeepsWrites(t *testing.T) {
 	})
 }
 
-// However a rotation and a logout interleave, the session is dead.
+// In whatever order a rotation and a logout happen, the session is dead afterwards.
 func TestRotateSessionAgainstRemove(t *testing.T) {
 	m, _ := webtest.Spied()
 	for range 300 {

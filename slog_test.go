@@ -14,7 +14,7 @@ import (
 	"github.com/mist-contrib/session/internal/webtest"
 )
 
-// lines is a logger that writes what a test can compare.
+// lines returns a logger whose output a test can compare.
 func lines(buf *bytes.Buffer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(buf, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
@@ -63,7 +63,7 @@ func TestLogEvents(t *testing.T) {
 	}
 }
 
-// Without a logger it is the default one, as it is when something happens.
+// Without a logger, LogEvents uses the default logger at the time of the event.
 func TestLogEventsByDefault(t *testing.T) {
 	hook := session.LogEvents(nil)
 	before := slog.Default()
@@ -78,7 +78,7 @@ func TestLogEventsByDefault(t *testing.T) {
 	}
 }
 
-// A handler finds in the context what the request has in it, as tracing needs.
+// The handler gets the context of the request, which tracing needs.
 func TestLogEventsContext(t *testing.T) {
 	type key struct{}
 	h := &contextHandler{Handler: slog.DiscardHandler, key: key{}}
@@ -102,7 +102,7 @@ func (h *contextHandler) Handle(ctx context.Context, _ slog.Record) error {
 	return nil
 }
 
-// Ten thousand events reach a logger: nothing is lost while it keeps up.
+// Ten thousand events all reach a logger that keeps up.
 func TestLogEventsLosesNothing(t *testing.T) {
 	const workers, each = 60, 170
 	m := webtest.NewManager()
@@ -120,7 +120,7 @@ func TestLogEventsLosesNothing(t *testing.T) {
 	webtest.Eventually(t, "ten thousand events", func() bool { return out.malformed.Load() == workers*each })
 }
 
-// counted counts what a logger writes.
+// counted counts the lines of a logger.
 type counted struct{ malformed atomic.Int64 }
 
 func (l *counted) Write(p []byte) (int, error) {

@@ -56,8 +56,8 @@ func TestReauthenticate(t *testing.T) {
 	})
 }
 
-// The revocation comes while the password is being checked: behind the
-// Middleware, and where the handler has asked for the session first.
+// The revocation comes during the check of the password. The login is behind the
+// Middleware, or the handler has called GetSession before.
 func TestLoginBeganBeforeRevocation(t *testing.T) {
 	for name, around := range map[string]func(*session.Manager) mist.Middleware{
 		"middleware": (*session.Manager).Middleware,
@@ -268,8 +268,8 @@ func TestUserSessionsMisused(t *testing.T) {
 	}
 }
 
-// R16: Max-Age is what is left of the session's life, rounded up, in every
-// response that sets the cookie.
+// R16: Max-Age is the rest of the session's life, rounded up, in every response that
+// sets the cookie.
 func TestPersistentLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{})

@@ -23,7 +23,7 @@ import (
 	"github.com/mist-contrib/session/internal/webtest"
 )
 
-// A cookie that could not arrive is an error, and nothing is done for it.
+// If a cookie could not arrive, the call fails and does nothing.
 func TestErrHeaderWritten(t *testing.T) {
 	for protocol, h2 := range webtest.Protocols {
 		for _, write := range webtest.Writes {
@@ -102,7 +102,7 @@ func TestErrHeaderWrittenFlows(t *testing.T) {
 	}
 }
 
-// The Middleware's writer changes nothing of a response.
+// The Middleware's writer does not change a response.
 func TestWriterIsTransparent(t *testing.T) {
 	handlers := map[string]mist.HandleFunc{
 		"two statuses": func(ctx *mist.Context) {
@@ -171,7 +171,7 @@ func TestWriterIsTransparent(t *testing.T) {
 	}
 }
 
-// observe describes all that a client sees of a response.
+// observe returns all that a client sees of a response.
 func observe(t *testing.T, s *webtest.Site, path string) string {
 	t.Helper()
 	var out strings.Builder
@@ -197,7 +197,7 @@ func observe(t *testing.T, s *webtest.Site, path string) string {
 	return out.String()
 }
 
-// bare is a response writer with nothing but the three methods.
+// bare is a response writer with only the three methods.
 type bare struct {
 	header http.Header
 	calls  []string
@@ -209,7 +209,7 @@ func (w *bare) Write(p []byte) (int, error) { w.calls = append(w.calls, "Write")
 
 func (w *bare) WriteHeader(code int) { w.calls = append(w.calls, fmt.Sprint(code)) }
 
-// full has all that net/http's has.
+// full is a response writer with all methods of net/http's.
 type full struct{ bare }
 
 func (w *full) ReadFrom(r io.Reader) (int64, error) {
@@ -266,7 +266,7 @@ func TestWriterCapabilities(t *testing.T) {
 			if f, ok := out.(http.Flusher); ok {
 				f.Flush()
 			}
-			// What did not work has sent no header.
+			// A failed call has sent no header.
 			ctx := &mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: out}
 			if _, err := m.InitSession(ctx); err != nil {
 				t.Errorf("InitSession: %v", err)

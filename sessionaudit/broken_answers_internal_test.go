@@ -84,7 +84,7 @@ func plused() string {
 	return base64.StdEncoding.EncodeToString(b[:]) + rand.Text()
 }
 
-func zooAnswers() []beast {
+func brokenAnswers() []brokenApp {
 	const (
 		prefix   = "the name of the cookie has the prefix __Host-"
 		sameSite = "the cookie says SameSite=Lax or Strict"
@@ -97,7 +97,7 @@ func zooAnswers() []beast {
 		headers  = "no identifier is in another header"
 	)
 	nothing := func(*http.Cookie) {}
-	return []beast{
+	return []brokenApp{
 		{"the cookie is Secure", "it is not", "is not Secure", adorned("id", func(c *http.Cookie) { c.Secure = false }), nil},
 		{prefix, "it has none", "no prefix that browsers enforce", adorned("id", nothing), nil},
 		{prefix, "it has the weaker one", "no prefix that browsers enforce", adorned("__Secure-id", nothing), nil},

@@ -7,35 +7,34 @@ import (
 	"testing"
 )
 
-// A beast is an application that is bad in one way.
-type beast struct {
-	check string // the one that must fail, and no other
-	name  string // what is bad
-	says  string // part of the finding
-	breed func(s *site)
-	app   func(a *App) // nil: as it is
+// A brokenApp is an application with one defect.
+type brokenApp struct {
+	check  string // the only check that must fail
+	name   string // what is bad
+	says   string // part of the finding
+	defect func(s *site)
+	app    func(a *App) // nil: as it is
 }
 
-// TestChecksCanFail holds all checks against applications that are bad in one
-// way: the check of it fails, and no other. A check that cannot fail is no check:
-// one that names a requirement of ASVS fails for some application, one that names
-// none finds hardening.
+// TestChecksCanFail runs all checks on applications with one defect. Only the check
+// for that defect fails. A check that names a requirement of ASVS fails for some
+// application. A check that names none finds hardening for some application.
 func TestChecksCanFail(t *testing.T) {
 	t.Parallel()
-	beasts := slices.Concat(zooLogin(), zooRequests(), zooAnswers(), zooBound())
-	in := func(zoo []beast, c Check) bool {
-		return slices.ContainsFunc(zoo, func(b beast) bool { return b.check == c.Name })
+	broken := slices.Concat(brokenLogin(), brokenRequests(), brokenAnswers(), brokenBound())
+	in := func(apps []brokenApp, c Check) bool {
+		return slices.ContainsFunc(apps, func(b brokenApp) bool { return b.check == c.Name })
 	}
 	for _, c := range Checks() {
-		fails, hardens := in(beasts, c), in(zooHardening(), c)
+		fails, hardens := in(broken, c), in(brokenHardening(), c)
 		if fails != (c.ASVS != "") || !fails && !hardens {
-			t.Errorf("ASVS %q: an application in the zoo fails the check: %v, has hardening for it: %v: %s", c.ASVS, fails, hardens, c.Name)
+			t.Errorf("ASVS %q: a broken application fails the check: %v, has hardening for it: %v: %s", c.ASVS, fails, hardens, c.Name)
 		}
 		if hardens != strings.Contains(c.Advice, "no attack follows") {
-			t.Errorf("hardening is in the zoo: %v, but the advice says: %s: %s", hardens, c.Advice, c.Name)
+			t.Errorf("an application has hardening: %v, but the advice says: %s: %s", hardens, c.Advice, c.Name)
 		}
 	}
-	for _, b := range beasts {
+	for _, b := range broken {
 		t.Run(b.check+"/"+b.name, func(t *testing.T) {
 			t.Parallel()
 			_, found := b.audited(t)
@@ -45,10 +44,10 @@ func TestChecksCanFail(t *testing.T) {
 }
 
 // audited makes all checks of the application.
-func (b beast) audited(t *testing.T) (*env, map[string]finding) {
+func (b brokenApp) audited(t *testing.T) (*env, map[string]finding) {
 	t.Helper()
 	s := newSite()
-	b.breed(s)
+	b.defect(s)
 	app := s.app()
 	if b.app != nil {
 		b.app(&app)
@@ -60,8 +59,8 @@ func (b beast) audited(t *testing.T) (*env, map[string]finding) {
 	return findings(t, s.handler(), app, large)
 }
 
-// only wants one finding: the one of the beast, of that kind.
-func (b beast) only(t *testing.T, found map[string]finding, want kind) {
+// only wants one finding, of that kind and for the defect of the application.
+func (b brokenApp) only(t *testing.T, found map[string]finding, want kind) {
 	t.Helper()
 	if f := found[b.check]; f.kind != want {
 		t.Errorf("the check came to kind %d, want %d", f.kind, want)

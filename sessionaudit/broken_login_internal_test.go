@@ -32,7 +32,7 @@ func (s *site) both(old, user string) string {
 // besides leaves the old session as it is.
 func (s *site) besides(_, user string) string { return s.begin(user) }
 
-func zooLogin() []beast {
+func brokenLogin() []brokenApp {
 	never := func(_ string, known bool, _ string) bool { return !known }
 	stranger := func(is string, known bool, _ string) bool { return known && is == "" }
 	same := func(is string, _ bool, user string) bool { return is == user }
@@ -44,7 +44,7 @@ func zooLogin() []beast {
 		elsewhere = "a logout ends the session on every route"
 		deleted   = "the cookie is deleted with the attributes it was set with"
 	)
-	beasts := []beast{
+	broken := []brokenApp{
 		{adopts, "adopts it", "same value after the login", func(s *site) { s.loginWhen(never, s.keep) }, nil},
 		{adopts, "makes another and adopts it", "after the login it logs in", func(s *site) { s.loginWhen(never, s.both) }, nil},
 		{"a login replaces the identifier of a stranger", "keeps it", "same value after the login", func(s *site) { s.loginWhen(stranger, s.keep) }, nil},
@@ -89,9 +89,9 @@ func zooLogin() []beast {
 		"HttpOnly":    func(c *http.Cookie) { c.HttpOnly = false },
 		"Partitioned": func(c *http.Cookie) { c.Partitioned = true },
 	} {
-		beasts = append(beasts, beast{deleted, "another " + name, "another " + name, func(s *site) { s.undo = undo }, nil})
+		broken = append(broken, brokenApp{deleted, "another " + name, "another " + name, func(s *site) { s.undo = undo }, nil})
 	}
-	return beasts
+	return broken
 }
 
 // deadLogout does something where a logout comes with an identifier that is

@@ -12,9 +12,9 @@ func firstOfTwo(s *site) {
 	finds(func(s *site, r *http.Request) string { return append(s.raws(r), "")[0] })(s)
 }
 
-// zooHardening are applications that could be better in one way, from which no
+// brokenHardening are applications that could be better in one way, from which no
 // attack follows.
-func zooHardening() []beast {
+func brokenHardening() []brokenApp {
 	const (
 		life      = "the cookie lives for 400 days at most"
 		vary      = "a response that sets the cookie varies by cookies"
@@ -25,7 +25,7 @@ func zooHardening() []beast {
 		deleted   = "the cookie is deleted with the attributes it was set with"
 	)
 	const days = 24 * time.Hour
-	return []beast{
+	return []brokenApp{
 		{life, "Max-Age is longer", "over 400 days", lasting(func(c *http.Cookie) { c.MaxAge = 401 * 86400 }), nil},
 		{life, "Expires is later", "over 400 days", lasting(func(c *http.Cookie) { c.Expires = time.Now().Add(401 * days) }), nil},
 		{"a response sets the cookie once", "twice", "2 times", func(s *site) {
@@ -83,7 +83,7 @@ func zooHardening() []beast {
 // the audit, unless App.Strict is set.
 func TestHardening(t *testing.T) {
 	t.Parallel()
-	for _, b := range zooHardening() {
+	for _, b := range brokenHardening() {
 		t.Run(b.check+"/"+b.name, func(t *testing.T) {
 			t.Parallel()
 			e, found := b.audited(t)

@@ -205,8 +205,8 @@ func signedBy(p jwt, key *ecdsa.PublicKey) bool {
 	return ecdsa.Verify(key, sum[:], new(mathbig.Int).SetBytes(p.signature[:32]), new(mathbig.Int).SetBytes(p.signature[32:]))
 }
 
-// zooBound are applications that bind logins badly.
-func zooBound() []beast {
+// brokenBound returns applications with a defect in how they bind logins.
+func brokenBound() []brokenApp {
 	const (
 		copied, once   = "a copied cookie of a bound session ends", "a proof is good once"
 		others, keys   = "a device is registered with the cookie of its login", "another key proves nothing"
@@ -223,7 +223,7 @@ func zooBound() []beast {
 			time.AfterFunc(bondLife, func() { s.drop(token) })
 		}
 	}
-	return []beast{
+	return []brokenApp{
 		{copied, "only the browser forgets it", "the cookie of the registration still", bad(func(b *bonds) {
 			b.end = func(token string, before bool) { unless(token, before, false, b.s) }
 		}), binding},

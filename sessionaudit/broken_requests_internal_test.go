@@ -90,7 +90,7 @@ func trusts(path string, holds func(r *http.Request) bool) func(s *site) {
 
 const big = "a cookie of a megabyte is no session"
 
-func zooRequests() []beast {
+func brokenRequests() []brokenApp {
 	const (
 		link      = "a logout takes more than a link"
 		one       = "an identifier that is changed in one character logs nobody in"
@@ -115,7 +115,7 @@ func zooRequests() []beast {
 	path := func(method, path string) func(r *http.Request) bool {
 		return func(r *http.Request) bool { return r.Method == method && r.URL.Path == path }
 	}
-	beasts := []beast{
+	broken := []brokenApp{
 		{link, "any method does", "a link on another site to GET /logout", func(s *site) {
 			s.out = func(*http.Request) bool { return true }
 		}, nil},
@@ -245,13 +245,13 @@ func zooRequests() []beast {
 	} {
 		_, says, _ := strings.Cut(name, " ")
 		says = strings.TrimPrefix(says, "with")
-		beasts = append(
-			beasts,
-			beast{"a logout that another site sends is refused", name, says, trusts("/logout", passes), nil},
-			beast{"a login that another site sends is refused", name, says, trusts("/login", passes), nil},
+		broken = append(
+			broken,
+			brokenApp{"a logout that another site sends is refused", name, says, trusts("/logout", passes), nil},
+			brokenApp{"a login that another site sends is refused", name, says, trusts("/login", passes), nil},
 		)
 	}
-	return beasts
+	return broken
 }
 
 // crowded lets the site do something else for a user when another request is
