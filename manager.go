@@ -315,7 +315,7 @@ func (st *managerState) inject(w http.ResponseWriter, p Propagator, s Session, i
 	if err != nil || !info.Persistent && !bound {
 		return p.Inject(identifier, w)
 	}
-	k, ok := unwrap[Keeper](p)
+	k, ok := unwrap[Persistent](p)
 	if !ok {
 		return unsupported("Login.Persistent")
 	}

@@ -11,7 +11,7 @@ import (
 
 // RefreshSession prolongs the session of the request: the idle timeout starts again, but
 // the absolute deadline stays. If the identifier has its own lifetime on the client
-// ([Lasting]), it is injected again. A token older than RenewAfter is rotated, unless the
+// ([Expiring]), it is injected again. A token older than RenewAfter is rotated, unless the
 // store is full. Nothing else prolongs a session, also not reading: call RefreshSession
 // where activity counts. With RefreshInterval, an early call does nothing.
 //
@@ -31,10 +31,10 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		return m.failed(ctx.Request.Context(), err)
 	}
 	st := m.state(ctx)
-	l, ok := unwrap[Lasting](st.propagatorFor(ctx.Request))
-	lasting := ok && l.Lifetime() > 0 && st.response == nil // else the refresh has injected it
+	l, ok := unwrap[Expiring](st.propagatorFor(ctx.Request))
+	expiring := ok && l.Lifetime() > 0 && st.response == nil // else the refresh has injected it
 	presented := st.clientIdentifier()
-	if presented == "" || !lasting && !m.mayRotate(ctx, s) || openedByProof(s) {
+	if presented == "" || !expiring && !m.mayRotate(ctx, s) || openedByProof(s) {
 		return nil // the client does not carry it, or only a proof of its device renews it
 	}
 	if ctx.ResponseWriter == nil {
@@ -64,7 +64,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 		}
 		// A full store keeps the old token until the next refresh.
 	}
-	if !lasting {
+	if !expiring {
 		return nil
 	}
 	identifier, err := m.identifier(s)
