@@ -94,16 +94,16 @@ func bindable(p Propagator) Bindable {
 	return b
 }
 
-// binds reports whether the request's identifier came in the cookie that can be bound.
-func (e *entry) binds(req *http.Request) bool {
-	b, ok := unwrap[Bindable](e.through(req))
-	return ok && same(b, bindable(e.manager.Propagator))
+// canBind reports whether the request's identifier came in the cookie that can be bound.
+func (st *managerState) canBind(req *http.Request) bool {
+	b, ok := unwrap[Bindable](st.propagatorFor(req))
+	return ok && same(b, bindable(st.manager.Propagator))
 }
 
-// offer asks the browser to bind the new login's session to its device. It replaces an
-// earlier offer of this Manager in the same response.
-func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
-	if m.DeviceBound == 0 || !m.entry(ctx).binds(ctx.Request) {
+// offerBinding asks the browser to bind the new login's session to its device. It
+// replaces an earlier offer of this Manager in the same response.
+func (m *Manager) offerBinding(ctx *mist.Context, s Session, identifier string) {
+	if m.DeviceBound == 0 || !m.state(ctx).canBind(ctx.Request) {
 		return
 	}
 	if info, err := Describe(s); err != nil || info.User == "" {
@@ -113,13 +113,13 @@ func (m *Manager) offer(ctx *mist.Context, s Session, carried string) {
 	to := `(ES256 RS256);path="` + register + `";challenge="`
 	h := ctx.ResponseWriter.Header()
 	others := slices.DeleteFunc(h[headerRegistration], func(line string) bool { return strings.HasPrefix(line, to) })
-	h[headerRegistration] = append(others, to+bindChallenge(carried)+`"`)
+	h[headerRegistration] = append(others, to+bindChallenge(identifier)+`"`)
 }
 
 // bindChallenge returns the challenge that a device signs at registration. It is derived
 // from the session's token, so only the token's owner knows it and no store keeps it.
-func bindChallenge(carried string) string {
-	mac := hmac.New(sha256.New, []byte(carried))
+func bindChallenge(identifier string) string {
+	mac := hmac.New(sha256.New, []byte(identifier))
 	_, _ = mac.Write([]byte("mist-contrib/session device registration"))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -170,9 +170,9 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	if err != nil {
 		return nil, err
 	}
-	e, reqctx := m.entry(ctx), ctx.Request.Context()
-	carried := e.sent()
-	if carried == "" || !e.binds(ctx.Request) {
+	st, reqctx := m.state(ctx), ctx.Request.Context()
+	identifier := st.clientIdentifier()
+	if identifier == "" || !st.canBind(ctx.Request) {
 		return nil, unsupported("BindDevice without the cookie of the session")
 	}
 	age, err := m.loginAge(ctx, s, info)
@@ -183,26 +183,26 @@ func (m *Manager) BindDevice(ctx *mist.Context, verify func(challenge string) (d
 	if age > bindTime {
 		return refuse(ErrReauthenticate)
 	}
-	device, err := verify(bindChallenge(carried))
+	device, err := verify(bindChallenge(identifier))
 	if err != nil {
 		return refuse(err)
 	}
-	bound, err := ds.Bind(m.context(ctx), carried, Proof{Device: device, Lifetime: m.DeviceBound, Grace: m.rotateGrace()})
+	bound, err := ds.Bind(m.context(ctx), identifier, Proof{Device: device, Lifetime: m.DeviceBound, Grace: m.rotateGrace()})
 	switch {
 	case errors.Is(err, ErrBound), errors.Is(err, ErrFull):
 		return refuse(err)
 	case err != nil:
-		return nil, m.failed(reqctx, plain(err))
+		return nil, m.failed(reqctx, withoutReason(err))
 	}
-	next, err := m.carried(bound)
+	next, err := m.identifier(bound)
 	if err != nil {
 		return nil, err
 	}
 	if err := m.inject(ctx, bound, next); err != nil {
 		return nil, err
 	}
-	e.put(ctx, bound, carried) // the client has sent the old token only
-	m.emit(reqctx, m.about(EventBound, bound))
+	st.setSession(ctx, bound, identifier) // the client has sent the old token only
+	m.emit(reqctx, m.eventOf(EventBound, bound))
 	return bound, nil
 }
 
@@ -243,9 +243,9 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	case err != nil:
 		return nil, m.failed(reqctx, err)
 	}
-	user = m.described("", s).User
-	e := m.entry(ctx)
-	if carried, err := e.extract(ctx.Request); err == nil && m.claimed(carried) != id {
+	user = m.newEvent("", s).User
+	st := m.state(ctx)
+	if identifier, err := st.extract(ctx.Request); err == nil && m.claimedID(identifier) != id {
 		_, _, err := m.user(ctx)
 		switch {
 		case err == nil:
@@ -270,15 +270,15 @@ func (m *Manager) ProveDevice(ctx *mist.Context, id string, verify func(device s
 	case err != nil:
 		return nil, m.failed(reqctx, err)
 	}
-	carried, err := m.carried(s)
+	identifier, err := m.identifier(s)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.inject(ctx.ResponseWriter, bindable(m.Propagator), s, carried); err != nil {
+	if err := st.inject(ctx.ResponseWriter, bindable(m.Propagator), s, identifier); err != nil {
 		return nil, err
 	}
-	e.put(ctx, s, carried)
-	m.emit(reqctx, m.about(EventProved, s))
+	st.setSession(ctx, s, identifier)
+	m.emit(reqctx, m.eventOf(EventProved, s))
 	return s, nil
 }
 
@@ -294,16 +294,18 @@ func isBound(s Session) bool {
 	return err == nil && info.Bound
 }
 
-// proved reports whether a token of a device opened s. Only a proof of the device renews it.
-func proved(s Session) bool {
+// openedByProof reports whether a token of a device opened s. Only a proof of the device
+// renews it.
+func openedByProof(s Session) bool {
 	info, err := Describe(s)
 	return err == nil && !info.ProvedUntil.IsZero()
 }
 
-// settling reports whether a refresh must not set the cookie of s: the browser has a bound
-// cookie, or may be getting one now. If the browser still uses a token from before the
-// binding long after it, the bound cookie never arrived. s was loaded after the refresh.
-func (m *Manager) settling(s Session) bool {
+// mustKeepCookie reports whether a refresh must not set the cookie of s: the browser has
+// a bound cookie, or may be getting one now. If the browser still uses a token from
+// before the binding long after it, the bound cookie never arrived. s was loaded after
+// the refresh.
+func (m *Manager) mustKeepCookie(s Session) bool {
 	info, err := Describe(s)
 	switch {
 	case err != nil || info.User == "":

@@ -52,15 +52,15 @@ func (c Chain) Choose(req *http.Request) Propagator {
 		for _, p := range c {
 			_, err := p.Extract(req)
 			if !errors.Is(err, ErrNotFound) || errors.Is(err, ErrMultiple) {
-				return choose(p, req)
+				return resolve(p, req)
 			}
 		}
 	}
-	return choose(c[0], req)
+	return resolve(c[0], req)
 }
 
-// choose returns p, or the propagator that p chooses.
-func choose(p Propagator, req *http.Request) Propagator {
+// resolve returns p, or the propagator that p chooses.
+func resolve(p Propagator, req *http.Request) Propagator {
 	if c, ok := unwrap[Chooser](p); ok {
 		return c.Choose(req)
 	}

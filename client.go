@@ -44,11 +44,11 @@ type Carriage struct {
 	Begin func(first Session) error
 
 	mu     sync.Mutex
-	states []owned
+	states []ownedState
 }
 
-// An owned is a store's state for one request.
-type owned struct{ owner, state any }
+// An ownedState is a store's state for one request.
+type ownedState struct{ owner, state any }
 
 // State returns the state that owner, a store, keeps for the request. The first call
 // creates it.
@@ -61,7 +61,7 @@ func (c *Carriage) State(owner any, first func() any) any {
 		}
 	}
 	state := first()
-	c.states = append(c.states, owned{owner, state})
+	c.states = append(c.states, ownedState{owner, state})
 	return state
 }
 
@@ -95,29 +95,29 @@ type response struct {
 	carriage Carriage
 	store    ClientStore
 
-	mu      sync.Mutex
-	owner   *entry              // the outermost Middleware's entry, if any; nil: that Middleware has returned
-	around  int                 // how many Middlewares are around the request
-	writer  http.ResponseWriter // of the last call of a Manager; nil: none
-	request context.Context     //nolint:containedctx // of the first call: it tells whether the request has ended
-	pending Session             // the session to deliver before the header goes out
+	mu          sync.Mutex
+	owner       *managerState       // the outermost Middleware's state, if any; nil: that Middleware has returned
+	middlewares int                 // how many Middlewares are around the request
+	writer      http.ResponseWriter // of the last call of a Manager; nil: none
+	request     context.Context     //nolint:containedctx // of the first call: it tells whether the request has ended
+	pending     Session             // the session to deliver before the header goes out
 }
 
 // newResponse returns the response for the sessions of a request. Nil: the store keeps the
 // sessions.
-func (e *entry) newResponse(ctx *mist.Context) *response {
-	m := e.manager
+func (st *managerState) newResponse(ctx *mist.Context) *response {
+	m := st.manager
 	store := m.capabilities().client
 	if store == nil {
 		return nil
 	}
-	e.propagator = choose(m.Propagator, ctx.Request)
-	r := &response{store: store, owner: e}
+	st.propagator = resolve(m.Propagator, ctx.Request)
+	r := &response{store: store, owner: st}
 	r.carriage.Room, r.carriage.Carry, r.carriage.Begin = unmeasuredRoom, r.carry, r.begin
-	if p, ok := unwrap[Measured](e.propagator); ok {
+	if p, ok := unwrap[Measured](st.propagator); ok {
 		r.carriage.Name, r.carriage.Room = p.Measure()
 	}
-	if outer := r.outer(ctx, e.propagator); outer != nil {
+	if outer := r.outer(ctx, st.propagator); outer != nil {
 		return outer
 	}
 	return r
@@ -126,12 +126,12 @@ func (e *entry) newResponse(ctx *mist.Context) *response {
 // outer returns the response of an outer server that passed its request and identifier on
 // to this one. Nil: there is none.
 func (r *response) outer(ctx *mist.Context, p Propagator) *response {
-	around, ok := ctx.Request.Context().Value(contextKey{}).(*entry)
+	enclosing, ok := ctx.Request.Context().Value(contextKey{}).(*managerState)
 	if !ok {
 		return nil
 	}
 	here, _ := p.Extract(ctx.Request)
-	for other := &around.request.first; other != nil; other = other.after() {
+	for other := &enclosing.request.first; other != nil; other = other.nextState() {
 		if other.origin == nil || !r.same(other.response) {
 			continue
 		}
@@ -162,23 +162,23 @@ func (r *response) measured() Measured {
 	return p
 }
 
-// through returns the propagator of the request. For a [ClientStore] it is chosen once,
-// because the token contains its name.
-func (e *entry) through(req *http.Request) Propagator {
-	if e.response != nil {
-		return e.propagator
+// propagatorFor returns the propagator of the request. For a [ClientStore] it is chosen
+// once, because the token contains its name.
+func (st *managerState) propagatorFor(req *http.Request) Propagator {
+	if st.response != nil {
+		return st.propagator
 	}
-	return choose(e.manager.Propagator, req)
+	return resolve(st.manager.Propagator, req)
 }
 
 // context returns the context for the store calls of a request.
 func (m *Manager) context(ctx *mist.Context) context.Context {
-	return m.entry(ctx).context(ctx.Request.Context(), ctx)
+	return m.state(ctx).context(ctx.Request.Context(), ctx)
 }
 
 // context returns ctx with the Carriage that a [ClientStore] needs. mctx may be nil.
-func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context {
-	r := e.response
+func (st *managerState) context(ctx context.Context, mctx *mist.Context) context.Context {
+	r := st.response
 	if r == nil {
 		return ctx
 	}
@@ -198,10 +198,10 @@ func (e *entry) context(ctx context.Context, mctx *mist.Context) context.Context
 // once for all writes, just before the header goes out. Otherwise it does so at once.
 func (r *response) carry(s Session) error {
 	r.mu.Lock()
-	e, w, request := r.owner, r.writer, r.request
-	if e == nil || e.writer != nil {
+	st, w, request := r.owner, r.writer, r.request
+	if st == nil || st.writer != nil {
 		defer r.mu.Unlock()
-		if e == nil || e.writer.wrote.Load() {
+		if st == nil || st.writer.wrote.Load() {
 			return ErrHeaderWritten
 		}
 		r.pending = s
@@ -211,43 +211,43 @@ func (r *response) carry(s Session) error {
 	if request != nil && request.Err() != nil { // the response is no longer sent
 		return request.Err()
 	}
-	return e.give(s, w)
+	return st.deliver(s, w)
 }
 
 // begin gives the client a new session at once. It replaces the pending one.
 func (r *response) begin(s Session) error {
 	r.mu.Lock()
-	e, w, before := r.owner, r.writer, r.pending
-	if e == nil || e.writer != nil && e.writer.wrote.Load() {
+	st, w, before := r.owner, r.writer, r.pending
+	if st == nil || st.writer != nil && st.writer.wrote.Load() {
 		r.mu.Unlock()
 		return ErrHeaderWritten
 	}
 	r.pending = nil
 	r.mu.Unlock()
-	err := e.give(s, w)
+	err := st.deliver(s, w)
 	if err != nil {
-		r.exchange(before)
+		r.swapPending(before)
 	}
 	return err
 }
 
-// give gives the client a session.
-func (e *entry) give(s Session, w http.ResponseWriter) error {
+// deliver gives the client a session.
+func (st *managerState) deliver(s Session, w http.ResponseWriter) error {
 	if w == nil {
 		return errNoWriter
 	}
-	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() && t != e.writer {
+	if t, ok := unwrap[*writer](w); ok && t.wrote.Load() && t != st.writer {
 		return ErrHeaderWritten
 	}
-	carried, err := e.manager.carried(s)
+	identifier, err := st.manager.identifier(s)
 	if err != nil {
 		return err
 	}
-	return e.inject(w, e.propagator, s, carried)
+	return st.inject(w, st.propagator, s, identifier)
 }
 
-// exchange replaces the pending session.
-func (r *response) exchange(next Session) (before Session) {
+// swapPending replaces the pending session.
+func (r *response) swapPending(next Session) (before Session) {
 	if r == nil {
 		return nil
 	}
@@ -257,56 +257,56 @@ func (r *response) exchange(next Session) (before Session) {
 	return before
 }
 
-// enter notes that a Middleware is around the request. From now on the outermost one writes
-// the header.
-func (r *response) enter(e *entry) {
+// attach notes that a Middleware is around the request. From now on the outermost one
+// writes the header.
+func (r *response) attach(st *managerState) {
 	if r != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.around++
-		if r.owner == nil || r.owner.writer == nil || r.around == 1 {
-			r.owner = e
+		r.middlewares++
+		if r.owner == nil || r.owner.writer == nil || r.middlewares == 1 {
+			r.owner = st
 		}
 	}
 }
 
-// leave gives the client the pending session when a Middleware returns. After the outermost
-// Middleware, writes fail, and a session that outlives the request keeps nothing of it in
-// memory.
-func (e *entry) leave() {
-	if r := e.response; r != nil {
+// detach gives the client the pending session when a Middleware returns. After the
+// outermost Middleware, writes fail, and a session that outlives the request keeps
+// nothing of it in memory.
+func (st *managerState) detach() {
+	if r := st.response; r != nil {
 		r.mu.Lock()
 		s := r.pending
-		if r.pending, r.around = nil, r.around-1; r.around == 0 {
+		if r.pending, r.middlewares = nil, r.middlewares-1; r.middlewares == 0 {
 			r.owner, r.writer, r.request = nil, nil, nil
 		}
 		r.mu.Unlock()
-		e.deliver(s)
+		st.deliverPending(s)
 	}
 }
 
-// deliver gives the client s, the pending session. s may be nil.
-func (e *entry) deliver(s Session) {
+// deliverPending gives the client s, the pending session. s may be nil.
+func (st *managerState) deliverPending(s Session) {
 	if s == nil {
 		return
 	}
-	if err := e.give(s, e.writer); err != nil { // only a foreign propagator can refuse a token that fits
-		e.manager.emit(e.origin.Context(), Event{Kind: EventFailed, Session: e.manager.handle(s), Cause: err})
+	if err := st.deliver(s, st.writer); err != nil { // only a foreign propagator can refuse a token that fits
+		st.manager.emit(st.origin.Context(), Event{Kind: EventFailed, Session: st.manager.publicID(s), Cause: err})
 	}
 }
 
-// deliver gives the client the pending sessions of all Managers that use w.
-func (r *request) deliver(w *writer) {
-	for e := &r.first; e != nil; e = e.after() {
-		if e.writer == w {
-			e.deliver(e.response.exchange(nil))
-			e.forget(w, e.origin)
+// deliverPending gives the client the pending sessions of all Managers that use w.
+func (r *requestState) deliverPending(w *writer) {
+	for st := &r.first; st != nil; st = st.nextState() {
+		if st.writer == w {
+			st.deliverPending(st.response.swapPending(nil))
+			st.forgetFormer(w, st.origin)
 		}
 	}
 }
 
-func (e *entry) after() *entry {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	return e.next
+func (st *managerState) nextState() *managerState {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	return st.next
 }

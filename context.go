@@ -29,24 +29,25 @@ func FromContext(ctx context.Context) (Session, error) {
 	if ctx == nil {
 		return nil, noMiddlewareError{}
 	}
-	e, ok := ctx.Value(contextKey{}).(*entry)
+	st, ok := ctx.Value(contextKey{}).(*managerState)
 	if !ok {
 		return nil, noMiddlewareError{}
 	}
-	if s := e.shown(); s != nil {
+	if s := st.currentSession(); s != nil {
 		return s, nil
 	}
-	return e.load(e.context(ctx, nil), e.origin, nil)
+	return st.load(st.context(ctx, nil), st.origin, nil)
 }
 
-// shown returns the session that the request already has, or nil, without a mist context.
-func (e *entry) shown() Session {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	if e.slot == nil {
+// currentSession returns the session that the request already has, or nil, without a mist
+// context.
+func (st *managerState) currentSession() Session {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	if st.slot == nil {
 		return nil
 	}
-	return e.slot.Session
+	return st.slot.Session
 }
 
 type noMiddlewareError struct{}

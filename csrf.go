@@ -161,14 +161,14 @@ func (m *Manager) checkCSRF(ctx *mist.Context, cross *http.CrossOriginProtection
 		err = fmt.Errorf("%w: %w", ErrForged, err)
 	} else if s != nil {
 		var token string
-		if token, err = csrfSent(ctx.Request); err == nil {
+		if token, err = csrfTokenOf(ctx.Request); err == nil {
 			err = CheckCSRFToken(reqctx, s, token)
 		}
 	}
 	if errors.Is(err, ErrForged) {
 		about := Event{Kind: EventForged}
 		if s != nil {
-			about = m.about(EventForged, s)
+			about = m.eventOf(EventForged, s)
 		}
 		about.Cause = err
 		m.emit(reqctx, about)
@@ -179,8 +179,8 @@ func (m *Manager) checkCSRF(ctx *mist.Context, cross *http.CrossOriginProtection
 // explicit reports whether the client sent the identifier of the request's session
 // by an [Explicit] propagator.
 func (m *Manager) explicit(ctx *mist.Context) bool {
-	e, ok := unwrap[Explicit](m.entry(ctx).through(ctx.Request))
-	return ok && e.Explicit() && m.entry(ctx).sent() != ""
+	e, ok := unwrap[Explicit](m.state(ctx).propagatorFor(ctx.Request))
+	return ok && e.Explicit() && m.state(ctx).clientIdentifier() != ""
 }
 
 const (
@@ -188,8 +188,8 @@ const (
 	formLimit  = 10 << 20 // of net/http for a form without files
 )
 
-// csrfSent returns the token that a request carries. Its error is a formError.
-func csrfSent(req *http.Request) (string, error) {
+// csrfTokenOf returns the token that a request carries. Its error is a formError.
+func csrfTokenOf(req *http.Request) (string, error) {
 	if token := req.Header.Get(CSRFHeader); token != "" {
 		return token, nil
 	}
@@ -199,16 +199,16 @@ func csrfSent(req *http.Request) (string, error) {
 	}
 	token := req.PostFormValue(CSRFField) // a form with errors may still have the field
 	if token == "" && err != nil && req.Body != nil {
-		if status := unread(req, err); status != 0 {
+		if status := unreadStatus(req, err); status != 0 {
 			return "", &formError{status, err}
 		}
 	}
 	return token, nil
 }
 
-// unread returns the status for a form that err cut short. It returns 0 if the form was
-// read to its end and has no such field.
-func unread(req *http.Request, err error) int {
+// unreadStatus returns the status for a form that err cut short. It returns 0 if the form
+// was read to its end and has no such field.
+func unreadStatus(req *http.Request, err error) int {
 	var limit *http.MaxBytesError
 	if errors.As(err, &limit) || errors.Is(err, multipart.ErrMessageTooLarge) || req.ContentLength > formLimit {
 		return http.StatusRequestEntityTooLarge

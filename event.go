@@ -84,13 +84,13 @@ const (
 // emit passes e to OnEvent. If OnEvent is nil, emit costs nothing.
 func (m *Manager) emit(ctx context.Context, e Event) {
 	if m.OnEvent != nil {
-		m.deliver(ctx, e)
+		m.callHook(ctx, e)
 	}
 }
 
-// deliver calls the hook on its own goroutine, so that a request can go on if its hook does
-// not return.
-func (m *Manager) deliver(ctx context.Context, e Event) {
+// callHook calls the hook on its own goroutine, so that a request can go on if its hook
+// does not return.
+func (m *Manager) callHook(ctx context.Context, e Event) {
 	m.hooksOnce.Do(func() { m.hooks = make(chan struct{}, maxHooks) })
 	patience := time.NewTimer(eventPatience)
 	defer patience.Stop()
@@ -101,16 +101,16 @@ func (m *Manager) deliver(ctx context.Context, e Event) {
 		case m.hooks <- struct{}{}:
 		case <-patience.C:
 			m.dropped.Add(1)
-			go m.tellDropped(ctx) // the last call may have returned before this drop was counted
+			go m.reportDropped(ctx) // the last call may have returned before this drop was counted
 			return
 		}
 	}
 	done := make(chan struct{})
 	go func() {
-		defer m.tellDropped(ctx)
+		defer m.reportDropped(ctx)
 		defer func() { <-m.hooks }()
 		defer close(done)
-		m.call(ctx, e)
+		m.runHook(ctx, e)
 	}()
 	select {
 	case <-done:
@@ -118,84 +118,85 @@ func (m *Manager) deliver(ctx context.Context, e Event) {
 	}
 }
 
-func (m *Manager) call(ctx context.Context, e Event) {
+func (m *Manager) runHook(ctx context.Context, e Event) {
 	defer func() { _ = recover() }() // a panic of the hook must not stop the request
 	m.OnEvent(ctx, e)
 }
 
-// tellDropped reports dropped events to the hook. It runs after each drop and after each
+// reportDropped reports dropped events to the hook. It runs after each drop and after each
 // call returns. If all places are taken, the running calls will report the drops.
-func (m *Manager) tellDropped(ctx context.Context) {
+func (m *Manager) reportDropped(ctx context.Context) {
 	for m.dropped.Load() > 0 {
 		select {
 		case m.hooks <- struct{}{}:
 		default:
 			return
 		}
-		m.tell(ctx)
+		m.reportDroppedNow(ctx)
 	}
 }
 
-func (m *Manager) tell(ctx context.Context) {
+func (m *Manager) reportDroppedNow(ctx context.Context) {
 	defer func() { <-m.hooks }()
 	if n := m.dropped.Swap(0); n > 0 {
-		m.call(ctx, Event{Kind: EventDropped, Count: int(n)})
+		m.runHook(ctx, Event{Kind: EventDropped, Count: int(n)})
 	}
 }
 
-// handle returns the id of s, or nothing if the id is a secret.
-func (m *Manager) handle(s Session) string {
+// publicID returns the id of s, or nothing if the id is a secret.
+func (m *Manager) publicID(s Session) string {
 	if _, tokens := m.tokenStore(); !tokens {
 		return ""
 	}
 	return s.ID()
 }
 
-// about makes an event of a live session, for emit. If OnEvent is nil, about costs nothing.
-func (m *Manager) about(kind EventKind, s Session) (e Event) {
+// eventOf makes an event of a live session, for emit. If OnEvent is nil, eventOf costs
+// nothing.
+func (m *Manager) eventOf(kind EventKind, s Session) (e Event) {
 	if m.OnEvent != nil {
-		e = m.described(kind, s)
+		e = m.newEvent(kind, s)
 	}
 	return e
 }
 
-func (m *Manager) described(kind EventKind, s Session) Event {
+func (m *Manager) newEvent(kind EventKind, s Session) Event {
 	info, _ := Describe(s)
-	return Event{Kind: kind, Session: m.handle(s), User: info.User}
+	return Event{Kind: kind, Session: m.publicID(s), User: info.User}
 }
 
-// refuse tells OnEvent why a request got no session, once per request. It classifies the
-// cause only if OnEvent is set.
-func (e *entry) refuse(ctx context.Context, name func(error) EventKind, carried string, cause error) {
-	if e.manager.OnEvent == nil {
+// emitRefusal tells OnEvent why a request got no session, once per request. It classifies
+// the cause only if OnEvent is set.
+func (st *managerState) emitRefusal(ctx context.Context, name func(error) EventKind, identifier string, cause error) {
+	if st.manager.OnEvent == nil {
 		return
 	}
 	kind := name(cause)
 	if kind == "" {
 		return
 	}
-	e.request.mu.Lock()
-	before := e.refused
-	e.refused = true
-	e.request.mu.Unlock()
+	st.request.mu.Lock()
+	before := st.refused
+	st.refused = true
+	st.request.mu.Unlock()
 	if !before {
-		e.manager.emit(ctx, Event{Kind: kind, Session: e.manager.claimed(carried), Cause: cause})
+		st.manager.emit(ctx, Event{Kind: kind, Session: st.manager.claimedID(identifier), Cause: cause})
 	}
 }
 
-// claimed returns the id in a token. With a plain store it returns nothing, because an id
-// of such a store may look like a token.
-func (m *Manager) claimed(carried string) string {
+// claimedID returns the id in a token. With a plain store it returns nothing, because an
+// id of such a store may look like a token.
+func (m *Manager) claimedID(identifier string) string {
 	if _, tokens := m.tokenStore(); !tokens {
 		return ""
 	}
-	id, _, _ := token.Parse(carried)
+	id, _, _ := token.Parse(identifier)
 	return id
 }
 
-// extraction returns the kind for an error of Extract. Empty: the request carries no
+// extractKind returns the kind for an error of Extract. Empty: the request carries no
 // identifier.
-func extraction(err error) EventKind {
+func extractKind(err error) EventKind {
 	switch {
 	case errors.Is(err, ErrMultiple):
 		return EventDuplicate
@@ -207,8 +208,8 @@ func extraction(err error) EventKind {
 	return EventFailed
 }
 
-// opening returns the kind for an error of the store. Empty: the client has left.
-func opening(err error) EventKind {
+// openKind returns the kind for an error of the store. Empty: the client has left.
+func openKind(err error) EventKind {
 	switch {
 	case errors.Is(err, ErrReused):
 		return EventReused

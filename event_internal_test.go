@@ -21,12 +21,12 @@ func (s describedSession) Info() Info { s.tb.Error("Info was asked"); return Inf
 func eventsOff(tb testing.TB) map[string]func() {
 	tb.Helper()
 	m, ctx, s := &Manager{}, tb.Context(), Session(describedSession{tb})
-	e := m.entry(&mist.Context{})
+	st := m.state(&mist.Context{})
 	return map[string]func(){
 		"emit":       func() { m.emit(ctx, Event{Kind: EventRevoked, User: "user", Count: 1}) },
-		"about":      func() { m.emit(ctx, m.about(EventCreated, s)) },
-		"extraction": func() { e.refuse(ctx, extraction, "", ErrMultiple) },
-		"opening":    func() { e.refuse(ctx, opening, "id.secret", ErrReused) },
+		"about":      func() { m.emit(ctx, m.eventOf(EventCreated, s)) },
+		"extraction": func() { st.emitRefusal(ctx, extractKind, "", ErrMultiple) },
+		"opening":    func() { st.emitRefusal(ctx, openKind, "id.secret", ErrReused) },
 		"failed":     func() { _ = m.failed(ctx, ErrFull) },
 	}
 }
@@ -55,19 +55,19 @@ func BenchmarkEventsOff(b *testing.B) {
 
 // An event contains the id that the client claims, unless that may be a secret.
 func TestEventClaims(t *testing.T) {
-	const carried = "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	const identifier = "id.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for name, c := range map[string]struct {
-		store   Store
-		carried string
-		want    string
+		store      Store
+		identifier string
+		want       string
 	}{
-		"a token":                        {claimsTokens{}, carried, "id"},
+		"a token":                        {claimsTokens{}, identifier, "id"},
 		"no token":                       {claimsTokens{}, "id.secret", ""},
 		"nothing":                        {claimsTokens{}, "", ""},
-		"a plain id that looks like one": {claimsNothing{}, carried, ""},
+		"a plain id that looks like one": {claimsNothing{}, identifier, ""},
 	} {
 		m := &Manager{Store: c.store}
-		if got := m.claimed(c.carried); got != c.want {
+		if got := m.claimedID(c.identifier); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}

@@ -85,10 +85,10 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 		return nil, err // with two identifiers the next request would be refused, and no request could end the session
 	}
 	reqctx := m.context(ctx)
-	s, before, err := m.bind(reqctx, us, old, m.entry(ctx).sent(), l)
-	if s != nil && err != nil && m.entry(ctx).response != nil { // the client received it, and then it was ended
-		m.entry(ctx).drop(ctx)
-		err = errors.Join(err, m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter))
+	s, before, err := m.login(reqctx, us, old, m.state(ctx).clientIdentifier(), l)
+	if s != nil && err != nil && m.state(ctx).response != nil { // the client received it, and then it was ended
+		m.state(ctx).dropSession(ctx)
+		err = errors.Join(err, m.state(ctx).propagatorFor(ctx.Request).Remove(ctx.ResponseWriter))
 	}
 	if err != nil {
 		if errors.Is(err, ErrRevoked) || errors.Is(err, ErrUserLimit) {
@@ -96,7 +96,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 		}
 		return nil, m.failed(reqctx, err)
 	}
-	if err := m.hand(ctx, s); err != nil {
+	if err := m.issue(ctx, s); err != nil {
 		return nil, err
 	}
 	if m.OnEvent != nil {
@@ -104,7 +104,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 		if l.Reauthentication {
 			kind = EventReauthenticated
 		}
-		event := m.described(kind, s)
+		event := m.newEvent(kind, s)
 		event.Actor = l.Actor
 		if before.ID != s.ID() {
 			event.Previous = before.ID
@@ -117,7 +117,7 @@ func (m *Manager) LoginWith(ctx *mist.Context, l Login) (Session, error) {
 // complete fills in the fields of l that the caller left empty.
 func (m *Manager) complete(l *Login, ctx *mist.Context) {
 	if l.Began.IsZero() {
-		l.Began = m.entry(ctx).request.began
+		l.Began = m.state(ctx).request.began
 	}
 	if l.UserAgent == "" {
 		ua := ctx.Request.UserAgent()
@@ -132,10 +132,10 @@ func (m *Manager) complete(l *Login, ctx *mist.Context) {
 	}
 }
 
-// bind logs l.User in. The login starts from old, the client's session, if that is
+// login logs l.User in. The login starts from old, the client's session, if that is
 // anonymous or l.User's; a session of another user ends. before is the anonymous session
 // that ended, or the one that goes on. If err is not nil, a returned s has ended again.
-func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried string, l Login) (s Session, before Info, err error) {
+func (m *Manager) login(ctx context.Context, us UserStore, old Session, identifier string, l Login) (s Session, before Info, err error) {
 	if m.OnEvent != nil {
 		ended, user := l.Ended, l.User // l itself would move to the heap
 		l.Ended = func(id string) {
@@ -145,13 +145,13 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 			m.emit(ctx, Event{Kind: EventRemoved, Session: id, User: user, Cause: ErrUserLimit})
 		}
 	}
-	var others Info                  // the ended session of another user
-	if old != nil && carried != "" { // the token is unknown if the application supplied the session
+	var others Info                     // the ended session of another user
+	if old != nil && identifier != "" { // the token is unknown if the application supplied the session
 		if before, err = Describe(old); err != nil {
 			return nil, Info{}, err
 		}
 		if before.User == "" || before.User == l.User {
-			s, err = m.enter(ctx, us, carried, l)
+			s, err = m.storeLogin(ctx, us, identifier, l)
 			if err == nil || !errors.Is(err, ErrNotFound) || errors.Is(err, ErrRevoked) {
 				return s, before, err
 			}
@@ -163,24 +163,24 @@ func (m *Manager) bind(ctx context.Context, us UserStore, old Session, carried s
 	if l.Reauthentication {
 		return nil, Info{}, ErrNotFound
 	}
-	if s, err = m.enter(ctx, us, "", l); err != nil {
+	if s, err = m.storeLogin(ctx, us, "", l); err != nil {
 		return nil, Info{}, err
 	}
 	if others.ID != "" {
 		if err = m.Store.Remove(ctx, others.ID); err != nil {
-			return s, Info{}, m.abandon(ctx, s, err)
+			return s, Info{}, m.discard(ctx, s, err)
 		}
 		m.emit(ctx, Event{Kind: EventRemoved, Session: others.ID, User: others.User})
 	}
 	return s, Info{}, nil
 }
 
-// enter asks the store to log a user in from the session of carried. Empty: from no
-// session.
-func (m *Manager) enter(ctx context.Context, us UserStore, carried string, l Login) (Session, error) {
+// storeLogin asks the store to log a user in, from the session of identifier or, if that is
+// empty, from no session.
+func (m *Manager) storeLogin(ctx context.Context, us UserStore, identifier string, l Login) (Session, error) {
 	return m.withNewID(func(id string) (Session, error) {
 		l.ID = id
-		return us.Login(ctx, carried, l)
+		return us.Login(ctx, identifier, l)
 	})
 }
 

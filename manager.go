@@ -156,7 +156,7 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if m.headerWritten(ctx) {
 		return nil, ErrHeaderWritten
 	}
-	if m.entry(ctx).ambiguous() {
+	if m.state(ctx).ambiguous() {
 		return nil, ErrMultiple
 	}
 	reqctx := m.context(ctx)
@@ -164,31 +164,31 @@ func (m *Manager) InitSession(ctx *mist.Context) (Session, error) {
 	if err != nil {
 		return nil, m.failed(reqctx, err)
 	}
-	if err := m.hand(ctx, s); err != nil {
+	if err := m.issue(ctx, s); err != nil {
 		return nil, err
 	}
-	m.emit(reqctx, m.about(EventCreated, s))
+	m.emit(reqctx, m.eventOf(EventCreated, s))
 	return s, nil
 }
 
-// hand sends the session's token to the client and caches the session for this request. If
-// that fails, it removes the session, because no client could ever use it.
-func (m *Manager) hand(ctx *mist.Context, s Session) error {
-	e := m.entry(ctx)
-	carried, err := m.carried(s)
-	if err == nil && e.response == nil { // else the store has given it to the client
-		err = m.inject(ctx, s, carried)
+// issue sends the session's token to the client and caches the session for this request.
+// If that fails, it removes the session, because no client could ever use it.
+func (m *Manager) issue(ctx *mist.Context, s Session) error {
+	st := m.state(ctx)
+	identifier, err := m.identifier(s)
+	if err == nil && st.response == nil { // else the store has given it to the client
+		err = m.inject(ctx, s, identifier)
 	}
 	if err != nil {
-		return m.abandon(m.context(ctx), s, err)
+		return m.discard(m.context(ctx), s, err)
 	}
-	e.put(ctx, s, carried)
-	m.offer(ctx, s, carried)
+	st.setSession(ctx, s, identifier)
+	m.offerBinding(ctx, s, identifier)
 	return nil
 }
 
-// abandon removes a session that err kept from reaching the client.
-func (m *Manager) abandon(ctx context.Context, s Session, err error) error {
+// discard removes a session that err kept from reaching the client.
+func (m *Manager) discard(ctx context.Context, s Session, err error) error {
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return errors.Join(err, m.Store.Remove(cleanup, s.ID()))
@@ -208,23 +208,23 @@ func (m *Manager) GetSession(ctx *mist.Context) (Session, error) {
 	if err := m.usable(ctx, false); err != nil {
 		return nil, err
 	}
-	e := m.entry(ctx)
-	if s := e.cached(ctx); s != nil {
+	st := m.state(ctx)
+	if s := st.cached(ctx); s != nil {
 		return s, nil
 	}
-	s, err := e.load(e.context(ctx.Request.Context(), ctx), ctx.Request, ctx)
-	if err != nil && e.writer == nil {
-		e.forget(ctx.ResponseWriter, ctx.Request)
+	s, err := st.load(st.context(ctx.Request.Context(), ctx), ctx.Request, ctx)
+	if err != nil && st.writer == nil {
+		st.forgetFormer(ctx.ResponseWriter, ctx.Request)
 	}
 	return s, err
 }
 
 // open asks the store for the session of an identifier.
-func (m *Manager) open(ctx context.Context, carried string) (s Session, err error) {
+func (m *Manager) open(ctx context.Context, identifier string) (s Session, err error) {
 	if ts, ok := m.tokenStore(); ok {
-		s, err = ts.Open(ctx, carried)
+		s, err = ts.Open(ctx, identifier)
 	} else {
-		s, err = m.Store.Get(ctx, carried)
+		s, err = m.Store.Get(ctx, identifier)
 	}
 	if err == nil && s == nil {
 		err = errNoSession
@@ -234,25 +234,25 @@ func (m *Manager) open(ctx context.Context, carried string) (s Session, err erro
 
 // extract returns the identifier that a request carries. It checks the shape, so a
 // malformed one never reaches the store (ASVS 5.0, 2.2.1).
-func (e *entry) extract(req *http.Request) (string, error) {
-	m, p := e.manager, e.manager.Propagator
-	if e.response != nil {
-		p = e.propagator
+func (st *managerState) extract(req *http.Request) (string, error) {
+	m, p := st.manager, st.manager.Propagator
+	if st.response != nil {
+		p = st.propagator
 	}
-	carried, err := p.Extract(req)
+	identifier, err := p.Extract(req)
 	if err != nil {
 		return "", err
 	}
 	var valid bool
 	if _, tokens := m.tokenStore(); tokens {
-		valid = m.validToken(carried)
+		valid = m.validToken(identifier)
 	} else {
-		valid = validPlainID(carried)
+		valid = validPlainID(identifier)
 	}
 	if !valid {
 		return "", errMalformed
 	}
-	return carried, nil
+	return identifier, nil
 }
 
 // RemoveSession ends the session of the request: it logs the user out. When it returns nil,
@@ -275,19 +275,19 @@ func (m *Manager) RemoveSession(ctx *mist.Context) error {
 	if err := m.Store.Remove(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	m.entry(ctx).drop(ctx)
-	m.emit(ctx.Request.Context(), m.about(EventRemoved, s))
+	m.state(ctx).dropSession(ctx)
+	m.emit(ctx.Request.Context(), m.eventOf(EventRemoved, s))
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	return m.entry(ctx).through(ctx.Request).Remove(ctx.ResponseWriter)
+	return m.state(ctx).propagatorFor(ctx.Request).Remove(ctx.ResponseWriter)
 }
 
-// carried returns the identifier that the client of s carries. If the store issues tokens,
-// the client carries a token, never an id: an id is public and must not authenticate
-// anyone. If the store issues none, a session with a token is an error, because nothing
-// could open it.
-func (m *Manager) carried(s Session) (string, error) {
+// identifier returns the identifier that the client of s carries. If the store issues
+// tokens, the client carries a token, never an id: an id is public and must not
+// authenticate anyone. If the store issues none, a session with a token is an error,
+// because nothing could open it.
+func (m *Manager) identifier(s Session) (string, error) {
 	c := Token(s)
 	if _, tokens := m.tokenStore(); !tokens {
 		if c != s.ID() {
@@ -301,34 +301,34 @@ func (m *Manager) carried(s Session) (string, error) {
 
 // inject gives the client of s its identifier. The client keeps a persistent one for as
 // long as the session can live.
-func (m *Manager) inject(ctx *mist.Context, s Session, carried string) error {
+func (m *Manager) inject(ctx *mist.Context, s Session, identifier string) error {
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	e := m.entry(ctx)
-	return e.inject(ctx.ResponseWriter, e.through(ctx.Request), s, carried)
+	st := m.state(ctx)
+	return st.inject(ctx.ResponseWriter, st.propagatorFor(ctx.Request), s, identifier)
 }
 
-func (e *entry) inject(w http.ResponseWriter, p Propagator, s Session, carried string) error {
+func (st *managerState) inject(w http.ResponseWriter, p Propagator, s Session, identifier string) error {
 	info, err := Describe(s)
 	bound := err == nil && !info.ProvedUntil.IsZero()
 	if err != nil || !info.Persistent && !bound {
-		return p.Inject(carried, w)
+		return p.Inject(identifier, w)
 	}
-	k, ok := unwrap[Keeper](p)
+	k, ok := unwrap[Persistent](p)
 	if !ok {
 		return unsupported("Login.Persistent")
 	}
 	if bound {
-		return k.InjectFor(carried, boundMaxAge(info.ProvedUntil.Sub(info.RotatedAt)), w)
+		return k.InjectFor(identifier, boundMaxAge(info.ProvedUntil.Sub(info.RotatedAt)), w)
 	}
 	// Both times are the store's: this machine's clock may differ. The store has just
 	// written the later of LastSeen and RotatedAt.
 	left := min(info.AbsoluteDeadline.Sub(info.LastSeen), info.AbsoluteDeadline.Sub(info.RotatedAt))
-	if e.response != nil { // its last write may have been long ago
+	if st.response != nil { // its last write may have been long ago
 		left = time.Until(info.AbsoluteDeadline)
 	}
-	return k.InjectFor(carried, max(left, time.Second), w)
+	return k.InjectFor(identifier, max(left, time.Second), w)
 }
 
 // tokenStore returns the store as a TokenStore. If a store issues tokens, an id opens
@@ -338,12 +338,12 @@ func (m *Manager) tokenStore() (TokenStore, bool) {
 	return ts, ts != nil
 }
 
-// validToken reports whether carried has the shape of the store's tokens.
-func (m *Manager) validToken(carried string) bool {
+// validToken reports whether identifier has the shape of the store's tokens.
+func (m *Manager) validToken(identifier string) bool {
 	if cs := m.capabilities().client; cs != nil {
-		return cs.ValidToken(carried)
+		return cs.ValidToken(identifier)
 	}
-	_, _, ok := token.Parse(carried)
+	_, _, ok := token.Parse(identifier)
 	return ok
 }
 

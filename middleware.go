@@ -37,10 +37,10 @@ func (m *Manager) Middleware() mist.Middleware {
 				return
 			}
 			origin, form := ctx.Request, ctx.Request.MultipartForm
-			again := m.entry(ctx).wrap(ctx)
+			again := m.state(ctx).wrap(ctx)
 			if copied := ctx.Request; copied != origin {
 				defer func() {
-					handBack(origin, ctx.Request)
+					copyPattern(origin, ctx.Request)
 					removeFiles(form, copied, ctx.Request)
 				}()
 			}
@@ -49,45 +49,45 @@ func (m *Manager) Middleware() mist.Middleware {
 				return
 			}
 			// The handler may replace the contents of ctx, but e and w stay.
-			e := m.entry(ctx)
-			w := track(ctx, e.request)
-			e.writer = w
-			e.response.enter(e)
+			st := m.state(ctx)
+			w := trackWriter(ctx, st.request)
+			st.writer = w
+			st.response.attach(st)
 			defer func() {
-				e.clean(ctx, nil)
+				st.cleanUserValues(ctx, nil)
 				if w.hijacked.Load() {
 					ctx.RespData = nil // mist would write it to the hijacked connection
 				}
 			}()
-			defer e.leave()
+			defer st.detach()
 			next(ctx)
 		}
 	}
 }
 
 // wrap prepares the request for the Middleware. It reports whether an earlier call did so.
-func (e *entry) wrap(ctx *mist.Context) (before bool) {
-	e.request.mu.Lock()
-	before, e.wrapped = e.wrapped, true
-	keep := e.slot
-	e.request.mu.Unlock()
+func (st *managerState) wrap(ctx *mist.Context) (before bool) {
+	st.request.mu.Lock()
+	before, st.wrapped = st.wrapped, true
+	keep := st.slot
+	st.request.mu.Unlock()
 	if !before {
-		e.clean(ctx, keep)
-		e.origin = ctx.Request
+		st.cleanUserValues(ctx, keep)
+		st.origin = ctx.Request
 	}
 	// A middleware between the two may have replaced the request's context.
-	if reqctx := ctx.Request.Context(); reqctx.Value(contextKey{}) != e {
+	if reqctx := ctx.Request.Context(); reqctx.Value(contextKey{}) != st {
 		if ctx.Request.Trailer == nil && ctx.Request.ContentLength < 0 {
 			ctx.Request.Trailer = make(http.Header) // net/http adds trailers here after the body
 		}
-		ctx.Request = ctx.Request.WithContext(context.WithValue(reqctx, contextKey{}, e))
+		ctx.Request = ctx.Request.WithContext(context.WithValue(reqctx, contextKey{}, st))
 	}
 	return before
 }
 
-// handBack copies the Pattern that an inner mux set on a copy to the request of net/http.
-// copied is nil if the handler removed the copy.
-func handBack(origin, copied *http.Request) {
+// copyPattern copies the Pattern that an inner mux set on a copy to the request of
+// net/http. copied is nil if the handler removed the copy.
+func copyPattern(origin, copied *http.Request) {
 	if copied != nil && copied.Pattern != origin.Pattern {
 		origin.Pattern = copied.Pattern
 	}
@@ -104,11 +104,11 @@ func removeFiles(before *multipart.Form, copies ...*http.Request) {
 	}
 }
 
-// clean removes the value under CtxSessionKey, unless it is keep.
-func (e *entry) clean(ctx *mist.Context, keep *slot) {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	key := e.manager.ctxSessionKey()
+// cleanUserValues removes the value under CtxSessionKey, unless it is keep.
+func (st *managerState) cleanUserValues(ctx *mist.Context, keep *slot) {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	key := st.manager.ctxSessionKey()
 	if v := ctx.UserValues[key]; v != any(keep) || keep == nil {
 		delete(ctx.UserValues, key)
 	}

@@ -34,7 +34,7 @@ func (m *Manager) PasswordChanged(ctx *mist.Context, l Login) (s Session, ended 
 	var keep []string
 	_, info, err := m.user(ctx)
 	switch {
-	case err == nil && info.User == l.User && m.entry(ctx).sent() != "":
+	case err == nil && info.User == l.User && m.state(ctx).clientIdentifier() != "":
 		keep, l.Reauthentication = []string{info.ID}, true
 	case errors.Is(err, ErrMultiple), err != nil && !errors.Is(err, ErrNotFound):
 		return nil, 0, err

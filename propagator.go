@@ -24,21 +24,21 @@ type Propagator interface {
 	Remove(writer http.ResponseWriter) error
 }
 
-// A Lasting propagator gives its identifier a lifetime on the client, like a cookie with
+// An Expiring propagator gives its identifier a lifetime on the client, like a cookie with
 // Max-Age. [Manager.RefreshSession] then injects it again. Otherwise the client would drop
 // it while the server keeps the session.
-type Lasting interface {
+type Expiring interface {
 	// Lifetime returns how long the client keeps an injected identifier. Zero: the client
 	// decides, usually until it closes.
 	Lifetime() time.Duration
 }
 
-// A Keeper is a [Propagator] whose identifiers can have a lifetime of their own.
-// [Login].Persistent needs one.
-type Keeper interface {
+// A Persistent propagator can make the client keep an identifier for a given time, like a
+// persistent cookie. [Login].Persistent needs one.
+type Persistent interface {
 	// InjectFor injects id like Inject. A client that stores identifiers keeps this one
-	// for the given time, also after a restart.
-	InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error
+	// for lifetime, also after a restart.
+	InjectFor(id string, lifetime time.Duration, writer http.ResponseWriter) error
 }
 
 // A Forgetter is a [Propagator] whose client may still hold identifiers of an earlier
@@ -65,7 +65,7 @@ type Explicit interface {
 // device, see [Manager].DeviceBound.
 type Bindable interface {
 	Propagator
-	Keeper
+	Persistent
 
 	// Bindable returns why browsers cannot bind this cookie, or cannot send it to a
 	// handler below path. Nil: some browsers can.

@@ -11,7 +11,7 @@ import (
 
 // RefreshSession prolongs the session of the request: the idle timeout starts again, but
 // the absolute deadline stays. If the identifier has its own lifetime on the client
-// ([Lasting]), it is injected again. A token older than RenewAfter is rotated, unless the
+// ([Expiring]), it is injected again. A token older than RenewAfter is rotated, unless the
 // store is full. Nothing else prolongs a session, also not reading: call RefreshSession
 // where activity counts. With RefreshInterval, an early call does nothing.
 //
@@ -24,17 +24,17 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.refreshed(ctx.Request.Context(), s) {
+	if m.recentlyRefreshed(ctx.Request.Context(), s) {
 		return nil
 	}
 	if err := m.Store.Refresh(m.context(ctx), s.ID()); err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
-	e := m.entry(ctx)
-	l, ok := unwrap[Lasting](e.through(ctx.Request))
-	lasting := ok && l.Lifetime() > 0 && e.response == nil // else the refresh has injected it
-	sent := e.sent()
-	if sent == "" || !lasting && !m.renews(ctx, s) || proved(s) {
+	st := m.state(ctx)
+	l, ok := unwrap[Expiring](st.propagatorFor(ctx.Request))
+	expiring := ok && l.Lifetime() > 0 && st.response == nil // else the refresh has injected it
+	presented := st.clientIdentifier()
+	if presented == "" || !expiring && !m.mayRotate(ctx, s) || openedByProof(s) {
 		return nil // the client does not carry it, or only a proof of its device renews it
 	}
 	if ctx.ResponseWriter == nil {
@@ -46,7 +46,7 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 	if _, tokens := m.tokenStore(); tokens {
 		// Another request may have rotated the token since this one was loaded. An old
 		// token must not replace the newest in the browser.
-		s, err = m.open(m.context(ctx), sent)
+		s, err = m.open(m.context(ctx), presented)
 		if errors.Is(err, ErrNotFound) {
 			return nil // the old token has expired, so the client has a newer one
 		}
@@ -54,28 +54,28 @@ func (m *Manager) RefreshSession(ctx *mist.Context) error {
 			return m.failed(ctx.Request.Context(), err)
 		}
 	}
-	if m.settling(s) {
+	if m.mustKeepCookie(s) {
 		return nil
 	}
-	if m.due(s) {
+	if m.rotationDue(s) {
 		err := m.RotateSession(ctx)
 		if !errors.Is(err, ErrFull) {
 			return err
 		}
 		// A full store keeps the old token until the next refresh.
 	}
-	if !lasting {
+	if !expiring {
 		return nil
 	}
-	carried, err := m.carried(s)
+	identifier, err := m.identifier(s)
 	if err != nil {
 		return err
 	}
-	return m.inject(ctx, s, carried)
+	return m.inject(ctx, s, identifier)
 }
 
-// renews reports whether this response may carry a new token of s.
-func (m *Manager) renews(ctx *mist.Context, s Session) bool {
+// mayRotate reports whether this response may carry a new token of s.
+func (m *Manager) mayRotate(ctx *mist.Context, s Session) bool {
 	if m.RenewAfter <= 0 || ctx.ResponseWriter == nil || m.headerWritten(ctx) {
 		return false
 	}
@@ -83,15 +83,16 @@ func (m *Manager) renews(ctx *mist.Context, s Session) bool {
 	return err == nil && info.User != ""
 }
 
-// due reports whether the token of s must be rotated. s was loaded after its refresh, and
-// both times are the store's.
-func (m *Manager) due(s Session) bool {
+// rotationDue reports whether the token of s must be rotated. s was loaded after its
+// refresh, and both times are the store's.
+func (m *Manager) rotationDue(s Session) bool {
 	info, err := Describe(s)
 	return err == nil && m.RenewAfter > 0 && info.User != "" && info.LastSeen.Sub(info.RotatedAt) >= m.RenewAfter
 }
 
-// refreshed reports whether s was certainly refreshed less than RefreshInterval ago.
-func (m *Manager) refreshed(ctx context.Context, s Session) bool {
+// recentlyRefreshed reports whether s was certainly refreshed less than RefreshInterval
+// ago.
+func (m *Manager) recentlyRefreshed(ctx context.Context, s Session) bool {
 	if m.RefreshInterval <= 0 {
 		return false
 	}
@@ -109,19 +110,20 @@ func (m *Manager) refreshed(ctx context.Context, s Session) bool {
 // store's clock is set meanwhile, or if its servers disagree, the estimate is wrong by as
 // much.
 type storeClock struct {
-	known  atomic.Pointer[reading]
+	known  atomic.Pointer[clockReading]
 	asking atomic.Bool
 }
 
-// A reading holds the latest possible time of the store's clock at a time of this machine.
-type reading struct{ store, here time.Time }
+// A clockReading holds the latest possible time of the store's clock at a time of this
+// machine.
+type clockReading struct{ store, here time.Time }
 
-const readingHolds = time.Minute
+const clockReadingLife = time.Minute
 
 // now returns the latest possible time by the clock of the store of s.
 func (c *storeClock) now(ctx context.Context, s Session) (latest time.Time, ok bool) {
 	r := c.known.Load()
-	if r == nil || time.Since(r.here) > readingHolds {
+	if r == nil || time.Since(r.here) > clockReadingLife {
 		if !c.asking.CompareAndSwap(false, true) {
 			return time.Time{}, false // another request asks
 		}
@@ -132,7 +134,7 @@ func (c *storeClock) now(ctx context.Context, s Session) (latest time.Time, ok b
 			return time.Time{}, false
 		}
 		here := time.Now()
-		r = &reading{store.Add(here.Sub(start) + time.Millisecond), here} // a millisecond for rounding
+		r = &clockReading{store.Add(here.Sub(start) + time.Millisecond), here} // a millisecond for rounding
 		c.known.Store(r)
 	}
 	return r.store.Add(time.Since(r.here)), true

@@ -16,30 +16,30 @@ import (
 // *http.Request and its headers.
 const requestKey = "mist-contrib/session"
 
-// A request holds the managers' state for one request.
-type request struct {
+// A requestState holds the managers' state for one request.
+type requestState struct {
 	began time.Time // when a manager first saw it; never changes
 
-	mu    sync.Mutex // guards everything below, and UserValues of the mist context
-	first entry      // one manager is the rule
+	mu    sync.Mutex   // guards everything below, and UserValues of the mist context
+	first managerState // one manager is the rule
 }
 
-// An entry holds one manager's state for one request.
-type entry struct {
-	request *request
+// A managerState holds one manager's state for one request.
+type managerState struct {
+	request *requestState
 	manager *Manager
-	next    *entry
+	next    *managerState
 
-	slot    *slot  // the session of the request; nil: none loaded yet
-	own     slot   // where slot points at first, to save an allocation
-	carried string // the client's identifier; without a slot: one that the store does not know
+	slot       *slot  // the session of the request; nil: none loaded yet
+	firstSlot  slot   // where slot points at first, to save an allocation
+	identifier string // the client's identifier; without a slot: one that the store does not know
 
-	several bool  // the request carries two identifiers
-	removed bool  // RemoveSession ended the session: nobody is logged in
-	failure error // the store's error: the answer for the rest of the request
-	refused bool  // OnEvent knows that this request got no session
-	loading bool
-	loaded  chan struct{} // closed when loading ends; nil: nobody waits
+	multiple bool  // the request carries two identifiers
+	removed  bool  // RemoveSession ended the session: nobody is logged in
+	failure  error // the store's error: the answer for the rest of the request
+	refused  bool  // OnEvent knows that this request got no session
+	loading  bool
+	loaded   chan struct{} // closed when loading ends; nil: nobody waits
 
 	response   *response  // delivers the session of a ClientStore
 	propagator Propagator // delivers response's token
@@ -50,7 +50,7 @@ type entry struct {
 }
 
 // A slot is the value that a Manager puts under CtxSessionKey in UserValues. Its type marks
-// it as ours and not the application's. mist passes UserValues on, so only the entry in
+// it as ours and not the application's. mist passes UserValues on, so only the state in
 // ctx.Keys tells whether a slot belongs to this request.
 type slot struct {
 	Session
@@ -67,26 +67,26 @@ var creation [64]struct {
 	_ [56]byte // a cache line each
 }
 
-// entry returns the entry of m for the request, and creates it if needed.
-func (m *Manager) entry(ctx *mist.Context) *entry {
-	r := requestOf(ctx)
+// state returns the state of m for the request, and creates it if needed.
+func (m *Manager) state(ctx *mist.Context) *managerState {
+	r := requestStateOf(ctx)
 	if r == nil {
 		r = m.create(ctx)
 	}
 	if r.first.manager == m {
 		return &r.first
 	}
-	if e := r.find(m, nil); e != nil {
-		return e
+	if st := r.find(m, nil); st != nil {
+		return st
 	}
-	made := &entry{request: r, manager: m}
+	made := &managerState{request: r, manager: m}
 	made.response = made.newResponse(ctx)
 	return r.find(m, made)
 }
 
-// find returns the entry of a Manager that is not the first. If there is none, it adds
+// find returns the state of a Manager that is not the first. If there is none, it adds
 // made, which may be nil.
-func (r *request) find(m *Manager, made *entry) *entry {
+func (r *requestState) find(m *Manager, made *managerState) *managerState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := &r.first
@@ -106,22 +106,22 @@ func (r *request) find(m *Manager, made *entry) *entry {
 	return made
 }
 
-func requestOf(ctx *mist.Context) *request {
+func requestStateOf(ctx *mist.Context) *requestState {
 	v, _ := ctx.Get(requestKey)
-	r, _ := v.(*request)
+	r, _ := v.(*requestState)
 	return r
 }
 
 // create makes the state of a request with m as its first manager, unless another goroutine
 // was faster.
-func (m *Manager) create(ctx *mist.Context) *request {
-	made := &request{began: time.Now()}
+func (m *Manager) create(ctx *mist.Context) *requestState {
+	made := &requestState{began: time.Now()}
 	made.first.request, made.first.manager = made, m // never changes again
 	made.first.response = made.first.newResponse(ctx)
 	lock := &creation[(reflect.ValueOf(ctx).Pointer()>>8)%uintptr(len(creation))]
 	lock.Lock()
 	defer lock.Unlock()
-	if r := requestOf(ctx); r != nil {
+	if r := requestStateOf(ctx); r != nil {
 		return r
 	}
 	ctx.Set(requestKey, made)
@@ -130,189 +130,190 @@ func (m *Manager) create(ctx *mist.Context) *request {
 
 // cached returns the session that this request already has, or nil. The application may
 // have put it under CtxSessionKey.
-func (e *entry) cached(ctx *mist.Context) Session {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	switch v := ctx.UserValues[e.manager.ctxSessionKey()].(type) {
+func (st *managerState) cached(ctx *mist.Context) Session {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	switch v := ctx.UserValues[st.manager.ctxSessionKey()].(type) {
 	case *slot:
-		if v == e.slot {
+		if v == st.slot {
 			return v.Session
 		}
 	case Session:
-		carried := ""
-		if e.slot != nil && same(v, e.slot.Session) {
-			carried = e.carried // the session of this request
+		identifier := ""
+		if st.slot != nil && same(v, st.slot.Session) {
+			identifier = st.identifier // the session of this request
 		}
-		e.set(ctx, v, carried)
+		st.setLocked(ctx, v, identifier)
 		return v
 	}
-	if e.slot == nil {
+	if st.slot == nil {
 		return nil
 	}
-	e.publish(ctx)
-	return e.slot.Session
+	st.publish(ctx)
+	return st.slot.Session
 }
 
 func same[T comparable](a, b T) bool {
 	return reflect.ValueOf(a).Comparable() && a == b
 }
 
-// put makes s the session of the request.
-func (e *entry) put(ctx *mist.Context, s Session, carried string) {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	e.set(ctx, s, carried)
+// setSession makes s the session of the request.
+func (st *managerState) setSession(ctx *mist.Context, s Session, identifier string) {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	st.setLocked(ctx, s, identifier)
 }
 
-func (e *entry) set(ctx *mist.Context, s Session, carried string) {
-	e.carried, e.removed, e.failure = carried, false, nil
-	if e.own.Session == nil {
-		e.own.Session = s
-		e.slot = &e.own
+func (st *managerState) setLocked(ctx *mist.Context, s Session, identifier string) {
+	st.identifier, st.removed, st.failure = identifier, false, nil
+	if st.firstSlot.Session == nil {
+		st.firstSlot.Session = s
+		st.slot = &st.firstSlot
 	} else {
-		e.slot = &slot{s}
+		st.slot = &slot{s}
 	}
-	e.publish(ctx)
+	st.publish(ctx)
 }
 
 // publish puts the session under CtxSessionKey. ctx is nil if FromContext loads the
 // session.
-func (e *entry) publish(ctx *mist.Context) {
+func (st *managerState) publish(ctx *mist.Context) {
 	if ctx == nil {
 		return
 	}
 	if ctx.UserValues == nil {
 		ctx.UserValues = make(map[string]any, 1)
 	}
-	ctx.UserValues[e.manager.ctxSessionKey()] = e.slot
+	ctx.UserValues[st.manager.ctxSessionKey()] = st.slot
 }
 
-// sent returns the identifier that the client carries. It is empty if the application
-// supplied the session.
-func (e *entry) sent() string {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	return e.carried
+// clientIdentifier returns the identifier that the client carries. It is empty if the
+// application supplied the session.
+func (st *managerState) clientIdentifier() string {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	return st.identifier
 }
 
 // ambiguous reports whether GetSession found two identifiers and the request has had no
 // session since.
-func (e *entry) ambiguous() bool {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	return e.several && e.slot == nil
+func (st *managerState) ambiguous() bool {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	return st.multiple && st.slot == nil
 }
 
-// forget makes the client drop identifiers of an earlier configuration if the request
-// carries two.
-func (e *entry) forget(w http.ResponseWriter, req *http.Request) {
-	if w == nil || !e.ambiguous() { // first, because choosing the propagator may read the request
+// forgetFormer makes the client drop identifiers of an earlier configuration if the
+// request carries two.
+func (st *managerState) forgetFormer(w http.ResponseWriter, req *http.Request) {
+	if w == nil || !st.ambiguous() { // first, because choosing the propagator may read the request
 		return
 	}
-	f, ok := unwrap[Forgetter](e.through(req))
+	f, ok := unwrap[Forgetter](st.propagatorFor(req))
 	if !ok {
 		return
 	}
-	e.request.mu.Lock() // several goroutines may ask for the session
-	defer e.request.mu.Unlock()
+	st.request.mu.Lock() // several goroutines may ask for the session
+	defer st.request.mu.Unlock()
 	_ = f.Forget(w) // the request fails with ErrMultiple anyway
 }
 
-// drop forgets the session of the request. From now on nobody is logged in.
-func (e *entry) drop(ctx *mist.Context) {
-	e.response.exchange(nil) // it has ended
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
-	e.slot, e.carried, e.removed = nil, "", true
-	delete(ctx.UserValues, e.manager.ctxSessionKey())
+// dropSession forgets the session of the request. From now on nobody is logged in.
+func (st *managerState) dropSession(ctx *mist.Context) {
+	st.response.swapPending(nil) // it has ended
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
+	st.slot, st.identifier, st.removed = nil, "", true
+	delete(ctx.UserValues, st.manager.ctxSessionKey())
 }
 
 // load loads the session that req names, once for all concurrent callers. It publishes the
 // session in mctx, which may be nil.
-func (e *entry) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
-	carried, err := e.extract(req)
+func (st *managerState) load(ctx context.Context, req *http.Request, mctx *mist.Context) (s Session, err error) {
+	identifier, err := st.extract(req)
 	if err != nil {
 		if errors.Is(err, ErrMultiple) {
-			e.request.mu.Lock()
-			e.several = true
-			e.request.mu.Unlock()
+			st.request.mu.Lock()
+			st.multiple = true
+			st.request.mu.Unlock()
 		}
-		e.refuse(ctx, extraction, "", err)
+		st.emitRefusal(ctx, extractKind, "", err)
 		return nil, err
 	}
-	if s, err = e.begin(ctx, carried); s != nil || err != nil {
+	if s, err = st.beginLoad(ctx, identifier); s != nil || err != nil {
 		return s, err
 	}
 	defer func() { // also when the store panics
-		e.request.mu.Lock()
-		defer e.request.mu.Unlock()
-		e.end()
+		st.request.mu.Lock()
+		defer st.request.mu.Unlock()
+		st.endLoad()
 		switch {
-		case e.slot != nil: // InitSession was faster
-			s, err = e.slot.Session, nil
-		case e.removed: // RemoveSession was faster
+		case st.slot != nil: // InitSession was faster
+			s, err = st.slot.Session, nil
+		case st.removed: // RemoveSession was faster
 			s, err = nil, ErrNotFound
 		case err == nil && s != nil:
-			e.set(mctx, s, carried)
+			st.setLocked(mctx, s, identifier)
 		case err == ErrNotFound: //nolint:errorlint // only the plain error; one with a cause may be temporary
-			e.carried = carried
+			st.identifier = identifier
 		case ctx.Err() == nil: // else the caller's context ended, which may be a derived one
-			e.failure = err
+			st.failure = err
 		}
 	}()
-	s, err = e.manager.open(ctx, carried)
+	s, err = st.manager.open(ctx, identifier)
 	if err != nil {
-		e.refuse(ctx, opening, carried, err)
-		err = plain(err)
+		st.emitRefusal(ctx, openKind, identifier, err)
+		err = withoutReason(err)
 	}
 	return s, err
 }
 
-// plain hides why there is no session: handlers, and so clients, see only ErrNotFound.
-func plain(err error) error {
+// withoutReason hides why there is no session: handlers, and so clients, see only
+// ErrNotFound.
+func withoutReason(err error) error {
 	if errors.Is(err, ErrReused) || errors.Is(err, ErrUnproved) || errors.Is(err, ErrExpiredIdle) || errors.Is(err, ErrExpiredAbsolute) {
 		return ErrNotFound
 	}
 	return err
 }
 
-// begin waits until no other goroutine loads. It returns the session or the error of that
-// load. If it returns neither, the caller loads and then calls end.
-func (e *entry) begin(ctx context.Context, carried string) (Session, error) {
-	e.request.mu.Lock()
-	defer e.request.mu.Unlock()
+// beginLoad waits until no other goroutine loads. It returns the session or the error of
+// that load. If it returns neither, the caller loads and then calls end.
+func (st *managerState) beginLoad(ctx context.Context, identifier string) (Session, error) {
+	st.request.mu.Lock()
+	defer st.request.mu.Unlock()
 	for {
 		switch {
-		case e.slot != nil:
-			return e.slot.Session, nil
-		case e.removed || e.carried == carried:
+		case st.slot != nil:
+			return st.slot.Session, nil
+		case st.removed || st.identifier == identifier:
 			return nil, ErrNotFound
-		case e.failure != nil:
-			return nil, e.failure
-		case !e.loading:
-			e.loading = true
+		case st.failure != nil:
+			return nil, st.failure
+		case !st.loading:
+			st.loading = true
 			return nil, nil //nolint:nilnil // see above
 		}
-		if e.loaded == nil {
-			e.loaded = make(chan struct{})
+		if st.loaded == nil {
+			st.loaded = make(chan struct{})
 		}
-		loaded := e.loaded
-		e.request.mu.Unlock()
+		loaded := st.loaded
+		st.request.mu.Unlock()
 		select {
 		case <-loaded:
 		case <-ctx.Done():
 		}
-		e.request.mu.Lock()
+		st.request.mu.Lock()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 	}
 }
 
-func (e *entry) end() {
-	e.loading = false
-	if e.loaded != nil {
-		close(e.loaded)
-		e.loaded = nil
+func (st *managerState) endLoad() {
+	st.loading = false
+	if st.loaded != nil {
+		close(st.loaded)
+		st.loaded = nil
 	}
 }

@@ -29,27 +29,27 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	if _, err := m.GetSession(ctx); err != nil {
 		return err
 	}
-	e := m.entry(ctx)
-	carried := e.sent()
-	if carried == "" {
+	st := m.state(ctx)
+	identifier := st.clientIdentifier()
+	if identifier == "" {
 		return unsupported("RotateSession of a session that no client carries")
 	}
 	if m.headerWritten(ctx) {
 		return ErrHeaderWritten
 	}
-	s, err := ts.Rotate(m.context(ctx), carried, m.rotateGrace())
+	s, err := ts.Rotate(m.context(ctx), identifier, m.rotateGrace())
 	if err != nil {
 		return m.failed(ctx.Request.Context(), err)
 	}
 	if s == nil {
 		return errNoSession
 	}
-	next, err := m.carried(s)
+	next, err := m.identifier(s)
 	if err != nil {
 		return err
 	}
-	bound := isBound(s)              // then the client already has this token or a newer one
-	if e.response == nil && !bound { // else the rotation has given the token to the client
+	bound := isBound(s)               // then the client already has this token or a newer one
+	if st.response == nil && !bound { // else the rotation has given the token to the client
 		if err := m.inject(ctx, s, next); err != nil {
 			return err
 		}
@@ -57,9 +57,9 @@ func (m *Manager) RotateSession(ctx *mist.Context) error {
 	// The client has not used the new token yet, so the next rotation must start from the
 	// old one. Otherwise a second rotation in this request would end the token that the
 	// client has.
-	e.put(ctx, s, carried)
+	st.setSession(ctx, s, identifier)
 	if !bound {
-		m.emit(ctx.Request.Context(), m.about(EventRotated, s))
+		m.emit(ctx.Request.Context(), m.eventOf(EventRotated, s))
 	}
 	return nil
 }

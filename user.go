@@ -169,9 +169,9 @@ func (m *Manager) userStore(call unsupported) (UserStore, error) {
 	return us, nil
 }
 
-// users begins every call about a user. It returns the store, and the context for its
-// calls.
-func (m *Manager) users(ctx context.Context, call unsupported) (us UserStore, plain context.Context, err error) {
+// beginUserCall begins every call about a user. It returns the store, and the context for
+// its calls.
+func (m *Manager) beginUserCall(ctx context.Context, call unsupported) (us UserStore, plain context.Context, err error) {
 	if err := m.ready(); err != nil {
 		return nil, nil, err
 	}
@@ -201,7 +201,7 @@ func (m *Manager) User(ctx *mist.Context) (string, error) {
 // no [UserStore]. Other errors are the store's.
 func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error) {
 	mctx, _ := ctx.(*mist.Context)
-	us, ctx, err := m.users(ctx, "UserSessions")
+	us, ctx, err := m.beginUserCall(ctx, "UserSessions")
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func (m *Manager) UserSessions(ctx context.Context, user string) ([]Info, error)
 // Errors as for UserSessions. After an error of the store some sessions may be alive: call
 // it again.
 func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
-	us, ctx, err := m.users(ctx, "RemoveUserSessions")
+	us, ctx, err := m.beginUserCall(ctx, "RemoveUserSessions")
 	if err != nil {
 		return 0, err
 	}
@@ -241,7 +241,7 @@ func (m *Manager) RemoveUserSessions(ctx context.Context, user string, except ..
 // device". [ErrNotFound]: the session has ended already or belongs to another user, and
 // nothing has changed. Other errors as for UserSessions.
 func (m *Manager) RemoveUserSession(ctx context.Context, user, id string) error {
-	_, ctx, err := m.users(ctx, "RemoveUserSession")
+	_, ctx, err := m.beginUserCall(ctx, "RemoveUserSession")
 	if err != nil {
 		return err
 	}
@@ -290,9 +290,9 @@ func plainContext(ctx context.Context) (context.Context, error) {
 func (m *Manager) current(ctx context.Context, mctx *mist.Context) string {
 	var s Session
 	if mctx != nil {
-		s = m.entry(mctx).cached(mctx)
-	} else if e, ok := ctx.Value(contextKey{}).(*entry); ok && e.manager == m {
-		s = e.shown()
+		s = m.state(mctx).cached(mctx)
+	} else if st, ok := ctx.Value(contextKey{}).(*managerState); ok && st.manager == m {
+		s = st.currentSession()
 	}
 	if s == nil {
 		return ""

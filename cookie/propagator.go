@@ -78,13 +78,13 @@ type Propagator struct {
 	// may keep such a cookie.
 	Former []Former
 
-	once    sync.Once
-	invalid error
-	cookie  http.Cookie // without a value
-	former  []string    // Set-Cookie lines that expire the former cookies
-	room    int         // for the value
+	once     sync.Once
+	invalid  error
+	cookie   http.Cookie // without a value
+	former   []string    // Set-Cookie lines that expire the former cookies
+	maxValue int         // bytes of the longest value
 
-	before, behind string // the attributes of a Set-Cookie line around Max-Age
+	beforeMaxAge, afterMaxAge string // the attributes of a Set-Cookie line around Max-Age
 }
 
 // A noCookieError matches two errors without a tree of errors, because it answers every
@@ -116,8 +116,8 @@ const (
 
 var (
 	_ session.Propagator = (*Propagator)(nil)
-	_ session.Lasting    = (*Propagator)(nil)
-	_ session.Keeper     = (*Propagator)(nil)
+	_ session.Expiring   = (*Propagator)(nil)
+	_ session.Persistent = (*Propagator)(nil)
 	_ session.Measured   = (*Propagator)(nil)
 	_ session.Forgetter  = (*Propagator)(nil)
 	_ session.Bindable   = (*Propagator)(nil)
@@ -125,7 +125,7 @@ var (
 	errNoPropagator = errors.New("cookie: Propagator is nil")
 	errNoRequest    = errors.New("cookie: request is nil")
 	errNoWriter     = errors.New("cookie: response writer is nil")
-	errKeep         = errors.New("cookie: InjectFor: time is not positive")
+	errLifetime     = errors.New("cookie: InjectFor: time is not positive")
 
 	errMalformed = fmt.Errorf("%w: malformed cookie", session.ErrNotFound)
 	errUnfit     = fmt.Errorf("%w: cannot be a cookie's value", session.ErrInvalidID)
@@ -204,8 +204,8 @@ func (p *Propagator) init() error {
 	longest := *c
 	longest.MaxAge = int(maxAge / time.Second)
 	line := longest.String()
-	p.room = maxSize - len(line)
-	p.before, p.behind, _ = strings.Cut(line[len(c.Name)+len("="):], "; Max-Age="+strconv.Itoa(longest.MaxAge))
+	p.maxValue = maxSize - len(line)
+	p.beforeMaxAge, p.afterMaxAge, _ = strings.Cut(line[len(c.Name)+len("="):], "; Max-Age="+strconv.Itoa(longest.MaxAge))
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (p *Propagator) Measure() (name string, room int) {
 	if p.Check() != nil {
 		return "", 0
 	}
-	return p.cookie.Name, p.room
+	return p.cookie.Name, p.maxValue
 }
 
 // Bindable returns an error if browsers cannot bind the cookie to their device. Chromium
@@ -277,25 +277,25 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	return p.inject(id, p.Lifetime(), writer)
 }
 
-// InjectFor does the same as Inject, but the browser keeps the cookie for keep instead of
-// MaxAge, also when it is closed. Keep is rounded up to the second and limited to 400
-// days. InjectFor fails if keep is not positive.
-func (p *Propagator) InjectFor(id string, keep time.Duration, writer http.ResponseWriter) error {
-	if keep <= 0 {
-		return errKeep
+// InjectFor does the same as Inject, but the browser keeps the cookie for lifetime instead
+// of MaxAge, also when it is closed. lifetime is rounded up to the second and limited to
+// 400 days. InjectFor fails if lifetime is not positive.
+func (p *Propagator) InjectFor(id string, lifetime time.Duration, writer http.ResponseWriter) error {
+	if lifetime <= 0 {
+		return errLifetime
 	}
-	return p.inject(id, min(keep, maxAge)+time.Second-1, writer)
+	return p.inject(id, min(lifetime, maxAge)+time.Second-1, writer)
 }
 
-// inject sets the cookie with a Max-Age of keep in whole seconds, or without one for zero.
-func (p *Propagator) inject(id string, keep time.Duration, writer http.ResponseWriter) error {
+// inject sets the cookie. Max-Age is lifetime in whole seconds; zero means no Max-Age.
+func (p *Propagator) inject(id string, lifetime time.Duration, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
 	if !token.CookieValue(id) || len(p.cookie.Name)+len(id) > maxSize {
 		return errUnfit
 	}
-	return p.set(writer, id, int(keep/time.Second))
+	return p.set(writer, id, int(lifetime/time.Second))
 }
 
 // Remove expires the cookie. It uses the attributes of Inject, because a browser would
@@ -321,7 +321,7 @@ func (p *Propagator) set(writer http.ResponseWriter, value string, maxAge int) e
 	if maxAge != 0 {
 		age = "; Max-Age=" + strconv.Itoa(max(maxAge, 0))
 	}
-	private.Set(h, "Set-Cookie", append(others, p.former...), p.cookie.Name+"="+value+p.before+age+p.behind, "Cookie")
+	private.Set(h, "Set-Cookie", append(others, p.former...), p.cookie.Name+"="+value+p.beforeMaxAge+age+p.afterMaxAge, "Cookie")
 	return nil
 }
 

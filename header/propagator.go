@@ -43,7 +43,7 @@ const maxSize = 4096
 
 var (
 	_ session.Propagator = (*Propagator)(nil)
-	_ session.Keeper     = (*Propagator)(nil)
+	_ session.Persistent = (*Propagator)(nil)
 	_ session.Explicit   = (*Propagator)(nil)
 	_ session.Measured   = (*Propagator)(nil)
 
@@ -92,7 +92,7 @@ func (p *Propagator) Inject(id string, writer http.ResponseWriter) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	if !fits(id) {
+	if !validValue(id) {
 		return errUnfit
 	}
 	return p.set(writer, p.scheme+id)
@@ -157,12 +157,13 @@ func (p *Propagator) Extract(req *http.Request) (string, error) {
 		}
 		id = strings.TrimLeft(id[n:], " ")
 	}
-	if !fits(id) {
+	if !validValue(id) {
 		return "", errMalformed
 	}
 	return id, nil
 }
 
-func fits(id string) bool {
+// validValue reports whether id can be the value of the header.
+func validValue(id string) bool {
 	return len(id) <= maxSize && token.CookieValue(id)
 }
