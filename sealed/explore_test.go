@@ -13,11 +13,12 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-var limit = flag.Int("limit", 30, "how many orders of two requests TestInterleavings explores, at most; 0 for all, and five times as many of more")
+var limit = flag.Int("limit", 30, "how many orders of two requests TestInterleavings explores, at most; 0 for all, and twenty times as many of more")
 
 // TestInterleavings explores what requests do to each other. What is lost is what the
 // package says, and it is lost: see [sessiontest.Losses].
 func TestInterleavings(t *testing.T) {
+	t.Parallel()
 	var pairs, more []string // of requests
 	for _, burst := range sessiontest.Bursts() {
 		if len(strings.Fields(strings.TrimPrefix(burst, "in:"))) <= 2 {
@@ -26,7 +27,7 @@ func TestInterleavings(t *testing.T) {
 			more = append(more, burst)
 		}
 	}
-	random := 800
+	random := 200
 	if *limit == 0 {
 		random = 4000
 	}
@@ -40,6 +41,7 @@ func TestInterleavings(t *testing.T) {
 		{"without, with Revoke", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			var lost sessiontest.Losses
 			e := sessiontest.Explorer{
 				New: func(*testing.T) session.Store { return explored(c.revokes) }, Idle: 30 * time.Minute,

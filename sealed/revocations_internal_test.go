@@ -21,7 +21,8 @@ func (r *Revocations) size() int {
 
 // TestRevocationsBounded: what nobody needs any more goes, also where there was much.
 func TestRevocationsBounded(t *testing.T) {
-	const many = 100_000
+	t.Parallel()
+	many := often(100_000)
 	synctest.Test(t, func(t *testing.T) {
 		var ended Revocations
 		revoke := func(i int, until time.Time) {
@@ -78,7 +79,8 @@ func TestRevocationsExcept(t *testing.T) {
 // TestUntil: nothing is forgotten before the last time that anybody named, in whatever
 // order they came.
 func TestUntil(t *testing.T) {
-	const many = 500
+	t.Parallel()
+	many := often(500)
 	synctest.Test(t, func(t *testing.T) {
 		var ended Revocations
 		start := time.Now()

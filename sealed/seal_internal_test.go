@@ -37,6 +37,7 @@ func numbered(n uint64) []byte {
 
 // TestSealLen: a seal is as long as sealLen says, of any state, and opens.
 func TestSealLen(t *testing.T) {
+	t.Parallel()
 	st := ready(t, 1)
 	for n := 0; sealLen(n) <= maxSeal; n++ {
 		plain := bytes.Repeat([]byte{byte(n)}, n)
@@ -53,9 +54,19 @@ func TestSealLen(t *testing.T) {
 	}
 }
 
+// often returns n, or a twentieth under the race detector, which has nothing to find in a test
+// of one goroutine.
+func often(n int) int {
+	if raced {
+		return n / 20
+	}
+	return n
+}
+
 // TestNonces: no two seals of one state share a nonce, or anything else.
 func TestNonces(t *testing.T) {
-	const many = 100_000
+	t.Parallel()
+	many := often(100_000)
 	st := ready(t, 1)
 	plain := stated(facts{id: "id"}).plain
 	nonces, tails := make(map[string]bool, many), make(map[string]bool, many)
@@ -74,10 +85,8 @@ func TestNonces(t *testing.T) {
 
 // TestRandomTokens: none opens that has the shape of a seal, nor the id of a key.
 func TestRandomTokens(t *testing.T) {
-	many := 1_000_000
-	if raced {
-		many = 50_000
-	}
+	t.Parallel()
+	many := often(1_000_000)
 	st := ready(t, 1)
 	r := rand.New(rand.NewChaCha8([32]byte{1}))
 	accepted, asked, raw := 0, 0, make([]byte, 256)
@@ -188,8 +197,9 @@ func randomFacts(r *rand.Rand) facts {
 
 // TestFacts: what is read is what was written, to the bit.
 func TestFacts(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range often(20_000) {
 		f := randomFacts(r)
 		plain := stated(f).plain
 		if got, ok := readFacts(plain); !ok || got != f {

@@ -10,15 +10,17 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(sqltest.Main(m)) }
 
-// Both kinds of servers keep the same promises.
-var kinds = []struct {
+// A kind of servers. Both keep the same promises.
+type kind struct {
 	name   string
 	start  func(tb testing.TB, config ...string) *sqltest.Server
 	shared func(tb testing.TB) *sqltest.Server
 	sleep  string // of a second
 	now    string // of the wall clock, in seconds, as it passes within a statement
 	stamp  string // the same, of the transaction or statement
-}{
+}
+
+var kinds = []kind{
 	{
 		"PostgreSQL", sqltest.StartPostgres, sqltest.SharedPostgres, "SELECT pg_sleep(1);",
 		"SELECT extract(epoch FROM clock_timestamp());", "SELECT extract(epoch FROM now());",
