@@ -307,7 +307,7 @@ func hostileRecords(good map[string]string) map[string]planted {
 		delete(r, field)
 		all[field+" missing"] = r
 	}
-	large := strings.Repeat("1", 1<<20+1)
+	large := strings.Repeat("1", 1<<16)
 	for _, field := range []string{"c", "t", "i", "a"} {
 		for _, number := range []string{
 			"", "x", "-1", "-9223372036854775808", "9223372036854775807", "9223372036854775808", strings.Repeat("9", 400), "1e3", "1e308", "nan", "-nan", "inf", "-inf",
@@ -316,17 +316,17 @@ func hostileRecords(good map[string]string) map[string]planted {
 			with(strconv.Quote(number), field, number)
 		}
 	}
-	with("of 1 MiB", "c", large)
+	with("of 64 KiB", "c", large)
 	for name, n := range map[string]string{
 		"empty": "", "a version alone": "2", "an older version": "1" + good["n"][1:], "another version": "3" + good["n"][1:], "no version": "\x00" + good["n"],
 		"of another session": "2AAAAAAAAAAA", "taken": "tAAAAAAAAAAA" + good["n"], "taken, no more": "t",
-		"and NUL": good["n"] + "\x00", "of 1 MiB": large,
+		"and NUL": good["n"] + "\x00", "of 64 KiB": large,
 	} {
 		with(name, "n", n)
 	}
 	for name, h := range map[string]string{
 		"empty": "", "truncated": good["h"][:31], "over-long": good["h"] + "\x00", "over-long before": "\x00" + good["h"], "of another secret": strings.Repeat("h", 32),
-		"NUL": strings.Repeat("\x00", 32), "of 1 MiB": large,
+		"NUL": strings.Repeat("\x00", 32), "of 64 KiB": large,
 	} {
 		with(name, "h", h)
 	}
@@ -334,25 +334,25 @@ func hostileRecords(good map[string]string) map[string]planted {
 		for _, number := range []string{"", "x", "-1", "256", "0", "9223372036854775808", strings.Repeat("9", 400), "1e3", "nan", "inf", " 1", "1 ", "1\x002", "\x00", "99999999999999"} {
 			with(strconv.Quote(number), field, number)
 		}
-		with("of 1 MiB", field, large)
+		with("of 64 KiB", field, large)
 	}
-	for name, u := range map[string]string{"empty": "", "another": "another", "too long": strings.Repeat("u", 257), "of 1 MiB": large, "and NUL": good["u"] + "\x00"} {
+	for name, u := range map[string]string{"empty": "", "another": "another", "too long": strings.Repeat("u", 257), "of 64 KiB": large, "and NUL": good["u"] + "\x00"} {
 		with(name, "u", u)
 	}
 	for _, p := range []string{"", "0", "11", "\x01", large} {
 		with(fmt.Sprintf("%.9q", p), "p", p)
 	}
-	for name, d := range map[string]string{"empty": "", "a length alone": "\x01", "too long an address": "\x41" + strings.Repeat("a", 63), "over the end": "\xff", "of 1 MiB": large, "NUL": "\x00"} {
+	for name, d := range map[string]string{"empty": "", "a length alone": "\x01", "too long an address": "\x41" + strings.Repeat("a", 63), "over the end": "\xff", "of 64 KiB": large, "NUL": "\x00"} {
 		with(name, "d0", d)
 		with(name, "d1", d)
 	}
-	for name, x := range map[string]string{"empty": "", "a part": good["x"][:7], "over-long": good["x"] + "x", "seven": strings.Repeat("x", 56), "eight": strings.Repeat("x", 64), "of 1 MiB": large} {
+	for name, x := range map[string]string{"empty": "", "a part": good["x"][:7], "over-long": good["x"] + "x", "seven": strings.Repeat("x", 56), "eight": strings.Repeat("x", 64), "of 64 KiB": large} {
 		with(name, "x", x)
 	}
 	o := good["o"]
 	for name, o := range map[string]string{
 		"empty": "", "truncated": o[:123], "over-long": o + "g", "a part": o[:62], "the other part": o[62:], "in another order": o[62:] + o[:62], "twice": o + o,
-		"65 times": strings.Repeat(o[:62], 65), "of 1 MiB": large, "nothing in it": strings.Repeat("\x00", 124), "another salt": o[:32] + strings.Repeat("s", 16) + o[48:],
+		"65 times": strings.Repeat(o[:62], 65), "of 64 KiB": large, "nothing in it": strings.Repeat("\x00", 124), "another salt": o[:32] + strings.Repeat("s", 16) + o[48:],
 	} {
 		with(name, "o", o)
 	}

@@ -10,6 +10,10 @@ import (
 	"github.com/mist-contrib/session/internal/redistest"
 )
 
+// times is more than one for who has time: the default finds what is broken, and this also
+// what seldom happens.
+var times = flag.Int("times", 1, "by how much TestRace and TestRevokeRace do more")
+
 // TestMain lets more tests run at once than there are processors: most of the
 // time they wait for deadlines and failovers. Fuzzing counts its workers so.
 func TestMain(m *testing.M) {

@@ -86,11 +86,12 @@ func raceExpiry(t *testing.T, a *arena) {
 	raceDeath(t, a.store(60*time.Millisecond), a, all[:len(all)-1], func(*redis.Store, *victim) {})
 }
 
-// raceDeath lets 400 sessions die, 16 at once with four writers each.
+// raceDeath lets many sessions die, 16 at once with four writers each.
 func raceDeath(t *testing.T, st *redis.Store, a *arena, deeds []deed, kill func(st *redis.Store, v *victim)) {
-	const sessions, together, writers = 400, 16, 4
+	const together, writers = 16, 4
+	sessions := 160 * *times
 	var (
-		victims [sessions]*victim
+		victims = make([]*victim, sessions)
 		acked   int64
 	)
 	stop := lookout(t, a, st)
@@ -121,7 +122,7 @@ func raceDeath(t *testing.T, st *redis.Store, a *arena, deeds []deed, kill func(
 		v.staysDead(t, a, st)
 		acked += v.acked.Load()
 	}
-	if acked < sessions {
+	if acked < int64(sessions) {
 		t.Errorf("there were only %d writes before the deaths of %d", acked, sessions)
 	}
 	if n, _, err := a.keys(st); n != 0 || err != nil {

@@ -42,18 +42,19 @@ func TestRace(t *testing.T) {
 // again now and then.
 func raceRotations(t *testing.T, a *arena) {
 	const (
-		writers, rotations = 64, 200
-		between            = 8                     // writes, so that they spread over all rotations
-		grace              = 10 * time.Millisecond // or too many tokens would be good at once
+		writers = 64
+		between = 8                     // writes, so that they spread over all rotations
+		grace   = 10 * time.Millisecond // or too many tokens would be good at once
 	)
 	var (
-		st      = a.store(time.Minute)
-		first   = generate(t, st)
-		newest  atomic.Value
-		written atomic.Int64
-		stop    atomic.Bool
-		acked   [writers]int
-		all     sync.WaitGroup
+		rotations = 100 * *times
+		st        = a.store(time.Minute)
+		first     = generate(t, st)
+		newest    atomic.Value
+		written   atomic.Int64
+		stop      atomic.Bool
+		acked     [writers]int
+		all       sync.WaitGroup
 	)
 	newest.Store(session.Token(first))
 	key := func(i int) string { return fmt.Sprintf("writer %d", i) }
