@@ -207,15 +207,13 @@ func (m *Manager) network(req *http.Request) string {
 // printable removes characters from s that a page should not show: invalid UTF-8, control
 // characters, and characters that hide or reorder the text around them.
 func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0 {
+		return s // almost always; the tables of Unicode are slow
+	}
 	return strings.Map(func(r rune) rune {
-		switch {
-		case !unicode.IsPrint(r):
-			return -1
-		case r <= unicode.MaxASCII: // almost all characters: the tables are slow
+		if unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 			return r
-		case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
-			return -1
 		}
-		return r
+		return -1
 	}, strings.ToValidUTF8(s, ""))
 }

@@ -231,6 +231,12 @@ func TestLoginUserAgent(t *testing.T) {
 		{strings.Repeat("x", 10_000), strings.Repeat("x", 256)},
 		{strings.Repeat("é", 200), strings.Repeat("é", 128)},
 		{"x" + strings.Repeat("é", 200), "x" + strings.Repeat("é", 127)},
+		// Each alone, because most headers are ASCII and take a shortcut.
+		{"a\x1fb", "ab"},
+		{"a\tb", "ab"},
+		{"a\x7fb", "ab"},
+		{"a\u00adb", "ab"},
+		{"a\xffb", "ab"},
 		// Characters that hide text or reorder the text around it (bidirectional
 		// overrides).
 		{"gpj.\u202eexe\u202c", "gpj.exe"},
