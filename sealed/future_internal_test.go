@@ -30,7 +30,7 @@ func TestFuture(t *testing.T) {
 						idle: int64(time.Hour), absolute: int64(2 * time.Hour),
 					}
 					set(&f, now.Add(ahead).UnixNano())
-					return st.seal(stated(f).plain, "")
+					return st.seal(newState(f).plain, "")
 				}
 				for ahead, want := range map[time.Duration]error{
 					time.Minute: nil, time.Minute + 1: session.ErrNotFound, time.Hour: session.ErrNotFound, 24 * time.Hour: session.ErrNotFound,
@@ -68,7 +68,7 @@ func TestTimesGoOn(t *testing.T) {
 			id: "id", user: "alice", level: 1, created: ahead, rotated: ahead, seen: ahead, authenticated: ahead,
 			idle: int64(time.Hour), absolute: int64(2 * time.Hour),
 		}
-		seal := st.seal(stated(f).plain, "")
+		seal := st.seal(newState(f).plain, "")
 		last := at(ahead)
 		for range 3 {
 			s, err := st.Rotate(t.Context(), seal, 0)
@@ -99,7 +99,7 @@ func TestFutureRefresh(t *testing.T) {
 		ahead := time.Now().Add(30 * time.Second).UnixNano()
 		f := facts{id: "id", created: ahead, rotated: ahead, seen: ahead, idle: int64(time.Hour), absolute: int64(2 * time.Hour)}
 		ctx := session.WithCarriage(t.Context(), &session.Carriage{Room: maxSeal, Carry: func(session.Session) error { return nil }})
-		if _, err := st.Open(ctx, st.seal(stated(f).plain, "")); err != nil {
+		if _, err := st.Open(ctx, st.seal(newState(f).plain, "")); err != nil {
 			t.Fatal(err)
 		}
 		if err := st.Refresh(ctx, "id"); err != nil {

@@ -17,16 +17,16 @@ import (
 func FuzzPlain(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
-		f.Add(stated(randomFacts(r)).plain)
+		f.Add(newState(randomFacts(r)).plain)
 	}
 	now := time.Now().UnixNano()
-	f.Add(stated(facts{id: "id", created: now, rotated: now, seen: now, idle: int64(lifetime.Max), absolute: int64(lifetime.Max)}).plain)
+	f.Add(newState(facts{id: "id", created: now, rotated: now, seen: now, idle: int64(lifetime.Max), absolute: int64(lifetime.Max)}).plain)
 	f.Add([]byte{})
 	st := ready(f, 1)
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		read, ok := readFacts(plain)
 		if ok {
-			if again, ok := readFacts(stated(read).plain); !ok || again != read {
+			if again, ok := readFacts(newState(read).plain); !ok || again != read {
 				t.Errorf("got %+v, %t, want %+v", again, ok, read)
 			}
 		}
@@ -70,7 +70,7 @@ func FuzzOpen(f *testing.F) {
 	st := ready(f, 1, 2)
 	// The same in each process of the fuzzer, which a random nonce is not.
 	with, nonce := &st.sealers[0], make([]byte, chacha20poly1305.NonceSizeX)
-	plain := stated(facts{id: "id", created: 1}).plain
+	plain := newState(facts{id: "id", created: 1}).plain
 	genuine := version + with.id + encoding.EncodeToString(with.aead.Seal(nonce, nonce, plain, st.bound(with.id, "")))
 	f.Add(genuine)
 	f.Add(genuine[:minSeal])

@@ -42,15 +42,15 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		return nil, err
 	}
 
-	v, now, err := st.turn(ctx)
+	req, now, err := st.lockRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer v.end()
+	defer req.unlock()
 	var before *record
 	if seal != "" {
-		if before, err = v.open(ctx, seal); err != nil {
-			return nil, plain(err)
+		if before, err = req.open(ctx, seal); err != nil {
+			return nil, withoutReason(err)
 		}
 	}
 	next := facts{
@@ -62,7 +62,7 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 			return nil, err
 		}
 	}
-	if err := st.refused(ctx, &l, now); err != nil {
+	if err := st.checkBegan(ctx, &l, now); err != nil {
 		return nil, err
 	}
 	after, err := next.values.Changed(&set, "")
@@ -73,8 +73,8 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 	// The login must be later than every old seal of the session, even if the clock stands still.
 	next.rotated = max(now, next.rotated+1)
 	next.authenticated, next.seen = next.rotated, next.rotated
-	s := stated(next)
-	if err := v.fits(s, s.spare()); err != nil {
+	s := newState(next)
+	if err := req.fits(s, s.spare()); err != nil {
 		return nil, err
 	}
 	if before != nil {
@@ -82,13 +82,13 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 			return nil, err
 		}
 	}
-	if err := v.give(s); err != nil {
+	if err := req.deliverNew(s); err != nil {
 		return nil, err
 	}
 	if before != nil {
-		v.ended(before.state.id)
+		req.markEnded(before.state.id)
 	}
-	return v.enter(s), nil
+	return req.makeCurrent(s), nil
 }
 
 // inherit copies what a login keeps of the earlier session.
@@ -111,9 +111,9 @@ func (f *facts) inherit(before *facts, l *session.Login) error {
 	return nil
 }
 
-// refused returns [session.ErrRevoked] if the password check began too long ago, or before the
+// checkBegan returns [session.ErrRevoked] if the password check began too long ago, or before the
 // user was signed out.
-func (st *Store) refused(ctx context.Context, l *session.Login, now int64) error {
+func (st *Store) checkBegan(ctx context.Context, l *session.Login, now int64) error {
 	began := at(now)
 	if !l.Began.IsZero() && l.Began.Before(began) {
 		began = l.Began.Round(0)
@@ -144,7 +144,7 @@ func (st *Store) replace(ctx context.Context, before, next *facts) error {
 
 // UserSessions fails with [errors.ErrUnsupported]: only the clients know their sessions.
 func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info, error) {
-	if err := st.user(ctx, user); err != nil {
+	if err := st.beginFor(ctx, user); err != nil {
 		return nil, err
 	}
 	return nil, unsupported("UserSessions")
@@ -155,7 +155,7 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 // how many sessions there are. It may miss a session from a server whose clock is ahead of this
 // one's; see docs/stores.md. If Revoke is nil, it fails with [errors.ErrUnsupported].
 func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...string) (int, error) {
-	if err := st.user(ctx, user); err != nil {
+	if err := st.beginFor(ctx, user); err != nil {
 		return 0, err
 	}
 	if st.Revoke == nil {
@@ -185,8 +185,8 @@ func tick() time.Time {
 	}
 }
 
-// user starts every call about a user.
-func (st *Store) user(ctx context.Context, user string) error {
+// beginFor is begin for calls about a user.
+func (st *Store) beginFor(ctx context.Context, user string) error {
 	if err := st.begin(ctx); err != nil {
 		return err
 	}

@@ -22,13 +22,13 @@ import (
 // everywhere costs as much for 400 days. Calls of Revoke also remove outdated entries.
 type Revocations struct {
 	mu    sync.Mutex
-	ids   map[string]cut
-	users map[string]cut
+	ids   map[string]cutoff
+	users map[string]cutoff
 	sweep int // how many entries there may be before the next search for outdated ones
 }
 
-// A cut ends the sessions that authenticated before a time.
-type cut struct {
+// A cutoff ends the sessions that authenticated before a time.
+type cutoff struct {
 	before time.Time
 	except map[string]time.Time // ids with an earlier time
 	until  time.Time
@@ -51,7 +51,7 @@ func (r *Revocations) Revoke(_ context.Context, revoked Revocation) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ids == nil {
-		r.ids, r.users = make(map[string]cut), make(map[string]cut)
+		r.ids, r.users = make(map[string]cutoff), make(map[string]cutoff)
 	}
 	if len(r.ids)+len(r.users) >= max(r.sweep, minSweep) {
 		r.forget(time.Now())
@@ -66,7 +66,7 @@ func (r *Revocations) Revoke(_ context.Context, revoked Revocation) error {
 }
 
 func (r *Revocations) forget(now time.Time) {
-	for _, cuts := range []map[string]cut{r.ids, r.users} {
+	for _, cuts := range []map[string]cutoff{r.ids, r.users} {
 		for key, c := range cuts {
 			if c.until.Before(now) {
 				delete(cuts, key)
@@ -75,21 +75,21 @@ func (r *Revocations) forget(now time.Time) {
 	}
 }
 
-// of returns the time before which the cut ends the session of an id.
-func (c cut) of(id string) time.Time {
+// of returns the time before which the cutoff ends the session of an id.
+func (c cutoff) of(id string) time.Time {
 	if before, ok := c.except[id]; ok {
 		return before
 	}
 	return c.before
 }
 
-// and returns a cut that ends the sessions of both c and r.
-func (c cut) and(r *Revocation) cut {
+// and returns a cutoff that ends the sessions of both c and r.
+func (c cutoff) and(r *Revocation) cutoff {
 	before := r.Before
 	if before.IsZero() {
 		before = never
 	}
-	both := cut{before: later(c.before, before), until: later(c.until, r.Until), except: make(map[string]time.Time)}
+	both := cutoff{before: later(c.before, before), until: later(c.until, r.Until), except: make(map[string]time.Time)}
 	for _, id := range r.Except {
 		both.except[id] = c.of(id)
 	}

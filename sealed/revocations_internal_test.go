@@ -11,7 +11,7 @@ import (
 
 func (r *Revocations) size() int {
 	n := len(r.ids) + len(r.users)
-	for _, cuts := range []map[string]cut{r.ids, r.users} {
+	for _, cuts := range []map[string]cutoff{r.ids, r.users} {
 		for _, c := range cuts {
 			n += len(c.except)
 		}

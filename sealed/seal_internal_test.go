@@ -68,7 +68,7 @@ func TestNonces(t *testing.T) {
 	t.Parallel()
 	many := often(100_000)
 	st := ready(t, 1)
-	plain := stated(facts{id: "id"}).plain
+	plain := newState(facts{id: "id"}).plain
 	nonces, tails := make(map[string]bool, many), make(map[string]bool, many)
 	for range many {
 		raw, err := base64.RawURLEncoding.DecodeString(st.seal(plain, "session")[prefixLen:])
@@ -201,7 +201,7 @@ func TestFacts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range often(20_000) {
 		f := randomFacts(r)
-		plain := stated(f).plain
+		plain := newState(f).plain
 		if got, ok := readFacts(plain); !ok || got != f {
 			t.Fatalf("got %+v, %t, want %+v", got, ok, f)
 		}
@@ -216,8 +216,8 @@ func TestFacts(t *testing.T) {
 
 // TestFactsRefused: bytes that a later version may write are no session.
 func TestFactsRefused(t *testing.T) {
-	good := stated(facts{id: "id", user: "alice", level: 1, created: 1}).plain
-	anonymous := stated(facts{id: "id", created: 1}).plain
+	good := newState(facts{id: "id", user: "alice", level: 1, created: 1}).plain
+	anonymous := newState(facts{id: "id", created: 1}).plain
 	unnamed := append([]byte{flagUser}, anonymous[1:]...)
 	unnamed = append(unnamed, 0, 9, 0) // no user, of a level
 	for name, plain := range map[string][]byte{

@@ -11,65 +11,65 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as it was loaded. It may outlive its record: once the record no longer
+// A requestSession is a session as it was loaded. It may outlive its record: once the record no longer
 // belongs to the request, writes fail.
-type object struct {
-	visit  *visit
-	record *record
-	loaded *state
-	view   values.Block // as loaded, plus this object's writes
+type requestSession struct {
+	request *request
+	record  *record
+	loaded  *state
+	view    values.Block // as loaded, plus this session's writes
 }
 
 var (
-	_ session.Tokener     = (*object)(nil)
-	_ session.Deleter     = (*object)(nil)
-	_ session.Popper      = (*object)(nil)
-	_ session.Updater     = (*object)(nil)
-	_ session.BatchSetter = (*object)(nil)
-	_ session.Ranger      = (*object)(nil)
-	_ session.Describer   = (*object)(nil)
-	_ session.Clock       = (*object)(nil)
+	_ session.Tokener     = (*requestSession)(nil)
+	_ session.Deleter     = (*requestSession)(nil)
+	_ session.Popper      = (*requestSession)(nil)
+	_ session.Updater     = (*requestSession)(nil)
+	_ session.BatchSetter = (*requestSession)(nil)
+	_ session.Ranger      = (*requestSession)(nil)
+	_ session.Describer   = (*requestSession)(nil)
+	_ session.Clock       = (*requestSession)(nil)
 )
 
-func (o *object) ID() string { return o.loaded.id }
+func (o *requestSession) ID() string { return o.loaded.id }
 
 // Format prints only the id, for every verb.
-func (o *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.loaded.id) }
+func (o *requestSession) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, o.loaded.id) }
 
-func (o *object) Info() session.Info { return o.loaded.info() }
+func (o *requestSession) Info() session.Info { return o.loaded.info() }
 
-func (o *object) Now(ctx context.Context) (time.Time, error) {
-	return time.Now().Round(0), ended(ctx)
+func (o *requestSession) Now(ctx context.Context) (time.Time, error) {
+	return time.Now().Round(0), contextError(ctx)
 }
 
 // Token returns the current seal of the session. It includes all writes of this request, also
 // those through other objects.
-func (o *object) Token() string {
-	o.visit.mu.Lock()
+func (o *requestSession) Token() string {
+	o.request.mu.Lock()
 	s := o.record.state
-	o.visit.mu.Unlock()
-	s.once.Do(func() { s.seal = o.visit.store.seal(s.plain, o.visit.name()) })
+	o.request.mu.Unlock()
+	s.once.Do(func() { s.seal = o.request.store.seal(s.plain, o.request.name()) })
 	return s.seal
 }
 
-func (o *object) shown() values.Block {
-	o.visit.mu.Lock()
-	defer o.visit.mu.Unlock()
+func (o *requestSession) values() values.Block {
+	o.request.mu.Lock()
+	defer o.request.mu.Unlock()
 	return o.view
 }
 
-func (o *object) Get(ctx context.Context, key string) (any, error) {
-	if err := ended(ctx); err != nil {
+func (o *requestSession) Get(ctx context.Context, key string) (any, error) {
+	if err := contextError(ctx); err != nil {
 		return nil, err
 	}
-	return o.shown().Value(key)
+	return o.values().Value(key)
 }
 
-func (o *object) All(ctx context.Context) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) { o.shown().Values(ctx, yield) }
+func (o *requestSession) All(ctx context.Context) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) { o.values().Values(ctx, yield) }
 }
 
-func (o *object) Set(ctx context.Context, key string, value any) error {
+func (o *requestSession) Set(ctx context.Context, key string, value any) error {
 	var buf [128]byte // enough for most values, so that it need not grow
 	set, err := values.AppendField(buf[:0], key, value)
 	if err != nil {
@@ -78,7 +78,7 @@ func (o *object) Set(ctx context.Context, key string, value any) error {
 	return o.Write(ctx, &values.Change{Set: values.Block(set), Key: &key})
 }
 
-func (o *object) SetAll(ctx context.Context, all map[string]any) error {
+func (o *requestSession) SetAll(ctx context.Context, all map[string]any) error {
 	c, err := values.SetAll(all)
 	if err != nil {
 		return err
@@ -86,41 +86,41 @@ func (o *object) SetAll(ctx context.Context, all map[string]any) error {
 	return o.Write(ctx, &c)
 }
 
-func (o *object) Delete(ctx context.Context, keys ...string) error {
+func (o *requestSession) Delete(ctx context.Context, keys ...string) error {
 	c := values.Delete(keys)
 	return o.Write(ctx, &c)
 }
 
-func (o *object) Clear(ctx context.Context) error {
+func (o *requestSession) Clear(ctx context.Context) error {
 	return o.Write(ctx, &values.Change{Clear: true})
 }
 
-func (o *object) Pop(ctx context.Context, key string) (any, error) {
+func (o *requestSession) Pop(ctx context.Context, key string) (any, error) {
 	return values.Pop(ctx, o, key)
 }
 
-func (o *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
+func (o *requestSession) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	return values.Update(ctx, o, key, f)
 }
 
 // Stored returns the present values of the session, for [values.Update].
-func (o *object) Stored(ctx context.Context) (values.Block, error) {
-	if err := o.begin(ctx); err != nil {
+func (o *requestSession) Stored(ctx context.Context) (values.Block, error) {
+	if err := o.lock(ctx); err != nil {
 		return "", err
 	}
-	defer o.visit.end()
+	defer o.request.unlock()
 	if err := o.alive(ctx); err != nil {
 		return "", err
 	}
 	return o.record.state.values, nil
 }
 
-// Write applies a change to the session and to the values that this object shows.
-func (o *object) Write(ctx context.Context, c *values.Change) error {
-	if err := o.begin(ctx); err != nil {
+// Write applies a change to the session and to the values that this session shows.
+func (o *requestSession) Write(ctx context.Context, c *values.Change) error {
+	if err := o.lock(ctx); err != nil {
 		return err
 	}
-	defer o.visit.end()
+	defer o.request.unlock()
 	if err := o.alive(ctx); err != nil {
 		return err
 	}
@@ -140,12 +140,12 @@ func (o *object) Write(ctx context.Context, c *values.Change) error {
 		if len(after) > len(before) {
 			spare = next.spare()
 		}
-		if err := o.visit.commit(o.record, stated(next), spare); err != nil {
+		if err := o.request.commit(o.record, newState(next), spare); err != nil {
 			return err
 		}
 	}
-	o.visit.mu.Lock()
-	defer o.visit.mu.Unlock()
+	o.request.mu.Lock()
+	defer o.request.mu.Unlock()
 	if o.view == before {
 		o.view = after
 	} else {
@@ -154,14 +154,14 @@ func (o *object) Write(ctx context.Context, c *values.Change) error {
 	return nil
 }
 
-func (o *object) begin(ctx context.Context) error {
-	if err := ended(ctx); err != nil {
+func (o *requestSession) lock(ctx context.Context) error {
+	if err := contextError(ctx); err != nil {
 		return err
 	}
-	return o.visit.begin(ctx)
+	return o.request.lock(ctx)
 }
 
 // alive returns nil while writes to the session are possible.
-func (o *object) alive(ctx context.Context) error {
-	return plain(o.visit.alive(ctx, o.record))
+func (o *requestSession) alive(ctx context.Context) error {
+	return withoutReason(o.request.alive(ctx, o.record))
 }

@@ -39,8 +39,8 @@ type facts struct {
 	values         values.Block
 }
 
-// stated returns the state that holds f.
-func stated(f facts) *state {
+// newState returns the state that holds f.
+func newState(f facts) *state {
 	plain := make([]byte, 0, 64+len(f.user)+len(f.values)) // enough if the id is a UUID
 	return &state{facts: f, plain: f.append(plain)}
 }

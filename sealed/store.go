@@ -156,26 +156,26 @@ func (st *Store) begin(ctx context.Context) error {
 	if err := st.Check(); err != nil {
 		return err
 	}
-	return ended(ctx)
+	return contextError(ctx)
 }
 
-// turn waits for the call's turn in its request, and returns the time after the wait. The
-// caller must call end of v.
-func (st *Store) turn(ctx context.Context) (v *visit, now int64, err error) {
-	v = st.visit(ctx)
-	err = v.begin(ctx)
-	return v, time.Now().UnixNano(), err
+// lockRequest locks the request of a call, and returns the time after the wait. The caller
+// must unlock it.
+func (st *Store) lockRequest(ctx context.Context) (req *request, now int64, err error) {
+	req = st.request(ctx)
+	err = req.lock(ctx)
+	return req, time.Now().UnixNano(), err
 }
 
-func ended(ctx context.Context) error {
+func contextError(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
 	return ctx.Err()
 }
 
-// plain removes the reason from an error that matches ErrNotFound. Only Open reports it.
-func plain(err error) error {
+// withoutReason removes the reason from an error that matches ErrNotFound. Only Open reports it.
+func withoutReason(err error) error {
 	if errors.Is(err, session.ErrNotFound) {
 		return session.ErrNotFound
 	}
@@ -195,21 +195,21 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 	if !token.ValidID(id) {
 		return nil, session.ErrInvalidID
 	}
-	v, now, err := st.turn(ctx)
+	req, now, err := st.lockRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer v.end()
-	s := stated(facts{
+	defer req.unlock()
+	s := newState(facts{
 		id: id, created: now, rotated: now, seen: now, idle: int64(st.idle), absolute: int64(st.absolute),
 	})
-	if err := v.fits(s, s.spare()); err != nil {
+	if err := req.fits(s, s.spare()); err != nil {
 		return nil, err
 	}
-	if err := v.give(s); err != nil {
+	if err := req.deliverNew(s); err != nil {
 		return nil, err
 	}
-	return v.enter(s), nil
+	return req.makeCurrent(s), nil
 }
 
 // Open loads the session in a seal, see [session.TokenStore]. For a formerly valid seal it
@@ -218,16 +218,16 @@ func (st *Store) Open(ctx context.Context, seal string) (session.Session, error)
 	if err := st.begin(ctx); err != nil {
 		return nil, err
 	}
-	v, _, err := st.turn(ctx)
+	req, _, err := st.lockRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer v.end()
-	r, err := v.open(ctx, seal)
+	defer req.unlock()
+	r, err := req.open(ctx, seal)
 	if err != nil {
 		return nil, err
 	}
-	return v.object(r), nil
+	return req.newRequestSession(r), nil
 }
 
 // Rotate seals the session again, see [session.TokenStore]. It ignores grace: the store does
@@ -239,24 +239,24 @@ func (st *Store) Rotate(ctx context.Context, seal string, grace time.Duration) (
 	if grace < 0 {
 		return nil, errGrace
 	}
-	v, now, err := st.turn(ctx)
+	req, now, err := st.lockRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer v.end()
-	r, err := v.open(ctx, seal)
-	if err == nil && r != v.current {
+	defer req.unlock()
+	r, err := req.open(ctx, seal)
+	if err == nil && r != req.current {
 		err = session.ErrNotFound
 	}
 	if err != nil {
-		return nil, plain(err)
+		return nil, withoutReason(err)
 	}
 	next := r.state.facts
 	next.rotated = max(now, next.rotated+1)
-	if err := v.commit(r, stated(next), 0); err != nil {
+	if err := req.commit(r, newState(next), 0); err != nil {
 		return nil, err
 	}
-	return v.object(r), nil
+	return req.newRequestSession(r), nil
 }
 
 // Refresh prolongs the session of the request, see [session.Store]. For any other session it
@@ -266,24 +266,24 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 	if err := st.begin(ctx); err != nil {
 		return err
 	}
-	v, now, err := st.turn(ctx)
+	req, now, err := st.lockRequest(ctx)
 	if err != nil {
 		return err
 	}
-	defer v.end()
-	if v.carriage == nil && token.ValidID(id) {
+	defer req.unlock()
+	if req.carriage == nil && token.ValidID(id) {
 		return unsupported("Refresh of an id")
 	}
-	r := v.current
+	r := req.current
 	if r == nil || r.state.id != id {
 		return session.ErrNotFound
 	}
-	if err := v.alive(ctx, r); err != nil {
-		return plain(err)
+	if err := req.alive(ctx, r); err != nil {
+		return withoutReason(err)
 	}
 	next := r.state.facts
 	next.seen = max(now, next.seen)
-	return v.commit(r, stated(next), 0)
+	return req.commit(r, newState(next), 0)
 }
 
 // Remove ends a session, see [session.Store]. If the session has a user and Revoke is set, none
@@ -295,14 +295,14 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	if err := st.begin(ctx); err != nil || !token.ValidID(id) {
 		return err
 	}
-	v, now, err := st.turn(ctx)
+	req, now, err := st.lockRequest(ctx)
 	if err != nil {
 		return err
 	}
-	defer v.end()
-	r := v.record(id)
+	defer req.unlock()
+	r := req.record(id)
 	switch {
-	case slices.Contains(v.left, id):
+	case slices.Contains(req.endedIDs, id):
 		return nil
 	case r == nil && st.Revoke == nil:
 		return unsupported("Remove of an id")
@@ -316,7 +316,7 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	v.ended(id)
+	req.markEnded(id)
 	return nil
 }
 
@@ -329,17 +329,17 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	if !token.ValidID(id) {
 		return nil, session.ErrNotFound
 	}
-	v, _, err := st.turn(ctx)
+	req, _, err := st.lockRequest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer v.end()
-	r := v.current
+	defer req.unlock()
+	r := req.current
 	if r == nil || r.state.id != id {
 		return nil, unsupported("Get of an id")
 	}
-	if err := v.alive(ctx, r); err != nil {
-		return nil, plain(err)
+	if err := req.alive(ctx, r); err != nil {
+		return nil, withoutReason(err)
 	}
-	return v.object(r), nil
+	return req.newRequestSession(r), nil
 }

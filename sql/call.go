@@ -63,7 +63,7 @@ func (st *Store) sender(ctx context.Context, tx *sql.Tx, s *statement) (stmt *sq
 func (st *Store) query(ctx context.Context, tx *sql.Tx, o op, use func(rows *sql.Rows) error, args ...any) error {
 	s := &st.statements[o]
 	if tx != nil {
-		return st.failed(ctx, o, st.read(ctx, tx, s, use, s.args(args)))
+		return st.wrapError(ctx, o, st.read(ctx, tx, s, use, s.args(args)))
 	}
 	return st.retry(ctx, o, func() error { return st.read(ctx, nil, s, use, s.args(args)) })
 }
@@ -95,8 +95,8 @@ func (st *Store) read(ctx context.Context, tx *sql.Tx, s *statement, use func(ro
 	return rows.Err()
 }
 
-// one returns a function that reads an answer of at most one row.
-func one(dest ...any) func(rows *sql.Rows) error {
+// scanRow returns a function that reads an answer of at most one row.
+func scanRow(dest ...any) func(rows *sql.Rows) error {
 	return func(rows *sql.Rows) error {
 		if !rows.Next() {
 			return nil
@@ -111,9 +111,9 @@ func (st *Store) exec(ctx context.Context, tx *sql.Tx, o op, args ...any) (n int
 	s := &st.statements[o]
 	if tx != nil {
 		n, _, err = st.write(ctx, tx, s, s.args(args))
-		return n, st.failed(ctx, o, err)
+		return n, st.wrapError(ctx, o, err)
 	}
-	err = st.alone(ctx, o, func() error {
+	err = st.retryWrite(ctx, o, func() error {
 		n, _, err = st.write(ctx, nil, s, s.args(args)) // reads the clock after the wait for other writers
 		return err
 	})
@@ -143,15 +143,15 @@ func (st *Store) write(ctx context.Context, tx *sql.Tx, s *statement, args []any
 	return n, id, err
 }
 
-// alone is retry for writes. If the database allows only one writer, the other writers wait
+// retryWrite is retry for writes. If the database allows only one writer, the other writers wait
 // here, where they notice that their contexts end.
-func (st *Store) alone(ctx context.Context, o op, f func() error) error {
+func (st *Store) retryWrite(ctx context.Context, o op, f func() error) error {
 	if st.writer != nil {
 		select {
 		case st.writer <- struct{}{}:
 			defer func() { <-st.writer }()
 		case <-ctx.Done():
-			return st.failed(ctx, o, ctx.Err())
+			return st.wrapError(ctx, o, ctx.Err())
 		}
 	}
 	return st.retry(ctx, o, f)
@@ -162,8 +162,8 @@ func (st *Store) alone(ctx context.Context, o op, f func() error) error {
 // and that another try may work.
 func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error {
 	var verdict error // the error of f, if the database did not fail
-	err := st.alone(ctx, o, func() error {
-		for _, o := range [...]op{o, opLock, opChange, opBury, opVisitor, opVisitors, opClaim, opBegin, opEnter, opEvict} {
+	err := st.retryWrite(ctx, o, func() error {
+		for _, o := range [...]op{o, opLock, opChange, opRemoveExpired, opLoginState, opLoginStateAll, opLockSlot, opInsertLogin, opUpdateLogin, opEvict} {
 			// During the transaction, a pool of one connection has no connection left for this.
 			if _, err := st.prepared(ctx, &st.statements[o]); err != nil {
 				return err
@@ -177,7 +177,7 @@ func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error
 			return tx.Commit()
 		}
 		_ = tx.Rollback() // verdict says why f failed
-		if _, failed := errors.AsType[*failure](verdict); failed {
+		if _, failed := errors.AsType[*opError](verdict); failed {
 			return verdict
 		}
 		return nil
@@ -197,7 +197,7 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 		err := f()
 		code := st.code(err)
 		if slices.Contains(st.dialect.missing, code) && !migrated {
-			made := st.migrateAlone(ctx)
+			made := st.migrateOnce(ctx)
 			if migrated = made == nil; migrated {
 				continue
 			}
@@ -210,7 +210,7 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 			}
 		}
 		if !slices.Contains(st.dialect.transient, code) {
-			return st.failed(ctx, o, err)
+			return st.wrapError(ctx, o, err)
 		}
 		jitter := time.Duration(time.Now().Nanosecond()) % pause // pauses must differ, but may be predictable
 		t := time.NewTimer(pause/2 + jitter)
@@ -218,7 +218,7 @@ func (st *Store) retry(ctx context.Context, o op, f func() error) error {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return st.failed(ctx, o, err)
+			return st.wrapError(ctx, o, err)
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (st *Store) code(err error) string {
 	if err == nil {
 		return ""
 	}
-	if f, ok := err.(*failure); ok { //nolint:errorlint // code unwraps err itself
+	if f, ok := err.(*opError); ok { //nolint:errorlint // code unwraps err itself
 		return f.code
 	}
 	if code := st.dialect.code(err); code != "" {
@@ -251,15 +251,15 @@ func (st *Store) code(err error) string {
 // errNoTables says why the database does not know a table of the store.
 var errNoTables = errors.New("the tables are missing: call Migrate")
 
-// failed wraps the error of a driver. It returns any other error unchanged.
-func (st *Store) failed(ctx context.Context, o op, err error) error {
+// wrapError wraps the error of a driver. It returns any other error unchanged.
+func (st *Store) wrapError(ctx context.Context, o op, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, already := errors.AsType[*failure](err); already || errors.Is(err, errRecord) || errors.Is(err, session.ErrNotFound) {
+	if _, already := errors.AsType[*opError](err); already || errors.Is(err, errRecord) || errors.Is(err, session.ErrNotFound) {
 		return err
 	}
-	f := &failure{op: common[o].name, cause: err, code: st.code(err), discreet: st.dialect.discreet}
+	f := &opError{op: common[o].name, cause: err, code: st.code(err), discreet: st.dialect.discreet}
 	f.full, f.tables = slices.Contains(st.dialect.full, f.code), slices.Contains(st.dialect.missing, f.code)
 	if ctx.Err() != nil {
 		f.ended = ctx.Err()
@@ -267,8 +267,8 @@ func (st *Store) failed(ctx context.Context, o op, err error) error {
 	return f
 }
 
-// A failure is an error of the database, or of the connection to it.
-type failure struct {
+// An opError is an error of the database, or of the connection to it.
+type opError struct {
 	op       string
 	cause    error
 	ended    error  // why the context ended, if it did
@@ -278,19 +278,19 @@ type failure struct {
 	tables   bool // the tables are missing
 }
 
-func (f *failure) Error() string {
+func (f *opError) Error() string {
 	switch {
 	case f.tables:
 		return fmt.Sprintf("sql: %s: %v", f.op, errNoTables)
 	case f.code != "" && !f.discreet:
 		return fmt.Sprintf("sql: %s: answered %s", f.op, f.code)
 	}
-	return fmt.Sprintf("sql: %s: %v", f.op, f.why())
+	return fmt.Sprintf("sql: %s: %v", f.op, f.safeCause())
 }
 
-// why returns the part of the cause that names neither the user nor the database. The errors of
+// safeCause returns the part of the cause that names neither the user nor the database. The errors of
 // drivers name both if they cannot connect.
-func (f *failure) why() error {
+func (f *opError) safeCause() error {
 	if network, ok := errors.AsType[*net.OpError](f.cause); ok {
 		return network
 	}
@@ -300,14 +300,14 @@ func (f *failure) why() error {
 	return f.cause
 }
 
-func (f *failure) Unwrap() []error {
+func (f *opError) Unwrap() []error {
 	if f.ended != nil {
 		return []error{f.cause, f.ended}
 	}
 	return []error{f.cause}
 }
 
-// Is makes the failure of a full database match [session.ErrFull].
-func (f *failure) Is(target error) bool {
+// Is makes the error of a full database match [session.ErrFull].
+func (f *opError) Is(target error) bool {
 	return target == session.ErrFull && f.full
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Bind binds a session to a device, see [session.DeviceStore].
-func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
+func (st *Store) Bind(ctx context.Context, clientToken string, p session.Proof) (session.Session, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
@@ -18,7 +18,7 @@ func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (ses
 	}
 	defer cancel()
 	fresh := token.NewBoundSecret()
-	return st.present(ctx, carried, func(r *record, m *token.Match, now int64) error {
+	return st.authenticate(ctx, clientToken, func(r *record, m *token.Match, now int64) error {
 		*m = token.Match{Newest: fresh, Ends: now + p.Lifetime.Microseconds(), Changed: true}
 		return r.secrets.Bind(p.Device, fresh, m.Ends, p.Grace.Microseconds(), now)
 	})
@@ -50,5 +50,5 @@ func (st *Store) Prove(ctx context.Context, id string, p session.Proof) (session
 	if err != nil {
 		return nil, err
 	}
-	return st.object(r, token.Join(id, fresh), ends), nil
+	return st.newRequestSession(r, token.Join(id, fresh), ends), nil
 }

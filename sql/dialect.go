@@ -31,8 +31,8 @@ type dialect struct {
 	prepare   bool // the driver prepares statements only if told to
 	insertID  bool // opCreate returns the time by LAST_INSERT_ID
 	oneWriter bool // the database has one writer at a time, and waiting writers ignore their contexts
-	oneLogin  bool // opBeginAll and opEnterAll exist
-	evicts    bool // opBeginAll and opEnterAll also enforce a limit, by removing sessions
+	oneLogin  bool // opLockInsertLogin and opLockUpdateLogin exist
+	evicts    bool // opLockInsertLogin and opLockUpdateLogin also enforce a limit, by removing sessions
 	picks     bool // a sweep uses one statement to pick rows, and one to remove them
 	marks     bool // a sweep begins where the last one ended
 

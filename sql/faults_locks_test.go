@@ -226,16 +226,16 @@ func TestRevokedBehindLock(t *testing.T) {
 			} {
 				_, err = s.other.ExecContext(t.Context(), "DELETE FROM session_records")
 				must(t, err)
-				carried := session.Token(begun(t, st))
+				clientToken := session.Token(begun(t, st))
 				if lock != s.row { // it copies the row, and is in the way of a new session
-					carried = ""
+					clientToken = ""
 				}
 				unlock := s.lock(t, lock)
 				var loggedIn session.Session
 				login, revocation := make(chan error, 1), make(chan error, 1)
 				go func() {
 					var err error
-					loggedIn, err = st.Login(t.Context(), carried, session.Login{User: victimUser, ID: id})
+					loggedIn, err = st.Login(t.Context(), clientToken, session.Login{User: victimUser, ID: id})
 					login <- err
 				}()
 				eventually(t, "the login waits", func() bool { return count(t, s.other, s.waiting) == 1 })

@@ -18,16 +18,16 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An attempt is a login in progress.
-type attempt struct {
+// A loginAttempt is a login in progress.
+type loginAttempt struct {
 	session.Login
 	began          time.Time // when the password check began
 	from, secret   string    // of the client's session; empty: a session begins
 	idle, absolute int64
 	values         values.Change
-	fresh          string // the new secret
-	incarnation    int64  // of the session, if one begins
-	slot           int64  // of the user
+	newSecret      string
+	incarnation    int64 // of the session, if one begins
+	slot           int64 // of the user
 }
 
 // slots is how many rows of the table of users put logins and revocations in order. A hash of
@@ -41,14 +41,14 @@ func slotOf(user string) int64 {
 	return int64(h.Sum32()%slots) + 1 // slot 0 is for the rows of users
 }
 
-// errMoved means that a login has to start again, because another call was first.
-var errMoved = errors.New("sql: login: somebody else was first")
+// errConflict means that a login has to start again, because another call was first.
+var errConflict = errors.New("sql: login: another call was first")
 
 // Login logs a user in, see [session.UserStore]. A login from an anonymous session changes the
 // row of that session, so it is never half done. If the database fails, the store removes the
 // session that may have begun, because no client has its token.
-func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
-	a := &attempt{Login: l, began: time.Now(), fresh: token.NewSecret(), incarnation: newIncarnation(), slot: slotOf(l.User)}
+func (st *Store) Login(ctx context.Context, clientToken string, l session.Login) (session.Session, error) {
+	a := &loginAttempt{Login: l, began: time.Now(), newSecret: token.NewSecret(), incarnation: newIncarnation(), slot: slotOf(l.User)}
 	if !l.Began.IsZero() && l.Began.Before(a.began) {
 		a.began = l.Began
 	}
@@ -57,10 +57,10 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 		return nil, err
 	}
 	defer cancel()
-	if err := a.check(st, carried); err != nil {
+	if err := a.check(st, clientToken); err != nil {
 		return nil, err
 	}
-	r, evicted, err := st.enter(ctx, a)
+	r, evicted, err := st.runLogin(ctx, a)
 	for _, id := range evicted {
 		if err == nil && l.Ended != nil {
 			l.Ended(id)
@@ -72,11 +72,11 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	if a.from == "" {
 		st.tidy(ctx)
 	}
-	return st.object(r, token.Join(r.id, a.fresh), 0), nil
+	return st.newRequestSession(r, token.Join(r.id, a.newSecret), 0), nil
 }
 
 // check does the preparation that needs no database.
-func (a *attempt) check(st *Store, carried string) error {
+func (a *loginAttempt) check(st *Store, clientToken string) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (a *attempt) check(st *Store, carried string) error {
 	}
 	a.idle, a.absolute = idle.Microseconds(), absolute.Microseconds()
 	var ok bool
-	if a.from, a.secret, ok = token.Parse(carried); !ok && (carried != "" || a.Reauthentication) {
+	if a.from, a.secret, ok = token.Parse(clientToken); !ok && (clientToken != "" || a.Reauthentication) {
 		return session.ErrNotFound
 	}
 	if a.values, err = values.SetAll(a.Values); err != nil {
@@ -99,30 +99,30 @@ func (a *attempt) check(st *Store, carried string) error {
 	return nil
 }
 
-// enter logs in. If the dialect has one statement for that, enter tries it once, without a
+// runLogin logs in. If the dialect has one statement for that, runLogin tries it once, without a
 // lock. Otherwise, or if another call was first, it uses a transaction that locks the slot.
-func (st *Store) enter(ctx context.Context, a *attempt) (r *record, evicted []string, err error) {
-	err = errMoved
+func (st *Store) runLogin(ctx context.Context, a *loginAttempt) (r *record, evicted []string, err error) {
+	err = errConflict
 	if d := st.dialect; d.oneLogin && (d.evicts || a.MaxSessions == 0) {
-		r, evicted, err = st.enterAtOnce(ctx, a)
+		r, evicted, err = st.loginWithoutLock(ctx, a)
 	}
-	// If the password check began at about the same time as a revocation, enter asks again. The
+	// If the password check began at about the same time as a revocation, runLogin asks again. The
 	// faster the answer, the more exactly it tells which was first.
-	for late := 0; errors.Is(err, errMoved) || errors.Is(err, errUnsure) && late < maxLate; {
-		if errors.Is(err, errUnsure) {
-			late++
+	for tries := 0; errors.Is(err, errConflict) || errors.Is(err, errRevokedMeanwhile) && tries < maxTries; {
+		if errors.Is(err, errRevokedMeanwhile) {
+			tries++
 		}
 		var committing bool
-		err = st.inTx(ctx, opClaim, func(tx *sql.Tx) (err error) {
+		err = st.inTx(ctx, opLockSlot, func(tx *sql.Tx) (err error) {
 			committing = false
-			if _, err := st.exec(ctx, tx, opClaim, a.slot); err != nil {
+			if _, err := st.exec(ctx, tx, opLockSlot, a.slot); err != nil {
 				return err
 			}
-			v, err := st.visit(ctx, tx, a)
+			v, err := st.loadLoginState(ctx, tx, a)
 			if err != nil {
 				return err
 			}
-			if r, evicted, err = st.bind(ctx, tx, a, v); err == nil {
+			if r, evicted, err = st.storeLogin(ctx, tx, a, v); err == nil {
 				committing = true
 			}
 			return err
@@ -131,34 +131,34 @@ func (st *Store) enter(ctx context.Context, a *attempt) (r *record, evicted []st
 			st.abandon(ctx, a, err)
 		}
 	}
-	if errors.Is(err, errUnsure) {
+	if errors.Is(err, errRevokedMeanwhile) {
 		err = session.ErrRevoked
 	}
 	return r, evicted, err
 }
 
 const (
-	// maxLate is how often enter asks whether the password check began after a revocation.
-	maxLate = 8
+	// maxTries is how often runLogin asks whether the password check began after a revocation.
+	maxTries = 8
 
 	// defaultCleanup bounds the time for removing a session that may have begun.
 	defaultCleanup = 250 * time.Millisecond
 )
 
-// errUnsure means that the password check began at about the time of a revocation.
-var errUnsure = errors.New("sql: login: revoked at about the same time")
+// errRevokedMeanwhile means that the password check began at about the time of a revocation.
+var errRevokedMeanwhile = errors.New("sql: login: revoked at about the same time")
 
 // abandon removes a session that may have begun although no answer arrived: no client could
 // ever use it. It checks the incarnation, because another session may have the same id.
-func (st *Store) abandon(ctx context.Context, a *attempt, err error) {
+func (st *Store) abandon(ctx context.Context, a *loginAttempt, err error) {
 	if st.code(err) != "" { // the database has refused the login
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(st.cleanup, defaultCleanup))
 	defer cancel()
-	// The login may still be running. Claiming the slot waits for it, or makes it fail because the
+	// The login may still be running. Locking the slot waits for it, or makes it fail because the
 	// slot's version has changed.
-	if _, err := st.exec(ctx, nil, opClaim, a.slot); err != nil {
+	if _, err := st.exec(ctx, nil, opLockSlot, a.slot); err != nil {
 		return
 	}
 	if r, _, err := st.load(ctx, nil, opLoad, a.ID); err == nil && r.incarnation == a.incarnation {
@@ -166,8 +166,8 @@ func (st *Store) abandon(ctx context.Context, a *attempt, err error) {
 	}
 }
 
-// A visit holds what a login has to know.
-type visit struct {
+// A loginState holds what a login has to know.
+type loginState struct {
 	now, revoked int64
 	version      int64     // of the slot; 0: the slot has no row yet
 	from, to     *record   // the client's session, and the session that has the new id
@@ -176,16 +176,16 @@ type visit struct {
 	deadline     int64     // of the call, by the database's clock
 }
 
-// visit loads everything that a login has to know.
-func (st *Store) visit(ctx context.Context, tx *sql.Tx, a *attempt) (*visit, error) {
-	v, o := &visit{}, opVisitor
+// loadLoginState loads everything that a login has to know.
+func (st *Store) loadLoginState(ctx context.Context, tx *sql.Tx, a *loginAttempt) (*loginState, error) {
+	v, o := &loginState{}, opLoginState
 	if a.MaxSessions > 0 {
-		o = opVisitors
+		o = opLoginStateAll
 	}
 	err := st.query(ctx, tx, o, func(rows *sql.Rows) error {
-		*v = visit{}
+		*v = loginState{}
 		for rows.Next() {
-			if err := v.add(rows, a); err != nil {
+			if err := v.addRow(rows, a); err != nil {
 				return err
 			}
 		}
@@ -198,8 +198,8 @@ func (st *Store) visit(ctx context.Context, tx *sql.Tx, a *attempt) (*visit, err
 	return v, err
 }
 
-// add reads a row of the answer: the state of the slot and the user, and at most one record.
-func (v *visit) add(rows *sql.Rows, a *attempt) error {
+// addRow reads a row of the answer: the state of the slot and the user, and at most one record.
+func (v *loginState) addRow(rows *sql.Rows, a *loginAttempt) error {
 	var w row
 	var version, revoked number
 	if err := rows.Scan(w.dest(&version, &revoked)...); err != nil {
@@ -225,9 +225,9 @@ func (v *visit) add(rows *sql.Rows, a *attempt) error {
 	return nil
 }
 
-// bound returns the record after the login, or refuses the login. It starts from the client's
+// newRecord returns the record after the login, or refuses the login. It starts from the client's
 // record, if there is one.
-func (a *attempt) bound(v *visit) (*record, error) {
+func (a *loginAttempt) newRecord(v *loginState) (*record, error) {
 	r := v.from
 	if a.from != "" {
 		switch {
@@ -240,7 +240,7 @@ func (a *attempt) bound(v *visit) (*record, error) {
 	case v.elapsed > session.BeganLimit.Microseconds():
 		return nil, session.ErrRevoked
 	case v.now-v.elapsed < v.revoked:
-		return nil, errUnsure
+		return nil, errRevokedMeanwhile
 	}
 	next := &record{
 		id: a.ID, incarnation: a.incarnation, created: v.now, idle: a.idle, ends: v.now + a.absolute,
@@ -258,7 +258,7 @@ func (a *attempt) bound(v *visit) (*record, error) {
 	} else if v.to != nil && v.to.expired(v.now) == nil {
 		return nil, session.ErrExists
 	}
-	next.account.at, next.seen, next.secrets.Newest = v.now, v.now, token.Hash(a.fresh)
+	next.account.at, next.seen, next.secrets.Newest = v.now, v.now, token.Hash(a.newSecret)
 	var stored values.Block
 	if r != nil {
 		stored = r.data
@@ -272,9 +272,9 @@ func (a *attempt) bound(v *visit) (*record, error) {
 	return next, err
 }
 
-// crowd returns the sessions of the user that must end to make room for this login. The session
+// sessionsOverLimit returns the sessions of the user that must end to make room for this login. The session
 // with the oldest login comes first.
-func (a *attempt) crowd(v *visit) ([]*record, error) {
+func (a *loginAttempt) sessionsOverLimit(v *loginState) ([]*record, error) {
 	if a.MaxSessions == 0 {
 		return nil, nil
 	}
@@ -291,11 +291,11 @@ func (a *attempt) crowd(v *visit) ([]*record, error) {
 
 // plan decides a login. It returns the record to store, the ids of the sessions to end, and the
 // last of those sessions.
-func (a *attempt) plan(v *visit) (next *record, evicted []string, last *record, err error) {
-	if next, err = a.bound(v); err != nil {
+func (a *loginAttempt) plan(v *loginState) (next *record, evicted []string, last *record, err error) {
+	if next, err = a.newRecord(v); err != nil {
 		return nil, nil, nil, err
 	}
-	crowd, err := a.crowd(v)
+	crowd, err := a.sessionsOverLimit(v)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -305,25 +305,25 @@ func (a *attempt) plan(v *visit) (next *record, evicted []string, last *record, 
 	return next, evicted, last, nil
 }
 
-// bind carries out a login in a transaction that holds the slot.
-func (st *Store) bind(ctx context.Context, tx *sql.Tx, a *attempt, v *visit) (*record, []string, error) {
+// storeLogin carries out a login in a transaction that holds the slot.
+func (st *Store) storeLogin(ctx context.Context, tx *sql.Tx, a *loginAttempt, v *loginState) (*record, []string, error) {
 	next, evicted, last, err := a.plan(v)
 	if err != nil {
 		return nil, nil, err
 	}
 	if v.to != nil && v.to.expired(v.now) != nil && v.to != v.from {
-		if _, err := st.exec(ctx, tx, opBury, v.to.id); err != nil {
+		if _, err := st.exec(ctx, tx, opRemoveExpired, v.to.id); err != nil {
 			return nil, nil, err
 		}
 	}
-	o, args := opBegin, next.fields()
+	o, args := opInsertLogin, next.fields()
 	if v.from != nil {
-		o, args = opEnter, append(args, v.from.id, v.from.incarnation, v.from.version)
+		o, args = opUpdateLogin, append(args, v.from.id, v.from.incarnation, v.from.version)
 	}
 	n, err := st.exec(ctx, tx, o, args...)
 	switch {
 	case st.duplicate(err), err == nil && n == 0:
-		return nil, nil, errMoved
+		return nil, nil, errConflict
 	case err != nil:
 		return nil, nil, err
 	}
@@ -333,10 +333,10 @@ func (st *Store) bind(ctx context.Context, tx *sql.Tx, a *attempt, v *visit) (*r
 	return next, evicted, err
 }
 
-// enterAtOnce carries out a login in two statements. It returns errMoved if another call was
+// loginWithoutLock carries out a login in two statements. It returns errConflict if another call was
 // first.
-func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string, error) {
-	v, err := st.visit(ctx, nil, a)
+func (st *Store) loginWithoutLock(ctx context.Context, a *loginAttempt) (*record, []string, error) {
+	v, err := st.loadLoginState(ctx, nil, a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -345,11 +345,11 @@ func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string
 	case err != nil:
 		return nil, nil, err
 	case v.to != nil && v.to != v.from: // an expired session still holds the id
-		return nil, nil, errMoved
+		return nil, nil, errConflict
 	}
-	o, args := opBeginAll, next.fields()
+	o, args := opLockInsertLogin, next.fields()
 	if v.from != nil {
-		o, args = opEnterAll, append(args, v.from.id, v.from.incarnation, v.from.version)
+		o, args = opLockUpdateLogin, append(args, v.from.id, v.from.incarnation, v.from.version)
 	}
 	args = append(args, a.slot, v.version, v.deadline)
 	if last != nil {
@@ -360,7 +360,7 @@ func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string
 	n, err := st.exec(ctx, nil, o, args...)
 	switch {
 	case st.duplicate(err), err == nil && n == 0:
-		return nil, nil, errMoved
+		return nil, nil, errConflict
 	case err != nil:
 		st.abandon(ctx, a, err)
 		return nil, nil, err
@@ -368,7 +368,7 @@ func (st *Store) enterAtOnce(ctx context.Context, a *attempt) (*record, []string
 	return next, evicted, nil
 }
 
-// fields returns the columns of a record that a login stores, see opBegin.
+// fields returns the columns of a record that a login stores, see opInsertLogin.
 func (r *record) fields() []any {
 	a, persistent := r.account, 0
 	if a.persistent {

@@ -15,17 +15,17 @@ func (st *Store) Migrate(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	return st.alone(ctx, opMigrate, func() error { return st.migrateAlone(ctx) })
+	return st.retryWrite(ctx, opMigrate, func() error { return st.migrateOnce(ctx) })
 }
 
-// migrateAlone lets one call at a time create the tables. If the database allows only one
+// migrateOnce lets one call at a time create the tables. If the database allows only one
 // writer, the caller must be that writer.
-func (st *Store) migrateAlone(ctx context.Context) error {
+func (st *Store) migrateOnce(ctx context.Context) error {
 	select {
 	case st.migrating <- struct{}{}:
 		defer func() { <-st.migrating }()
 	case <-ctx.Done():
-		return st.failed(ctx, opMigrate, ctx.Err())
+		return st.wrapError(ctx, opMigrate, ctx.Err())
 	}
 	return st.migrate(ctx)
 }
@@ -44,7 +44,7 @@ func (st *Store) migrate(ctx context.Context) error {
 			_, err = st.DB.ExecContext(ctx, text)
 		}
 		if err != nil {
-			return st.failed(ctx, opMigrate, err)
+			return st.wrapError(ctx, opMigrate, err)
 		}
 	}
 	return nil

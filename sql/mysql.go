@@ -28,13 +28,13 @@ var mysql = dialect{
 			"VALUES ($1, $2, 0, $3, LAST_INSERT_ID({stamp}), {stamp}, $4, {stamp} + $5, {stamp} + $4, 0, 0, 0)",
 		opRevoke: "INSERT INTO {users} (name, slot, version, revoked, until) VALUES ({none}, $2, {now}, 0, " + forever + "), ($1, 0, 0, {now}, {now} + " + remembered + ") " +
 			"ON DUPLICATE KEY UPDATE version = version + 1, revoked = GREATEST(revoked, {now}), until = GREATEST(until, {now} + " + remembered + ")",
-		opClaim: "INSERT INTO {users} (name, slot, version, revoked, until) VALUES ({none}, $1, {now}, 0, " + forever + ") ON DUPLICATE KEY UPDATE version = version + 1",
+		opLockSlot: "INSERT INTO {users} (name, slot, version, revoked, until) VALUES ({none}, $1, {now}, 0, " + forever + ") ON DUPLICATE KEY UPDATE version = version + 1",
 		// MySQL does not notice that a client has given up. The deadline stops the statement from
 		// logging the user in later, when a lock is released. FOR UPDATE makes a revocation wait for
 		// the slot until the session exists. The revocation then ends the session.
-		opBeginAll: "INSERT INTO {records} (" + entered + ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 " +
+		opLockInsertLogin: "INSERT INTO {records} (" + loginColumns + ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 " +
 			"FROM {users} WHERE name = {none} AND slot = $17 AND version = $18 AND {now} < $19 FOR UPDATE",
-		opEnterAll: "UPDATE {users} u JOIN {records} r ON r.id = $17 SET u.version = u.version + 1, r." + strings.ReplaceAll(assigned, ", ", ", r.") +
+		opLockUpdateLogin: "UPDATE {users} u JOIN {records} r ON r.id = $17 SET u.version = u.version + 1, r." + strings.ReplaceAll(loginAssignments, ", ", ", r.") +
 			" WHERE u.name = {none} AND u.slot = $20 AND u.version = $21 AND r.incarnation = $18 AND r.version = $19 AND {now} < $22 AND " + alive,
 		opSweep:      pick,
 		opSweepUsers: pickUsers,

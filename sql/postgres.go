@@ -23,20 +23,20 @@ var postgres = dialect{
 	marks:    true,
 	own: map[op]string{
 		opChange: "UPDATE {records} SET version = version + 1, secret = $4, old_secrets = $5, data = $6 FROM " + locked("id = $1", "NO KEY UPDATE") +
-			" WHERE id = locked AND incarnation = $2 AND version = $3 AND " + lives,
-		opRefresh: "UPDATE {records} SET " + prolong + " FROM " + locked("id = $1", "NO KEY UPDATE") + " WHERE id = locked AND " + lives,
-		opEnd:     "DELETE FROM {records} USING " + locked("account = $1", "UPDATE") + " WHERE id = locked AND " + lives,
-		opEnter:   "UPDATE {records} SET " + assigned + " FROM " + locked("id = $17", "UPDATE") + " WHERE id = locked AND incarnation = $18 AND version = $19 AND " + lives,
+			" WHERE id = locked AND incarnation = $2 AND version = $3 AND " + stillAlive,
+		opRefresh:     "UPDATE {records} SET " + prolong + " FROM " + locked("id = $1", "NO KEY UPDATE") + " WHERE id = locked AND " + stillAlive,
+		opEnd:         "DELETE FROM {records} USING " + locked("account = $1", "UPDATE") + " WHERE id = locked AND " + stillAlive,
+		opUpdateLogin: "UPDATE {records} SET " + loginAssignments + " FROM " + locked("id = $17", "UPDATE") + " WHERE id = locked AND incarnation = $18 AND version = $19 AND " + stillAlive,
 
 		// The statement returns where the next sweep has to begin. The index keeps the entries of
 		// removed rows until the next vacuum, and reading over a million of them takes milliseconds.
-		opSweep: "WITH d AS (DELETE FROM {records} WHERE id IN (SELECT id FROM {records} WHERE due >= $2 AND due <= {stamp} AND " + over + " ORDER BY due LIMIT $1{skip}) RETURNING due) " +
+		opSweep: "WITH d AS (DELETE FROM {records} WHERE id IN (SELECT id FROM {records} WHERE due >= $2 AND due <= {stamp} AND " + hasEnded + " ORDER BY due LIMIT $1{skip}) RETURNING due) " +
 			"SELECT count(*), CASE WHEN count(*) < $1 THEN {stamp} ELSE max(due) END FROM d",
 
-		opBeginAll: postgresLogin("INSERT INTO {records} ("+entered+") SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS bigint), CAST($4 AS bytea), CAST($5 AS bigint), CAST($6 AS bigint), "+
+		opLockInsertLogin: postgresLogin("INSERT INTO {records} ("+loginColumns+") SELECT CAST($1 AS text), CAST($2 AS bigint), CAST($3 AS bigint), CAST($4 AS bytea), CAST($5 AS bigint), CAST($6 AS bigint), "+
 			"CAST($7 AS bigint), CAST($8 AS bigint), CAST($9 AS bigint), CAST($10 AS bytea), CAST($11 AS smallint), CAST($12 AS bigint), CAST($13 AS smallint), "+
 			"CAST($14 AS bytea), CAST($15 AS bytea), CAST($16 AS bytea) FROM u", 16),
-		opEnterAll: postgresLogin("UPDATE {records} SET "+assigned+" FROM u, "+locked("id = $17", "UPDATE")+" WHERE id = locked AND incarnation = $18 AND version = $19 AND "+lives, 19),
+		opLockUpdateLogin: postgresLogin("UPDATE {records} SET "+loginAssignments+" FROM u, "+locked("id = $17", "UPDATE")+" WHERE id = locked AND incarnation = $18 AND version = $19 AND "+stillAlive, 19),
 	},
 	code: func(err error) string {
 		if answer, ok := err.(interface{ SQLState() string }); ok { // of pgx and lib/pq
@@ -88,9 +88,9 @@ func locked(where, lock string) string {
 	return "(SELECT id AS locked, LEAST(seen + idle, ends) AS deadline FROM {records} WHERE " + where + " FOR " + lock + ") l"
 }
 
-// lives is alive for a row that locked has locked. The CASE stops every plan from evaluating it
+// stillAlive is alive for a row that locked has locked. The CASE stops every plan from evaluating it
 // before the join with that subquery.
-const lives = "CASE WHEN id = locked THEN deadline > {now} END"
+const stillAlive = "CASE WHEN id = locked THEN deadline > {now} END"
 
 // postgresLogin returns a login in one statement. If the slot still has the version that was
 // read, no other call holds it, and store stores the record. Then the statement removes the

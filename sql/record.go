@@ -170,8 +170,8 @@ func (w *row) dest(more ...any) []any {
 		&w.account, &w.level, &w.loginAt, &w.persistent, &w.userAgent, &w.address, &w.data)
 }
 
-// bound is larger than every valid time and timeout, and far from an overflow.
-const bound = 1 << 61
+// maxTime is larger than every valid time and timeout, and far from an overflow.
+const maxTime = 1 << 61
 
 // record converts a row. It returns errRecord for anything that is not exactly a record.
 func (w *row) record() (*record, error) {
@@ -184,7 +184,7 @@ func (w *row) record() (*record, error) {
 		return nil, errRecord
 	}
 	for _, n := range []int64{r.created, r.seen, r.idle, r.ends, int64(w.loginAt)} {
-		if n < 0 || n > bound {
+		if n < 0 || n > maxTime {
 			return nil, errRecord
 		}
 	}
@@ -206,7 +206,7 @@ func (w *row) record() (*record, error) {
 // transaction.
 func (st *Store) load(ctx context.Context, tx *sql.Tx, o op, id string) (r *record, now int64, err error) {
 	var w row
-	err = st.query(ctx, tx, o, one(w.dest()...), id)
+	err = st.query(ctx, tx, o, scanRow(w.dest()...), id)
 	switch {
 	case err != nil:
 		return nil, 0, err
@@ -229,7 +229,7 @@ func (st *Store) load(ctx context.Context, tx *sql.Tx, o op, id string) (r *reco
 // in a transaction that has locked the row. edit returns false if there is nothing to store.
 func (st *Store) change(ctx context.Context, o op, id string, has *record, edit func(r *record, now int64) (changed bool, err error)) (r *record, err error) {
 	done := false
-	attempt := func(tx *sql.Tx, load op, base *record) (err error) {
+	try := func(tx *sql.Tx, load op, base *record) (err error) {
 		now := int64(0)
 		if base == nil {
 			if base, now, err = st.load(ctx, tx, load, id); err != nil {
@@ -253,9 +253,9 @@ func (st *Store) change(ctx context.Context, o op, id string, has *record, edit 
 		r, done = base, true
 		return nil
 	}
-	err = attempt(nil, opLoad, has)
+	err = try(nil, opLoad, has)
 	for err == nil && !done {
-		err = st.inTx(ctx, o, func(tx *sql.Tx) error { return attempt(tx, opLock, nil) })
+		err = st.inTx(ctx, o, func(tx *sql.Tx) error { return try(tx, opLock, nil) })
 	}
 	return r, err
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/mist-contrib/session/internal/values"
 )
 
-// An object is a session as one request loaded it. Its writes succeed only while the record
+// A requestSession is a session as one request loaded it. Its writes succeed only while the record
 // that it loaded still exists.
-type object struct {
+type requestSession struct {
 	store *Store
 	id    string
 	token string
@@ -22,72 +22,72 @@ type object struct {
 
 	device string
 
-	turn   chan struct{} // a write holds it; guards record
-	record record        // as this object last saw it in the database
+	writing chan struct{} // a write holds it; guards record
+	record  record        // as this session last saw it in the database
 
 	mu   sync.Mutex
-	view values.Block // as loaded, plus this object's writes
+	view values.Block // as loaded, plus this session's writes
 }
 
 var (
-	_ session.Tokener     = (*object)(nil)
-	_ session.Deleter     = (*object)(nil)
-	_ session.Popper      = (*object)(nil)
-	_ session.Updater     = (*object)(nil)
-	_ session.BatchSetter = (*object)(nil)
-	_ session.Ranger      = (*object)(nil)
-	_ session.Describer   = (*object)(nil)
-	_ session.Clock       = (*object)(nil)
-	_ session.Bound       = (*object)(nil)
+	_ session.Tokener     = (*requestSession)(nil)
+	_ session.Deleter     = (*requestSession)(nil)
+	_ session.Popper      = (*requestSession)(nil)
+	_ session.Updater     = (*requestSession)(nil)
+	_ session.BatchSetter = (*requestSession)(nil)
+	_ session.Ranger      = (*requestSession)(nil)
+	_ session.Describer   = (*requestSession)(nil)
+	_ session.Clock       = (*requestSession)(nil)
+	_ session.Bound       = (*requestSession)(nil)
 )
 
-// object returns the session of a record. The token ends at ends; zero: with the session.
-func (st *Store) object(r *record, carried string, ends int64) *object {
-	return &object{store: st, id: r.id, token: carried, device: r.secrets.Device(), info: r.info(ends), turn: make(chan struct{}, 1), record: *r, view: r.data}
+// newRequestSession returns the session of a record. The token ends at ends; zero: with the session.
+func (st *Store) newRequestSession(r *record, clientToken string, ends int64) *requestSession {
+	return &requestSession{store: st, id: r.id, token: clientToken, device: r.secrets.Device(), info: r.info(ends), writing: make(chan struct{}, 1), record: *r, view: r.data}
 }
 
-func (s *object) ID() string { return s.id }
+func (s *requestSession) ID() string { return s.id }
 
-func (s *object) Token() string { return s.token }
+func (s *requestSession) Token() string { return s.token }
 
-func (s *object) Device() string { return s.device }
+func (s *requestSession) Device() string { return s.device }
 
 // Format prints only the id, for every verb, so that a log of the session contains no token.
-func (s *object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
+func (s *requestSession) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.ID()) }
 
-func (s *object) Info() session.Info { return s.info }
+func (s *requestSession) Info() session.Info { return s.info }
 
 // Now returns the time of the database. The times of Info come from the same clock.
-func (s *object) Now(ctx context.Context) (time.Time, error) {
+func (s *requestSession) Now(ctx context.Context) (time.Time, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	defer cancel()
 	var at number
-	err = s.store.query(ctx, nil, opNow, one(&at))
+	err = s.store.query(ctx, nil, opNow, scanRow(&at))
 	return time.UnixMicro(int64(at)), err
 }
 
-// shown returns the values that the session shows.
-func (s *object) shown() values.Block {
+// values returns the values that the session shows.
+func (s *requestSession) values() values.Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.view
 }
 
-func (s *object) Get(ctx context.Context, key string) (any, error) {
-	if err := ended(ctx); err != nil {
+func (s *requestSession) Get(ctx context.Context, key string) (any, error) {
+	if err := contextError(ctx); err != nil {
 		return nil, err
 	}
-	return s.shown().Value(key)
+	return s.values().Value(key)
 }
 
-func (s *object) All(ctx context.Context) iter.Seq2[string, any] {
-	return func(yield func(string, any) bool) { s.shown().Values(ctx, yield) }
+func (s *requestSession) All(ctx context.Context) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) { s.values().Values(ctx, yield) }
 }
 
-func (s *object) Set(ctx context.Context, key string, value any) error {
+func (s *requestSession) Set(ctx context.Context, key string, value any) error {
 	var buf [256]byte
 	set, err := values.AppendField(buf[:0], key, value)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *object) Set(ctx context.Context, key string, value any) error {
 	return s.Write(ctx, &values.Change{Set: values.Block(set), Key: &key})
 }
 
-func (s *object) SetAll(ctx context.Context, all map[string]any) error {
+func (s *requestSession) SetAll(ctx context.Context, all map[string]any) error {
 	c, err := values.SetAll(all)
 	if err != nil {
 		return err
@@ -104,17 +104,17 @@ func (s *object) SetAll(ctx context.Context, all map[string]any) error {
 	return s.Write(ctx, &c)
 }
 
-func (s *object) Delete(ctx context.Context, keys ...string) error {
+func (s *requestSession) Delete(ctx context.Context, keys ...string) error {
 	c := values.Delete(keys)
 	return s.Write(ctx, &c)
 }
 
-func (s *object) Clear(ctx context.Context) error {
+func (s *requestSession) Clear(ctx context.Context) error {
 	return s.Write(ctx, &values.Change{Clear: true})
 }
 
 // Pop removes and returns the value that the database has for key.
-func (s *object) Pop(ctx context.Context, key string) (any, error) {
+func (s *requestSession) Pop(ctx context.Context, key string) (any, error) {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (s *object) Pop(ctx context.Context, key string) (any, error) {
 }
 
 // Update replaces the value that the database has for key.
-func (s *object) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
+func (s *requestSession) Update(ctx context.Context, key string, f func(old any) (any, error)) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return err
@@ -134,8 +134,8 @@ func (s *object) Update(ctx context.Context, key string, f func(old any) (any, e
 }
 
 // Stored returns the present values of the record.
-func (s *object) Stored(ctx context.Context) (values.Block, error) {
-	done, err := s.await(ctx)
+func (s *requestSession) Stored(ctx context.Context) (values.Block, error) {
+	done, err := s.lockWrites(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -151,14 +151,14 @@ func (s *object) Stored(ctx context.Context) (values.Block, error) {
 	return r.data, nil
 }
 
-// Write applies a change to the record and to the values that this object shows.
-func (s *object) Write(ctx context.Context, c *values.Change) error {
+// Write applies a change to the record and to the values that this session shows.
+func (s *requestSession) Write(ctx context.Context, c *values.Change) error {
 	ctx, cancel, err := s.store.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	done, err := s.await(ctx)
+	done, err := s.lockWrites(ctx)
 	if err != nil {
 		return err
 	}
@@ -191,13 +191,13 @@ func (s *object) Write(ctx context.Context, c *values.Change) error {
 	return nil
 }
 
-// await waits for the session's turn to write; the caller calls done after the write. The
+// lockWrites waits until no other write of the session runs; the caller calls done after the write. The
 // session writes one change after the other, so it always shows the last stored values.
-func (s *object) await(ctx context.Context) (done func(), err error) {
+func (s *requestSession) lockWrites(ctx context.Context) (done func(), err error) {
 	select {
-	case s.turn <- struct{}{}:
-		return func() { <-s.turn }, nil
+	case s.writing <- struct{}{}:
+		return func() { <-s.writing }, nil
 	case <-ctx.Done():
-		return nil, s.store.failed(ctx, opChange, ctx.Err())
+		return nil, s.store.wrapError(ctx, opChange, ctx.Err())
 	}
 }

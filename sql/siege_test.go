@@ -43,9 +43,9 @@ func TestWriters(t *testing.T) {
 	t.Parallel()
 	const writers = 64
 	onAll(t, func(t *testing.T, st *sql.Store) {
-		carried := session.Token(begun(t, st))
+		clientToken := session.Token(begun(t, st))
 		must(t, at(writers, func(i int) error {
-			s, err := st.Open(t.Context(), carried)
+			s, err := st.Open(t.Context(), clientToken)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ func TestWriters(t *testing.T) {
 			}
 			return errors.Join(s.Set(t.Context(), fmt.Sprint("key", i), i), session.Update(t.Context(), s, "counter", add))
 		}))
-		s, err := st.Open(t.Context(), carried)
+		s, err := st.Open(t.Context(), clientToken)
 		must(t, err)
 		for i := range writers {
 			if v, err := s.Get(t.Context(), fmt.Sprint("key", i)); v != i || err != nil {
@@ -77,9 +77,9 @@ func TestRevokeWins(t *testing.T) {
 		ctx := t.Context()
 		for round := range *sieges {
 			user := fmt.Sprint("user", round)
-			carried := make([]string, logins)
+			clientToken := make([]string, logins)
 			for i := 0; i < logins; i += 4 {
-				carried[i] = session.Token(begun(t, st))
+				clientToken[i] = session.Token(begun(t, st))
 			}
 			in, began := make([]session.Session, logins), time.Now()
 			var none sync.WaitGroup
@@ -100,7 +100,7 @@ func TestRevokeWins(t *testing.T) {
 				if i < logins/8 {
 					defer none.Done()
 				}
-				s, err := st.Login(ctx, carried[i], session.Login{User: user, Began: began})
+				s, err := st.Login(ctx, clientToken[i], session.Login{User: user, Began: began})
 				if errors.Is(err, session.ErrRevoked) {
 					return nil
 				}
@@ -161,17 +161,17 @@ func TestLimitExact(t *testing.T) {
 func TestRotationRace(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, st *sql.Store) {
-		carried := session.Token(begun(t, st))
+		clientToken := session.Token(begun(t, st))
 		tokens := make([]string, 32)
 		must(t, at(len(tokens), func(i int) error {
-			s, err := st.Rotate(t.Context(), carried, time.Minute)
+			s, err := st.Rotate(t.Context(), clientToken, time.Minute)
 			if err == nil {
 				tokens[i] = session.Token(s)
 			}
 			return err
 		}))
 		for _, token := range tokens {
-			if token != tokens[0] || token == carried {
+			if token != tokens[0] || token == clientToken {
 				t.Fatal("not all have the same new token")
 			}
 		}
@@ -186,11 +186,11 @@ func TestStaysDead(t *testing.T) {
 	onAll(t, func(t *testing.T, st *sql.Store) {
 		for range 5 {
 			s := begun(t, st)
-			carried := session.Token(s)
+			clientToken := session.Token(s)
 			calls := []func(ctx context.Context) error{
 				func(ctx context.Context) error { return st.Refresh(ctx, s.ID()) },
 				func(ctx context.Context) error { return s.Set(ctx, "late", 1) },
-				func(ctx context.Context) error { _, err := st.Rotate(ctx, carried, time.Minute); return err },
+				func(ctx context.Context) error { _, err := st.Rotate(ctx, clientToken, time.Minute); return err },
 				func(ctx context.Context) error { _, err := session.Pop(ctx, s, "late"); return err },
 				func(ctx context.Context) error { return st.Remove(ctx, s.ID()) },
 			}

@@ -11,27 +11,27 @@ import (
 type op int
 
 const (
-	opLoad    op = iota // loads the record of an id, and the time
-	opLock              // the same, and locks the record until the transaction ends
-	opCreate            // creates a session without a user; returns the time
-	opChange            // stores secrets and values, if no other call has changed them
-	opBury              // removes an expired record
-	opRemove            // removes a record
-	opRefresh           // prolongs the idle deadline
-	opNow               // returns the time
+	opLoad          op = iota // loads the record of an id, and the time
+	opLock                    // the same, and locks the record until the transaction ends
+	opCreate                  // creates a session without a user; returns the time
+	opChange                  // stores secrets and values, if no other call has changed them
+	opRemoveExpired           // removes an expired record
+	opRemove                  // removes a record
+	opRefresh                 // prolongs the idle deadline
+	opNow                     // returns the time
 
 	opList   // lists the live sessions of a user
 	opRevoke // stores the time of a revocation, and changes the user's slot
 	opEnd    // removes the live sessions of a user
 
-	opVisitor  // loads everything that a login without a limit has to know
-	opVisitors // the same, and the sessions of the user
-	opClaim    // locks a slot until the transaction ends
-	opBegin    // creates a session with a user
-	opEnter    // logs in an existing record
-	opEvict    // removes the sessions of a user up to a certain login
-	opBeginAll // opClaim and opBegin in one, see dialect.oneLogin
-	opEnterAll // opClaim and opEnter in one
+	opLoginState      // loads everything that a login without a limit has to know
+	opLoginStateAll   // the same, and the sessions of the user
+	opLockSlot        // locks a slot until the transaction ends
+	opInsertLogin     // creates a session with a user
+	opUpdateLogin     // logs in an existing record
+	opEvict           // removes the sessions of a user up to a certain login
+	opLockInsertLogin // opLockSlot and opInsertLogin in one, see dialect.oneLogin
+	opLockUpdateLogin // opLockSlot and opUpdateLogin in one
 
 	opSweep // removes or picks some expired records
 	opSweepPicked
@@ -51,17 +51,17 @@ const (
 	prolong = "due = CASE WHEN due > {min}({max}(seen, {now}) + idle, ends) THEN due ELSE {min}({max}(seen, {now}) + idle + idle, ends) END, " +
 		"seen = {max}({later}, {now})"
 
-	// entered lists the columns that a login stores. assigned stores them, from $1 to $16.
-	entered = "id, incarnation, version, secret, created, seen, idle, ends, due, account, level, login_at, persistent, user_agent, address, data"
+	// loginColumns lists the columns that a login stores. loginAssignments stores them, from $1 to $16.
+	loginColumns = "id, incarnation, version, secret, created, seen, idle, ends, due, account, level, login_at, persistent, user_agent, address, data"
 
-	assigned = "id = $1, incarnation = $2, version = $3, secret = $4, old_secrets = NULL, created = $5, seen = $6, idle = $7, ends = $8, due = $9, " +
+	loginAssignments = "id = $1, incarnation = $2, version = $3, secret = $4, old_secrets = NULL, created = $5, seen = $6, idle = $7, ends = $8, due = $9, " +
 		"account = $10, level = $11, login_at = $12, persistent = $13, user_agent = $14, address = $15, data = $16"
 
-	// over tells a sweep that a session has ended. due may be microseconds early, because a
+	// hasEnded tells a sweep that a session has ended. due may be microseconds early, because a
 	// refresh reads the time more than once.
-	over = "(ends <= {now} OR seen <= {now} - idle)"
+	hasEnded = "(ends <= {now} OR seen <= {now} - idle)"
 
-	pick      = "SELECT id FROM {records} WHERE due <= {stamp} AND " + over + " ORDER BY due LIMIT $1{skip}"
+	pick      = "SELECT id FROM {records} WHERE due <= {stamp} AND " + hasEnded + " ORDER BY due LIMIT $1{skip}"
 	pickUsers = "SELECT name FROM {users} WHERE until <= {stamp} ORDER BY until LIMIT $1{skip}"
 
 	// remembered is how long the store keeps a user's row after a revocation. A login that began
@@ -70,10 +70,10 @@ const (
 	forever    = "4000000000000000000"
 )
 
-// visitor is the text of opVisitor.
+// loginStateText is the text of opLoginState.
 //
 //nolint:gochecknoglobals // never changes
-var visitor = "SELECT {now}, s.version, u.revoked, r." + strings.ReplaceAll(columns, ", ", ", r.") +
+var loginStateText = "SELECT {now}, s.version, u.revoked, r." + strings.ReplaceAll(columns, ", ", ", r.") +
 	" FROM (SELECT 1 AS one) o LEFT JOIN {users} s ON s.name = {none} AND s.slot = $4 LEFT JOIN {users} u ON u.name = $1 AND u.slot = 0 LEFT JOIN {records} r ON r.id IN ($2, $3)"
 
 // common holds the statements that all dialects share. $1 and so on are parameters. Each
@@ -94,11 +94,11 @@ var common = [opCount]struct{ name, text string }{
 	opLock: {"lock", "SELECT {now}, " + columns + " FROM {records} WHERE id = $1{lock}"},
 	opCreate: {"create", "INSERT INTO {records} (id, incarnation, version, secret, created, seen, idle, ends, due, level, login_at, persistent) " +
 		"VALUES ($1, $2, 0, $3, {stamp}, {stamp}, $4, {stamp} + $5, {stamp} + $4, 0, 0, 0) ON CONFLICT DO NOTHING RETURNING created"},
-	opChange:  {"change", "UPDATE {records} SET version = version + 1, secret = $4, old_secrets = $5, data = $6 WHERE id = $1 AND incarnation = $2 AND version = $3 AND " + alive},
-	opBury:    {"bury", "DELETE FROM {records} WHERE id = $1 AND NOT (" + alive + ")"},
-	opRemove:  {"remove", "DELETE FROM {records} WHERE id = $1"},
-	opRefresh: {"refresh", "UPDATE {records} SET " + prolong + " WHERE id = $1 AND " + alive},
-	opNow:     {"now", "SELECT {now}"},
+	opChange:        {"change", "UPDATE {records} SET version = version + 1, secret = $4, old_secrets = $5, data = $6 WHERE id = $1 AND incarnation = $2 AND version = $3 AND " + alive},
+	opRemoveExpired: {"remove expired", "DELETE FROM {records} WHERE id = $1 AND NOT (" + alive + ")"},
+	opRemove:        {"remove", "DELETE FROM {records} WHERE id = $1"},
+	opRefresh:       {"refresh", "UPDATE {records} SET " + prolong + " WHERE id = $1 AND " + alive},
+	opNow:           {"now", "SELECT {now}"},
 
 	opList: {"list", "SELECT {now}, " + listed + " FROM {records} WHERE account = $1 AND " + alive + " ORDER BY seen DESC, id"},
 	// The slot comes first. The statement then reads the time after every login has released the
@@ -107,16 +107,16 @@ var common = [opCount]struct{ name, text string }{
 		"ON CONFLICT (name, slot) DO UPDATE SET version = u.version + 1, revoked = {max}(u.revoked, {now}), until = {max}(u.until, {now} + " + remembered + ")"},
 	opEnd: {"end", "DELETE FROM {records} WHERE account = $1 AND " + alive},
 
-	opVisitor:  {"login", visitor},
-	opVisitors: {"login", visitor + " OR r.account = $1"},
-	opClaim: {"login", "INSERT INTO {users} AS u (name, slot, version, revoked, until) VALUES ({none}, $1, {now}, 0, " + forever + ") " +
+	opLoginState:    {"login", loginStateText},
+	opLoginStateAll: {"login", loginStateText + " OR r.account = $1"},
+	opLockSlot: {"login", "INSERT INTO {users} AS u (name, slot, version, revoked, until) VALUES ({none}, $1, {now}, 0, " + forever + ") " +
 		"ON CONFLICT (name, slot) DO UPDATE SET version = u.version + 1"},
-	opBegin: {"login", "INSERT INTO {records} (" + entered + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"},
-	opEnter: {"login", "UPDATE {records} SET " + assigned + " WHERE id = $17 AND incarnation = $18 AND version = $19 AND " + alive},
-	opEvict: {"login", "DELETE FROM {records} WHERE account = $1 AND (login_at < $2 OR login_at = $2 AND id <= $3) AND id <> $4"},
+	opInsertLogin: {"login", "INSERT INTO {records} (" + loginColumns + ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"},
+	opUpdateLogin: {"login", "UPDATE {records} SET " + loginAssignments + " WHERE id = $17 AND incarnation = $18 AND version = $19 AND " + alive},
+	opEvict:       {"login", "DELETE FROM {records} WHERE account = $1 AND (login_at < $2 OR login_at = $2 AND id <= $3) AND id <> $4"},
 
-	opBeginAll: {"login", ""},
-	opEnterAll: {"login", ""},
+	opLockInsertLogin: {"login", ""},
+	opLockUpdateLogin: {"login", ""},
 
 	opSweep:            {"sweep", "DELETE FROM {records} WHERE id IN (" + pick + ")"},
 	opSweepPicked:      {"sweep", "DELETE FROM {records} WHERE id IN (?"},

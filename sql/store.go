@@ -131,7 +131,7 @@ func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel con
 	if err := st.Check(); err != nil {
 		return nil, nil, err
 	}
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return nil, nil, err
 	}
 	if _, ok := ctx.Deadline(); ok {
@@ -141,7 +141,7 @@ func (st *Store) begin(ctx context.Context) (bounded context.Context, cancel con
 	return bounded, cancel, nil
 }
 
-func ended(ctx context.Context) error {
+func contextError(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
@@ -171,7 +171,7 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 			break
 		}
 		// An expired session may still hold the id.
-		n, err := st.exec(ctx, nil, opBury, id)
+		n, err := st.exec(ctx, nil, opRemoveExpired, id)
 		if err != nil {
 			return nil, err
 		}
@@ -180,17 +180,17 @@ func (st *Store) Generate(ctx context.Context, id string) (session.Session, erro
 		}
 	}
 	st.tidy(ctx)
-	return st.object(r, token.Join(id, secret), 0), nil
+	return st.newRequestSession(r, token.Join(id, secret), 0), nil
 }
 
 // create stores a new record and sets its times. made is false if a record with this id exists.
 func (st *Store) create(ctx context.Context, r *record) (made bool, err error) {
 	s := &st.statements[opCreate]
 	var at number
-	err = st.alone(ctx, opCreate, func() error {
+	err = st.retryWrite(ctx, opCreate, func() error {
 		args := s.args([]any{r.id, r.incarnation, r.secrets.Newest[:], r.idle, st.absolute})
 		if !st.dialect.insertID {
-			return st.read(ctx, nil, s, one(&at), args)
+			return st.read(ctx, nil, s, scanRow(&at), args)
 		}
 		_, id, err := st.write(ctx, nil, s, args)
 		if st.duplicate(err) {
@@ -213,19 +213,19 @@ func (st *Store) duplicate(err error) bool {
 // why a formerly valid token no longer works. It fails with [session.ErrReused] for the last
 // seven tokens that rotations have replaced since the last login. It fails with
 // [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute] until the row is removed.
-func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
+func (st *Store) Open(ctx context.Context, clientToken string) (session.Session, error) {
 	ctx, cancel, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
-	return st.present(ctx, carried, func(*record, *token.Match, int64) error { return nil })
+	return st.authenticate(ctx, clientToken, func(*record, *token.Match, int64) error { return nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. A session keeps at most 64
 // old tokens; a rotation beyond that returns the current newest token. The store can derive a
 // new token only from the old one and a stored salt. The salt is useless without the old token.
-func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+func (st *Store) Rotate(ctx context.Context, clientToken string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
 	}
@@ -234,8 +234,8 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 		return nil, err
 	}
 	defer cancel()
-	_, presented, _ := token.Parse(carried)
-	s, err := st.present(ctx, carried, func(r *record, m *token.Match, now int64) error {
+	_, presented, _ := token.Parse(clientToken)
+	s, err := st.authenticate(ctx, clientToken, func(r *record, m *token.Match, now int64) error {
 		if m.Newest == presented { // otherwise another call was first
 			m.Newest, m.Changed = r.secrets.Rotate(presented, min(grace, lifetime.Max).Microseconds(), now), true
 		}
@@ -247,9 +247,9 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	return s, err
 }
 
-// present authenticates a token. renew sets the secret that the client carries from now on.
-func (st *Store) present(ctx context.Context, carried string, renew func(r *record, m *token.Match, now int64) error) (session.Session, error) {
-	id, secret, ok := token.Parse(carried)
+// authenticate authenticates a token. renew sets the secret that the client has from now on.
+func (st *Store) authenticate(ctx context.Context, clientToken string, renew func(r *record, m *token.Match, now int64) error) (session.Session, error) {
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
@@ -275,7 +275,7 @@ func (st *Store) present(ctx context.Context, carried string, renew func(r *reco
 	if err != nil {
 		return nil, err
 	}
-	return st.object(r, token.Join(id, m.Newest), m.Ends), nil
+	return st.newRequestSession(r, token.Join(id, m.Newest), m.Ends), nil
 }
 
 // Get loads a session by its id, see [session.Store].
@@ -295,7 +295,7 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 	case r.expired(now) != nil:
 		return nil, session.ErrNotFound
 	}
-	return st.object(r, "", r.secrets.Ends()), nil
+	return st.newRequestSession(r, "", r.secrets.Ends()), nil
 }
 
 // Refresh prolongs a session, see [session.Store].

@@ -33,7 +33,7 @@ func (st *Store) Sweep(ctx context.Context) (int, error) {
 	if err := st.Check(); err != nil {
 		return 0, err
 	}
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return 0, err
 	}
 	removed := 0
@@ -70,7 +70,7 @@ func (st *Store) sweep(ctx context.Context, n int, from *atomic.Int64) (sessions
 		sessions, err = st.sweepOne(ctx, opSweep, n)
 	} else {
 		var removed, last number
-		if err = st.query(ctx, nil, opSweep, one(&removed, &last), n, from.Load()); err == nil {
+		if err = st.query(ctx, nil, opSweep, scanRow(&removed, &last), n, from.Load()); err == nil {
 			from.Store(int64(last))
 		}
 		sessions = int(removed)
@@ -102,7 +102,7 @@ func (st *Store) sweepOne(ctx context.Context, o op, n int) (removed int, err er
 			return err
 		}
 		_, err = tx.ExecContext(ctx, st.statements[o+1].text+strings.Repeat(", ?", removed-1)+")", keys...)
-		return st.failed(ctx, o, err)
+		return st.wrapError(ctx, o, err)
 	})
 	return removed, err
 }

@@ -23,22 +23,22 @@ func TestRoundTrips(t *testing.T) {
 			st.DB.SetMaxOpenConns(1)
 			ctx := t.Context()
 			anonymous := func() string { return session.Token(begun(t, st)) }
-			login := func(carried string, l session.Login) string {
+			login := func(clientToken string, l session.Login) string {
 				l.User = "ada"
-				s, err := st.Login(ctx, carried, l)
+				s, err := st.Login(ctx, clientToken, l)
 				must(t, err)
 				return session.Token(s)
 			}
 			s := begun(t, st)
-			carried := session.Token(s)
+			clientToken := session.Token(s)
 			for _, call := range []struct {
 				name string
 				want trips
 				new  func() string // a token for the call
-				do   func(carried string) error
+				do   func(clientToken string) error
 			}{
 				{"Generate", trips{1, 1}, nil, func(string) error { _, err := st.Generate(ctx, fmt.Sprint("g", sent.Load())); return err }},
-				{"Open", trips{1, 1}, nil, func(string) error { _, err := st.Open(ctx, carried); return err }},
+				{"Open", trips{1, 1}, nil, func(string) error { _, err := st.Open(ctx, clientToken); return err }},
 				{"Get", trips{1, 1}, nil, func(string) error { _, err := st.Get(ctx, s.ID()); return err }},
 				{"Get of a value", trips{0, 0}, nil, func(string) error { _, err := s.Get(ctx, "k"); return err }},
 				{"Set", trips{1, 1}, nil, func(string) error { return s.Set(ctx, "k", sent.Load()) }},
@@ -46,17 +46,17 @@ func TestRoundTrips(t *testing.T) {
 					return session.Update(ctx, s, "k", func(any) (any, error) { return sent.Load(), nil })
 				}},
 				{"Refresh", trips{1, 1}, nil, func(string) error { return st.Refresh(ctx, s.ID()) }},
-				{"Rotate", trips{2, 2}, anonymous, func(carried string) error { _, err := st.Rotate(ctx, carried, time.Minute); return err }},
+				{"Rotate", trips{2, 2}, anonymous, func(clientToken string) error { _, err := st.Rotate(ctx, clientToken, time.Minute); return err }},
 				{"Remove", trips{1, 1}, nil, func(string) error { return st.Remove(ctx, "nobody") }},
 				{"Login from nothing", trips{2, 2}, nil, func(string) error { login("", session.Login{}); return nil }},
-				{"Login from an anonymous session", trips{2, 2}, anonymous, func(carried string) error { login(carried, session.Login{}); return nil }},
-				{"Login with values", trips{2, 2}, anonymous, func(carried string) error {
-					login(carried, session.Login{Values: map[string]any{"a": 1}})
+				{"Login from an anonymous session", trips{2, 2}, anonymous, func(clientToken string) error { login(clientToken, session.Login{}); return nil }},
+				{"Login with values", trips{2, 2}, anonymous, func(clientToken string) error {
+					login(clientToken, session.Login{Values: map[string]any{"a": 1}})
 					return nil
 				}},
-				{"Login anew", trips{2, 2}, func() string { return login("", session.Login{}) }, func(carried string) error { login(carried, session.Login{}); return nil }},
-				{"Reauthentication", trips{2, 2}, func() string { return login("", session.Login{}) }, func(carried string) error {
-					login(carried, session.Login{Reauthentication: true})
+				{"Login anew", trips{2, 2}, func() string { return login("", session.Login{}) }, func(clientToken string) error { login(clientToken, session.Login{}); return nil }},
+				{"Reauthentication", trips{2, 2}, func() string { return login("", session.Login{}) }, func(clientToken string) error {
+					login(clientToken, session.Login{Reauthentication: true})
 					return nil
 				}},
 				{"Login with a limit", trips{2, 5}, nil, func(string) error { login("", session.Login{MaxSessions: 1000}); return nil }},

@@ -72,7 +72,7 @@ func (st *Store) endAll(ctx context.Context, user []byte, keep []string) (n int6
 		but.WriteString(st.dialect.parameter(first + i))
 	}
 	text := s.text + " AND id NOT IN (" + but.String() + ")" //nolint:gosec // parameters, and commas
-	err = st.alone(ctx, opEnd, func() error {
+	err = st.retryWrite(ctx, opEnd, func() error {
 		args := s.args([]any{user})
 		for _, id := range keep {
 			args = append(args, id)

@@ -10,9 +10,9 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
-// TestSeamSameMoment: RemoveUserSessions ends a login that was made when it was called,
+// TestSameMoment: RemoveUserSessions ends a login that was made when it was called,
 // where the clock stands still.
-func TestSeamSameMoment(t *testing.T) {
+func TestSameMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := revocable()
 		seal := entered(t, st, session.Login{User: "alice"})
@@ -23,9 +23,9 @@ func TestSeamSameMoment(t *testing.T) {
 	})
 }
 
-// TestSeamLoginDuringRevoke: a login whose check began before, and that Revoked lets in
+// TestLoginDuringRevoke: a login whose check began before, and that Revoked lets in
 // because Revoke has noted nothing yet, does not outlive RemoveUserSessions.
-func TestSeamLoginDuringRevoke(t *testing.T) {
+func TestLoginDuringRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, seal := revocable(), ""
 		note := st.Revoke
@@ -43,10 +43,10 @@ func TestSeamLoginDuringRevoke(t *testing.T) {
 	})
 }
 
-// TestSeamLogoutHolds: a logout in one request ends what a reauthentication in another
+// TestLogoutHolds: a logout in one request ends what a reauthentication in another
 // one prolonged, for as long as that can live. Whoever keeps the revocations forgets each
 // at its Until.
-func TestSeamLogoutHolds(t *testing.T) {
+func TestLogoutHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var noted []sealed.Revocation
 		st := timed(12*time.Hour, 12*time.Hour)
@@ -83,8 +83,8 @@ func TestSeamLogoutHolds(t *testing.T) {
 	})
 }
 
-// TestSeamRefreshed: a refresh moves the idle deadline, and the client has it.
-func TestSeamRefreshed(t *testing.T) {
+// TestRefreshed: a refresh moves the idle deadline, and the client has it.
+func TestRefreshed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, c := timed(time.Minute, time.Hour), &client{name: "session"}
 		s, err := st.Login(c.request(t.Context()), "", session.Login{User: "alice", ID: "id"})
@@ -109,9 +109,9 @@ func TestSeamRefreshed(t *testing.T) {
 	})
 }
 
-// TestSeamLeft: the session from before a login is nowhere in its request any more, by its
+// TestLeft: the session from before a login is nowhere in its request any more, by its
 // id, its seal or its object, and the one after it is there once.
-func TestSeamLeft(t *testing.T) {
+func TestLeft(t *testing.T) {
 	for name, user := range map[string]string{"anonymous": "", "the same user": "alice"} {
 		t.Run(name, func(t *testing.T) {
 			st, c := keyed("a"), &client{name: "session"}
@@ -154,8 +154,8 @@ func TestSeamLeft(t *testing.T) {
 	}
 }
 
-// TestSeamOtherUser: nothing of one user's session gets into that of another.
-func TestSeamOtherUser(t *testing.T) {
+// TestOtherUser: nothing of one user's session gets into that of another.
+func TestOtherUser(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		st, c := keyed("a"), &client{name: "session"}
 		s, err := st.Login(c.request(t.Context()), "", session.Login{User: "alice", ID: "id", Values: map[string]any{"secret": "hers"}})
@@ -176,9 +176,9 @@ func TestSeamOtherUser(t *testing.T) {
 	}
 }
 
-// TestSeamSameID: of two sessions of one id the request has the last one alone, and a seal
+// TestSameID: of two sessions of one id the request has the last one alone, and a seal
 // of another session is no way around that.
-func TestSeamSameID(t *testing.T) {
+func TestSameID(t *testing.T) {
 	st, c := keyed("a"), &client{name: "session"}
 	stranger, err := st.Generate(c.request(t.Context()), "stranger")
 	c.take(t, stranger, err)

@@ -11,9 +11,9 @@ import (
 	"github.com/mist-contrib/session/sealed"
 )
 
-// TestSeamWaiting: while Revoked takes its time for one call, reads wait for nobody, and
+// TestWaiting: while Revoked takes its time for one call, reads wait for nobody, and
 // another write no longer than its context.
-func TestSeamWaiting(t *testing.T) {
+func TestWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, c := keyed("a"), &client{name: "session"}
 		gate := make(chan struct{})
@@ -53,9 +53,9 @@ func TestSeamWaiting(t *testing.T) {
 	})
 }
 
-// TestSeamRevokedReads: Revoked and Revoke may read a session that they hold, also while a
+// TestRevokedReads: Revoked and Revoke may read a session that they hold, also while a
 // call of that session waits for their answer.
-func TestSeamRevokedReads(t *testing.T) {
+func TestRevokedReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st, c := keyed("a"), &client{name: "session"}
 		var (
@@ -87,9 +87,9 @@ func TestSeamRevokedReads(t *testing.T) {
 	})
 }
 
-// TestSeamBegins: a session that begins is given to the client before it counts. If it
+// TestBegins: a session that begins is given to the client before it counts. If it
 // cannot be, the session before goes on.
-func TestSeamBegins(t *testing.T) {
+func TestBegins(t *testing.T) {
 	for name, begin := range map[string]func(ctx context.Context, st *sealed.Store, seal string) (session.Session, error){
 		"Generate": func(ctx context.Context, st *sealed.Store, _ string) (session.Session, error) {
 			return st.Generate(ctx, "new")
