@@ -29,12 +29,12 @@ REDIS_INSTALL   := apt-get update && apt-get install -y --no-install-recommends 
 DATABASES_INSTALL := apt-get update && apt-get install -y --no-install-recommends postgresql mariadb-server pgbouncer
 BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
 
-.PHONY: check help needs format fmt tidy tidy-root vet redis databases test audit soak servers chaos lint cover bench fuzz browser e2e clean
+.PHONY: check help needs format fmt tidy tidy-root vet redis databases test audit soak servers chaos lint cover bench bench-peers fuzz browser e2e clean
 
 check: lint test ## format, lint, vet and test: the one command before a commit (the default)
 
 help: ## this list
-	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The race detector is cgo: without a C compiler go would test less, or fail with a riddle.
 needs:
@@ -132,6 +132,9 @@ cover: needs ## statement coverage by package, then the lines that no test reach
 bench: needs ## all benchmarks (BENCH=regexp for some)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	$(GO) test -C bench -bench '$(BENCH)' -benchmem ./...
+
+bench-peers: needs redis databases ## measure beside scs, gorilla/sessions, fiber and mist's own package; prints the tables of docs/performance.md
+	$(GO) test -C bench -timeout=20m -run Test -bench 'Peers|Million|Load' -benchtime 1x ./peers
 
 fuzz: needs ## every fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" bash tools/fuzz.sh $(FUZZTIME)
