@@ -32,12 +32,12 @@ REDIS_INSTALL   := apt-get update && apt-get install -y --no-install-recommends 
 DATABASES_INSTALL := apt-get update && apt-get install -y --no-install-recommends postgresql mariadb-server pgbouncer
 BROWSER_INSTALL := apt-get update && apt-get install -y --no-install-recommends chromium fonts-liberation
 
-.PHONY: check help needs format fmt tidy tidy-root vet redis databases test audit soak servers chaos lint cover bench fuzz browser e2e clean
+.PHONY: check help needs format fmt tidy tidy-root vet redis databases test audit soak servers chaos lint cover bench bench-peers fuzz browser e2e clean
 
 check: lint test ## format, lint, vet and test; run it before each commit (the default)
 
 help: ## print this list
-	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The race detector needs cgo. Without a C compiler, go test would skip it or print an unclear error.
 needs:
@@ -135,6 +135,9 @@ cover: needs ## print the statement coverage of each package and the lines that 
 bench: needs ## run all benchmarks, or those that BENCH=regexp matches
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	$(GO) test -C bench -bench '$(BENCH)' -benchmem ./...
+
+bench-peers: needs redis databases ## measure this module beside four others, and print the tables of docs/performance.md
+	$(GO) test -C bench -timeout=20m -run Test -bench 'Peers|Million|Load' -benchtime 1x ./peers
 
 fuzz: needs ## run each fuzz target for FUZZTIME (10s)
 	@GO="$(GO)" bash tools/fuzz.sh $(FUZZTIME)
