@@ -36,7 +36,7 @@ type Manager struct {
 	// CtxSessionKey is the key in UserValues of the mist context that caches the request's
 	// session. Empty: "session". If the application puts a [Session] there, that is the
 	// session of the request. Do it behind the Middleware, because mist passes UserValues
-	// on to other requests.
+	// on to other requests. A session of mist's own package does not count.
 	CtxSessionKey string
 
 	// NewID makes the id of every new session, also in a login. Nil: a random UUID. If a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -139,6 +140,9 @@ func (st *managerState) cached(ctx *mist.Context) Session {
 			return v.Session
 		}
 	case Session:
+		if ofMist(v) {
+			break // mist's own package left it there, perhaps in another visitor's request
+		}
 		identifier := ""
 		if st.slot != nil && same(v, st.slot.Session) {
 			identifier = st.identifier // the session of this request
@@ -151,6 +155,15 @@ func (st *managerState) cached(ctx *mist.Context) Session {
 	}
 	st.publish(ctx)
 	return st.slot.Session
+}
+
+// ofMist reports whether s is of mist's own session package.
+func ofMist(s Session) bool {
+	t := reflect.TypeOf(s)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return strings.HasPrefix(t.PkgPath(), "github.com/dormoron/mist/")
 }
 
 func same[T comparable](a, b T) bool {
