@@ -20,6 +20,7 @@
 //	DialTimeout:           time.Second, // also ReadTimeout, WriteTimeout, PoolTimeout
 //	DialerRetries:         1,
 //	MaxRetries:            1,           // not for a ClusterClient: its MaxRedirects covers retries
+//	PipelinePoolSize:      -1,          // pipelines use the connections of PoolSize
 //
 // A ClusterClient also needs DisableRoutingPolicies: without it go-redis sends COMMAND to
 // the servers, past the deadline of a call. The client must not read from replicas

@@ -190,5 +190,6 @@ func guesses(word string) []string {
 			}
 		}
 	}
-	return secrets
+	slices.Sort(secrets)
+	return slices.Compact(secrets)
 }

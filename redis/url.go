@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +13,11 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-var errURL = errors.New("redis: NewClient: malformed URL") // it does not quote the URL, which holds a password
+// These errors do not quote the URL, which holds a password.
+var (
+	errURL  = errors.New("redis: NewClient: malformed URL")
+	errSize = errors.New("redis: NewClient: the URL has a size of a pool or a buffer that is out of range")
+)
 
 // NewClient returns a client with the options that a [Store] needs, for one server,
 // Sentinel or Cluster. The client connects with its first command. The caller closes it.
@@ -36,8 +41,11 @@ var errURL = errors.New("redis: NewClient: malformed URL") // it does not quote 
 // the URL asks for reading from replicas: a replica may not know yet that a session has
 // ended. No error contains any part of the URL.
 func NewClient(rawURL string) (goredis.UniversalClient, error) {
-	p, err := split(rawURL)
+	p, err := parseURL(rawURL)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.setDefaults(); err != nil {
 		return nil, err
 	}
 	switch p.topology {
@@ -46,30 +54,26 @@ func NewClient(rawURL string) (goredis.UniversalClient, error) {
 	case "cluster":
 		return p.cluster()
 	}
-	o, err := goredis.ParseURL(p.url.String())
+	o, err := goredis.ParseURL(p.encode())
 	if err != nil {
-		return nil, wrap(err)
-	}
-	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
-		return nil, err
+		return nil, urlError(err)
 	}
 	o.ContextTimeoutEnabled = true
-	o.MaintNotificationsConfig = quiet()
-	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
+	o.MaintNotificationsConfig = noMaintNotifications()
+	o.DialerRetries, o.MaxRetries = 1, cmp.Or(o.MaxRetries, 1)
 	return goredis.NewClient(o), nil
 }
 
-// A parts is a parsed URL of [NewClient].
-type parts struct {
+// A parsedURL is a URL of [NewClient].
+type parsedURL struct {
 	url      *url.URL // with the first host only, and a scheme of go-redis
 	query    url.Values
 	hosts    []string // the other hosts
 	topology string   // empty: one server
 }
 
-// split parses a URL. Unlike [url.Parse] it accepts several hosts, and a scheme of two parts.
-func split(rawURL string) (p parts, err error) {
+// parseURL parses a URL. Unlike [url.Parse] it accepts several hosts, and a scheme of two parts.
+func parseURL(rawURL string) (p parsedURL, err error) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
 		return p, errURL
@@ -119,15 +123,24 @@ func split(rawURL string) (p parts, err error) {
 	return p, nil
 }
 
-// take removes and returns a parameter that go-redis does not know.
-func (p *parts) take(name string) string {
+// param returns a parameter. If the URL has it more than once, the last one counts, as for
+// go-redis.
+func (p *parsedURL) param(name string) string {
+	if all := p.query[name]; len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return ""
+}
+
+// takeParam removes and returns a parameter that go-redis does not know.
+func (p *parsedURL) takeParam(name string) string {
 	v := p.query.Get(name)
 	p.query.Del(name)
 	return v
 }
 
-// full returns the URL for go-redis, in which every host has a port.
-func (p *parts) full(port string) string {
+// encodeHosts returns the URL for go-redis with all hosts. A host without a port gets one.
+func (p *parsedURL) encodeHosts(port string) string {
 	withPort := func(host string) string {
 		if _, _, err := net.SplitHostPort(host); err == nil {
 			return host
@@ -138,27 +151,51 @@ func (p *parts) full(port string) string {
 	for _, host := range p.hosts {
 		p.query.Add("addr", withPort(host))
 	}
+	return p.encode()
+}
+
+// encode returns the URL for go-redis.
+func (p *parsedURL) encode() string {
 	p.url.RawQuery = p.query.Encode()
 	return p.url.String()
 }
 
-func (p *parts) sentinel() (goredis.UniversalClient, error) {
+// setDefaults sets parameters that the URL does not set. It refuses sizes that make go-redis
+// panic.
+func (p *parsedURL) setDefaults() error {
+	for name, value := range map[string]string{
+		"dial_timeout": "1s", "read_timeout": "1s", "write_timeout": "1s", "pool_timeout": "1s",
+		"pipeline_pool_size": "-1", // pipelines use the connections of all other commands
+	} {
+		if p.param(name) == "" {
+			p.query.Set(name, value)
+		}
+	}
+	for name, least := range map[string]int{
+		"pool_size": 0, "min_idle_conns": 0, "max_idle_conns": 0, "max_active_conns": 0,
+		"pipeline_pool_size": -1 << 20, "pipeline_read_buffer_size": 0, "pipeline_write_buffer_size": 0,
+	} {
+		if n, err := strconv.Atoi(p.param(name)); err == nil && (n < least || n > 1<<20) {
+			return errSize
+		}
+	}
+	return nil
+}
+
+func (p *parsedURL) sentinel() (goredis.UniversalClient, error) {
 	if name, db, _ := strings.Cut(strings.Trim(p.url.Path, "/"), "/"); name != "" && !p.query.Has("master_name") {
 		p.query.Set("master_name", name)
 		p.url.Path = "/" + db
 	}
-	user, password := p.take("sentinel_username"), p.take("sentinel_password")
-	o, err := goredis.ParseFailoverURL(p.full("26379"))
+	user, password := p.takeParam("sentinel_username"), p.takeParam("sentinel_password")
+	o, err := goredis.ParseFailoverURL(p.encodeHosts("26379"))
 	switch {
 	case err != nil:
-		return nil, wrap(err)
+		return nil, urlError(err)
 	case o.MasterName == "":
 		return nil, errors.New("redis: NewClient: the URL names no master")
 	case o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly:
 		return nil, errReplicas
-	}
-	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
-		return nil, err
 	}
 	if p.url.User != nil {
 		o.Username, o.Password = o.SentinelUsername, o.SentinelPassword
@@ -168,24 +205,20 @@ func (p *parts) sentinel() (goredis.UniversalClient, error) {
 		o.TLSConfig.ServerName = "" // not the first host's for all
 	}
 	o.ContextTimeoutEnabled = true
-	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 	o.DialerRetries, o.MaxRetries = cmp.Or(o.DialerRetries, 1), cmp.Or(o.MaxRetries, 1)
 	return goredis.NewFailoverClient(o), nil
 }
 
-func (p *parts) cluster() (goredis.UniversalClient, error) {
+func (p *parsedURL) cluster() (goredis.UniversalClient, error) {
 	if path := strings.Trim(p.url.Path, "/"); path != "" && path != "0" {
 		return nil, errors.New("redis: NewClient: a Cluster has no database but 0")
 	}
-	o, err := goredis.ParseClusterURL(p.full("6379"))
+	o, err := goredis.ParseClusterURL(p.encodeHosts("6379"))
 	switch {
 	case err != nil:
-		return nil, wrap(err)
+		return nil, urlError(err)
 	case o.ReadOnly || o.RouteByLatency || o.RouteRandomly:
 		return nil, errReplicas
-	}
-	if err := sizes(o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns); err != nil {
-		return nil, err
 	}
 	if o.TLSConfig != nil {
 		o.TLSConfig.ServerName = "" // not the first host's for all
@@ -194,38 +227,20 @@ func (p *parts) cluster() (goredis.UniversalClient, error) {
 	// Otherwise go-redis sends COMMAND, past the deadline of the call. It repeats that in every call
 	// if the Redis user may not use COMMAND.
 	o.DisableRoutingPolicies = true
-	o.MaintNotificationsConfig = quiet()
+	o.MaintNotificationsConfig = noMaintNotifications()
 	o.ClusterStateReloadInterval = 10 * time.Second
-	tune(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 	o.DialerRetries = cmp.Or(o.DialerRetries, 1)
 	return goredis.NewClusterClient(o), nil
 }
 
-// quiet stops go-redis from looking up in DNS what kind of address the server has.
-func quiet() *maintnotifications.Config {
+// noMaintNotifications stops go-redis from looking up in DNS what kind of address the server has.
+func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone}
 }
 
-// sizes refuses pool sizes that make go-redis panic.
-func sizes(all ...int) error {
-	for _, n := range all {
-		if n < 0 || n > 1<<20 {
-			return errors.New("redis: NewClient: the URL has a size of a pool that is out of range")
-		}
-	}
-	return nil
-}
-
-// tune sets timeouts that the URL does not set.
-func tune(timeouts ...*time.Duration) {
-	for _, t := range timeouts {
-		*t = cmp.Or(*t, time.Second)
-	}
-}
-
-// wrap replaces an error of go-redis about a URL. It drops the text after the first colon:
+// urlError replaces an error of go-redis about a URL. It drops the text after the first colon:
 // that quotes the URL, and any part of a mistyped URL may be the password.
-func wrap(err error) error {
+func urlError(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		return errURL
 	}

@@ -48,6 +48,9 @@ func TestNewClientMalformed(t *testing.T) {
 		"redis://localhost?pool_size=-1", "redis://localhost?pool_size=3000000000", "redis://localhost?min_idle_conns=3000000000",
 		"redis://localhost?max_idle_conns=3000000000", "redis://localhost?max_active_conns=3000000000",
 		"redis+sentinel://localhost/shop?pool_size=-1", "redis+cluster://localhost?pool_size=-1",
+		"redis://localhost?pipeline_pool_size=3000000000", "redis+sentinel://localhost/shop?pipeline_pool_size=3000000000",
+		"redis+cluster://localhost?pipeline_pool_size=3000000000", "redis://localhost?pipeline_read_buffer_size=-1",
+		"redis://localhost?pool_size=1&pool_size=3000000000",
 		"redis+cluster://mallory:hunter2@localhost?addr=a", "redis+cluster://mallory:hunter2@localhost?read_only=true",
 	} {
 		t.Run(rawURL, func(t *testing.T) {

@@ -27,6 +27,7 @@ type tuning struct {
 	byContext               bool
 	dial, read, write, pool time.Duration
 	retries, dials, size    int
+	pipelines               int           // connections for pipelines alone; negative: none
 	reload                  time.Duration // of the shape of a Cluster
 }
 
@@ -44,7 +45,7 @@ func look(t *testing.T, url string) (kind string, to target, how tuning) {
 		to.tls, to.insecure = tlsOf(o.TLSConfig)
 		how = tuning{
 			o.ContextTimeoutEnabled, o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout,
-			o.MaxRetries, o.DialerRetries, o.PoolSize, 0,
+			o.MaxRetries, o.DialerRetries, o.PoolSize, o.PipelinePoolSize, 0,
 		}
 	case *goredis.ClusterClient:
 		o := c.Options()
@@ -52,7 +53,7 @@ func look(t *testing.T, url string) (kind string, to target, how tuning) {
 		to.tls, to.insecure = tlsOf(o.TLSConfig)
 		how = tuning{
 			o.ContextTimeoutEnabled, o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout,
-			o.MaxRetries, o.DialerRetries, o.PoolSize, o.ClusterStateReloadInterval,
+			o.MaxRetries, o.DialerRetries, o.PoolSize, o.PipelinePoolSize, o.ClusterStateReloadInterval,
 		}
 	default:
 		t.Fatalf("%s: got a %T", url, c)
@@ -129,15 +130,15 @@ func TestNewClientTarget(t *testing.T) {
 
 // What the URL leaves open is as documented, and what it says counts.
 func TestNewClientTuning(t *testing.T) {
-	const all = "dial_timeout=2s&read_timeout=3s&write_timeout=4s&pool_timeout=5&max_retries=6&pool_size=7"
+	const all = "dial_timeout=2s&read_timeout=3s&write_timeout=4s&pool_timeout=5&max_retries=6&pool_size=7&pipeline_pool_size=8"
 	const dials, none = "&dialer_retries=8", "read_timeout=0&write_timeout=-1s&max_retries=-1"
 	var (
-		bySecond = tuning{byContext: true, dial: time.Second, read: time.Second, write: time.Second, pool: time.Second, dials: 1}
+		bySecond = tuning{byContext: true, dial: time.Second, read: time.Second, write: time.Second, pool: time.Second, dials: 1, pipelines: -1}
 		byURL    = tuning{
 			byContext: true, dial: 2 * time.Second, read: 3 * time.Second, write: 4 * time.Second, pool: 5 * time.Second,
-			retries: 6, size: 7, dials: 1,
+			retries: 6, size: 7, dials: 1, pipelines: 8,
 		}
-		unbounded = tuning{byContext: true, dial: time.Second, pool: time.Second, dials: 1}
+		unbounded = tuning{byContext: true, dial: time.Second, pool: time.Second, dials: 1, pipelines: -1}
 	)
 	for _, c := range []struct {
 		url     string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,5 +113,19 @@ func TestWaitRefusedLogin(t *testing.T) {
 		if _, err := st.Login(t.Context(), token, session.Login{User: "ada"}); err == nil || errors.Is(err, session.ErrNotFound) {
 			t.Errorf("a login from %s, that no replica has: got %v, want a failure", what, err)
 		}
+	}
+}
+
+// Writes that wait for replicas are pipelines, and use the connections of all other
+// commands.
+func TestWaitConnections(t *testing.T) {
+	t.Parallel()
+	_, master, _ := replicated(t)
+	st := &redis.Store{Client: newClient(t, "redis://"+master.Addr+patient+"&client_name=mine"), WaitReplicas: 1, OpTimeout: patience}
+	s := generate(t, st)
+	open(t, st, session.Token(s))
+	list, _ := master.MustDo(t, "CLIENT", "LIST").(string)
+	if n := strings.Count(list, " name=mine "); n != 1 {
+		t.Errorf("got %d connections, want 1", n)
 	}
 }
