@@ -68,7 +68,7 @@ type Store struct {
 	idle       int64 // microseconds, like all times
 	absolute   int64
 	opTimeout  time.Duration
-	cleanup    time.Duration // zero: defaultCleanup; a test may set it
+	cleanup    time.Duration // zero: defaultCleanup and sweepPatience; a test may set it
 	writer     chan struct{} // the writer holds it; nil if the dialect allows several writers
 	migrating  chan struct{} // the call that creates the tables holds it
 	calls      atomic.Uint32 // the number of calls that created a session
