@@ -56,7 +56,7 @@ func TestSpaces(t *testing.T) {
 func TestAutocommit(t *testing.T) {
 	t.Parallel()
 	url := sqltest.StartMariaDB(t, "--autocommit=0").URL()
-	st, other := &sql.Store{DB: opened(t, mysql.Open, url)}, &sql.Store{DB: opened(t, mysql.Open, url)}
+	st, other := &sql.Store{DB: opened(t, mysql.Open, url), OpTimeout: time.Minute}, &sql.Store{DB: opened(t, mysql.Open, url), OpTimeout: time.Minute}
 	s := begun(t, st)
 	_, err := other.Get(t.Context(), s.ID())
 	must(t, err)

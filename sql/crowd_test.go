@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/sql"
@@ -135,7 +136,7 @@ func TestCrowd(t *testing.T) {
 	for _, base := range bases() {
 		t.Run(base.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrowd(t, base, &sql.Store{DB: base.fresh(t)}, 1000)
+			c := newCrowd(t, base, &sql.Store{DB: base.fresh(t), OpTimeout: time.Minute}, 1000)
 			for i := range c.n {
 				s, err := c.store.Open(t.Context(), c.token(i))
 				must(t, err)

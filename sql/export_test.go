@@ -20,7 +20,8 @@ func (st *Store) Statements() (sent []string, err error) {
 	return sent, err
 }
 
-// CleanUpFor lets the store take d to remove a session that may have begun.
+// CleanUpFor lets the store take d to remove a session that may have begun, and to sweep
+// after a call.
 func (st *Store) CleanUpFor(d time.Duration) { st.cleanup = d }
 
 // Skip makes the store believe that it has made n sessions more.

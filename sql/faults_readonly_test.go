@@ -105,7 +105,7 @@ func TestReadOnly(t *testing.T) {
 func TestReadOnlyFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "f")
-	truth := &sql.Store{DB: opened(t, sqlite.Open, "sqlite:"+file)}
+	truth := &sql.Store{DB: opened(t, sqlite.Open, "sqlite:"+file), OpTimeout: time.Minute}
 	must(t, truth.Migrate(t.Context()))
 	st := &sql.Store{DB: opened(t, func(dsn string) (*stdsql.DB, error) { return stdsql.Open("sqlite", dsn) }, "file:"+file+"?mode=ro")}
 	refusesWrites(t, st, truth, newVictim(t, truth, st))

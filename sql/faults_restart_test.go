@@ -32,7 +32,7 @@ func TestRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := kind.start(t)
-			st := &sql.Store{DB: opened(t, kind.open, server.URL())}
+			st := &sql.Store{DB: opened(t, kind.open, server.URL()), OpTimeout: time.Minute}
 			endsInTime(t, server, st)
 			restarted(t, server, st)
 		})

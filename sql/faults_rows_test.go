@@ -108,7 +108,7 @@ func TestNoTables(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, st *sql.Store) {
 		for i, call := range faultCalls() {
-			fresh := &sql.Store{DB: st.DB, Prefix: fmt.Sprintf("fresh%d_", i)}
+			fresh := &sql.Store{DB: st.DB, Prefix: fmt.Sprintf("fresh%d_", i), OpTimeout: time.Minute}
 			v := &victim{id: "nobody", token: "nobody.x"}
 			if call.name == "Set" {
 				continue
@@ -134,7 +134,7 @@ func TestOneConnection(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			s.db.SetMaxOpenConns(1)
-			st := &sql.Store{DB: s.other}
+			st := &sql.Store{DB: s.other, OpTimeout: time.Minute}
 			must(t, st.Migrate(t.Context()))
 			for _, call := range append(faultCalls(),
 				faultCall{"Sweep", false, func(ctx context.Context, fresh *sql.Store, v *victim) error {
@@ -153,8 +153,8 @@ func TestOneConnection(t *testing.T) {
 					return v.session.Set(ctx, "k2", victimValue)
 				}},
 			) {
-				v, fresh := newVictim(t, st, &sql.Store{DB: s.db}), &sql.Store{DB: s.db}
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				v, fresh := newVictim(t, st, &sql.Store{DB: s.db, OpTimeout: time.Minute}), &sql.Store{DB: s.db, OpTimeout: time.Minute}
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				err := call.do(ctx, fresh, v)
 				cancel()
 				if err != nil {

@@ -39,6 +39,14 @@ func newVictim(tb testing.TB, st, faulty *sql.Store) *victim {
 	return v
 }
 
+// newcomer logs in, and makes no other call in the short life of its session.
+func newcomer(tb testing.TB, st *sql.Store) *victim {
+	tb.Helper()
+	s, err := st.Login(tb.Context(), "", session.Login{User: victimUser, Values: map[string]any{"k": victimValue}})
+	must(tb, err)
+	return &victim{id: s.ID(), token: session.Token(s), session: s}
+}
+
 // A faultCall is a call of a store about a victim.
 type faultCall struct {
 	name string
@@ -119,7 +127,7 @@ func discreet(t *testing.T, name string, err error, v *victim) {
 // eventually waits for what happens soon.
 func eventually(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			tb.Fatalf("never: %s", what)
 		}

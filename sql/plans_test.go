@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mist-contrib/session/sql"
 )
@@ -25,7 +26,7 @@ func TestPlans(t *testing.T) {
 	for _, base := range bases() {
 		t.Run(base.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCrowd(t, base, &sql.Store{DB: base.fresh(t)}, 5000)
+			c := newCrowd(t, base, &sql.Store{DB: base.fresh(t), OpTimeout: time.Minute}, 5000)
 			c.settle(t, base)
 			if scans := c.scans(t, base); len(scans) != 0 {
 				t.Fatalf("these read all rows:\n%s", strings.Join(scans, "\n"))

@@ -68,7 +68,7 @@ type Store struct {
 	idle       int64 // microseconds, like all times
 	absolute   int64
 	opTimeout  time.Duration
-	cleanup    time.Duration // zero: defaultCleanup; a test may set it
+	cleanup    time.Duration // zero: defaultCleanup and sweepPatience; a test may set it
 	writer     chan struct{} // the writer holds it; nil if the dialect allows several writers
 	migrating  chan struct{} // the call that creates the tables holds it
 	calls      atomic.Uint32 // the number of calls that created a session
@@ -257,20 +257,18 @@ func (st *Store) authenticate(ctx context.Context, clientToken string, renew fun
 	r, err := st.change(ctx, opChange, id, nil, func(r *record, now int64) (bool, error) {
 		var good bool
 		m, good = r.secrets.Match(secret, now)
-		expired := r.expired(now)
-		switch {
-		case good && expired != nil:
+		switch expired := r.expired(now); {
+		case good && expired == nil:
+			err := renew(r, &m, now)
+			return m.Changed, err
+		case good:
 			return false, expired
-		case expired == nil && !good && r.secrets.Reused(secret):
-			if token.Bound(secret) {
-				return false, session.ErrUnproved
-			}
-			return false, session.ErrReused
-		case !good:
+		case expired != nil || !r.secrets.Reused(secret):
 			return false, session.ErrNotFound
+		case token.Bound(secret):
+			return false, session.ErrUnproved
 		}
-		err := renew(r, &m, now)
-		return m.Changed, err
+		return false, session.ErrReused
 	})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"strings"
@@ -58,7 +59,7 @@ func (st *Store) tidy(ctx context.Context) {
 	if n%sweepAll == 0 {
 		from = new(atomic.Int64)
 	}
-	ctx, cancel := context.WithTimeout(ctx, sweepPatience)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(st.cleanup, sweepPatience))
 	defer cancel()
 	_, _, _ = st.sweep(ctx, sweepBatch, from) // after an error, the next sweep does it
 }

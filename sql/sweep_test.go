@@ -156,7 +156,8 @@ func TestTidy(t *testing.T) {
 		}
 		pass(t, st, 30*time.Minute)
 		before := rows(t, st, "session_records")
-		st = &sql.Store{DB: st.DB} // st has swept up to the present, which is now the past
+		st = &sql.Store{DB: st.DB, OpTimeout: time.Minute} // st has swept up to the present, which is now the past
+		st.CleanUpFor(time.Minute)
 		for i := range 64 {
 			_, err := st.Generate(t.Context(), fmt.Sprint("new", i))
 			must(t, err)
@@ -192,6 +193,7 @@ func TestSweepLive(t *testing.T) {
 func TestSweepBegins(t *testing.T) {
 	t.Parallel()
 	onAll(t, func(t *testing.T, st *sql.Store) {
+		st.CleanUpFor(time.Minute)
 		made := 0
 		grow := func(to int) {
 			t.Helper()
@@ -226,7 +228,8 @@ func TestSweepBegins(t *testing.T) {
 		if n, err := st.Sweep(t.Context()); n != 1 || err != nil {
 			t.Errorf("Sweep removed %d, %v", n, err)
 		}
-		st = &sql.Store{DB: st.DB}
+		st = &sql.Store{DB: st.DB, OpTimeout: time.Minute}
+		st.CleanUpFor(time.Minute)
 		_, err := st.Sweep(t.Context())
 		must(t, err)
 		end(2, "1")
