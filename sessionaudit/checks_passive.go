@@ -146,12 +146,11 @@ var attributes = regexp.MustCompile(`(?i)\b(?:href|src|action|formaction|content
 func (e *env) texts(parts map[string]bool, of func(body string) string, where string) error {
 	judged := make(map[string]bool)
 	return e.each(func(a answer) string {
-		text := of(a.body)
-		if a.echoes || judged[text] {
+		if a.echoes || judged[a.body] {
 			return ""
 		}
-		judged[text] = true
-		if leaks(parts, text) {
+		judged[a.body] = true
+		if leaks(parts, a.body) && leaks(parts, of(a.body)) { // in this order, because of is slow
 			return a.to + where
 		}
 		return ""

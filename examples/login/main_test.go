@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,7 +36,14 @@ func TestMain(m *testing.M) {
 		}
 		demo[name] = string(hash)
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "login")
+	if err != nil {
+		log.Fatal(err)
+	}
+	program.bin = filepath.Join(dir, "login")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 func TestNobody(t *testing.T) {

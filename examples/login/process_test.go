@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"syscall"
@@ -26,14 +25,24 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// build returns the example as a program.
+// build returns the example as a program. The first test that asks for it builds it.
 func build(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "login")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	program.once.Do(func() {
+		ctx := context.WithoutCancel(t.Context()) // other tests need the program, too
+		program.out, program.err = exec.CommandContext(ctx, "go", "build", "-o", program.bin, ".").CombinedOutput()
+	})
+	if program.err != nil {
+		t.Fatalf("go build: %v\n%s", program.err, program.out)
 	}
-	return bin
+	return program.bin
+}
+
+var program struct {
+	once sync.Once
+	bin  string // set by TestMain
+	out  []byte
+	err  error
 }
 
 // A process is the program while it runs.
