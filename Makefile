@@ -9,14 +9,13 @@ SHELL := bash
 export GOWORK := off
 
 GO       ?= go
+# The race detector does not watch the C code of SQLite, which is translated to Go and ten times slower when watched.
+RACE     := -race -gcflags=modernc.org/sqlite/lib=-race=false
 COUNT    ?= 1
 FUZZTIME ?= 10s
 SOAK     ?= 60s
 BENCH    ?= .
 CHAOS    ?= 60s
-
-# The race detector does not watch the C code of SQLite, which is translated to Go and ten times slower when watched.
-RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
 # All modules of the repository. Users get the root module.
 MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod */go.mod examples/*/go.mod))
