@@ -272,18 +272,18 @@ func TestHostileRecords(t *testing.T) {
 		t.Run(binary.Name, func(t *testing.T) {
 			t.Parallel()
 			for _, v := range newHostages(t, newClient(t, unhurried(binary.Start(t).Addr))) {
-				for n := range attempts {
-					v.try(t, "the record itself", v.good, n)
+				t.Run(fmt.Sprintf("anonymous %t", v.anonymous()), func(t *testing.T) {
+					t.Parallel()
 					for name, r := range hostileRecords(v.good) {
-						v.try(t, name, r, n)
+						for n := range attempts {
+							v.try(t, name, r, n)
+						}
+						v.plant(t, r)
+						if err := v.Remove(t.Context(), v.id); err != nil || v.client.Exists(t.Context(), v.key).Val() != 0 {
+							t.Errorf("%s: Remove: got %v", name, err)
+						}
 					}
-				}
-				for name, r := range hostileRecords(v.good) {
-					v.plant(t, r)
-					if err := v.Remove(t.Context(), v.id); err != nil || v.client.Exists(t.Context(), v.key).Val() != 0 {
-						t.Errorf("%s: Remove: got %v", name, err)
-					}
-				}
+				})
 			}
 		})
 	}
@@ -292,6 +292,7 @@ func TestHostileRecords(t *testing.T) {
 // hostileRecords are named after what is wrong with them.
 func hostileRecords(good map[string]string) map[string]planted {
 	all := map[string]planted{
+		"the record itself":            good,
 		"one field of somebody else's": {"field": "value"},
 		"a value alone":                {":a": good[":a"]},
 		"all fields empty":             {"n": "", "h": "", "o": "", "c": "", "t": "", "i": "", "a": ""},
@@ -373,8 +374,7 @@ func TestHostileTypes(t *testing.T) {
 	server := redistest.Start(t)
 	client := newClient(t, unhurried(server.Addr))
 	for _, put := range [][]any{
-		{"SET", "value"},
-		{"SET", ""},
+		{"SET", "value"}, {"SET", ""},
 		{"RPUSH", "n", "2x"},
 		{"SADD", "n"},
 		{"ZADD", 1, "n"},

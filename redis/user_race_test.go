@@ -69,7 +69,7 @@ func TestRevokeRace(t *testing.T) {
 		if alive.Load() > 0 {
 			t.Errorf("%d sessions are alive that must not be", alive.Load())
 		}
-		if acknowledged.Load() < logins || refused.Load() < logins {
+		if some := int64(logins * races * *times / 100); acknowledged.Load() < some || refused.Load() < some {
 			t.Error("too few logins met a revocation: the test proves little")
 		}
 	})
