@@ -192,16 +192,17 @@ func (st *Store) bind(a *attempt) (*object, error) {
 			st.unlink(a.from.shard, r)
 		}
 		r = &record{data: data, idLen: uint8(len(a.to.id)), created: now} //nolint:gosec // at most token.MaxID
-		at.shard.table.add(at.hash, r, st.hash)
-	} else {
-		at.shard.calendar.remove(r)
 	}
 	a.inherit(r.login)
 	a.next.account, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
 	r.data, r.secrets = data, token.Secrets{Newest: token.Hash(a.fresh)}
 	r.login, r.seen = a.next, now
 	u.enter(r)
-	at.shard.calendar.add(r, st.slotOf(r, now))
+	if begins {
+		at.shard.add(at.hash, r)
+	} else {
+		at.shard.expiry.move(r, st.deadline(r))
+	}
 	return at.shard.load(r, token.Join(at.id, a.fresh), 0), nil
 }
 

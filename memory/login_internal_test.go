@@ -13,19 +13,17 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// keeps checks how many sessions have memory: in the tables, in the calendars and
+// keeps checks how many sessions have memory: in the tables, in the heaps and
 // in the count of MaxSessions.
 func (st *Store) keeps(t *testing.T, when string, want int) {
 	t.Helper()
-	table, calendar := 0, 0
+	table, expiry := 0, 0
 	for i := range st.shards {
 		table += st.shards[i].table.count
-		for _, records := range st.shards[i].calendar.slots {
-			calendar += len(records)
-		}
+		expiry += len(st.shards[i].expiry)
 	}
-	if live := st.live.Load(); table != want || calendar != want || live != int64(want) {
-		t.Errorf("%s: got %d sessions in the tables, %d in the calendars and a count of %d, want %d", when, table, calendar, live, want)
+	if live := st.live.Load(); table != want || expiry != want || live != int64(want) {
+		t.Errorf("%s: got %d sessions in the tables, %d in the heaps and a count of %d, want %d", when, table, expiry, live, want)
 	}
 }
 

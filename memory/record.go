@@ -22,9 +22,10 @@ type record struct {
 	idLen   uint8         // never changes
 	dead    bool          // removed; no call writes to it any more
 	evicted bool          // a login did not count it, so no call may prolong it; it will soon be dead
-	place   int32         // in its slot of the calendar
-	due     int64         // its slot of the calendar
-	next    *record       // in its bucket of the table
+
+	next      *record // in the table, if another id has the same hash
+	checkAt   int64   // like heapIndex, of the expiryHeap
+	heapIndex int32
 }
 
 func (r *record) id() string { return r.data[:r.idLen] }

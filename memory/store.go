@@ -1,7 +1,7 @@
 // Package memory keeps sessions in the memory of one process.
 //
 // Use it for development, for tests, and where one machine serves all requests. All
-// sessions end when the process ends. A session costs about 180 bytes besides its
+// sessions end when the process ends. A session costs about 220 bytes besides its
 // values, and about 300 more if it has a user. Each write copies the session's values
 // once, so keep them to a few kilobytes.
 package memory
@@ -52,7 +52,6 @@ type Store struct {
 	invalid  error
 	idle     int64 // nanoseconds
 	absolute int64
-	slot     int64 // the length of a slot of the calendar
 	start    time.Time
 	seed     maphash.Seed
 	live     atomic.Int64
@@ -60,10 +59,7 @@ type Store struct {
 	users    [shardCount]users
 }
 
-const (
-	shardBits  = 6
-	shardCount = 1 << shardBits
-)
+const shardCount = 64
 
 var (
 	_ session.DeviceStore = (*Store)(nil)
@@ -96,7 +92,7 @@ func (st *Store) init() {
 	case st.MaxSessions < 0:
 		st.invalid = fmt.Errorf("memory: MaxSessions %d is negative", st.MaxSessions)
 	}
-	st.idle, st.absolute, st.slot = int64(idle), int64(absolute), slotWidth(idle)
+	st.idle, st.absolute = int64(idle), int64(absolute)
 }
 
 // begin starts every call and returns the time at which the call happens.
@@ -153,8 +149,7 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 	if !st.count() {
 		return session.ErrFull
 	}
-	sh.table.add(hash, r, st.hash)
-	sh.calendar.add(r, st.slotOf(r, now))
+	sh.add(hash, r)
 	return nil
 }
 
@@ -317,13 +312,9 @@ func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record,
 	return f(sh, r, now)
 }
 
-func (st *Store) hash(id string) uint64 {
-	return maphash.String(st.seed, id) >> shardBits
-}
-
 func (st *Store) shard(id string) (sh *shard, hash uint64) {
-	all := maphash.String(st.seed, id)
-	return &st.shards[all%shardCount], all >> shardBits
+	hash = maphash.String(st.seed, id)
+	return &st.shards[hash%shardCount], hash
 }
 
 // deadlines returns the idle and the absolute deadline of a record.
@@ -383,8 +374,8 @@ func (st *Store) drop(sh *shard, r *record) {
 
 // unlink ends a record that has no user, and frees its place in MaxSessions.
 func (st *Store) unlink(sh *shard, r *record) {
-	sh.table.remove(st.hash(r.id()), r)
-	sh.calendar.remove(r)
+	sh.table.remove(maphash.String(st.seed, r.id()), r)
+	sh.expiry.remove(r)
 	r.dead = true
 	r.secrets.Forget()
 }

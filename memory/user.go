@@ -5,7 +5,6 @@ import (
 	"context"
 	"hash/maphash"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,11 +15,10 @@ import (
 // A users is a part of the index of users, with its own lock. A call that holds this
 // lock takes no other lock. It takes the locks of shards before this one.
 type users struct {
-	mu       sync.Mutex          // guards the fields below, and some fields of record
-	accounts map[string]*account // only accounts with sessions or a revocation
-	most     int                 // the largest size that the map had
-	revoked  list.List           // the accounts with a revocation, the oldest revocation first
-	floor    int64               // logins that began earlier are refused, because a revocation up to then was forgotten
+	mu       sync.Mutex                     // guards the fields below, and some fields of record
+	accounts shrinkingMap[string, *account] // only accounts with sessions or a revocation
+	revoked  list.List                      // the accounts with a revocation, the oldest revocation first
+	floor    int64                          // logins that began earlier are refused, because a revocation up to then was forgotten
 }
 
 // maxRevocations is how many revocations each part of the index remembers; the whole
@@ -117,19 +115,10 @@ func (st *Store) usersOf(user string) *users {
 // account returns the account of a user. If the index has none, it returns a new
 // account, which is not in the index yet.
 func (us *users) account(user string) *account {
-	if u := us.accounts[user]; u != nil {
+	if u := us.accounts.entries[user]; u != nil {
 		return u
 	}
 	return &account{users: us, user: strings.Clone(user)}
-}
-
-// keep adds an account to the index.
-func (us *users) keep(u *account) {
-	if us.accounts == nil {
-		us.accounts = make(map[string]*account)
-	}
-	us.accounts[u.user] = u
-	us.most = max(us.most, len(us.accounts))
 }
 
 // release removes an account from the index if it is empty.
@@ -137,13 +126,7 @@ func (us *users) release(u *account) {
 	if u.sessions.Len() > 0 || u.revocation != nil {
 		return
 	}
-	delete(us.accounts, u.user)
-	// A Go map never shrinks. Copying it costs one call for every three that have
-	// deleted an entry.
-	if us.most > 4*len(us.accounts)+64 {
-		us.accounts = maps.Collect(maps.All(us.accounts))
-		us.most = len(us.accounts)
-	}
+	us.accounts.remove(u.user)
 }
 
 // forget removes revocations that are too old to refuse any login. It costs one unit of
@@ -176,7 +159,7 @@ func (u *account) revoke(now int64) {
 		u.at = max(u.at, now)
 	}
 	us := u.users
-	us.keep(u)
+	us.accounts.set(u.user, u)
 	if us.revoked.Len() > maxRevocations {
 		first := us.revoked.Front().Value.(*account) //nolint:forcetypeassert // only revoke puts them there
 		us.floor = max(us.floor, first.at)
@@ -208,7 +191,7 @@ func (u *account) enter(r *record) {
 		r.entry.Value = r.login
 		u.sessions.MoveToBack(r.entry)
 	}
-	u.users.keep(u)
+	u.users.accounts.set(u.user, u)
 }
 
 // leave removes a session. The caller holds the lock of its shard.
