@@ -1,19 +1,27 @@
 package memory
 
-import "container/heap"
+import (
+	"container/heap"
+	"math"
+)
 
 // An expiryHeap has the record that has to be checked for expiry first at index 0. A
 // record is checked at the deadline that it had when it was added or last checked. A
 // refresh does not move it, so a refresh costs nothing here.
-type expiryHeap []*record
+type expiryHeap []expiryCheck
 
-func (h *expiryHeap) add(r *record, checkAt int64) {
-	r.checkAt = checkAt
-	heap.Push(h, r)
+type expiryCheck struct {
+	at     int64
+	record *record
 }
 
-func (h *expiryHeap) move(r *record, checkAt int64) {
-	r.checkAt = checkAt
+func (h *expiryHeap) add(r *record, at int64) {
+	heap.Push(h, r)
+	h.move(r, at)
+}
+
+func (h *expiryHeap) move(r *record, at int64) {
+	(*h)[r.heapIndex].at = at
 	heap.Fix(h, int(r.heapIndex))
 }
 
@@ -29,27 +37,26 @@ func (h *expiryHeap) remove(r *record) {
 func (h *expiryHeap) Len() int { return len(*h) }
 
 // Less implements [heap.Interface].
-func (h *expiryHeap) Less(i, j int) bool { return (*h)[i].checkAt < (*h)[j].checkAt }
+func (h *expiryHeap) Less(i, j int) bool { return (*h)[i].at < (*h)[j].at }
 
 // Swap implements [heap.Interface].
 func (h *expiryHeap) Swap(i, j int) {
-	a, b := (*h)[i], (*h)[j]
-	(*h)[i], (*h)[j] = b, a
-	a.heapIndex, b.heapIndex = b.heapIndex, a.heapIndex
+	a, b := &(*h)[i], &(*h)[j]
+	*a, *b = *b, *a
+	a.record.heapIndex, b.record.heapIndex = b.record.heapIndex, a.record.heapIndex
 }
 
-// Push implements [heap.Interface].
+// Push implements [heap.Interface]. It adds a record behind all others.
 func (h *expiryHeap) Push(x any) {
 	r := x.(*record)             //nolint:forcetypeassert // only add pushes
 	r.heapIndex = int32(len(*h)) //nolint:gosec // a shard holds no two thousand million records
-	*h = append(*h, r)
+	*h = append(*h, expiryCheck{math.MaxInt64, r})
 }
 
-// Pop implements [heap.Interface].
+// Pop implements [heap.Interface]. Nothing uses its result.
 func (h *expiryHeap) Pop() any {
 	last := len(*h) - 1
-	r := (*h)[last]
-	(*h)[last] = nil
+	(*h)[last].record = nil
 	*h = (*h)[:last]
-	return r
+	return nil
 }

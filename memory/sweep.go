@@ -72,8 +72,8 @@ func (st *Store) tidy(sh *shard, now int64) {
 func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for ; *budget > 0 && len(sh.expiry) > 0 && sh.expiry[0].checkAt <= now; *budget-- {
-		r := sh.expiry[0]
+	for ; *budget > 0 && len(sh.expiry) > 0 && sh.expiry[0].at <= now; *budget-- {
+		r := sh.expiry[0].record
 		if deadline := st.deadline(r); now < deadline {
 			sh.expiry.move(r, deadline)
 			continue

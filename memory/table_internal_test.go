@@ -160,12 +160,12 @@ func TestExpiryHeap(t *testing.T) {
 	}
 	last := int64(0)
 	for n := len(in); n > 0; n-- {
-		r := h[0]
-		if r.checkAt < last {
+		first := h[0]
+		if first.at < last {
 			t.Fatal("a later record came first")
 		}
-		last = r.checkAt
-		if h.remove(r); cap(h) > 4*len(h)+8 {
+		last = first.at
+		if h.remove(first.record); cap(h) > 4*len(h)+8 {
 			t.Fatalf("%d records have the memory of %d", len(h), cap(h))
 		}
 	}
@@ -190,8 +190,8 @@ func TestFullStoreLooksOnce(t *testing.T) {
 	// All are as if refreshed just before their first deadline.
 	now := st.now() + st.idle
 	for i := range st.shards {
-		for _, r := range st.shards[i].expiry {
-			r.seen = now - 1
+		for _, check := range st.shards[i].expiry {
+			check.record.seen = now - 1
 		}
 	}
 	own, _ := st.shard("visitor")
@@ -199,8 +199,8 @@ func TestFullStoreLooksOnce(t *testing.T) {
 		t.Fatal("a live session made room")
 	}
 	for i := range st.shards {
-		for _, r := range st.shards[i].expiry {
-			if r.checkAt <= now {
+		for _, check := range st.shards[i].expiry {
+			if check.at <= now {
 				t.Fatal("a refreshed record is still where it will be looked at again")
 			}
 		}
