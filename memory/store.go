@@ -56,7 +56,7 @@ type Store struct {
 	seed     maphash.Seed
 	live     atomic.Int64
 	shards   [shardCount]shard
-	users    [shardCount]users
+	users    [shardCount]userShard
 }
 
 const shardCount = 64
@@ -100,7 +100,7 @@ func (st *Store) begin(ctx context.Context) (now int64, err error) {
 	if err := st.Check(); err != nil {
 		return 0, err
 	}
-	return st.now(), ended(ctx)
+	return st.now(), contextErr(ctx)
 }
 
 func (st *Store) now() int64 { return int64(time.Since(st.start)) }
@@ -108,7 +108,7 @@ func (st *Store) now() int64 { return int64(time.Since(st.start)) }
 // at converts a time of the store to a wall clock time.
 func (st *Store) at(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
 
-func ended(ctx context.Context) error {
+func contextErr(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
@@ -167,20 +167,20 @@ func (st *Store) count() bool {
 // tokens that rotations have replaced since the last login. It fails with
 // [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute] until the session's memory is
 // freed.
-func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
-	return st.open(ctx, carried, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
+func (st *Store) Open(ctx context.Context, clientToken string) (session.Session, error) {
+	return st.open(ctx, clientToken, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. The store keeps at
 // most 64 old tokens of a session. A further rotation returns the newest token
 // unchanged. For each old token, the store keeps only a salt, which is useless without
 // that token.
-func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+func (st *Store) Rotate(ctx context.Context, clientToken string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
 	}
-	_, presented, _ := token.Parse(carried)
-	s, err := st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
+	_, presented, _ := token.Parse(clientToken)
+	s, err := st.open(ctx, clientToken, func(r *record, m token.Match, now int64) (token.Match, error) {
 		if m.Newest == presented { // otherwise another call has rotated it already
 			m.Newest = r.secrets.Rotate(presented, int64(min(grace, lifetime.Max)), now)
 		}
@@ -192,14 +192,14 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	return s, err
 }
 
-// open authenticates a token. The function with runs under the lock and returns
+// open authenticates a token. The function f runs under the lock and returns
 // the match with the secret that the client carries from now on.
-func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
+func (st *Store) open(ctx context.Context, clientToken string, f func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	id, secret, ok := token.Parse(carried)
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
@@ -213,16 +213,16 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	}
 	m, err := st.match(sh, r, secret, now)
 	if err == nil {
-		m, err = with(r, m, now)
+		m, err = f(r, m, now)
 	}
 	if err != nil {
 		m.Undo()
 		return nil, err
 	}
 	if m.Newest != secret {
-		carried = token.Join(id, m.Newest)
+		clientToken = token.Join(id, m.Newest)
 	}
-	return sh.load(r, carried, m.Ends), nil
+	return sh.load(r, clientToken, m.Ends), nil
 }
 
 // match authenticates a secret of a record. It removes an expired record.
@@ -244,17 +244,17 @@ func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Ma
 }
 
 // load returns a record as a request sees it. The caller holds the shard's lock.
-func (sh *shard) load(r *record, carried string, ends int64) *object {
-	return &object{
-		shard: sh, record: r, token: carried, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
+func (sh *shard) load(r *record, clientToken string, ends int64) *requestSession {
+	return &requestSession{
+		shard: sh, record: r, token: clientToken, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
 		device: r.secrets.Device(), ends: ends,
 	}
 }
 
 // Get loads a session by its id, see [session.Store].
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
-	var s *object
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
+	var s *requestSession
+	err := st.withRecord(ctx, id, func(sh *shard, r *record, _ int64) error {
 		s = sh.load(r, "", r.secrets.Ends())
 		return nil
 	})
@@ -266,9 +266,9 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 
 // Refresh prolongs a session, see [session.Store].
 func (st *Store) Refresh(ctx context.Context, id string) error {
-	return st.on(ctx, id, func(_ *shard, r *record, now int64) error {
+	return st.withRecord(ctx, id, func(_ *shard, r *record, now int64) error {
 		if r.login != nil {
-			us := r.login.account.users
+			us := r.login.user.shard
 			us.mu.Lock()
 			defer us.mu.Unlock()
 			if r.evicted {
@@ -282,7 +282,7 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 
 // Remove ends a session, see [session.Store].
 func (st *Store) Remove(ctx context.Context, id string) error {
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
+	err := st.withRecord(ctx, id, func(sh *shard, r *record, _ int64) error {
 		st.drop(sh, r)
 		return nil
 	})
@@ -292,8 +292,8 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// on calls f, under the lock, with the live record of an id.
-func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record, now int64) error) error {
+// withRecord calls f, under the lock, with the live record of an id.
+func (st *Store) withRecord(ctx context.Context, id string, f func(sh *shard, r *record, now int64) error) error {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return err
@@ -346,14 +346,14 @@ func (st *Store) expired(r *record, now int64) error {
 // find returns the live record of an id. It removes an expired record.
 func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 	r := sh.table.find(hash, id)
-	if r == nil || sh.alive(r, now) != nil {
+	if r == nil || sh.checkAlive(r, now) != nil {
 		return nil
 	}
 	return r
 }
 
-// alive removes an expired record. The caller holds the shard's lock.
-func (sh *shard) alive(r *record, now int64) error {
+// checkAlive removes an expired record. The caller holds the shard's lock.
+func (sh *shard) checkAlive(r *record, now int64) error {
 	if !r.dead && now >= sh.store.deadline(r) {
 		sh.store.drop(sh, r)
 	}
@@ -368,7 +368,7 @@ func (st *Store) drop(sh *shard, r *record) {
 	st.unlink(sh, r)
 	st.live.Add(-1)
 	if r.login != nil {
-		r.login.account.leave(r)
+		r.login.user.removeSession(r)
 	}
 }
 

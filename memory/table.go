@@ -4,12 +4,12 @@ import "maps"
 
 // A table finds records by the hash of their id.
 type table struct {
-	heads shrinkingMap[uint64, *record] // the records of one hash are a list
-	count int
+	byHash shrinkingMap[uint64, *record] // the records of one hash are a list
+	count  int
 }
 
 func (t *table) find(hash uint64, id string) *record {
-	r := t.heads.entries[hash]
+	r := t.byHash.entries[hash]
 	for r != nil && r.id() != id {
 		r = r.next
 	}
@@ -18,24 +18,24 @@ func (t *table) find(hash uint64, id string) *record {
 
 // add adds a record that is not in the table.
 func (t *table) add(hash uint64, r *record) {
-	r.next = t.heads.entries[hash]
-	t.heads.set(hash, r)
+	r.next = t.byHash.entries[hash]
+	t.byHash.set(hash, r)
 	t.count++
 }
 
 // remove removes a record that is in the table.
 func (t *table) remove(hash uint64, r *record) {
 	t.count--
-	switch head := t.heads.entries[hash]; {
+	switch head := t.byHash.entries[hash]; {
 	case head != r:
 		for head.next != r {
 			head = head.next
 		}
 		head.next = r.next
 	case r.next != nil:
-		t.heads.set(hash, r.next)
+		t.byHash.set(hash, r.next)
 	default:
-		t.heads.remove(hash)
+		t.byHash.remove(hash)
 	}
 	r.next = nil
 }

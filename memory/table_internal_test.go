@@ -36,8 +36,8 @@ func TestTable(t *testing.T) {
 				t.Fatalf("%s of %d: got %v, want the record", id, len(model), got)
 			}
 		}
-		if tab.heads.most > 4*tab.count+8 {
-			t.Fatalf("%d records have the memory of %d", tab.count, tab.heads.most)
+		if tab.byHash.most > 4*tab.count+8 {
+			t.Fatalf("%d records have the memory of %d", tab.count, tab.byHash.most)
 		}
 	}
 	if tab.find(hash("x"), "x") != nil {
@@ -125,7 +125,7 @@ func TestBoundedWork(t *testing.T) {
 		t.Errorf("%d calls removed %d sessions, more than %d each", calls, n, sweepBudget)
 	}
 	for i := range st.shards {
-		if sh := &st.shards[i]; sh.table.heads.most > 8 || cap(sh.expiry) > 8 {
+		if sh := &st.shards[i]; sh.table.byHash.most > 8 || cap(sh.expiry) > 8 {
 			t.Fatal("an empty shard keeps memory")
 		}
 	}

@@ -24,9 +24,9 @@ func entered(t *testing.T, st *Store, id string, l session.Login) string {
 // accounts counts what the index holds.
 func (st *Store) accounts() (accounts, sessions, revocations int) {
 	for i := range st.users {
-		accounts += len(st.users[i].accounts.entries)
+		accounts += len(st.users[i].byName.entries)
 		revocations += st.users[i].revoked.Len()
-		for _, u := range st.users[i].accounts.entries {
+		for _, u := range st.users[i].byName.entries {
 			sessions += u.sessions.Len()
 		}
 	}
@@ -165,7 +165,7 @@ func TestRevocationsAreForgotten(t *testing.T) {
 			}
 			st.holds(t, "after the hour", 2, 1, 1) // revoked again, and logged in
 			for i := range st.users {
-				if m := &st.users[i].accounts; m.most > 4*len(m.entries)+8 {
+				if m := &st.users[i].byName; m.most > 4*len(m.entries)+8 {
 					t.Errorf("a map of %d accounts has the memory of %d", len(m.entries), m.most)
 				}
 			}
@@ -193,9 +193,9 @@ func TestNotCountedStaysOut(t *testing.T) {
 		l := session.Login{User: tt.name, MaxSessions: 1, EndOldest: tt.oldest}
 		token := entered(t, st, tt.name, l)
 		us := st.usersOf(tt.name)
-		a := &attempt{Login: l}
+		a := &loginAttempt{Login: l}
 		us.mu.Lock()
-		err := st.room(a, us.account(tt.name), new(record), tt.now)
+		err := st.enforceLimits(a, us.entry(tt.name), new(record), tt.now)
 		us.mu.Unlock()
 		if err != nil || len(a.stale)+len(a.evicted) != 1 {
 			t.Fatalf("%s: got %v, %d and %d", tt.name, err, len(a.stale), len(a.evicted))
@@ -207,9 +207,9 @@ func TestNotCountedStaysOut(t *testing.T) {
 			t.Errorf("%s: Login: got %v, want ErrNotFound", tt.name, err)
 		}
 		// Until it is ended a revocation finds it, and the next login ends it, too.
-		b := &attempt{Login: l}
+		b := &loginAttempt{Login: l}
 		us.mu.Lock()
-		err = st.room(b, us.account(tt.name), new(record), 0)
+		err = st.enforceLimits(b, us.entry(tt.name), new(record), 0)
 		us.mu.Unlock()
 		if err != nil || len(b.stale) != 1 || len(b.evicted) != 0 {
 			t.Errorf("%s: the next login: got %v, %d and %d", tt.name, err, len(b.stale), len(b.evicted))
@@ -217,7 +217,7 @@ func TestNotCountedStaysOut(t *testing.T) {
 		if n, err := st.RemoveUserSessions(ctx, tt.name); n != 1 || err != nil {
 			t.Errorf("%s: RemoveUserSessions: got %d, %v, want 1", tt.name, n, err)
 		}
-		if got := append(st.end(a.stale), st.end(a.evicted)...); len(got) != 1 || got[0] != tt.name {
+		if got := append(st.endAll(a.stale), st.endAll(a.evicted)...); len(got) != 1 || got[0] != tt.name {
 			t.Errorf("%s: ended %v", tt.name, got)
 		}
 	}
