@@ -8,14 +8,14 @@ import (
 )
 
 // Bind binds a session to a device, see [session.DeviceStore].
-func (st *Store) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
+func (st *Store) Bind(ctx context.Context, clientToken string, p session.Proof) (session.Session, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	fresh := token.NewBoundSecret()
-	return st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
-		m.Newest, m.Ends = fresh, now+int64(p.Lifetime)
-		return m, r.secrets.Bind(p.Device, fresh, m.Ends, int64(p.Grace), now)
+	newSecret := token.NewBoundSecret()
+	return st.open(ctx, clientToken, func(r *record, m token.Match, now int64) (token.Match, error) {
+		m.Newest, m.Ends = newSecret, now+int64(p.Lifetime)
+		return m, r.secrets.Bind(p.Device, newSecret, m.Ends, int64(p.Grace), now)
 	})
 }
 
@@ -24,15 +24,15 @@ func (st *Store) Prove(ctx context.Context, id string, p session.Proof) (session
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	var s *object
-	fresh := token.NewBoundSecret()
-	err := st.on(ctx, id, func(sh *shard, r *record, now int64) error {
+	var s *requestSession
+	newSecret := token.NewBoundSecret()
+	err := st.withRecord(ctx, id, func(sh *shard, r *record, now int64) error {
 		ends := now + int64(p.Lifetime)
 		proved := token.Proof{Device: p.Device, Challenge: p.Challenge, Until: now + int64(p.Remember)}
-		if err := r.secrets.Prove(proved, fresh, ends, now); err != nil {
+		if err := r.secrets.Prove(proved, newSecret, ends, now); err != nil {
 			return err
 		}
-		s = sh.load(r, token.Join(r.id(), fresh), ends)
+		s = sh.load(r, token.Join(r.id(), newSecret), ends)
 		return nil
 	})
 	if err != nil {

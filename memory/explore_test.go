@@ -10,7 +10,7 @@ import (
 	"github.com/mist-contrib/session/sessiontest"
 )
 
-var limit = flag.Int("limit", 25, "how many orders of a burst TestInterleavings explores, at most; 0 for all")
+var limit = flag.Int("limit", 5, "how many orders of a burst TestInterleavings explores, at most; 0 for all")
 
 // TestInterleavings explores what requests do to each other. Only one of them runs at a
 // time, so the race detector finds little here. make test explores all orders without it.

@@ -19,9 +19,9 @@ import (
 // A login says which user a session belongs to, since when and for how long. It never
 // changes: the next login of the session replaces it.
 type login struct {
-	account *account
-	shard   *shard // of the record
-	record  *record
+	user   *userEntry
+	shard  *shard // of the record
+	record *record
 
 	at, idle, absolute int64 // the time of the login, and its timeouts
 	level              session.Level
@@ -29,35 +29,35 @@ type login struct {
 	userAgent, address string
 }
 
-// locked calls f with the lock of the session's shard.
-func (l *login) locked(f func()) {
+// withLock calls f with the lock of the session's shard.
+func (l *login) withLock(f func()) {
 	l.shard.mu.Lock()
 	defer l.shard.mu.Unlock()
 	f()
 }
 
-// A site is an id and the place where the record of that id is or would be.
-type site struct {
+// A location is an id and the place where the record of that id is or would be.
+type location struct {
 	id    string
 	shard *shard
 	hash  uint64
 }
 
-func (st *Store) site(id string) site {
+func (st *Store) locate(id string) location {
 	sh, hash := st.shard(id)
-	return site{id, sh, hash}
+	return location{id, sh, hash}
 }
 
-// An attempt is a login in progress.
-type attempt struct {
+// A loginAttempt is a login in progress.
+type loginAttempt struct {
 	session.Login
-	from   site   // of the client's session; without a session, only a shard
-	secret string // of the client's session
-	to     site   // of the session that begins, if any
-	values values.Change
-	fresh  string // the new secret
-	began  int64
-	next   *login
+	from      location // of the client's session; without a session, only a shard
+	secret    string   // of the client's session
+	to        location // of the session that begins, if any
+	values    values.Change
+	newSecret string
+	began     int64
+	next      *login
 
 	// To be ended when no lock is held. Another login or the clock has already ended the
 	// stale logins. The evicted ones make room for this login.
@@ -68,22 +68,22 @@ type attempt struct {
 // whose last login was longest ago. In a full store, a login from an anonymous session
 // still works, because one session ends and one begins. A login without a session then
 // fails with [session.ErrFull].
-func (st *Store) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
+func (st *Store) Login(ctx context.Context, clientToken string, l session.Login) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a, err := st.attempt(carried, l)
+	a, err := st.newLoginAttempt(clientToken, l)
 	if err != nil {
 		return nil, err
 	}
 	defer st.tidy(a.to.shard, now)
-	s, err := st.bind(&a)
+	s, err := st.commit(&a)
 	if errors.Is(err, session.ErrFull) && st.makeRoom(a.to.shard, now) {
-		s, err = st.bind(&a)
+		s, err = st.commit(&a)
 	}
-	st.end(a.stale)
-	for _, id := range st.end(a.evicted) {
+	st.endAll(a.stale)
+	for _, id := range st.endAll(a.evicted) {
 		if l.Ended != nil {
 			l.Ended(id)
 		}
@@ -94,32 +94,32 @@ func (st *Store) Login(ctx context.Context, carried string, l session.Login) (se
 	return s, nil
 }
 
-// attempt checks and prepares a login. It needs no lock.
-func (st *Store) attempt(carried string, l session.Login) (attempt, error) {
+// newLoginAttempt checks and prepares a login. It needs no lock.
+func (st *Store) newLoginAttempt(clientToken string, l session.Login) (loginAttempt, error) {
 	if err := l.Check(); err != nil {
-		return attempt{}, err
+		return loginAttempt{}, err
 	}
 	idle, absolute, err := lifetime.Own(l.IdleTimeout, l.AbsoluteTimeout, time.Duration(st.idle), time.Duration(st.absolute))
 	if err != nil && !l.Reauthentication {
-		return attempt{}, fmt.Errorf("memory: login: %w", err)
+		return loginAttempt{}, fmt.Errorf("memory: login: %w", err)
 	}
-	id, secret, ok := token.Parse(carried)
-	if !ok && (carried != "" || l.Reauthentication) {
-		return attempt{}, session.ErrNotFound
+	id, secret, ok := token.Parse(clientToken)
+	if !ok && (clientToken != "" || l.Reauthentication) {
+		return loginAttempt{}, session.ErrNotFound
 	}
 	set, err := values.SetAll(l.Values)
 	if err != nil {
-		return attempt{}, err
+		return loginAttempt{}, err
 	}
 	if l.ID == "" {
 		l.ID = uuid.NewString()
 	}
-	a := attempt{
-		Login: l, secret: secret, to: st.site(l.ID), values: set, fresh: token.NewSecret(), began: st.began(l.Began),
+	a := loginAttempt{
+		Login: l, secret: secret, to: st.locate(l.ID), values: set, newSecret: token.NewSecret(), began: st.began(l.Began),
 	}
-	a.from = site{shard: a.to.shard}
+	a.from = location{shard: a.to.shard}
 	if ok {
-		a.from = st.site(id)
+		a.from = st.locate(id)
 	}
 	var buf [320]byte                                                       // Check bounds both
 	device := string(append(append(buf[:0], l.UserAgent...), l.Address...)) // copied, so the login does not keep the request's memory
@@ -141,9 +141,9 @@ func (st *Store) began(t time.Time) int64 {
 	return began
 }
 
-// bind does a login, or refuses it and changes nothing. It holds the locks of both
+// commit does a login, or refuses it and changes nothing. It holds the locks of both
 // sessions and of the user, so no write, revocation or other login can interfere.
-func (st *Store) bind(a *attempt) (*object, error) {
+func (st *Store) commit(a *loginAttempt) (*requestSession, error) {
 	first, second := a.from.shard, a.to.shard
 	if first.index > second.index {
 		first, second = second, first
@@ -158,7 +158,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	var r *record // of the client's session
 	if a.from.id != "" {
 		r = st.find(a.from.shard, a.from.hash, a.from.id, now)
-		if r == nil || !a.may(r, now) {
+		if r == nil || !a.accepts(r, now) {
 			return nil, session.ErrNotFound
 		}
 	}
@@ -169,7 +169,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	now = st.now() // a revocation that was forgotten before this time is too old to matter
-	u := us.account(a.User)
+	u := us.entry(a.User)
 	switch {
 	case r != nil && (r.evicted || now >= st.deadline(r)):
 		return nil, session.ErrNotFound
@@ -182,7 +182,7 @@ func (st *Store) bind(a *attempt) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := st.room(a, u, r, now); err != nil {
+	if err := st.enforceLimits(a, u, r, now); err != nil {
 		return nil, err
 	}
 
@@ -192,22 +192,23 @@ func (st *Store) bind(a *attempt) (*object, error) {
 			st.unlink(a.from.shard, r)
 		}
 		r = &record{data: data, idLen: uint8(len(a.to.id)), created: now} //nolint:gosec // at most token.MaxID
-		at.shard.table.add(at.hash, r, st.hash)
-	} else {
-		at.shard.calendar.remove(r)
 	}
 	a.inherit(r.login)
-	a.next.account, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
-	r.data, r.secrets = data, token.Secrets{Newest: token.Hash(a.fresh)}
+	a.next.user, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
+	r.data, r.secrets = data, token.Secrets{Newest: token.Hash(a.newSecret)}
 	r.login, r.seen = a.next, now
-	u.enter(r)
-	at.shard.calendar.add(r, st.slotOf(r, now))
-	return at.shard.load(r, token.Join(at.id, a.fresh), 0), nil
+	u.addSession(r)
+	if begins {
+		at.shard.add(at.hash, r)
+	} else {
+		at.shard.expiry.move(r, st.deadline(r))
+	}
+	return at.shard.load(r, token.Join(at.id, a.newSecret), 0), nil
 }
 
-// may reports whether the client's token is valid and the user may log in with it.
-func (a *attempt) may(r *record, now int64) bool {
-	if r.login == nil && a.Reauthentication || r.login != nil && r.login.account.user != a.User {
+// accepts reports whether the client's token is valid and the user may log in with it.
+func (a *loginAttempt) accepts(r *record, now int64) bool {
+	if r.login == nil && a.Reauthentication || r.login != nil && r.login.user.name != a.User {
 		return false
 	}
 	return r.secrets.Accepts(a.secret, now)
@@ -215,7 +216,7 @@ func (a *attempt) may(r *record, now int64) bool {
 
 // data returns the data of the session's record after the login. r is the record of the
 // client's session, or nil if it has none.
-func (a *attempt) data(r *record) (string, error) {
+func (a *loginAttempt) data(r *record) (string, error) {
 	switch {
 	case r == nil:
 		return values.Block("").Changed(&a.values, a.to.id)
@@ -228,7 +229,7 @@ func (a *attempt) data(r *record) (string, error) {
 }
 
 // inherit copies the fields that a reauthentication does not change.
-func (a *attempt) inherit(before *login) {
+func (a *loginAttempt) inherit(before *login) {
 	if !a.Reauthentication {
 		return
 	}
@@ -237,10 +238,11 @@ func (a *attempt) inherit(before *login) {
 	a.next = &next
 }
 
-// room makes room for the session, or refuses the login. With this login the user has at
-// most MaxSessions live sessions. If r is nil, the store counts one more session. The
-// sessions that room does not count must never become live again, so it evicts them.
-func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
+// enforceLimits makes room for the session, or refuses the login. With this login the
+// user has at most MaxSessions live sessions. If r is nil, the store counts one more
+// session. The sessions that enforceLimits does not count must never become live again,
+// so it evicts them.
+func (st *Store) enforceLimits(a *loginAttempt, u *userEntry, r *record, now int64) error {
 	var live []*login
 	many := 0
 	if a.MaxSessions > 0 {
@@ -269,11 +271,11 @@ func (st *Store) room(a *attempt, u *account, r *record, now int64) error {
 	return nil
 }
 
-// end ends the sessions that no other call has ended yet, and returns their ids. The
+// endAll ends the sessions that no other call has ended yet, and returns their ids. The
 // caller holds no lock.
-func (st *Store) end(logins []*login) (ids []string) {
+func (st *Store) endAll(logins []*login) (ids []string) {
 	for _, l := range logins {
-		l.locked(func() {
+		l.withLock(func() {
 			if !l.record.dead {
 				st.drop(l.shard, l.record)
 			}

@@ -257,14 +257,14 @@ func TestLoginRefused(t *testing.T) {
 			old := enter(t, st, "id", session.Login{User: "alice"})
 			token := rotate(t, st, old, 0)
 			before := stored(t, st, "id")
-			ctx, carried := tt.ctx, token
+			ctx, clientToken := tt.ctx, token
 			if ctx == nil && tt.name != "no context" {
 				ctx = t.Context()
 			}
 			if tt.token != nil {
-				carried = tt.token(token)
+				clientToken = tt.token(token)
 			}
-			s, err := st.Login(ctx, carried, tt.login)
+			s, err := st.Login(ctx, clientToken, tt.login)
 			switch {
 			case s != nil || err == nil:
 				t.Fatalf("got %v, %v, want an error alone", s, err)

@@ -63,9 +63,9 @@ func TestRevocationsAreBounded(t *testing.T) {
 		runtime.ReadMemStats(&end)
 		t.Logf("100000 revocations take %.1f MB", float64(int64(end.HeapAlloc)-int64(start.HeapAlloc))/1e6)
 		for i := range st.users {
-			if us := &st.users[i]; len(us.accounts) > maxRevocations+2 || // two have sessions
+			if us := &st.users[i]; len(us.byName.entries) > maxRevocations+2 || // two have sessions
 				us.revoked.Len() > maxRevocations {
-				t.Fatalf("a part of the index has %d accounts, %d revocations, want %d at most", len(us.accounts), us.revoked.Len(), maxRevocations)
+				t.Fatalf("a part of the index has %d accounts, %d revocations, want %d at most", len(us.byName.entries), us.revoked.Len(), maxRevocations)
 			}
 		}
 		if err := st.logs(t, "ada", before); !errors.Is(err, session.ErrRevoked) {
@@ -82,8 +82,8 @@ func TestRevocationsAreBounded(t *testing.T) {
 			st.Sweep()
 		}
 		for i := range st.users {
-			if us := &st.users[i]; us.revoked.Len() > 0 || len(us.accounts) > 0 {
-				t.Fatalf("hours later a part of the index has %d accounts, %d revocations", len(us.accounts), us.revoked.Len())
+			if us := &st.users[i]; us.revoked.Len() > 0 || len(us.byName.entries) > 0 {
+				t.Fatalf("hours later a part of the index has %d accounts, %d revocations", len(us.byName.entries), us.revoked.Len())
 			}
 		}
 	})

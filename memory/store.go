@@ -1,7 +1,7 @@
 // Package memory keeps sessions in the memory of one process.
 //
 // Use it for development, for tests, and where one machine serves all requests. All
-// sessions end when the process ends. A session costs about 180 bytes besides its
+// sessions end when the process ends. A session costs about 220 bytes besides its
 // values, and about 300 more if it has a user. Each write copies the session's values
 // once, so keep them to a few kilobytes.
 package memory
@@ -52,18 +52,14 @@ type Store struct {
 	invalid  error
 	idle     int64 // nanoseconds
 	absolute int64
-	slot     int64 // the length of a slot of the calendar
 	start    time.Time
 	seed     maphash.Seed
 	live     atomic.Int64
 	shards   [shardCount]shard
-	users    [shardCount]users
+	users    [shardCount]userShard
 }
 
-const (
-	shardBits  = 6
-	shardCount = 1 << shardBits
-)
+const shardCount = 64
 
 var (
 	_ session.DeviceStore = (*Store)(nil)
@@ -96,7 +92,7 @@ func (st *Store) init() {
 	case st.MaxSessions < 0:
 		st.invalid = fmt.Errorf("memory: MaxSessions %d is negative", st.MaxSessions)
 	}
-	st.idle, st.absolute, st.slot = int64(idle), int64(absolute), slotWidth(idle)
+	st.idle, st.absolute = int64(idle), int64(absolute)
 }
 
 // begin starts every call and returns the time at which the call happens.
@@ -104,7 +100,7 @@ func (st *Store) begin(ctx context.Context) (now int64, err error) {
 	if err := st.Check(); err != nil {
 		return 0, err
 	}
-	return st.now(), ended(ctx)
+	return st.now(), contextErr(ctx)
 }
 
 func (st *Store) now() int64 { return int64(time.Since(st.start)) }
@@ -112,7 +108,7 @@ func (st *Store) now() int64 { return int64(time.Since(st.start)) }
 // at converts a time of the store to a wall clock time.
 func (st *Store) at(t int64) time.Time { return st.start.Add(time.Duration(t)).Round(0) }
 
-func ended(ctx context.Context) error {
+func contextErr(ctx context.Context) error {
 	if ctx == nil {
 		return errNoContext
 	}
@@ -153,8 +149,7 @@ func (st *Store) insert(sh *shard, hash uint64, r *record, now int64) error {
 	if !st.count() {
 		return session.ErrFull
 	}
-	sh.table.add(hash, r, st.hash)
-	sh.calendar.add(r, st.slotOf(r, now))
+	sh.add(hash, r)
 	return nil
 }
 
@@ -172,20 +167,20 @@ func (st *Store) count() bool {
 // tokens that rotations have replaced since the last login. It fails with
 // [session.ErrExpiredIdle] or [session.ErrExpiredAbsolute] until the session's memory is
 // freed.
-func (st *Store) Open(ctx context.Context, carried string) (session.Session, error) {
-	return st.open(ctx, carried, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
+func (st *Store) Open(ctx context.Context, clientToken string) (session.Session, error) {
+	return st.open(ctx, clientToken, func(_ *record, m token.Match, _ int64) (token.Match, error) { return m, nil })
 }
 
 // Rotate renews the token of a session, see [session.TokenStore]. The store keeps at
 // most 64 old tokens of a session. A further rotation returns the newest token
 // unchanged. For each old token, the store keeps only a salt, which is useless without
 // that token.
-func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+func (st *Store) Rotate(ctx context.Context, clientToken string, grace time.Duration) (session.Session, error) {
 	if grace < 0 {
 		return nil, errGrace
 	}
-	_, presented, _ := token.Parse(carried)
-	s, err := st.open(ctx, carried, func(r *record, m token.Match, now int64) (token.Match, error) {
+	_, presented, _ := token.Parse(clientToken)
+	s, err := st.open(ctx, clientToken, func(r *record, m token.Match, now int64) (token.Match, error) {
 		if m.Newest == presented { // otherwise another call has rotated it already
 			m.Newest = r.secrets.Rotate(presented, int64(min(grace, lifetime.Max)), now)
 		}
@@ -197,14 +192,14 @@ func (st *Store) Rotate(ctx context.Context, carried string, grace time.Duration
 	return s, err
 }
 
-// open authenticates a token. The function with runs under the lock and returns
+// open authenticates a token. The function f runs under the lock and returns
 // the match with the secret that the client carries from now on.
-func (st *Store) open(ctx context.Context, carried string, with func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
+func (st *Store) open(ctx context.Context, clientToken string, f func(r *record, m token.Match, now int64) (token.Match, error)) (session.Session, error) {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	id, secret, ok := token.Parse(carried)
+	id, secret, ok := token.Parse(clientToken)
 	if !ok {
 		return nil, session.ErrNotFound
 	}
@@ -218,16 +213,16 @@ func (st *Store) open(ctx context.Context, carried string, with func(r *record, 
 	}
 	m, err := st.match(sh, r, secret, now)
 	if err == nil {
-		m, err = with(r, m, now)
+		m, err = f(r, m, now)
 	}
 	if err != nil {
 		m.Undo()
 		return nil, err
 	}
 	if m.Newest != secret {
-		carried = token.Join(id, m.Newest)
+		clientToken = token.Join(id, m.Newest)
 	}
-	return sh.load(r, carried, m.Ends), nil
+	return sh.load(r, clientToken, m.Ends), nil
 }
 
 // match authenticates a secret of a record. It removes an expired record.
@@ -249,17 +244,17 @@ func (st *Store) match(sh *shard, r *record, secret string, now int64) (token.Ma
 }
 
 // load returns a record as a request sees it. The caller holds the shard's lock.
-func (sh *shard) load(r *record, carried string, ends int64) *object {
-	return &object{
-		shard: sh, record: r, token: carried, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
+func (sh *shard) load(r *record, clientToken string, ends int64) *requestSession {
+	return &requestSession{
+		shard: sh, record: r, token: clientToken, login: r.login, seen: r.seen, rotated: r.rotated(), data: r.data,
 		device: r.secrets.Device(), ends: ends,
 	}
 }
 
 // Get loads a session by its id, see [session.Store].
 func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
-	var s *object
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
+	var s *requestSession
+	err := st.withRecord(ctx, id, func(sh *shard, r *record, _ int64) error {
 		s = sh.load(r, "", r.secrets.Ends())
 		return nil
 	})
@@ -271,9 +266,9 @@ func (st *Store) Get(ctx context.Context, id string) (session.Session, error) {
 
 // Refresh prolongs a session, see [session.Store].
 func (st *Store) Refresh(ctx context.Context, id string) error {
-	return st.on(ctx, id, func(_ *shard, r *record, now int64) error {
+	return st.withRecord(ctx, id, func(_ *shard, r *record, now int64) error {
 		if r.login != nil {
-			us := r.login.account.users
+			us := r.login.user.shard
 			us.mu.Lock()
 			defer us.mu.Unlock()
 			if r.evicted {
@@ -287,7 +282,7 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 
 // Remove ends a session, see [session.Store].
 func (st *Store) Remove(ctx context.Context, id string) error {
-	err := st.on(ctx, id, func(sh *shard, r *record, _ int64) error {
+	err := st.withRecord(ctx, id, func(sh *shard, r *record, _ int64) error {
 		st.drop(sh, r)
 		return nil
 	})
@@ -297,8 +292,8 @@ func (st *Store) Remove(ctx context.Context, id string) error {
 	return err
 }
 
-// on calls f, under the lock, with the live record of an id.
-func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record, now int64) error) error {
+// withRecord calls f, under the lock, with the live record of an id.
+func (st *Store) withRecord(ctx context.Context, id string, f func(sh *shard, r *record, now int64) error) error {
 	now, err := st.begin(ctx)
 	if err != nil {
 		return err
@@ -317,13 +312,9 @@ func (st *Store) on(ctx context.Context, id string, f func(sh *shard, r *record,
 	return f(sh, r, now)
 }
 
-func (st *Store) hash(id string) uint64 {
-	return maphash.String(st.seed, id) >> shardBits
-}
-
 func (st *Store) shard(id string) (sh *shard, hash uint64) {
-	all := maphash.String(st.seed, id)
-	return &st.shards[all%shardCount], all >> shardBits
+	hash = maphash.String(st.seed, id)
+	return &st.shards[hash%shardCount], hash
 }
 
 // deadlines returns the idle and the absolute deadline of a record.
@@ -355,14 +346,14 @@ func (st *Store) expired(r *record, now int64) error {
 // find returns the live record of an id. It removes an expired record.
 func (st *Store) find(sh *shard, hash uint64, id string, now int64) *record {
 	r := sh.table.find(hash, id)
-	if r == nil || sh.alive(r, now) != nil {
+	if r == nil || sh.checkAlive(r, now) != nil {
 		return nil
 	}
 	return r
 }
 
-// alive removes an expired record. The caller holds the shard's lock.
-func (sh *shard) alive(r *record, now int64) error {
+// checkAlive removes an expired record. The caller holds the shard's lock.
+func (sh *shard) checkAlive(r *record, now int64) error {
 	if !r.dead && now >= sh.store.deadline(r) {
 		sh.store.drop(sh, r)
 	}
@@ -377,14 +368,14 @@ func (st *Store) drop(sh *shard, r *record) {
 	st.unlink(sh, r)
 	st.live.Add(-1)
 	if r.login != nil {
-		r.login.account.leave(r)
+		r.login.user.removeSession(r)
 	}
 }
 
 // unlink ends a record that has no user, and frees its place in MaxSessions.
 func (st *Store) unlink(sh *shard, r *record) {
-	sh.table.remove(st.hash(r.id()), r)
-	sh.calendar.remove(r)
+	sh.table.remove(maphash.String(st.seed, r.id()), r)
+	sh.expiry.remove(r)
 	r.dead = true
 	r.secrets.Forget()
 }

@@ -1,10 +1,9 @@
 package memory
 
 import (
-	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A shard is a part of the store with a lock of its own.
@@ -13,20 +12,30 @@ type shard struct {
 	index uint32
 	calls atomic.Uint32
 
-	mu       sync.Mutex // guards the fields below; a login takes two of these locks, the smaller index first
-	table    table
-	calendar calendar
+	mu     sync.Mutex // guards the fields below; a login takes two of these locks, the smaller index first
+	table  table
+	expiry expiryHeap
 
-	// idleUntil is the earliest time at which the calendar may have work. It can be read
-	// without the lock.
-	idleUntil atomic.Int64
+	// sweepAt is when the next call has to sweep. It can be read without the lock.
+	sweepAt atomic.Int64
 }
 
-// sweepBudget is the maximum number of records that one call checks for expiry.
-const sweepBudget = 1024
+func (sh *shard) add(hash uint64, r *record) {
+	sh.table.add(hash, r)
+	sh.expiry.add(r, sh.store.deadline(r))
+}
 
-// roomBudget is the maximum number of records that a call checks if the store is full.
-const roomBudget = 16 * sweepBudget
+const (
+	// sweepPause is how long calls do not sweep a shard after one has swept all of it.
+	// A record may keep its memory that long after its deadline.
+	sweepPause = int64(250 * time.Millisecond)
+
+	// sweepBudget is the maximum number of records that one call checks for expiry.
+	sweepBudget = 512
+
+	// roomBudget is the maximum number of records that a call checks if the store is full.
+	roomBudget = 32 * sweepBudget
+)
 
 // Sweep removes all expired sessions and returns their number. Expiry does not depend on
 // it. Call it on a schedule if the store may be unused for long and its memory matters.
@@ -38,15 +47,12 @@ func (st *Store) Sweep() int {
 	now := st.now()
 	removed := 0
 	for i := range st.shards {
-		sh := &st.shards[i]
 		for done := false; !done; {
 			var n int
 			budget := sweepBudget // then other calls get the lock
-			n, done = st.sweepOnce(sh, now, &budget)
+			n, done = st.sweepOnce(&st.shards[i], now, &budget)
 			removed += n
 		}
-		all := math.MaxInt
-		removed += st.sweepSlot(sh, now, &all)
 	}
 	return removed
 }
@@ -55,58 +61,31 @@ func (st *Store) Sweep() int {
 // caller holds no lock.
 func (st *Store) tidy(sh *shard, now int64) {
 	other := &st.shards[(sh.index+sh.calls.Add(1))%shardCount]
-	if other.idleUntil.Load() <= now {
+	if other.sweepAt.Load() <= now {
 		budget := sweepBudget
 		st.sweepOnce(other, now, &budget)
 	}
 }
 
-// sweepOnce removes expired records of slots that have ended, and old revocations. It
-// checks at most budget of them. done reports that nothing is left to check.
+// sweepOnce removes expired records and old revocations. It checks at most budget of
+// them. done reports that nothing is left to check.
 func (st *Store) sweepOnce(sh *shard, now int64, budget *int) (removed int, done bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for *budget > 0 {
-		r := sh.calendar.next(now/st.slot, budget)
-		if r == nil {
-			break
-		}
-		*budget--
-		if now >= st.deadline(r) {
-			st.drop(sh, r)
-			removed++
+	for ; *budget > 0 && len(sh.expiry) > 0 && sh.expiry[0].at <= now; *budget-- {
+		r := sh.expiry[0].record
+		if deadline := st.deadline(r); now < deadline {
+			sh.expiry.move(r, deadline)
 			continue
 		}
-		sh.calendar.remove(r)
-		sh.calendar.add(r, st.slotOf(r, now))
+		st.drop(sh, r)
+		removed++
 	}
 	st.users[sh.index].forget(now, budget)
 	if *budget > 0 {
-		sh.idleUntil.Store((now/st.slot + 1) * st.slot)
+		sh.sweepAt.Store(now + sweepPause)
 	}
 	return removed, *budget > 0
-}
-
-// sweepSlot removes expired records of the present slot, which sweepOnce does not check.
-// It checks at most budget records.
-func (st *Store) sweepSlot(sh *shard, now int64, budget *int) (removed int) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	// Backward, because a removal moves the last record into the gap.
-	for _, r := range slices.Backward(sh.calendar.slots[now/st.slot]) {
-		if *budget--; *budget < 0 {
-			break
-		}
-		switch slot := st.slotOf(r, now); {
-		case now >= st.deadline(r):
-			st.drop(sh, r)
-			removed++
-		case slot != r.due: // refreshed: the next call need not check it again
-			sh.calendar.remove(r)
-			sh.calendar.add(r, slot)
-		}
-	}
-	return removed
 }
 
 // makeRoom removes expired sessions from a full store and reports whether it found any.
@@ -117,7 +96,6 @@ func (st *Store) makeRoom(own *shard, now int64) bool {
 	for i := range uint32(shardCount) {
 		sh := &st.shards[(first+i)%shardCount]
 		removed, _ := st.sweepOnce(sh, now, &budget)
-		removed += st.sweepSlot(sh, now, &budget)
 		if removed > 0 || budget <= 0 {
 			return removed > 0
 		}

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
-	"github.com/mist-contrib/session/internal/lifetime"
 )
 
 func named(id string) *record { return &record{data: id, idLen: uint8(len(id))} }
@@ -21,7 +19,7 @@ func TestTable(t *testing.T) {
 	model := make(map[string]*record)
 	add := func(id string) {
 		r := named(id)
-		tab.add(hash(id), r, hash)
+		tab.add(hash(id), r)
 		model[id] = r
 	}
 	remove := func(id string) {
@@ -38,8 +36,8 @@ func TestTable(t *testing.T) {
 				t.Fatalf("%s of %d: got %v, want the record", id, len(model), got)
 			}
 		}
-		if spare := len(tab.segments)*len(segment{}) - max(2*tab.count, tab.buckets); spare > len(segment{}) {
-			t.Fatalf("%d records in %d segments", tab.count, len(tab.segments))
+		if tab.byHash.most > 4*tab.count+8 {
+			t.Fatalf("%d records have the memory of %d", tab.count, tab.byHash.most)
 		}
 	}
 	if tab.find(hash("x"), "x") != nil {
@@ -68,19 +66,15 @@ func TestTable(t *testing.T) {
 			t.Fatal("an absent id is found")
 		}
 	}
-	if len(tab.segments) != 0 {
-		t.Errorf("an empty table keeps %d segments", len(tab.segments))
-	}
 }
 
 // TestTableCollisions: ids of one hash are told apart.
 func TestTableCollisions(t *testing.T) {
-	hash := func(string) uint64 { return 7 }
 	var tab table
 	records := make([]*record, 200)
 	for i := range records {
 		records[i] = named(fmt.Sprint(i))
-		tab.add(7, records[i], hash)
+		tab.add(7, records[i])
 	}
 	for i, r := range records {
 		if i%2 == 0 {
@@ -131,85 +125,52 @@ func TestBoundedWork(t *testing.T) {
 		t.Errorf("%d calls removed %d sessions, more than %d each", calls, n, sweepBudget)
 	}
 	for i := range st.shards {
-		if sh := &st.shards[i]; len(sh.table.segments) != 0 || len(sh.calendar.slots) != 0 {
+		if sh := &st.shards[i]; sh.table.byHash.most > 8 || cap(sh.expiry) > 8 {
 			t.Fatal("an empty shard keeps memory")
 		}
 	}
 }
 
-// TestCalendar: what is due comes in its turn, however long nobody called.
-func TestCalendar(t *testing.T) {
-	var c calendar
-	soon, late := named("soon"), named("late")
-	c.add(soon, 0)
-	c.add(late, 1_000_000)
-	due := func(present int64) *record {
-		budget := 1
-		return c.next(present, &budget)
-	}
-	if r := due(0); r != nil {
-		t.Errorf("in the first slot: got %s", r.id())
-	}
-	for _, present := range []int64{1, 900_000, 2_000_000} {
-		if r := due(present); r != soon {
-			t.Errorf("in slot %d: got %v, want soon", present, r)
-		}
-	}
-	c.remove(soon)
-	if r := due(1_000_000); r != nil {
-		t.Errorf("in its slot: got %s", r.id())
-	}
-	if r := due(1_000_001); r != late {
-		t.Errorf("after its slot: got %v, want late", r)
-	}
-	c.remove(late)
-	if r := due(1_000_001); r != nil || len(c.slots)+len(c.order) != 0 {
-		t.Error("an empty calendar keeps slots")
-	}
-}
-
-// TestCalendarOrder: any number of records in any order, several in a slot, and
-// removal from the middle of them.
-func TestCalendarOrder(t *testing.T) {
-	var c calendar
+// TestExpiryHeap: records come in the order of their checks, after additions, removals
+// and moves in any order, and memory follows the number of records.
+func TestExpiryHeap(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	records := make([]*record, 1000)
-	for i := range records {
-		records[i] = new(record)
-		c.add(records[i], int64(random.IntN(50)))
-	}
-	left := len(records)
-	for i := range records {
-		if i%3 == 0 {
-			c.remove(records[i])
-			left--
+	var h expiryHeap
+	var in []*record
+	for range 20 {
+		for range random.IntN(1000) {
+			in = append(in, new(record))
+			h.add(in[len(in)-1], random.Int64N(50))
+		}
+		for range random.IntN(1000) {
+			if len(in) == 0 {
+				break
+			}
+			if i := random.IntN(len(in)); random.IntN(2) == 0 {
+				h.move(in[i], random.Int64N(50))
+			} else {
+				h.remove(in[i])
+				in[i] = in[len(in)-1]
+				in = in[:len(in)-1]
+			}
+		}
+		if len(h) != len(in) {
+			t.Fatalf("got %d records, want %d", len(h), len(in))
 		}
 	}
 	last := int64(0)
-	for budget := 10_000; ; left-- {
-		r := c.next(1000, &budget)
-		if r == nil {
-			break
+	for n := len(in); n > 0; n-- {
+		first := h[0]
+		if first.at < last {
+			t.Fatal("a later record came first")
 		}
-		if r.due < last {
-			t.Fatal("a later slot came first")
+		last = first.at
+		if h.remove(first.record); cap(h) > 4*len(h)+8 {
+			t.Fatalf("%d records have the memory of %d", len(h), cap(h))
 		}
-		last = r.due
-		c.remove(r)
 	}
-	if left != 0 {
-		t.Errorf("%d records did not come, want 0", left)
-	}
-}
-
-// TestSlots: a slot is short, but no timeout is very many of them, because a slot
-// from which all were removed stays until it ends.
-func TestSlots(t *testing.T) {
-	for _, idle := range []time.Duration{time.Millisecond, 30 * time.Minute, 12 * time.Hour, lifetime.Max} {
-		width := time.Duration(slotWidth(idle))
-		if width < minSlot || idle/width > maxSlots || width > max(minSlot, idle/1000) {
-			t.Errorf("idle %v: slots of %v", idle, width)
-		}
+	if len(h) != 0 {
+		t.Errorf("%d records did not come, want 0", len(h))
 	}
 }
 
@@ -227,13 +188,10 @@ func TestFullStoreLooksOnce(t *testing.T) {
 		}
 	}
 	// All are as if refreshed just before their first deadline.
-	present := st.idle / st.slot
-	now := (present+1)*st.slot - 1 // the slot of that deadline has not ended
+	now := st.now() + st.idle
 	for i := range st.shards {
-		for _, slot := range st.shards[i].calendar.slots {
-			for _, r := range slot {
-				r.seen = st.idle
-			}
+		for _, check := range st.shards[i].expiry {
+			check.record.seen = now - 1
 		}
 	}
 	own, _ := st.shard("visitor")
@@ -241,8 +199,8 @@ func TestFullStoreLooksOnce(t *testing.T) {
 		t.Fatal("a live session made room")
 	}
 	for i := range st.shards {
-		for due, slot := range st.shards[i].calendar.slots {
-			if due <= present && len(slot) > 0 {
+		for _, check := range st.shards[i].expiry {
+			if check.at <= now {
 				t.Fatal("a refreshed record is still where it will be looked at again")
 			}
 		}

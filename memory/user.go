@@ -5,7 +5,6 @@ import (
 	"context"
 	"hash/maphash"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,24 +12,23 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A users is a part of the index of users, with its own lock. A call that holds this
+// A userShard is a part of the index of users, with its own lock. A call that holds this
 // lock takes no other lock. It takes the locks of shards before this one.
-type users struct {
-	mu       sync.Mutex          // guards the fields below, and some fields of record
-	accounts map[string]*account // only accounts with sessions or a revocation
-	most     int                 // the largest size that the map had
-	revoked  list.List           // the accounts with a revocation, the oldest revocation first
-	floor    int64               // logins that began earlier are refused, because a revocation up to then was forgotten
+type userShard struct {
+	mu      sync.Mutex                       // guards the fields below, and some fields of record
+	byName  shrinkingMap[string, *userEntry] // only users with sessions or a revocation
+	revoked list.List                        // the users with a revocation, the oldest revocation first
+	floor   int64                            // logins that began earlier are refused, because a revocation up to then was forgotten
 }
 
 // maxRevocations is how many revocations each part of the index remembers; the whole
 // store remembers 16 384.
 const maxRevocations = 256
 
-// An account holds a user's sessions and perhaps a revocation.
-type account struct {
-	users      *users    // never changes, like user
-	user       string    //
+// A userEntry holds a user's sessions and perhaps a revocation.
+type userEntry struct {
+	shard      *userShard // never changes, like name
+	name       string
 	sessions   list.List // of logins, the oldest first; includes sessions that are not swept yet
 	revocation *list.Element
 	at         int64 // the time of the revocation, if any
@@ -45,11 +43,11 @@ func (st *Store) UserSessions(ctx context.Context, user string) ([]session.Info,
 	defer st.tidy(&st.shards[0], now)
 	us := st.usersOf(user)
 	us.mu.Lock()
-	sessions := slices.Collect(us.account(user).logins())
+	sessions := slices.Collect(us.entry(user).logins())
 	us.mu.Unlock()
 
 	var infos []session.Info
-	err = visit(ctx, sessions, now, func(sh *shard, r *record) {
+	err = forEachLive(ctx, sessions, now, func(sh *shard, r *record) {
 		infos = append(infos, sh.load(r, "", r.secrets.Ends()).Info())
 	})
 	if err != nil {
@@ -72,13 +70,13 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	defer st.tidy(&st.shards[0], now)
 	us := st.usersOf(user)
 	us.mu.Lock()
-	u := us.account(user)
+	u := us.entry(user)
 	u.revoke(now)
 	sessions := slices.Collect(u.logins())
 	us.mu.Unlock()
 
 	n := 0
-	err = visit(ctx, sessions, now, func(sh *shard, r *record) {
+	err = forEachLive(ctx, sessions, now, func(sh *shard, r *record) {
 		if !slices.Contains(except, r.id()) {
 			st.drop(sh, r)
 			n++
@@ -95,14 +93,14 @@ func (st *Store) beginFor(ctx context.Context, user string) (now int64, err erro
 	return now, (&session.Login{User: user}).Check()
 }
 
-// visit calls f, under the lock, with each live session.
-func visit(ctx context.Context, sessions []*login, now int64, f func(sh *shard, r *record)) error {
+// forEachLive calls f, under the lock, with each live session.
+func forEachLive(ctx context.Context, sessions []*login, now int64, f func(sh *shard, r *record)) error {
 	for _, l := range sessions {
-		if err := ended(ctx); err != nil {
+		if err := contextErr(ctx); err != nil {
 			return err
 		}
-		l.locked(func() {
-			if l.shard.alive(l.record, now) == nil {
+		l.withLock(func() {
+			if l.shard.checkAlive(l.record, now) == nil {
 				f(l.shard, l.record)
 			}
 		})
@@ -110,49 +108,34 @@ func visit(ctx context.Context, sessions []*login, now int64, f func(sh *shard, 
 	return nil
 }
 
-func (st *Store) usersOf(user string) *users {
+func (st *Store) usersOf(user string) *userShard {
 	return &st.users[maphash.String(st.seed, user)%shardCount]
 }
 
-// account returns the account of a user. If the index has none, it returns a new
-// account, which is not in the index yet.
-func (us *users) account(user string) *account {
-	if u := us.accounts[user]; u != nil {
+// entry returns the entry of a user. If the index has none, it returns a new
+// entry, which is not in the index yet.
+func (us *userShard) entry(user string) *userEntry {
+	if u := us.byName.entries[user]; u != nil {
 		return u
 	}
-	return &account{users: us, user: strings.Clone(user)}
+	return &userEntry{shard: us, name: strings.Clone(user)}
 }
 
-// keep adds an account to the index.
-func (us *users) keep(u *account) {
-	if us.accounts == nil {
-		us.accounts = make(map[string]*account)
-	}
-	us.accounts[u.user] = u
-	us.most = max(us.most, len(us.accounts))
-}
-
-// release removes an account from the index if it is empty.
-func (us *users) release(u *account) {
+// release removes an entry from the index if it is empty.
+func (us *userShard) release(u *userEntry) {
 	if u.sessions.Len() > 0 || u.revocation != nil {
 		return
 	}
-	delete(us.accounts, u.user)
-	// A Go map never shrinks. Copying it costs one call for every three that have
-	// deleted an entry.
-	if us.most > 4*len(us.accounts)+64 {
-		us.accounts = maps.Collect(maps.All(us.accounts))
-		us.most = len(us.accounts)
-	}
+	us.byName.remove(u.name)
 }
 
 // forget removes revocations that are too old to refuse any login. It costs one unit of
 // budget for each.
-func (us *users) forget(now int64, budget *int) {
+func (us *userShard) forget(now int64, budget *int) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	for first := us.revoked.Front(); first != nil && *budget > 0; first = us.revoked.Front() {
-		u := first.Value.(*account) //nolint:forcetypeassert // only revoke puts them there
+		u := first.Value.(*userEntry) //nolint:forcetypeassert // only revoke puts them there
 		if u.at > now-int64(session.BeganLimit) {
 			return
 		}
@@ -161,61 +144,61 @@ func (us *users) forget(now int64, budget *int) {
 	}
 }
 
-func (us *users) unrevoke(u *account) {
+func (us *userShard) unrevoke(u *userEntry) {
 	us.revoked.Remove(u.revocation)
 	u.revocation = nil
 	us.release(u)
 }
 
 // revoke records that logins that began before now are void.
-func (u *account) revoke(now int64) {
+func (u *userEntry) revoke(now int64) {
 	if u.revocation == nil {
-		u.revocation, u.at = u.users.revoked.PushBack(u), now
+		u.revocation, u.at = u.shard.revoked.PushBack(u), now
 	} else {
-		u.users.revoked.MoveToBack(u.revocation)
+		u.shard.revoked.MoveToBack(u.revocation)
 		u.at = max(u.at, now)
 	}
-	us := u.users
-	us.keep(u)
+	us := u.shard
+	us.byName.set(u.name, u)
 	if us.revoked.Len() > maxRevocations {
-		first := us.revoked.Front().Value.(*account) //nolint:forcetypeassert // only revoke puts them there
+		first := us.revoked.Front().Value.(*userEntry) //nolint:forcetypeassert // only revoke puts them there
 		us.floor = max(us.floor, first.at)
 		us.unrevoke(first)
 	}
 }
 
-// refuses reports whether the account must refuse a login whose check began then.
-func (u *account) refuses(began, now int64) bool {
-	return began < max(u.users.floor, now-int64(session.BeganLimit)) || u.revocation != nil && began < u.at
+// refuses reports whether a login of the user whose check began then must be refused.
+func (u *userEntry) refuses(began, now int64) bool {
+	return began < max(u.shard.floor, now-int64(session.BeganLimit)) || u.revocation != nil && began < u.at
 }
 
-// logins yields the logins of the account's sessions, the oldest first.
-func (u *account) logins() iter.Seq[*login] {
+// logins yields the logins of the user's sessions, the oldest first.
+func (u *userEntry) logins() iter.Seq[*login] {
 	return func(yield func(*login) bool) {
 		for e := u.sessions.Front(); e != nil; e = e.Next() {
-			if !yield(e.Value.(*login)) { //nolint:forcetypeassert // only enter puts them there
+			if !yield(e.Value.(*login)) { //nolint:forcetypeassert // only addSession puts them there
 				return
 			}
 		}
 	}
 }
 
-// enter makes the login of a session the newest of the account.
-func (u *account) enter(r *record) {
-	if r.entry == nil {
-		r.entry = u.sessions.PushBack(r.login)
+// addSession makes the login of a session the newest of the user.
+func (u *userEntry) addSession(r *record) {
+	if r.listed == nil {
+		r.listed = u.sessions.PushBack(r.login)
 	} else {
-		r.entry.Value = r.login
-		u.sessions.MoveToBack(r.entry)
+		r.listed.Value = r.login
+		u.sessions.MoveToBack(r.listed)
 	}
-	u.users.keep(u)
+	u.shard.byName.set(u.name, u)
 }
 
-// leave removes a session. The caller holds the lock of its shard.
-func (u *account) leave(r *record) {
-	u.users.mu.Lock()
-	defer u.users.mu.Unlock()
-	u.sessions.Remove(r.entry)
-	r.entry = nil
-	u.users.release(u)
+// removeSession removes a session. The caller holds the lock of its shard.
+func (u *userEntry) removeSession(r *record) {
+	u.shard.mu.Lock()
+	defer u.shard.mu.Unlock()
+	u.sessions.Remove(r.listed)
+	r.listed = nil
+	u.shard.release(u)
 }

@@ -24,9 +24,9 @@ func entered(t *testing.T, st *Store, id string, l session.Login) string {
 // accounts counts what the index holds.
 func (st *Store) accounts() (accounts, sessions, revocations int) {
 	for i := range st.users {
-		accounts += len(st.users[i].accounts)
+		accounts += len(st.users[i].byName.entries)
 		revocations += st.users[i].revoked.Len()
-		for _, u := range st.users[i].accounts {
+		for _, u := range st.users[i].byName.entries {
 			sessions += u.sessions.Len()
 		}
 	}
@@ -40,14 +40,6 @@ func (st *Store) holds(t *testing.T, when string, wantAccounts, wantSessions, wa
 		t.Errorf("%s: got %d accounts, %d sessions, %d revocations, want %d, %d, %d",
 			when, accounts, sessions, revocations, wantAccounts, wantSessions, wantRevocations)
 	}
-}
-
-// slots counts those of all calendars.
-func (st *Store) slots() (n int) {
-	for i := range st.shards {
-		n += len(st.shards[i].calendar.slots)
-	}
-	return n
 }
 
 // TestIndexLeavesNothing: however a session ends, its user is forgotten.
@@ -158,7 +150,7 @@ func TestRevocationsAreForgotten(t *testing.T) {
 			time.Sleep(30*time.Minute - 1)
 			st.Sweep()
 			st.holds(t, "just before the hour is over", n, 1, n)
-			time.Sleep(time.Minute) // and a slot
+			time.Sleep(time.Minute) // and a pause
 			budget := 10
 			st.users[0].forget(st.now(), &budget)
 			if accounts, _, revocations := st.accounts(); budget != 0 || revocations != n-10 || accounts < n-10 {
@@ -173,8 +165,8 @@ func TestRevocationsAreForgotten(t *testing.T) {
 			}
 			st.holds(t, "after the hour", 2, 1, 1) // revoked again, and logged in
 			for i := range st.users {
-				if us := &st.users[i]; us.most > 4*len(us.accounts)+64 {
-					t.Errorf("a map of %d accounts has the memory of %d", len(us.accounts), us.most)
+				if m := &st.users[i].byName; m.most > 4*len(m.entries)+8 {
+					t.Errorf("a map of %d accounts has the memory of %d", len(m.entries), m.most)
 				}
 			}
 			time.Sleep(31 * time.Minute)
@@ -201,9 +193,9 @@ func TestNotCountedStaysOut(t *testing.T) {
 		l := session.Login{User: tt.name, MaxSessions: 1, EndOldest: tt.oldest}
 		token := entered(t, st, tt.name, l)
 		us := st.usersOf(tt.name)
-		a := &attempt{Login: l}
+		a := &loginAttempt{Login: l}
 		us.mu.Lock()
-		err := st.room(a, us.account(tt.name), new(record), tt.now)
+		err := st.enforceLimits(a, us.entry(tt.name), new(record), tt.now)
 		us.mu.Unlock()
 		if err != nil || len(a.stale)+len(a.evicted) != 1 {
 			t.Fatalf("%s: got %v, %d and %d", tt.name, err, len(a.stale), len(a.evicted))
@@ -215,9 +207,9 @@ func TestNotCountedStaysOut(t *testing.T) {
 			t.Errorf("%s: Login: got %v, want ErrNotFound", tt.name, err)
 		}
 		// Until it is ended a revocation finds it, and the next login ends it, too.
-		b := &attempt{Login: l}
+		b := &loginAttempt{Login: l}
 		us.mu.Lock()
-		err = st.room(b, us.account(tt.name), new(record), 0)
+		err = st.enforceLimits(b, us.entry(tt.name), new(record), 0)
 		us.mu.Unlock()
 		if err != nil || len(b.stale) != 1 || len(b.evicted) != 0 {
 			t.Errorf("%s: the next login: got %v, %d and %d", tt.name, err, len(b.stale), len(b.evicted))
@@ -225,7 +217,7 @@ func TestNotCountedStaysOut(t *testing.T) {
 		if n, err := st.RemoveUserSessions(ctx, tt.name); n != 1 || err != nil {
 			t.Errorf("%s: RemoveUserSessions: got %d, %v, want 1", tt.name, n, err)
 		}
-		if got := append(st.end(a.stale), st.end(a.evicted)...); len(got) != 1 || got[0] != tt.name {
+		if got := append(st.endAll(a.stale), st.endAll(a.evicted)...); len(got) != 1 || got[0] != tt.name {
 			t.Errorf("%s: ended %v", tt.name, got)
 		}
 	}
@@ -234,91 +226,37 @@ func TestNotCountedStaysOut(t *testing.T) {
 	}
 }
 
-// TestLongLoginsLeaveNoSlots: sessions of a month in a store of half an hour do
-// not keep a month of slots, nor the time of others.
-func TestLongLoginsLeaveNoSlots(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx := t.Context()
-		st := new(Store)
-		month := session.Login{User: "alice", IdleTimeout: 30 * 24 * time.Hour, AbsoluteTimeout: 60 * 24 * time.Hour}
-		if err := st.Check(); err != nil {
-			t.Fatal(err)
-		}
-		most := st.idle/st.slot + 1
-		for i := range 500 {
-			entered(t, st, fmt.Sprint(i), month)
-			time.Sleep(10 * time.Minute)
-			st.Sweep()
-			for i := range st.shards {
-				c := &st.shards[i].calendar
-				for slot := range c.slots {
-					if slot > st.now()/st.slot+most {
-						t.Fatalf("a slot %v away", time.Duration(slot*st.slot-st.now()))
-					}
-				}
-			}
-		}
-		for i := range 500 {
-			if _, err := st.Get(ctx, fmt.Sprint(i)); err != nil {
-				t.Fatalf("a session of a month after days: %v", err)
-			}
-			if err := st.Remove(ctx, fmt.Sprint(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(31 * time.Minute)
-		st.Sweep()
-		if got := st.slots(); got != 0 {
-			t.Errorf("%d slots are left behind, want 0", got)
-		}
-	})
-}
-
-// TestShortLoginsGiveMemoryBack: soon after its own deadline, in a store of half
-// a day, by the calls of strangers; and a full store has room at once.
+// TestShortLoginsGiveMemoryBack: the calls of strangers free the memory of logins 250 ms
+// after their own deadline, in a store of half a day, also if an earlier login of the
+// session was longer. A full store has room at the deadline.
 func TestShortLoginsGiveMemoryBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		st := &Store{IdleTimeout: 10 * time.Hour, MaxSessions: 100}
 		for i := range 100 {
-			entered(t, st, fmt.Sprint(i), session.Login{User: "alice", IdleTimeout: time.Minute})
+			token := entered(t, st, fmt.Sprint(i), session.Login{User: "alice"})
+			if _, err := st.Login(ctx, token, session.Login{User: "alice", IdleTimeout: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if _, err := st.Generate(ctx, "one-more"); !errors.Is(err, session.ErrFull) {
 			t.Fatalf("got %v, want ErrFull", err)
 		}
-		time.Sleep(time.Minute)
+		strangers := func() {
+			for range 2 * shardCount {
+				_, _ = st.Get(ctx, "stranger")
+			}
+		}
+		time.Sleep(time.Minute - 1)
+		strangers() // they have just swept all shards
+		time.Sleep(time.Nanosecond)
 		if _, err := st.Generate(ctx, "one-more"); err != nil {
 			t.Errorf("at the deadline: %v", err)
 		}
-		time.Sleep(2 * time.Duration(st.slot))
-		for range 2 * shardCount {
-			_, _ = st.Get(ctx, "stranger")
-		}
+		time.Sleep(250 * time.Millisecond)
+		strangers()
 		if got := st.live.Load(); got != 1 {
 			t.Errorf("%d sessions are in memory, want 1", got)
-		}
-	})
-}
-
-// TestMillisecondStore: where a slot is longer than the store's idle timeout, a
-// longer login is not looked at again in the slot that it is in.
-func TestMillisecondStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		st := &Store{IdleTimeout: time.Millisecond, MaxSessions: 1}
-		token := entered(t, st, "id", session.Login{User: "alice", IdleTimeout: time.Hour})
-		for range 20 {
-			time.Sleep(100 * time.Millisecond)
-			if _, err := st.Generate(t.Context(), "one-more"); !errors.Is(err, session.ErrFull) {
-				t.Fatalf("got %v, want ErrFull", err)
-			}
-			for i := range st.shards {
-				if len(st.shards[i].calendar.slots[st.now()/st.slot]) != 0 {
-					t.Fatal("it is still where the next call looks")
-				}
-			}
-		}
-		if _, err := st.Open(t.Context(), token); err != nil {
-			t.Error(err)
 		}
 	})
 }
