@@ -372,7 +372,7 @@ func (st *Store) drop(sh *shard, r *record) {
 	}
 }
 
-// unlink ends a record that has no user, and frees its place in MaxSessions.
+// unlink removes a record from the table and the heap, and marks it dead.
 func (st *Store) unlink(sh *shard, r *record) {
 	sh.table.remove(maphash.String(st.seed, r.id()), r)
 	sh.expiry.remove(r)
