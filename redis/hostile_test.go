@@ -374,7 +374,8 @@ func TestHostileTypes(t *testing.T) {
 	server := redistest.Start(t)
 	client := newClient(t, unhurried(server.Addr))
 	for _, put := range [][]any{
-		{"SET", "value"}, {"SET", ""},
+		{"SET", "value"},
+		{"SET", ""},
 		{"RPUSH", "n", "2x"},
 		{"SADD", "n"},
 		{"ZADD", 1, "n"},
