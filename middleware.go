@@ -48,7 +48,7 @@ func (m *Manager) Middleware() mist.Middleware {
 				next(ctx)
 				return
 			}
-			// The handler may replace the contents of ctx, but e and w stay.
+			// The handler may replace the contents of ctx, but st and w stay.
 			st := m.state(ctx)
 			w := trackWriter(ctx, st.request)
 			st.writer = w

@@ -291,7 +291,7 @@ func withoutReason(err error) error {
 }
 
 // beginLoad waits until no other goroutine loads. It returns the session or the error of
-// that load. If it returns neither, the caller loads and then calls end.
+// that load. If it returns neither, the caller loads and then calls endLoad.
 func (st *managerState) beginLoad(ctx context.Context, identifier string) (Session, error) {
 	st.request.mu.Lock()
 	defer st.request.mu.Unlock()

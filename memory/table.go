@@ -41,7 +41,8 @@ func (t *table) remove(hash uint64, r *record) {
 }
 
 // A shrinkingMap is a map that frees the memory of removed entries. A Go map keeps it: 38
-// MB in a store that had a million sessions and has none, instead of 15 KB.
+// MB in a store that had a million sessions and has none. A copy takes about
+// 0.2 ms in a store of a million sessions, and 6 ms in one of ten million.
 type shrinkingMap[K comparable, V any] struct {
 	entries map[K]V
 	most    int // the largest size of entries
