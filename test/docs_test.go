@@ -151,6 +151,24 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// TestDocsNames finds each name that design.md places in a file.
+func TestDocsNames(t *testing.T) {
+	page, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("`(\\w+)` (?:in |\\()\\[[^]]+\\]\\(([^)#]+)\\)").FindAllStringSubmatch(string(page), -1)
+	if len(found) < 15 {
+		t.Fatalf("got %d names, want 15 or more", len(found))
+	}
+	for _, name := range found {
+		file, err := os.ReadFile(filepath.Join("../docs", name[2]))
+		if err != nil || !regexp.MustCompile(`\b`+name[1]+`\b`).Match(file) {
+			t.Errorf("%s is not in %s (%v)", name[1], name[2], err)
+		}
+	}
+}
+
 func docsCompile(t *testing.T, name string, leastBlocks, leastSpans int) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "docs", name))
