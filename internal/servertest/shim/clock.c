@@ -20,6 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A server with a C library of its own may have one from before 2.34, where dlsym had another version. */
+#if defined __GLIBC__ && defined __x86_64__
+__asm__(".symver dlsym,dlsym@GLIBC_2.2.5\n.symver dlvsym,dlvsym@GLIBC_2.2.5");
+#elif defined __GLIBC__ && defined __aarch64__
+__asm__(".symver dlsym,dlsym@GLIBC_2.17\n.symver dlvsym,dlvsym@GLIBC_2.17");
+#endif
+
 #define SECOND 1000000000LL
 
 static const long long none[2];
