@@ -84,7 +84,7 @@ func (c *ClusterSet) form(tb testing.TB) {
 	}
 	c.meet(tb, replicas) // again: each now says whose replica it is
 	for _, s := range c.Nodes {
-		eventually(tb, s.clusterOK)
+		eventually(tb, s.covered)
 	}
 	for _, s := range replicas {
 		eventually(tb, s.linked)
@@ -156,14 +156,26 @@ func (s *Server) sees(n int) func() error {
 	}
 }
 
-func (s *Server) clusterOK() error {
+func (s *Server) clusterOK() error { return s.clusterInfo("cluster_state", "ok") }
+
+// covered checks that the node knows a master of each slot. It would answer CLUSTERDOWN for
+// the others.
+func (s *Server) covered() error {
+	if err := s.clusterOK(); err != nil {
+		return err
+	}
+	return s.clusterInfo("cluster_slots_ok", strconv.Itoa(slots))
+}
+
+// clusterInfo checks a field of CLUSTER INFO.
+func (s *Server) clusterInfo(field, want string) error {
 	reply, err := s.Do("CLUSTER", "INFO")
 	if err != nil {
 		return err
 	}
 	info, _ := reply.(string)
-	if state := parseInfo(info)["cluster_state"]; state != "ok" {
-		return fmt.Errorf("%s: cluster_state:%s", s.Addr, state)
+	if got := parseInfo(info)[field]; got != want {
+		return fmt.Errorf("%s: got %s:%s, want %s", s.Addr, field, got, want)
 	}
 	return nil
 }
