@@ -92,7 +92,8 @@ func (c *ClusterSet) form(tb testing.TB) {
 	for _, s := range masters {
 		eventually(tb, s.replicated)
 	}
-	// Until every node sees every replica, a failover may have no candidate.
+	// Until every node sees every replica, a failover may have no candidate. Without a link to its
+	// master, a replica refuses CLUSTER FAILOVER.
 	for _, s := range c.Nodes {
 		eventually(tb, s.sees(clusterMasters))
 	}
@@ -138,7 +139,7 @@ func (s *Server) knows(n int) func() error {
 	}
 }
 
-// sees returns a check that the node knows n masters with one replica each.
+// sees returns a check that the node knows n masters with one replica each, and reaches them.
 func (s *Server) sees(n int) func() error {
 	return func() error {
 		nodes, err := s.clusterNodes(callTimeout)
@@ -148,6 +149,9 @@ func (s *Server) sees(n int) func() error {
 		count := make(map[string]int)
 		for _, node := range nodes {
 			count[node.master]++
+			if !node.linked {
+				return fmt.Errorf("%s has no link to a node", s.Addr)
+			}
 		}
 		if len(count) != n+1 || count["-"] != n {
 			return fmt.Errorf("%s does not see the replicas yet", s.Addr)
@@ -232,6 +236,7 @@ type clusterNode struct {
 	flags  []string
 	master string // the master's id, "-" for a master
 	epoch  int
+	linked bool     // whether the bus of the cluster reaches it
 	slots  []string // 5, 7-9
 }
 
@@ -252,7 +257,7 @@ func (s *Server) clusterNodes(timeout time.Duration) ([]clusterNode, error) {
 		if err != nil {
 			return nil, err
 		}
-		nodes = append(nodes, clusterNode{strings.Split(f[2], ","), f[3], epoch, f[8:]})
+		nodes = append(nodes, clusterNode{strings.Split(f[2], ","), f[3], epoch, f[7] == "connected", f[8:]})
 	}
 	return nodes, nil
 }
