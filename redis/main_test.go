@@ -10,8 +10,8 @@ import (
 	"github.com/mist-contrib/session/internal/redistest"
 )
 
-// times is more than one for who has time: the default finds what is broken, and this also
-// what seldom happens.
+// times multiplies the work of TestRace and TestRevokeRace. The default finds what is broken;
+// more of it finds what seldom happens.
 var times = flag.Int("times", 1, "by how much TestRace and TestRevokeRace do more")
 
 // TestMain lets more tests run at once than there are processors: most of the
