@@ -160,26 +160,26 @@ func (s *Server) sees(n int) func() error {
 	}
 }
 
-func (s *Server) clusterOK() error { return s.clusterInfo("cluster_state", "ok") }
+func (s *Server) clusterOK() error { return s.clusterInfo(map[string]string{"cluster_state": "ok"}) }
 
 // covered checks that the node knows a master of each slot. It would answer CLUSTERDOWN for
 // the others.
 func (s *Server) covered() error {
-	if err := s.clusterOK(); err != nil {
-		return err
-	}
-	return s.clusterInfo("cluster_slots_ok", strconv.Itoa(slots))
+	return s.clusterInfo(map[string]string{"cluster_state": "ok", "cluster_slots_ok": strconv.Itoa(slots)})
 }
 
-// clusterInfo checks a field of CLUSTER INFO.
-func (s *Server) clusterInfo(field, want string) error {
+// clusterInfo checks fields of CLUSTER INFO.
+func (s *Server) clusterInfo(want map[string]string) error {
 	reply, err := s.Do("CLUSTER", "INFO")
 	if err != nil {
 		return err
 	}
 	info, _ := reply.(string)
-	if got := parseInfo(info)[field]; got != want {
-		return fmt.Errorf("%s: got %s:%s, want %s", s.Addr, field, got, want)
+	got := parseInfo(info)
+	for field, value := range want {
+		if got[field] != value {
+			return fmt.Errorf("%s: got %s:%s, want %s", s.Addr, field, got[field], value)
+		}
 	}
 	return nil
 }
