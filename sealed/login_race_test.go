@@ -154,7 +154,7 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestOtherUser: nothing of one user's session gets into that of another.
+// TestOtherUser checks that a login as another user takes over nothing of the session before.
 func TestOtherUser(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		st, c := keyed("a"), &client{name: "session"}
