@@ -60,6 +60,10 @@ const flaws = `(() => {
 const fallen = `[...document.querySelectorAll("li button, li .badge")].filter(b =>
 	b.getBoundingClientRect().top >= b.closest("li").firstElementChild.getBoundingClientRect().bottom).length`
 
+// cursor is the name of the field that has the cursor. The browser sets it when it draws
+// the first frame, which may be after the page has loaded, so the script waits for a frame.
+const cursor = `new Promise(name => requestAnimationFrame(() => name(document.activeElement.name ?? "")))`
+
 func (b *tab) look(l look) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(l.width, 600)); err != nil {
@@ -103,7 +107,7 @@ func TestPages(t *testing.T) {
 				if got := evaluate[string](b, flaws); got != "" {
 					t.Errorf("%s: %s", page, got)
 				}
-				if got := evaluate[string](b, `document.activeElement.name ?? ""`); got != focus {
+				if got := evaluate[string](b, cursor, chromedp.EvalAwaitPromise); got != focus {
 					t.Errorf("%s: got the cursor in %q, want it in %q", page, got, focus)
 				}
 				if got := evaluate[int](b, fallen); got != 0 && !l.largeText {
