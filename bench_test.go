@@ -84,7 +84,7 @@ func usages(tb testing.TB, m *session.Manager, r *http.Request) []usage {
 				return err
 			}
 			return m.Store.Remove(ctx.Request.Context(), s.ID()) // or the memory fills
-		}, 23},
+		}, 20},
 	}
 }
 

@@ -129,7 +129,8 @@ func SetAll(all map[string]any) (Change, error) {
 	if err := CheckCount(len(all)); err != nil || len(all) == 0 {
 		return Change{}, err
 	}
-	set := make([]byte, 0, 32*len(all))
+	var buf [256]byte
+	set := buf[:0]
 	for key, value := range all {
 		var err error
 		if set, err = AppendField(set, key, value); err != nil {

@@ -111,7 +111,10 @@ func extract(v reflect.Value) ([]byte, error) {
 		}
 		held := v.Elem().Interface()
 		v.SetZero()
-		return appendValue(nil, held, true)
+		if encoded, err := appendBasic(nil, held); err != nil || encoded != nil {
+			return encoded, err
+		}
+		return encodeRegistered(held, true)
 	}
 	if hasCodec(t) {
 		return nil, nil

@@ -172,11 +172,11 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// appendRegistered appends the kind, name and CBOR of a value of a registered type.
-// Unless the value is inside another one, it decodes the bytes and compares the result.
-// So a value with a field that CBOR omits is refused now, and the field is not lost
-// later.
-func appendRegistered(dst []byte, value any, inside bool) ([]byte, error) {
+// encodeRegistered returns the kind, name and CBOR of a value of a registered type. It
+// decodes the bytes and compares the result, so a value with a field that CBOR omits is
+// refused now, and the field is not lost later. A value inside another one is checked
+// together with that one.
+func encodeRegistered(value any, inside bool) ([]byte, error) {
 	t := reflect.TypeOf(value)
 	if t == nil {
 		return nil, fmt.Errorf("%w: nil", ErrValue)
@@ -204,28 +204,27 @@ func appendRegistered(dst []byte, value any, inside bool) ([]byte, error) {
 		}
 		bare = v.Interface()
 	}
-	start := len(dst)
 	if dynamic != nil {
 		k = kindDynamic
 	}
-	dst = binary.AppendUvarint(append(dst, byte(k)), uint64(len(known.name)))
-	dst = append(dst, known.name...)
+	head := binary.AppendUvarint([]byte{byte(k)}, uint64(len(known.name)))
+	head = append(head, known.name...)
 	if dynamic != nil {
-		dst = binary.AppendUvarint(dst, uint64(len(dynamic)))
-		dst = append(dst, dynamic...)
+		head = binary.AppendUvarint(head, uint64(len(dynamic)))
+		head = append(head, dynamic...)
 	}
-	buf := bytes.NewBuffer(dst)
+	buf := bytes.NewBuffer(head)
 	if err := encMode.NewEncoder(buf).Encode(bare); err != nil {
 		return nil, fmt.Errorf("%w: type %v has no encoding", ErrValue, t)
 	}
 	encoded := buf.Bytes()
 	switch {
-	case len(encoded)-start > MaxValue:
+	case len(encoded) > MaxValue:
 		return nil, errValue
 	case inside:
 		return encoded, nil
 	}
-	back, err := decodeType(t, string(dynamic), encoded[len(dst):], nil)
+	back, err := decodeType(t, string(dynamic), encoded[len(head):], nil)
 	if err != nil || !equal(reflect.ValueOf(value), back) {
 		return nil, fmt.Errorf("%w: type %v: this value would not come back the same", ErrValue, t)
 	}

@@ -101,12 +101,18 @@ func CheckSize(before, after int) error {
 // Append appends the encoded value to dst. Its errors match [ErrValue] (the value cannot
 // be stored exactly) or [ErrTooLarge].
 func Append(dst []byte, value any) ([]byte, error) {
-	return appendValue(dst, value, false)
+	out, err := appendBasic(dst, value)
+	if err != nil || len(out) > len(dst) {
+		return out, err
+	}
+	encoded, err := encodeRegistered(value, false)
+	return append(dst, encoded...), err
 }
 
-// appendValue is Append. With inside, the value is part of another one, and both are
-// checked together.
-func appendValue(dst []byte, value any, inside bool) ([]byte, error) {
+// appendBasic is Append for the types that need no registration. For another type it
+// appends nothing. The code for registered types is apart, because it calls itself, and so
+// the compiler would put every dst on the heap.
+func appendBasic(dst []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case bool:
 		if v {
@@ -153,7 +159,7 @@ func appendValue(dst []byte, value any, inside bool) ([]byte, error) {
 	case time.Time:
 		return appendTime(dst, v)
 	}
-	return appendRegistered(dst, value, inside)
+	return dst, nil
 }
 
 func appendInt(dst []byte, k kind, v int64) []byte {
