@@ -13,6 +13,7 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/servertest"
 	"github.com/mist-contrib/session/redis"
 	"github.com/mist-contrib/session/sessiontest"
 )
@@ -32,49 +33,50 @@ func TestConformance(t *testing.T) {
 			} else {
 				server = binary.StartSkewed(t, 0)
 			}
-			conforms(t, newClient(t, "redis://"+server.Addr), server)
+			conforms(t, newClient(t, "redis://"+server.Addr), server.Server)
 		})
 		t.Run(binary.Name+" cluster", func(t *testing.T) {
 			t.Parallel()
-			set := binary.StartCluster(t, time.Hour) // longer than time leaps
-			conforms(t, newClient(t, "redis+cluster://"+strings.Join(set.Addrs(), ",")), set.Nodes...)
+			set := binary.StartCluster(t, 1000*time.Hour, "--repl-timeout", "1000000") // longer than time leaps
+			nodes := make([]*servertest.Server, len(set.Nodes))
+			for i, node := range set.Nodes {
+				nodes[i] = node.Server
+			}
+			conforms(t, newClient(t, "redis+cluster://"+strings.Join(set.Addrs(), ",")), nodes...)
 		})
 	}
 }
 
-// conforms runs the suite. A wait of less than a second passes for this process too,
-// because a login says when its check began by the clock here.
-func conforms(t *testing.T, client goredis.UniversalClient, servers ...*redistest.Server) {
+// conforms runs the suite. The slack is for the time that calls take.
+func conforms(t *testing.T, client goredis.UniversalClient, servers ...*servertest.Server) {
 	t.Helper()
-	// Long enough for the rules of many calls, and for a busy machine.
-	const idle = 4900 * time.Millisecond
-	h := sessiontest.Harness{Idle: idle, Absolute: 4 * idle, Slack: idle / 10}
-	var now time.Time // what a rule takes it for: the time that its calls take does not add up
-	var offset time.Duration
-	h.Advance = func(d time.Duration) {
-		if now.IsZero() {
-			now = time.Now().Add(offset)
-		}
-		now = now.Add(d)
-		left := time.Until(now) - offset
-		if *realTime || d < time.Second {
-			time.Sleep(left)
-		} else if left > 0 {
-			offset += left
-			for _, server := range servers {
-				server.SetClock(offset)
+	var leaps servertest.Leaps
+	var now time.Time // in real time, what a rule takes it for: the time that its calls take does not add up
+	h := sessiontest.Harness{
+		Idle: 30 * time.Minute, Absolute: 2 * time.Hour, Slack: 10 * time.Second,
+		Advance: func(d time.Duration) {
+			leaps.Advance(d, servers...)
+		},
+		Capabilities: sessiontest.AllCapabilities,
+		Goroutines:   20, // those of other tests; TestFaults… counts exactly
+	}
+	if *realTime {
+		h.Idle, h.Absolute, h.Slack = 4900*time.Millisecond, 4*4900*time.Millisecond, 490*time.Millisecond
+		h.Advance = func(d time.Duration) {
+			if now.IsZero() {
+				now = time.Now()
 			}
+			now = now.Add(d)
+			time.Sleep(time.Until(now))
 		}
 	}
-	h.Goroutines = 20 // those of other tests; TestFaults… counts exactly
-	h.Capabilities = sessiontest.AllCapabilities
 	var stores atomic.Int64
 	h.New = func(*testing.T) session.Store {
 		now = time.Time{}
-		return &redis.Store{
+		return leaps.Store(&redis.Store{
 			Client: client, Prefix: fmt.Sprintf("%d:", stores.Add(1)), OpTimeout: 5 * time.Second,
 			IdleTimeout: h.Idle, AbsoluteTimeout: h.Absolute,
-		}
+		})
 	}
 	sessiontest.TestStore(t, h)
 }

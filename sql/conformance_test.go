@@ -1,7 +1,6 @@
 package sql_test
 
 import (
-	"context"
 	stdsql "database/sql"
 	"fmt"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mist-contrib/session"
+	"github.com/mist-contrib/session/internal/servertest"
 	"github.com/mist-contrib/session/internal/sqltest"
 	"github.com/mist-contrib/session/sessiontest"
 	"github.com/mist-contrib/session/sql"
@@ -51,43 +51,16 @@ func TestConformance(t *testing.T) {
 func conforms(t *testing.T, server *sqltest.Server, db *stdsql.DB) {
 	t.Helper()
 	var stores atomic.Int64
-	var leaps []leap
-	var offset time.Duration
+	var leaps servertest.Leaps
 	sessiontest.TestStore(t, sessiontest.Harness{
 		New: func(t *testing.T) session.Store {
 			t.Helper()
-			return &leaping{&sql.Store{
+			return leaps.Store(&sql.Store{
 				DB: db, Prefix: fmt.Sprintf("s%d_", stores.Add(1)), OpTimeout: time.Minute, IdleTimeout: idle, AbsoluteTimeout: absolute,
-			}, &leaps}
+			})
 		},
 		Idle: idle, Absolute: absolute, Slack: 10 * time.Second,
-		Advance: func(d time.Duration) {
-			offset += d
-			server.SetClock(offset)
-			leaps = append(leaps, leap{time.Now(), d})
-		},
+		Advance:      func(d time.Duration) { leaps.Advance(d, server.Server) },
 		Capabilities: sessiontest.AllCapabilities, Goroutines: 60,
 	})
-}
-
-// A leap is a change of the server's clock, which the clock of this process does not make.
-type leap struct {
-	at time.Time
-	by time.Duration
-}
-
-// A leaping store tells the time of a login as if this process had made the leaps too.
-type leaping struct {
-	*sql.Store
-
-	leaps *[]leap
-}
-
-func (s *leaping) Login(ctx context.Context, token string, l session.Login) (session.Session, error) {
-	for _, leap := range *s.leaps {
-		if !l.Began.IsZero() && l.Began.Before(leap.at) {
-			l.Began = l.Began.Add(-leap.by)
-		}
-	}
-	return s.Store.Login(ctx, token, l)
 }
