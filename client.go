@@ -11,7 +11,7 @@ import (
 
 // A ClientStore is a [TokenStore] that keeps nothing: the client's token holds the whole
 // session. Each write changes the token, so the response must carry a new one. The store
-// delivers it through the [Carriage] in the context of its calls, see [CarriageOf]. A
+// delivers it through the [Delivery] in the context of its calls, see [DeliveryOf]. A
 // wrapper of such a store must pass the values of contexts on. Get and Refresh know only
 // the session of the current request.
 type ClientStore interface {
@@ -23,23 +23,23 @@ type ClientStore interface {
 	ValidToken(token string) bool
 }
 
-// A Carriage delivers the sessions of a [ClientStore] to the client of one request. The
+// A Delivery delivers the sessions of a [ClientStore] to the client of one request. The
 // Manager makes it.
-type Carriage struct {
+type Delivery struct {
 	// Name is the name of the cookie or header that carries the token. Empty: not known. A
 	// store refuses a token that it made for another name.
 	Name string
 
-	// Room is the largest length of a token in bytes.
-	Room int
+	// MaxToken is the largest length of a token in bytes.
+	MaxToken int
 
-	// Carry is called before a write to the session takes effect, with the session as it
-	// will be. Calls never overlap. If Carry fails, the write fails and the session is
+	// Deliver is called before a write to the session takes effect, with the session as it
+	// will be. Calls never overlap. If Deliver fails, the write fails and the session is
 	// unchanged. [ErrHeaderWritten]: the response header has been sent.
-	Carry func(after Session) error
+	Deliver func(after Session) error
 
 	// Begin is called before a session of Generate or Login takes effect and replaces the
-	// earlier one. Errors as for Carry. Nil: the caller of the store gives the session to
+	// earlier one. Errors as for Deliver. Nil: the caller of the store gives the session to
 	// the client.
 	Begin func(first Session) error
 
@@ -52,7 +52,7 @@ type ownedState struct{ owner, state any }
 
 // State returns the state that owner, a store, keeps for the request. The first call
 // creates it.
-func (c *Carriage) State(owner any, first func() any) any {
+func (c *Delivery) State(owner any, first func() any) any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range c.states {
@@ -65,34 +65,34 @@ func (c *Carriage) State(owner any, first func() any) any {
 	return state
 }
 
-type carriageKey struct{}
+type deliveryKey struct{}
 
-// WithCarriage returns ctx with a Carriage, for tests of a [ClientStore]. The Manager does
+// WithDelivery returns ctx with a Delivery, for tests of a [ClientStore]. The Manager does
 // the same for each request.
-func WithCarriage(ctx context.Context, c *Carriage) context.Context {
-	return context.WithValue(ctx, carriageKey{}, c)
+func WithDelivery(ctx context.Context, c *Delivery) context.Context {
+	return context.WithValue(ctx, deliveryKey{}, c)
 }
 
-// CarriageOf returns the Carriage of a request, for a [ClientStore]. Nil: ctx belongs to no
+// DeliveryOf returns the Delivery of a request, for a [ClientStore]. Nil: ctx belongs to no
 // request, so sessions reach no client.
-func CarriageOf(ctx context.Context) *Carriage {
-	c, _ := ctx.Value(carriageKey{}).(*Carriage)
+func DeliveryOf(ctx context.Context) *Delivery {
+	c, _ := ctx.Value(deliveryKey{}).(*Delivery)
 	return c
 }
 
-// A Measured propagator tells a [ClientStore] how much room its cookie or header has.
-type Measured interface {
-	// Measure returns the name of the cookie or header, and how many bytes an identifier
-	// in it may have. Without Measure the room is 3072 bytes.
-	Measure() (name string, room int)
+// A Limited propagator tells a [ClientStore] how long a token may be.
+type Limited interface {
+	// Limit returns the name of the cookie or header, and the largest length of an
+	// identifier in it, in bytes. Without Limit it is 3072 bytes.
+	Limit() (name string, maxToken int)
 }
 
-const unmeasuredRoom = 3072 // a cookie of 4096 bytes, less a long name and attributes
+const defaultMaxToken = 3072 // a cookie of 4096 bytes, less a long name and attributes
 
 // A response delivers the sessions of a [ClientStore]. Managers that answer a request by
 // the same cookie or header share it.
 type response struct {
-	carriage Carriage
+	delivery Delivery
 	store    ClientStore
 
 	mu          sync.Mutex
@@ -113,9 +113,9 @@ func (st *managerState) newResponse(ctx *mist.Context) *response {
 	}
 	st.propagator = resolve(m.Propagator, ctx.Request)
 	r := &response{store: store, owner: st}
-	r.carriage.Room, r.carriage.Carry, r.carriage.Begin = unmeasuredRoom, r.carry, r.begin
-	if p, ok := unwrap[Measured](st.propagator); ok {
-		r.carriage.Name, r.carriage.Room = p.Measure()
+	r.delivery.MaxToken, r.delivery.Deliver, r.delivery.Begin = defaultMaxToken, r.deliver, r.begin
+	if p, ok := unwrap[Limited](st.propagator); ok {
+		r.delivery.Name, r.delivery.MaxToken = p.Limit()
 	}
 	if outer := r.outer(ctx, st.propagator); outer != nil {
 		return outer
@@ -144,21 +144,21 @@ func (r *response) outer(ctx *mist.Context, p Propagator) *response {
 
 // same reports whether both responses deliver sessions of the same store to the same place.
 func (r *response) same(other *response) bool {
-	if r == nil || other == nil || r.carriage.Name == "" || r.carriage.Name != other.carriage.Name {
+	if r == nil || other == nil || r.delivery.Name == "" || r.delivery.Name != other.delivery.Name {
 		return false
 	}
-	kind := reflect.TypeOf(r.measured())
-	return kind == reflect.TypeOf(other.measured()) && same(r.store, other.store)
+	kind := reflect.TypeOf(r.limited())
+	return kind == reflect.TypeOf(other.limited()) && same(r.store, other.store)
 }
 
-// measured returns the propagator that writes the token.
-func (r *response) measured() Measured {
+// limited returns the propagator that writes the token.
+func (r *response) limited() Limited {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.owner == nil {
 		return nil
 	}
-	p, _ := unwrap[Measured](r.owner.propagator)
+	p, _ := unwrap[Limited](r.owner.propagator)
 	return p
 }
 
@@ -176,7 +176,7 @@ func (m *Manager) context(ctx *mist.Context) context.Context {
 	return m.state(ctx).context(ctx.Request.Context(), ctx)
 }
 
-// context returns ctx with the Carriage that a [ClientStore] needs. mctx may be nil.
+// context returns ctx with the Delivery that a [ClientStore] needs. mctx may be nil.
 func (st *managerState) context(ctx context.Context, mctx *mist.Context) context.Context {
 	r := st.response
 	if r == nil {
@@ -191,12 +191,12 @@ func (st *managerState) context(ctx context.Context, mctx *mist.Context) context
 		}
 		r.mu.Unlock()
 	}
-	return WithCarriage(ctx, &r.carriage)
+	return WithDelivery(ctx, &r.delivery)
 }
 
-// carry gives the client the session of a [ClientStore]. Behind the Middleware it does so
+// deliver gives the client the session of a [ClientStore]. Behind the Middleware it does so
 // once for all writes, just before the header goes out. Otherwise it does so at once.
-func (r *response) carry(s Session) error {
+func (r *response) deliver(s Session) error {
 	r.mu.Lock()
 	st, w, request := r.owner, r.writer, r.request
 	if st == nil || st.writer != nil {

@@ -118,7 +118,7 @@ var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Expiring   = (*Propagator)(nil)
 	_ session.Persistent = (*Propagator)(nil)
-	_ session.Measured   = (*Propagator)(nil)
+	_ session.Limited    = (*Propagator)(nil)
 	_ session.Forgetter  = (*Propagator)(nil)
 	_ session.Bindable   = (*Propagator)(nil)
 
@@ -235,9 +235,9 @@ func (p *Propagator) Lifetime() time.Duration {
 	return p.MaxAge
 }
 
-// Measure returns the cookie's name and the size of the longest value. Name, value and
+// Limit returns the cookie's name and the size of the longest value. Name, value and
 // attributes may have 4096 bytes together: proxies and browsers silently drop longer cookies.
-func (p *Propagator) Measure() (name string, room int) {
+func (p *Propagator) Limit() (name string, maxToken int) {
 	if p.Check() != nil {
 		return "", 0
 	}

@@ -45,7 +45,7 @@ var (
 	_ session.Propagator = (*Propagator)(nil)
 	_ session.Persistent = (*Propagator)(nil)
 	_ session.Explicit   = (*Propagator)(nil)
-	_ session.Measured   = (*Propagator)(nil)
+	_ session.Limited    = (*Propagator)(nil)
 
 	errNoPropagator = errors.New("header: Propagator is nil")
 	errNoRequest    = errors.New("header: request is nil")
@@ -103,8 +103,8 @@ func (p *Propagator) InjectFor(id string, _ time.Duration, writer http.ResponseW
 	return p.Inject(id, writer)
 }
 
-// Measure returns the header's name and the size of the longest identifier, 4096 bytes.
-func (p *Propagator) Measure() (name string, room int) {
+// Limit returns the header's name and the size of the longest identifier, 4096 bytes.
+func (p *Propagator) Limit() (name string, maxToken int) {
 	if p.Check() != nil {
 		return "", 0
 	}

@@ -98,7 +98,7 @@ func TestFutureRefresh(t *testing.T) {
 		st := ready(t, 1)
 		ahead := time.Now().Add(30 * time.Second).UnixNano()
 		f := facts{id: "id", created: ahead, rotated: ahead, seen: ahead, idle: int64(time.Hour), absolute: int64(2 * time.Hour)}
-		ctx := session.WithCarriage(t.Context(), &session.Carriage{Room: maxSeal, Carry: func(session.Session) error { return nil }})
+		ctx := session.WithDelivery(t.Context(), &session.Delivery{MaxToken: maxSeal, Deliver: func(session.Session) error { return nil }})
 		if _, err := st.Open(ctx, st.seal(newState(f).plain, "")); err != nil {
 			t.Fatal(err)
 		}

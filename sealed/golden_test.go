@@ -112,7 +112,7 @@ func TestCookie(t *testing.T) {
 	st := &sealed.Store{Keys: [][]byte{sealed.NewKey()}}
 	p := &cookie.Propagator{}
 	c := new(client)
-	c.name, c.room = p.Measure()
+	c.name, c.room = p.Limit()
 	values := map[string]any{"theme": "dark", "lang": "en", "count": 3, "accepted": true, "since": time.Now()}
 	for _, l := range []session.Login{{}, {User: "alice@example.com", Persistent: true, AbsoluteTimeout: 90 * 24 * time.Hour}} {
 		ctx := c.request(t.Context())

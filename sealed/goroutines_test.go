@@ -197,7 +197,7 @@ func TestStoreAtOnce(t *testing.T) {
 	for g := range 32 {
 		wg.Go(func() {
 			<-start
-			ctx := session.WithCarriage(t.Context(), &session.Carriage{Room: 4096, Carry: func(session.Session) error { return nil }})
+			ctx := session.WithDelivery(t.Context(), &session.Delivery{MaxToken: 4096, Deliver: func(session.Session) error { return nil }})
 			if err := visitor(ctx, st, old, fmt.Sprint("user ", g)); err != nil {
 				t.Error(err)
 			}

@@ -57,7 +57,7 @@ func TestIDs(t *testing.T) {
 // TestSessionsOfOneRequest: a request may have several sessions, of several stores. Each
 // is there once, and a store knows its own.
 func TestSessionsOfOneRequest(t *testing.T) {
-	ctx := session.WithCarriage(t.Context(), &session.Carriage{Room: 3000, Carry: func(session.Session) error { return nil }})
+	ctx := session.WithDelivery(t.Context(), &session.Delivery{MaxToken: 3000, Deliver: func(session.Session) error { return nil }})
 	keys := [][]byte{sealed.NewKey()}
 	st, other := &sealed.Store{Keys: keys}, &sealed.Store{Keys: keys}
 	a, err := st.Generate(ctx, "a")

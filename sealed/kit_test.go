@@ -40,7 +40,7 @@ type client struct {
 	room  int    // 0: 4096
 	seal  string // what it has now
 	times int    // how often it was given another one
-	fail  error  // of Carry
+	fail  error  // of Deliver
 }
 
 // request returns the context of a request of the client.
@@ -49,7 +49,7 @@ func (c *client) request(ctx context.Context) context.Context {
 	if room == 0 {
 		room = 4096
 	}
-	return session.WithCarriage(ctx, &session.Carriage{Name: c.name, Room: room, Carry: func(after session.Session) error {
+	return session.WithDelivery(ctx, &session.Delivery{Name: c.name, MaxToken: room, Deliver: func(after session.Session) error {
 		if c.fail != nil {
 			return c.fail
 		}

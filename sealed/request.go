@@ -12,7 +12,7 @@ import (
 // A request holds the sessions of one HTTP request. The server keeps nothing else of them.
 type request struct {
 	store    *Store
-	carriage *session.Carriage // nil: there is no client to deliver to
+	delivery *session.Delivery // nil: there is no client to deliver to
 
 	// A call that changes a session locks the request, also while it waits for Revoked or Revoke.
 	locked chan struct{}
@@ -30,11 +30,11 @@ type record struct {
 
 // request returns the sessions of a request. For a context of no request there are none.
 func (st *Store) request(ctx context.Context) *request {
-	c := session.CarriageOf(ctx)
+	c := session.DeliveryOf(ctx)
 	if c == nil {
 		return &request{store: st, locked: make(chan struct{}, 1)}
 	}
-	made := func() any { return &request{store: st, carriage: c, locked: make(chan struct{}, 1)} }
+	made := func() any { return &request{store: st, delivery: c, locked: make(chan struct{}, 1)} }
 	return c.State(st, made).(*request) //nolint:forcetypeassert // only made puts it there
 }
 
@@ -52,17 +52,17 @@ func (req *request) unlock() { <-req.locked }
 
 // name returns the name of the cookie or header that carries the seal.
 func (req *request) name() string {
-	if req.carriage == nil {
+	if req.delivery == nil {
 		return ""
 	}
-	return req.carriage.Name
+	return req.delivery.Name
 }
 
 // fits returns an error if the client has no room for the state and spare more bytes.
 func (req *request) fits(next *state, spare int) error {
 	room := maxSeal
-	if req.carriage != nil {
-		room = min(room, req.carriage.Room)
+	if req.delivery != nil {
+		room = min(room, req.delivery.MaxToken)
 	}
 	if sealLen(len(next.plain)+spare) > room {
 		return errRoom
@@ -72,10 +72,10 @@ func (req *request) fits(next *state, spare int) error {
 
 // deliverNew gives the client a new session.
 func (req *request) deliverNew(s *state) error {
-	if req.carriage == nil || req.carriage.Begin == nil {
+	if req.delivery == nil || req.delivery.Begin == nil {
 		return nil
 	}
-	return req.carriage.Begin(req.detached(s))
+	return req.delivery.Begin(req.detached(s))
 }
 
 // makeCurrent makes a session the current one.
@@ -199,15 +199,15 @@ func (req *request) commit(r *record, next *state, spare int) error {
 
 // deliver gives the client a state.
 func (req *request) deliver(s *state) error {
-	if req.carriage == nil {
+	if req.delivery == nil {
 		return nil
 	}
-	return req.carriage.Carry(req.detached(s))
+	return req.delivery.Deliver(req.detached(s))
 }
 
 // detached returns a session with that state, in a request of its own.
 func (req *request) detached(s *state) *requestSession {
-	other := &request{store: req.store, carriage: req.carriage}
+	other := &request{store: req.store, delivery: req.delivery}
 	return other.newRequestSession(&record{s})
 }
 

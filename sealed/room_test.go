@@ -18,7 +18,7 @@ import (
 // TestRoom: a value that does not fit is refused by every write, and the session stays
 // what it was, here and at the client. What the client has room for, it gets.
 func TestRoom(t *testing.T) {
-	cookieName, cookieRoom := new(cookie.Propagator).Measure()
+	cookieName, cookieRoom := new(cookie.Propagator).Limit()
 	for _, tt := range []struct {
 		name string
 		c    *client // nil: the store is used alone
@@ -173,7 +173,7 @@ func TestRoomToGoOn(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	st := keyed("a")
 	for _, room := range []int{-1, 0, 40, 59} {
-		ctx := session.WithCarriage(t.Context(), &session.Carriage{Room: room, Carry: func(session.Session) error { return nil }})
+		ctx := session.WithDelivery(t.Context(), &session.Delivery{MaxToken: room, Deliver: func(session.Session) error { return nil }})
 		if s, err := st.Generate(ctx, "id"); s != nil || !errors.Is(err, session.ErrTooLarge) {
 			t.Errorf("Generate in %d bytes: got %v, want ErrTooLarge", room, err)
 		}

@@ -271,7 +271,7 @@ func (st *Store) Refresh(ctx context.Context, id string) error {
 		return err
 	}
 	defer req.unlock()
-	if req.carriage == nil && token.ValidID(id) {
+	if req.delivery == nil && token.ValidID(id) {
 		return unsupported("Refresh of an id")
 	}
 	r := req.current

@@ -103,8 +103,8 @@ func TestBegins(t *testing.T) {
 			seal := begun(t, t.Context(), st, map[string]any{"k": "v"})
 			refused, given := errors.New("the client of a test takes nothing"), ""
 			fails := true
-			ctx := session.WithCarriage(t.Context(), &session.Carriage{
-				Room: 4096, Carry: func(session.Session) error { return nil },
+			ctx := session.WithDelivery(t.Context(), &session.Delivery{
+				MaxToken: 4096, Deliver: func(session.Session) error { return nil },
 				Begin: func(first session.Session) error {
 					if fails {
 						return refused

@@ -75,8 +75,8 @@ func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *e
 	// Concurrent requests all send before one is answered, so their effect on each other
 	// hardly depends on chance.
 	runtime.Gosched()
-	return session.WithCarriage(ctx, &session.Carriage{
-		Name: "session", Room: 3072, Carry: func(after session.Session) error {
+	return session.WithDelivery(ctx, &session.Delivery{
+		Name: "session", MaxToken: 3072, Deliver: func(after session.Session) error {
 			c.respond(v, after)
 			return nil
 		},

@@ -121,7 +121,7 @@ func TestClientsLoseLogins(t *testing.T) {
 func TestClientsHandOn(t *testing.T) {
 	st, behind := clients(true)
 	hers := must(st.Login(t.Context(), "", session.Login{User: "ada"}))(t)
-	elsewhere := must(behind.Login(session.WithCarriage(t.Context(), &session.Carriage{Name: "session", Room: 3072}), "", session.Login{User: "ada"}))(t)
+	elsewhere := must(behind.Login(session.WithDelivery(t.Context(), &session.Delivery{Name: "session", MaxToken: 3072}), "", session.Login{User: "ada"}))(t)
 	taken := must(st.Open(t.Context(), session.Token(elsewhere)))(t) // nobody was given it by st
 	set(t, taken, "taken")
 	opens(t, st, elsewhere, "taken")

@@ -24,8 +24,8 @@ func frauds() map[string]fraud {
 	// The requests of so many sessions, one after the other, share what they know.
 	shared := func(sessions int) func(c *brokenSealed) {
 		return func(c *brokenSealed) {
-			of := make(map[string]*session.Carriage)
-			var last *session.Carriage
+			of := make(map[string]*session.Delivery)
+			var last *session.Delivery
 			c.open = func(ctx context.Context, token string) (session.Session, error) {
 				alone, err := c.Store.Open(ctx, token)
 				if err != nil {
@@ -34,12 +34,12 @@ func frauds() map[string]fraud {
 				shared := of[alone.ID()]
 				if shared == nil {
 					if len(of)%sessions == 0 {
-						last = new(session.Carriage)
+						last = new(session.Delivery)
 					}
 					shared, of[alone.ID()] = last, last
 				}
-				shared.Name, shared.Room, shared.Carry = cookieName, 3000, session.CarriageOf(ctx).Carry
-				return c.Store.Open(session.WithCarriage(ctx, shared), token)
+				shared.Name, shared.MaxToken, shared.Deliver = cookieName, 3000, session.DeliveryOf(ctx).Deliver
+				return c.Store.Open(session.WithDelivery(ctx, shared), token)
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func frauds() map[string]fraud {
 				if err := v.load(ctx); err != nil {
 					return err
 				}
-				return v.manager.Store.Remove(session.WithCarriage(ctx.Request.Context(), new(session.Carriage)), v.loaded.ID())
+				return v.manager.Store.Remove(session.WithDelivery(ctx.Request.Context(), new(session.Delivery)), v.loaded.ID())
 			},
 		}},
 		"a write deletes the cookie": {burst: "write", finds: "the client was told to forget its session", flows: map[string]flow{
