@@ -94,14 +94,15 @@ databases: ## install PostgreSQL, MariaDB and pgbouncer if they are missing (Deb
 # All tests run with the race detector, and most of them again without it, because the detector slows the code down and so hides some
 # orders of events. A second run of the tests that wait for real servers would find nothing new. Those tests run one package at a time,
 # because some of them wait for milliseconds only. sessionaudit runs only without the detector, because it sends one request at a time.
-# So do the explorers of memory and sealed when they try all orders (-limit=0), because they run one step at a time.
+# So do the explorers of memory and sealed when they try all orders (-limit=0), because they run one step at a time. On one processor
+# (-cpu=1) they take half as long.
 test: format tidy-root vet redis databases ## run all tests except those in the browser (e2e), with and without the race detector
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/sqltest$$' -e '/sessionaudit$$')
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -timeout=12m -p=1 ./redis ./sql ./internal/sqltest
 	$(GO) test -C examples/store -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
 	$(GO) test -C examples/configfile -race -shuffle=on -count=$(COUNT) -timeout=2m ./...
-	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$' -e '/memory$$' -e '/sealed$$')
-	$(GO) test -shuffle=on -count=1 -timeout=6m ./memory ./sealed -limit=0
+	$(GO) test -shuffle=on -count=1 -timeout=6m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/redistest$$' -e '/sqltest$$')
+	$(GO) test -cpu=1 -count=1 -timeout=6m -run='^TestInterleavings$$' ./memory ./sealed -limit=0
 
 audit: needs redis ## test the security requirements and print their table with the results (three minutes)
 	@GO="$(GO)" bash tools/audit.sh
