@@ -214,31 +214,6 @@ func TestSeedCookieSettings(t *testing.T) {
 	}
 }
 
-// Ids are unique, over a million of those that a Manager makes by itself.
-func TestSeedUniqueIDs(t *testing.T) {
-	const n = 1_000_000
-	st := &idStore{ids: make(map[string]bool, n)}
-	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
-	for range n / 4 { // a Manager tries four ids
-		ctx := &mist.Context{Request: &http.Request{}, ResponseWriter: webtest.Nowhere(nil)}
-		if _, err := m.InitSession(ctx); !errors.Is(err, session.ErrExists) {
-			t.Fatalf("got %v, want ErrExists", err)
-		}
-	}
-	check(t, "ids", len(st.ids), n, nil)
-}
-
-// An idStore says that it has each id, so that a million sessions take no memory.
-type idStore struct {
-	session.Store
-	ids map[string]bool
-}
-
-func (s *idStore) Generate(_ context.Context, id string) (session.Session, error) {
-	s.ids[id] = true
-	return nil, session.ErrExists
-}
-
 // The id and the CSRF token change from nobody to somebody. The id does not change when
 // the same user logs in again. (Elsewhere the CSRF token does not change then either. Here a
 // login voids the forms from before it, because whoever left them open may be somebody else.)

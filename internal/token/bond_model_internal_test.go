@@ -1,3 +1,7 @@
+// These tests run in one goroutine, and the race detector makes them ten times slower.
+
+//go:build !race
+
 package token
 
 import (
