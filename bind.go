@@ -330,8 +330,9 @@ func (m *Manager) deviceOf(ctx context.Context, id string) (Session, string, err
 }
 
 // RequireBound returns a middleware for applications that accept only bound sessions. A
-// request passes if its session is bound to a device and its token is one of that device. For
-// a time of within after the login, every request passes, so that the browser can bind the session.
+// request passes if its session is bound to a device and its token is one of that device.
+// Until within has passed since the login, every request passes, so that the browser can
+// bind the session.
 // Any other request gets 403, with the error [ErrUnbound], and stays logged in. Browsers
 // that cannot bind sessions are therefore refused. If no user is logged in, the request gets 401.
 // In all else it works like [Manager.RequireFresh]. It panics if within is not positive.

@@ -27,7 +27,7 @@ var (
 	_ Propagator = Chain(nil)
 	_ Chooser    = Chain(nil)
 
-	errEmptyChain = errors.New("session: Chain is empty, or one of it is nil")
+	errEmptyChain = errors.New("session: Chain is empty or contains nil")
 )
 
 // Check reports what is wrong with the propagators.

@@ -41,7 +41,7 @@ func (m *Manager) Check() error {
 		return errors.New("session: Manager.MaxUserSessions is negative")
 	}
 	if _, client := unwrap[ClientStore](m.Store); client && m.MaxUserSessions > 0 {
-		return unsupported("Manager.MaxUserSessions, with a store that cannot count sessions")
+		return unsupported("Manager.MaxUserSessions with a store that cannot count sessions")
 	}
 	if err := check(m.Store); err != nil {
 		return err

@@ -53,7 +53,7 @@ func (st *managerState) currentSession() Session {
 type noMiddlewareError struct{}
 
 func (noMiddlewareError) Error() string {
-	return "session: context of no request behind Manager.Middleware"
+	return "session: the context belongs to no request with Manager.Middleware"
 }
 
 func (noMiddlewareError) Is(target error) bool { return target == ErrNotFound }

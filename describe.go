@@ -16,9 +16,9 @@ type Info struct {
 	RotatedAt        time.Time // when its token was made: the last login or rotation, or CreatedAt
 
 	Bound       bool      // it is bound to a device, see [DeviceStore]
-	ProvedUntil time.Time // if Bound: the end of the token that opened it, or of the newest; zero for a token from before
+	ProvedUntil time.Time // if Bound: when the token that opened it ends, or the newest; zero for a token from before the binding
 
-	Persistent bool   // the client keeps its identifier after the browser closes; a bound one in any case
+	Persistent bool   // the client keeps its identifier after the browser closes; always so if Bound
 	UserAgent  string // of the device, as it was at login
 	Address    string // the network of the device, as it was at login
 

@@ -51,10 +51,10 @@
 // # Capabilities
 //
 // A capability beyond the core is an optional interface of a store or session, with one
-// function: [Delete], [Clear], [Pop], [Update], [SetAll], [All], [Describe], [Token]. If it
-// is missing, the function fails with an error that matches [errors.ErrUnsupported]; there
-// is no weaker fallback. A wrapper with an Unwrap method keeps the capabilities of the
-// wrapped store or session.
+// function: [Delete], [Clear], [Pop], [Update], [SetAll], [All], [Describe], [Now],
+// [DeviceOf], [Token]. If it is missing, the function fails with an error that matches
+// [errors.ErrUnsupported], and Token returns the id; there is no weaker fallback. A wrapper
+// with an Unwrap method keeps the capabilities of the wrapped store or session.
 //
 // # Stores
 //

@@ -55,7 +55,7 @@ const (
 
 // Refusals and failures. A request without an identifier causes no event.
 const (
-	EventUnknown         EventKind = "unknown"          // no live session has this token; with Redis also after expiry
+	EventUnknown         EventKind = "unknown"          // no live session has this token; Redis reports expired sessions so too
 	EventMalformed       EventKind = "malformed"        // the client sent a malformed identifier
 	EventDuplicate       EventKind = "duplicate"        // the client sent two identifiers; ErrMultiple says what to do
 	EventExpiredIdle     EventKind = "expired_idle"     // the idle timeout had passed

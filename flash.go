@@ -28,7 +28,7 @@ func AddFlash(ctx context.Context, s Session, message string) error {
 
 // Flashes removes the messages that AddFlash stored in s and returns them, the oldest
 // first. If several requests ask, exactly one of them gets each message. Flashes does not
-// ask the store if s shows no message. A page that a browser prefetches takes them, too:
+// ask the store if s shows no message. A page that a browser prefetches takes them too:
 // its request has the header Sec-Purpose. Flashes returns the errors of [Pop].
 func Flashes(ctx context.Context, s Session) ([]string, error) {
 	if shown, ok, err := flash.Get(ctx, s); err != nil || !ok {

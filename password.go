@@ -22,8 +22,8 @@ import (
 // PasswordChanged ignores l.Began, because the request checked the new password.
 //
 // After [ErrInvalidUser], [ErrHeaderWritten], [ErrMultiple] or [errors.ErrUnsupported]
-// nothing has changed. After any other error the sessions of the user may have ended, that
-// of the request among them. Call it again, or let the user log in with the new password.
+// nothing has changed. After any other error the sessions of the user may have ended,
+// including the request's own. Call it again, or let the user log in with the new password.
 func (m *Manager) PasswordChanged(ctx *mist.Context, l Login) (s Session, ended int, err error) {
 	if err := m.usable(ctx, true); err != nil {
 		return nil, 0, err

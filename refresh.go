@@ -12,8 +12,8 @@ import (
 // RefreshSession prolongs the session of the request: the idle timeout starts again, but
 // the absolute deadline stays. If the identifier has its own lifetime on the client
 // ([Expiring]), it is injected again. A token older than RenewAfter is rotated, unless the
-// store is full. Nothing else prolongs a session, also not reading: call RefreshSession
-// where activity counts. With RefreshInterval, an early call does nothing.
+// store is full. Apart from a login, nothing else prolongs a session, not even reading: call
+// RefreshSession where activity counts. With RefreshInterval, an early call does nothing.
 //
 // Errors as for GetSession. [ErrNotFound] is also returned if the store is asked and the
 // session has ended since it was loaded. [ErrHeaderWritten]: the session is prolonged, but

@@ -9,7 +9,8 @@ import "context"
 // requests of one session lose no writes; if two write the same key, the later write wins.
 //
 // Everything beyond these three methods is a capability, and a function of this package:
-// [Delete], [Clear], [Pop], [Update], [SetAll], [All], [Describe], [Token].
+// [Delete], [Clear], [Pop], [Update], [SetAll], [All], [Describe], [Now], [DeviceOf],
+// [Token].
 //
 // A Session is safe for concurrent use and may outlive the request: it never becomes
 // another visitor's.

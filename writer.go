@@ -31,7 +31,7 @@ func trackWriter(ctx *mist.Context, r *requestState) *writer {
 }
 
 // headerWritten reports whether the header is known to be out. If another response writer
-// hides that of ctx, it asks the one that the Middleware put there.
+// hides ours, it asks the Middleware's writer.
 func (m *Manager) headerWritten(ctx *mist.Context) bool {
 	w, ok := unwrap[*writer](ctx.ResponseWriter)
 	if !ok {

@@ -57,7 +57,7 @@ type Config struct {
 	// AbsoluteTimeout if that is shorter.
 	IdleTimeout Duration `json:"idle-timeout" yaml:"idle-timeout" toml:"idle-timeout" env:"IDLE_TIMEOUT"`
 
-	// AbsoluteTimeout is how long after its last login a session ends. Zero: 12 hours.
+	// AbsoluteTimeout is how long after its creation or last login a session ends. Zero: 12 hours.
 	AbsoluteTimeout Duration `json:"absolute-timeout" yaml:"absolute-timeout" toml:"absolute-timeout" env:"ABSOLUTE_TIMEOUT"`
 
 	// MaxSessions limits the sessions in memory:, see [memory.Store]. Zero: no limit.

@@ -87,8 +87,8 @@ type Propagator struct {
 	beforeMaxAge, afterMaxAge string // the attributes of a Set-Cookie line around Max-Age
 }
 
-// A noCookieError matches two errors without a tree of errors, because it answers every
-// request without a cookie.
+// A noCookieError matches two errors and allocates nothing: every request without a cookie
+// gets it.
 type noCookieError struct{}
 
 func (noCookieError) Error() string {
@@ -171,17 +171,17 @@ func (p *Propagator) init() error {
 	case p.MaxAge != 0 && (p.MaxAge < time.Second || p.MaxAge > maxAge):
 		return fmt.Errorf("cookie: MaxAge %v is not between a second and 400 days", p.MaxAge)
 	case c.SameSite < http.SameSiteLaxMode || c.SameSite > http.SameSiteNoneMode:
-		return errors.New("cookie: SameSite is none of Lax, Strict and None")
+		return errors.New("cookie: SameSite must be Lax, Strict or None")
 	case p.Insecure && prefixed:
-		return errors.New("cookie: Insecure with a Name whose prefix demands Secure")
+		return errors.New("cookie: the prefix of Name forbids Insecure")
 	case p.Insecure && c.SameSite == http.SameSiteNoneMode:
-		return errors.New("cookie: Insecure with SameSite=None, which demands Secure")
+		return errors.New("cookie: SameSite=None forbids Insecure")
 	case p.Insecure && p.Partitioned:
-		return errors.New("cookie: Insecure with Partitioned, which demands Secure")
+		return errors.New("cookie: Partitioned forbids Insecure")
 	case host && c.Domain != "":
-		return errors.New("cookie: Domain with a Name whose prefix __Host- forbids it")
+		return errors.New("cookie: the prefix __Host- of Name forbids Domain")
 	case host && c.Path != "/":
-		return errors.New("cookie: Path other than / with a Name whose prefix __Host- forbids it")
+		return errors.New("cookie: the prefix __Host- of Name forbids a Path other than /")
 	case c.Path[0] != '/' || len(c.Path) > maxAttribute:
 		return fmt.Errorf("cookie: Path does not begin with / or is over %d bytes", maxAttribute)
 	case len(c.Domain) > maxAttribute:
@@ -194,7 +194,7 @@ func (p *Propagator) init() error {
 		return fmt.Errorf("cookie: Name, Path or Domain: %w", err)
 	}
 	if host && len(p.Former) > 0 {
-		return errors.New("cookie: Former with a Name whose prefix __Host- allows no other Path or Domain")
+		return errors.New("cookie: the prefix __Host- of Name forbids Former, because it allows no other Path or Domain")
 	}
 	for _, f := range p.Former {
 		if err := p.expire(f); err != nil {
@@ -255,13 +255,13 @@ func (p *Propagator) Bindable(path string) error {
 	name := strings.ToLower(p.cookie.Name)
 	switch {
 	case strings.HasPrefix(name, "__host-http-") || strings.HasPrefix(name, "__http-"):
-		return errors.New("cookie: Name with the prefix __Host-Http- or __Http-, which no browser binds to a device; take __Host-session")
+		return errors.New("cookie: no browser binds a Name with the prefix __Host-Http- or __Http- to a device; use __Host-session")
 	case p.Partitioned:
-		return errors.New("cookie: Partitioned, which no browser binds to a device")
+		return errors.New("cookie: no browser binds a Partitioned cookie to a device")
 	case p.Domain != "":
-		return errors.New("cookie: Domain with a binding: other hosts could not renew the cookie")
+		return errors.New("cookie: a cookie that is bound to a device must have no Domain, because other hosts could not renew it")
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return errors.New("cookie: Name that cannot name a binding to a device: it has other characters than letters, digits, hyphen, underscore and dot")
+		return errors.New("cookie: Name of a cookie that is bound to a device must have only letters, digits, hyphen, underscore and dot")
 	case !strings.HasPrefix(path+"/", strings.TrimSuffix(p.cookie.Path, "/")+"/"):
 		return errors.New("cookie: Path does not reach the handler at DevicePath")
 	}

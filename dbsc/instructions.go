@@ -91,7 +91,7 @@ func boundCookie(header http.Header, carried string) (name, attributes string, e
 
 func answer(ctx *mist.Context, body any) {
 	data, err := json.Marshal(body)
-	if err != nil { // strings only
+	if err != nil { // cannot happen: every body has only strings
 		ctx.RespStatusCode = http.StatusInternalServerError
 		return
 	}

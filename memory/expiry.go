@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// An expiryHeap has the record that has to be checked for expiry first at index 0. A
+// An expiryHeap holds at index 0 the record to check for expiry next. A
 // record is checked at the deadline that it had when it was added or last checked. A
 // refresh does not move it, so a refresh costs nothing here.
 type expiryHeap []expiryCheck

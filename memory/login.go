@@ -59,8 +59,8 @@ type loginAttempt struct {
 	began     int64
 	next      login // without what commit finds out
 
-	// To be ended when no lock is held. Another login or the clock has already ended the
-	// stale logins. The evicted ones make room for this login.
+	// Login ends the sessions of these logins after it has released its locks. Another login
+	// or the clock has already ended the stale ones. The evicted ones make room for this login.
 	stale, evicted []*login
 }
 

@@ -31,15 +31,15 @@ import (
 // clock of the process. A change of the system's clock therefore neither ends nor
 // prolongs a session. No time passes while the machine is suspended.
 //
-// It has all capabilities of package session: it is a [session.UserStore], and its
+// It has all capabilities of package session: it is a [session.DeviceStore], and its
 // sessions support everything that package session describes.
 type Store struct {
 	// IdleTimeout is how long a session lives after its last refresh. Zero means 30
 	// minutes, or AbsoluteTimeout if that is shorter.
 	IdleTimeout time.Duration
 
-	// AbsoluteTimeout is how long a session lives at most after it was created. Zero
-	// means 12 hours. The maximum is 400 days.
+	// AbsoluteTimeout is how long a session lives at most after its creation or its last
+	// login. Zero means 12 hours. The maximum is 400 days.
 	AbsoluteTimeout time.Duration
 
 	// MaxSessions limits the number of live sessions. A new session beyond it fails with

@@ -34,7 +34,7 @@ var (
 
 	// ErrUnknown means that the server does not answer a question of CheckServer. Many
 	// managed services hide their configuration.
-	ErrUnknown = errors.New("redis: the server does not tell")
+	ErrUnknown = errors.New("redis: the server hides information")
 )
 
 // CheckServer looks for settings of the server that are unsafe for sessions. Call it at
@@ -151,7 +151,7 @@ func (st *Store) ask(ctx context.Context, server Client) []error {
 		case told && tells["aof_enabled"] == "0":
 			add(ErrSnapshots, "save is set, and appendonly is not")
 		default:
-			add(ErrUnknown, "whether it saves snapshots, or an append-only file")
+			add(ErrUnknown, "it does not tell whether it saves snapshots or an append-only file")
 		}
 	}
 

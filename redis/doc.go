@@ -1,5 +1,6 @@
 // Package redis keeps sessions in Redis or Valkey, for applications on more than
-// one machine. It behaves exactly like package memory, even in edge cases.
+// one machine. It behaves like package memory, even in edge cases, but it
+// cannot tell an expired session from an unknown one.
 //
 // One server, Sentinel, or a Cluster:
 //

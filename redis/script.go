@@ -149,7 +149,7 @@ func (st *Store) run(ctx context.Context, s *script, key string, args []any) (an
 			err = st.write(ctx, key, noRetryCmd{cmd})
 		}
 		switch {
-		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && changedNothing(cmd.Val()): // endScript: an earlier copy may have ended it, on this master alone
+		case err == nil, errors.Is(err, errNotReplicated) && s != &endScript && changedNothing(cmd.Val()): // not endScript: an earlier copy may have ended the sessions, on this master alone
 			return cmd.Val(), nil
 		case goredis.HasErrorPrefix(err, "NOSCRIPT") && args[0] != "eval":
 			args[0], args[1] = "eval", s.source // this server does not know the script yet

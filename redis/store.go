@@ -87,8 +87,8 @@ var (
 	errNoClient  = errors.New("redis: Client is nil")
 	errNoContext = errors.New("redis: context is nil")
 	errGrace     = errors.New("redis: rotate: grace is negative")
-	errRing      = errors.New("redis: Client is a Ring, which takes sessions for gone whose server does not answer")
-	errPrefix    = errors.New("redis: Prefix has {} before any other braces, so that no two keys of a user would be in one slot")
+	errRing      = errors.New("redis: Client is a Ring, which hides the sessions of a server that does not answer")
+	errPrefix    = errors.New("redis: Prefix has {} before any other braces, so the keys of a user would be in different slots")
 	errReplicas  = errors.New("redis: Client reads from replicas, which may not know yet that a session has ended")
 )
 

@@ -16,7 +16,7 @@ import (
 // These errors do not quote the URL, which holds a password.
 var (
 	errURL  = errors.New("redis: NewClient: malformed URL")
-	errSize = errors.New("redis: NewClient: the URL has a size of a pool or a buffer that is out of range")
+	errSize = errors.New("redis: NewClient: the size of a pool or a buffer in the URL is out of range")
 )
 
 // NewClient returns a client with the options that a [Store] needs, for one server,

@@ -71,7 +71,7 @@ func FuzzOpen(f *testing.F) {
 	// The same in each process of the fuzzer, which a random nonce is not.
 	with, nonce := &st.sealers[0], make([]byte, chacha20poly1305.NonceSizeX)
 	plain := newState(facts{id: "id", created: 1}).plain
-	genuine := version + with.id + encoding.EncodeToString(with.aead.Seal(nonce, nonce, plain, st.bound(with.id, "")))
+	genuine := version + with.id + encoding.EncodeToString(with.aead.Seal(nonce, nonce, plain, st.additionalData(with.id, "")))
 	f.Add(genuine)
 	f.Add(genuine[:minSeal])
 	f.Add(genuine + "AAAA")

@@ -67,11 +67,11 @@ func checkKeys(keys [][]byte) error {
 			return fmt.Errorf("sealed: key %d has under %d bytes", i+1, KeySize)
 		}
 		if bytes.Equal(key, bytes.Repeat(key[:1], len(key))) {
-			return fmt.Errorf("sealed: key %d is one byte over and over", i+1)
+			return fmt.Errorf("sealed: key %d repeats one byte", i+1)
 		}
 		for j := range i {
 			if bytes.Equal(key, keys[j]) {
-				return fmt.Errorf("sealed: key %d is key %d again", i+1, j+1)
+				return fmt.Errorf("sealed: key %d equals key %d", i+1, j+1)
 			}
 		}
 	}

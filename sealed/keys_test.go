@@ -83,7 +83,7 @@ func TestParseKeysRefused(t *testing.T) {
 		{"a space between commas", good + ", ," + other, 2},
 		{"the same again", good + "," + good, 2},
 		{"the same, written otherwise", good + "," + other + "," + base64.RawURLEncoding.EncodeToString(namedKey("a")), 3},
-		{"one byte over and over", base64.StdEncoding.EncodeToString(make([]byte, 32)), 1},
+		{"repeats one byte", base64.StdEncoding.EncodeToString(make([]byte, 32)), 1},
 		{"another byte over and over", good + "," + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{'k'}, 64)), 2},
 		{"a password", "correct horse battery staple, and more", 1},
 		{"a sign that is none of base64", other + "," + good[:20] + "!" + good[21:], 2},
@@ -134,7 +134,7 @@ func TestCheckKeys(t *testing.T) {
 		{"an empty one", [][]byte{a, {}}, 2},
 		{"a byte too short", [][]byte{a, b, short}, 3},
 		{"zeros", [][]byte{a, make([]byte, 32)}, 2},
-		{"one byte over and over", [][]byte{bytes.Repeat([]byte{0xa5}, 48)}, 1},
+		{"repeats one byte", [][]byte{bytes.Repeat([]byte{0xa5}, 48)}, 1},
 		{"the same twice", [][]byte{a, b, bytes.Clone(a)}, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -36,8 +36,8 @@ func sealLen(plain int) int {
 	return prefixLen + encoding.EncodedLen(overhead+plain)
 }
 
-// bound returns the data that a seal authenticates besides the state.
-func (st *Store) bound(id, name string) []byte {
+// additionalData returns the data that a seal authenticates besides the state (RFC 5116).
+func (st *Store) additionalData(id, name string) []byte {
 	b := make([]byte, 0, 64) // enough for most
 	return appendString(appendString(append(append(b, version...), id...), name), st.Purpose)
 }
@@ -49,7 +49,7 @@ func (st *Store) seal(plain []byte, name string) string {
 	out := make([]byte, 0, size+overhead+len(plain)) // the seal, and room for making it
 	nonce := out[size : size+chacha20poly1305.NonceSizeX]
 	_, _ = rand.Read(nonce) // documented never to fail
-	raw := with.aead.Seal(nonce, nonce, plain, st.bound(with.id, name))
+	raw := with.aead.Seal(nonce, nonce, plain, st.additionalData(with.id, name))
 	out = append(append(out, version...), with.id...)
 	return string(encoding.AppendEncode(out, raw))
 }
@@ -72,7 +72,7 @@ func (st *Store) open(seal, name string) (plain []byte, renew, ok bool) {
 		}
 		nonce, sealed := raw[:chacha20poly1305.NonceSizeX], raw[chacha20poly1305.NonceSizeX:]
 		// Open writes the state over its input, even if authentication fails.
-		if plain, err := with.aead.Open(sealed[:0], nonce, sealed, st.bound(id, name)); err == nil {
+		if plain, err := with.aead.Open(sealed[:0], nonce, sealed, st.additionalData(id, name)); err == nil {
 			return plain, i > 0, true
 		}
 	}

@@ -1,5 +1,5 @@
 // Package sealed stores each session encrypted at its client. The server keeps no session. It
-// suits applications that consist of one program and nothing else.
+// suits applications that need no other server, such as a database.
 //
 //	m := &session.Manager{
 //		Store:      &sealed.Store{Keys: keys},
@@ -133,7 +133,7 @@ func (st *Store) init() (err error) {
 	case len(st.Purpose) > maxPurpose:
 		return fmt.Errorf("sealed: Purpose is over %d bytes", maxPurpose)
 	case st.Revoke != nil && st.Revoked == nil:
-		return errors.New("sealed: Revoke without Revoked, which nobody asks")
+		return errors.New("sealed: Revoke is set, but Revoked is nil")
 	}
 	if err := checkKeys(st.Keys); err != nil {
 		return err

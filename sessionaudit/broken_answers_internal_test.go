@@ -88,7 +88,7 @@ func brokenAnswers() []brokenApp {
 	const (
 		prefix   = "the name of the cookie has the prefix __Host-"
 		sameSite = "the cookie says SameSite=Lax or Strict"
-		chance   = "an identifier can hold 128 bits of chance"
+		chance   = "an identifier can hold 128 bits of entropy"
 		store    = "a response that sets the cookie is not stored"
 		vary     = "a response that sets the cookie varies by cookies"
 		private  = "private pages are for no shared cache"

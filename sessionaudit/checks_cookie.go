@@ -55,7 +55,7 @@ func cookieChecks() []Check {
 			remarksOnly(once),
 		},
 		{
-			"an identifier can hold 128 bits of chance", "7.2.3", "R02",
+			"an identifier can hold 128 bits of entropy", "7.2.3", "R02",
 			"make identifiers with crypto/rand: rand.Text, or at least 16 random bytes; a random UUID has only 122 bits", random,
 		},
 	}

@@ -26,6 +26,7 @@
 //	session.remove    session.rotate  session.login         session.user_sessions
 //	session.set       session.update  session.set_all       session.remove_user_sessions
 //	session.delete    session.clear   session.pop           session.now
+//	session.bind      session.prove
 //
 // Each span has the attributes session.operation and session.outcome. The outcome is one of
 //

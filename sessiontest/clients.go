@@ -21,8 +21,8 @@ import (
 // what the later response gave, and the other write is lost. After a rotation, a login or
 // a logout the old token remains as a copy, such as a thief might have, and Open sends the
 // copy to the store. A write leaves no copy: it replaces the token of its request, because
-// a store on the server keeps the token when a session is written. So the suite does not
-// see that a token from before a write brings back the values of then.
+// a store on the server keeps the token when a session is written. So the suite
+// cannot detect that a token from before a write restores the old values.
 //
 // [Harness].Without names the rules that no such store can keep.
 func Clients(store session.ClientStore) session.Store {

@@ -175,7 +175,7 @@ func (s *site) orders(random int) *explored {
 		for !x.all && x.orders < limit && (x.wrong < enough || s.goOn) {
 			x.add(s.order(d.choose))
 			if d.diverged {
-				x.found = append(x.found, "the same order led to other calls: the store does not do the same each time")
+				x.found = append(x.found, "the same order led to other calls: the store is not deterministic")
 				return x
 			}
 			x.all = !d.next()
@@ -200,9 +200,9 @@ type explored struct {
 }
 
 func (x *explored) String() string {
-	how := "orders, which are all"
+	how := "orders (all)"
 	if !x.all {
-		how = "orders, not all there are"
+		how = "orders (not all)"
 	}
 	return fmt.Sprintf("%d %s; %d of them wrong", x.orders, how, x.wrong)
 }

@@ -39,8 +39,8 @@ func (st *Store) prepared(ctx context.Context, s *statement) (*sql.Stmt, error) 
 	return s.stmt.Load(), nil
 }
 
-// sender returns what sends a statement: stmt if the database has prepared it, and otherwise
-// on, the pool or the transaction.
+// sender returns the object that sends a statement: stmt if the database has prepared it, and
+// otherwise on, the pool or the transaction.
 func (st *Store) sender(ctx context.Context, tx *sql.Tx, s *statement) (stmt *sql.Stmt, on interface {
 	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
 	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
@@ -157,8 +157,8 @@ func (st *Store) retryWrite(ctx context.Context, o op, f func() error) error {
 	return st.retry(ctx, o, f)
 }
 
-// inTx runs f in a transaction. f returns a finished error: a failure, or an error of package
-// session. Either undoes everything. inTx runs f again if the database says that it did nothing
+// inTx runs f in a transaction. Any error of f undoes everything; f has already wrapped the
+// errors of the driver. inTx runs f again if the database says that it did nothing
 // and that another try may work.
 func (st *Store) inTx(ctx context.Context, o op, f func(tx *sql.Tx) error) error {
 	var verdict error // the error of f, if the database did not fail

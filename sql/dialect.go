@@ -46,8 +46,8 @@ type dialect struct {
 }
 
 var (
-	errDialect = errors.New("sql: Dialect is not set, and the driver of DB is none that is known")
-	errPrefix  = errors.New("sql: Prefix is not 1 to 32 of a-z, 0-9 and _, with the name of a schema and a dot before them or not")
+	errDialect = errors.New("sql: Dialect is not set, and the driver of DB is unknown")
+	errPrefix  = errors.New("sql: Prefix is not 1 to 32 of a-z, 0-9 and _, optionally after the name of a schema and a dot")
 )
 
 // of returns the data of a dialect.
@@ -57,7 +57,7 @@ func (d Dialect) of(db *sql.DB) (*dialect, error) {
 	case d > 0 && int(d) < len(all):
 		return all[d], nil
 	case d != 0:
-		return nil, fmt.Errorf("sql: Dialect %d is none", int(d))
+		return nil, fmt.Errorf("sql: Dialect %d is unknown", int(d))
 	}
 	driver := reflect.TypeOf(db.Driver())
 	if driver.Kind() == reflect.Pointer {

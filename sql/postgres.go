@@ -83,7 +83,7 @@ CREATE INDEX IF NOT EXISTS {index}users_until ON {users} (until);
 
 // locked returns a subquery that locks rows for a statement which writes them. It returns their
 // deadlines as they are after the wait. The statement itself sees the rows as they were before
-// the wait. It does not read a row again that was locked and not changed.
+// the wait. It reads a locked row again only if another transaction has changed it.
 func locked(where, lock string) string {
 	return "(SELECT id AS locked, LEAST(seen + idle, ends) AS deadline FROM {records} WHERE " + where + " FOR " + lock + ") l"
 }

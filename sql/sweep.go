@@ -10,13 +10,12 @@ import (
 )
 
 const (
-	// sweepEvery is how many calls that create a session there are for each sweep. A sweep removes
-	// up to sweepBatch sessions, which is more than these calls create.
+	// One in sweepEvery calls that create a session also sweeps. A sweep removes up to sweepBatch
+	// sessions, which is more than these calls create.
 	sweepEvery = 16
 	sweepBatch = 64
 
-	// sweepAll is how many of these calls there are for each sweep from the beginning, see
-	// Store.swept. The other sweeps miss rows that a transaction had locked, and rows that are due
+	// One in sweepAll of these calls sweeps from the beginning, see Store.swept. The other sweeps miss rows that a transaction had locked, and rows that are due
 	// earlier because a clock was set back.
 	sweepAll = 1024 * sweepEvery
 

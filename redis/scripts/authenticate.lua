@@ -30,8 +30,8 @@
 -- Field x holds the last seven secrets that were removed from o, newest first, eight bytes
 -- of each hash. They are refused, and recognised.
 --
--- A second copy rotates nothing: it presents an old secret, and an old secret only learns
--- its successor. A second copy binds nothing: it finds its own successor.
+-- A second copy rotates nothing: its secret is old by then, and an old secret only leads
+-- to its successor. A second copy binds nothing: it finds its own successor.
 
 local key, presented, successor, device = KEYS[1], ARGV[1], ARGV[3], ARGV[6]
 local r = redis.call('HMGET', key, 'n', 'h', 'o', 'b')

@@ -30,7 +30,7 @@ if index and r[7] and not login then
   return 0
 end
 local ends = digits(math.min(now + idle, began + absolute))
-redis.call('HDEL', key, '') -- this write needs no memory, and after the first write Redis refuses none for lack of memory
+redis.call('HDEL', key, '') -- needs no memory; after a first write, Redis lets the script write more even if memory is full
 redis.call('HSET', key, 't', digits(now))
 redis.call('PEXPIREAT', key, ends)
 if login then

@@ -109,7 +109,7 @@ local function endOf(index, name)
 end
 
 -- purge removes ended sessions, at most 500, because a script must be short. Redis keeps a key
--- until the millisecond of its end is over, and the index lists the session as long.
+-- until the millisecond of its end is over, and the index lists the session until then too.
 local function purge(index, now)
   for _, login in ipairs(redis.call('ZRANGEBYSCORE', index, 0, '(' .. digits(now), 'LIMIT', 0, 500)) do
     local names = string.find(login, '^%d+$') and redis.call('ZRANGEBYSCORE', index, '-' .. login, '-' .. login) or {}

@@ -57,7 +57,7 @@ end
 -- removeValues deletes fields. old holds their values and s is field s, both as before the removal.
 local function removeValues(key, s, fields, old)
   local count, size = parseCount(s)
-  redis.call('HDEL', key, unpack(fields)) -- needs no memory; after the first write Redis refuses none for lack of memory
+  redis.call('HDEL', key, unpack(fields)) -- needs no memory; after a first write, Redis lets the script write more even if memory is full
   if count then
     for i, field in ipairs(fields) do
       if old[i] then

@@ -26,8 +26,8 @@ var (
 	errMemory    = errors.New("sqlite: a database in memory is not supported: the URL memory: keeps sessions in the process")
 	errSetting   = errors.New("sqlite: the URL has a setting that is not synchronous=full or synchronous=normal")
 	errDirectory = errors.New("sqlite: the directory of the file does not exist")
-	errFile      = errors.New("sqlite: the path is not that of a file")
-	errReadOnly  = errors.New("sqlite: nobody may write the file")
+	errFile      = errors.New("sqlite: the path does not name a file")
+	errReadOnly  = errors.New("sqlite: the file is not writable")
 )
 
 // Open returns the database of a file. It neither opens nor creates the file: the first use
