@@ -91,11 +91,11 @@ databases: ## install PostgreSQL, MariaDB and pgbouncer if they are missing (Deb
 	fi; \
 	export DEBIAN_FRONTEND=noninteractive; $(DATABASES_INSTALL)
 
-# All tests run with the race detector, and most of them again without it, because the detector slows the code down and so hides some
-# orders of events. A second run of the tests that wait for real servers would find nothing new. Those tests run one package at a time,
+# Nearly all tests run with the race detector, and most of them again without it, because the detector slows the code down and so hides
+# some orders of events. A second run of the tests that wait for real servers would find nothing new. Those tests run one package at a time,
 # because some of them wait for milliseconds only. sessionaudit runs only without the detector, because it sends one request at a time.
 # So do the explorers of memory and sealed when they try all orders (-limit=0), because they run one step at a time. On one processor
-# (-cpu=1) they take half as long.
+# (-cpu=1) they take half as long. Files with the build tag !race have tests that the detector disturbs or could not help.
 test: format tidy-root vet redis databases ## run all tests except those in the browser (e2e), with and without the race detector
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -timeout=12m $$($(GO) list ./... | grep -v -e '/redis$$' -e '/sql$$' -e '/sqltest$$' -e '/sessionaudit$$')
 	$(GO) test $(RACE) -shuffle=on -count=$(COUNT) -timeout=12m -p=1 ./redis ./sql ./internal/sqltest

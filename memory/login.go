@@ -57,7 +57,7 @@ type loginAttempt struct {
 	values    values.Change
 	newSecret string
 	began     int64
-	next      login // without what commit finds out
+	next      *login
 
 	// Login ends the sessions of these logins after it has released its locks. Another login
 	// or the clock has already ended the stale ones. The evicted ones make room for this login.
@@ -121,12 +121,11 @@ func (st *Store) newLoginAttempt(clientToken string, l session.Login) (loginAtte
 	if ok {
 		a.from = st.locate(id)
 	}
-	var buf [512]byte // often enough; copied, so the store does not keep the request's memory
-	texts := string(append(append(append(buf[:0], l.User...), l.UserAgent...), l.Address...))
-	a.User, texts = texts[:len(l.User)], texts[len(l.User):]
-	a.next = login{
+	var buf [320]byte                                                       // Check bounds both
+	device := string(append(append(buf[:0], l.UserAgent...), l.Address...)) // copied, so the login does not keep the request's memory
+	a.next = &login{
 		idle: int64(idle), absolute: int64(absolute), level: cmp.Or(l.Level, session.Authenticated),
-		persistent: l.Persistent, userAgent: texts[:len(l.UserAgent)], address: texts[len(l.UserAgent):],
+		persistent: l.Persistent, userAgent: device[:len(l.UserAgent)], address: device[len(l.UserAgent):],
 	}
 	return a, nil
 }
@@ -188,34 +187,27 @@ func (st *Store) commit(a *loginAttempt) (*requestSession, error) {
 	}
 
 	at := a.from
-	var next *login
 	if begins {
 		if at = a.to; r != nil {
 			st.unlink(a.from.shard, r)
 		}
-		made := &struct { // in one allocation
-			record
-			login
-		}{record: record{idLen: uint8(len(a.to.id)), created: now}} //nolint:gosec // at most token.MaxID
-		r, next = &made.record, &made.login
-	} else {
-		next = new(login)
+		r = &record{data: data, idLen: uint8(len(a.to.id)), created: now} //nolint:gosec // at most token.MaxID
 	}
-	*next = a.next
-	if a.Reauthentication {
-		*next = *r.login
-		next.level = cmp.Or(a.Level, r.login.level)
-	}
-	next.user, next.shard, next.record, next.at = u, at.shard, r, now
+	a.inherit(r.login)
+	a.next.user, a.next.shard, a.next.record, a.next.at = u, at.shard, r, now
 	r.data, r.secrets = data, token.Secrets{Newest: token.Hash(a.newSecret)}
-	r.login, r.seen = next, now
+	r.login, r.seen = a.next, now
 	u.addSession(r)
 	if begins {
 		at.shard.add(at.hash, r)
 	} else {
 		at.shard.expiry.move(r, st.deadline(r))
 	}
-	return at.shard.load(r, token.Join(at.id, a.newSecret), 0), nil
+	s := at.shard.load(r, token.Join(at.id, a.newSecret), 0)
+	if begins {
+		s.id = at.id // not part of a token that the client sent
+	}
+	return s, nil
 }
 
 // accepts reports whether the client's token is valid and the user may log in with it.
@@ -238,6 +230,16 @@ func (a *loginAttempt) data(r *record) (string, error) {
 		return r.data, nil
 	}
 	return r.values().Changed(&a.values, r.id())
+}
+
+// inherit copies the fields that a reauthentication does not change.
+func (a *loginAttempt) inherit(before *login) {
+	if !a.Reauthentication {
+		return
+	}
+	next := *before
+	next.level = cmp.Or(a.Level, before.level)
+	a.next = &next
 }
 
 // enforceLimits makes room for the session, or refuses the login. With this login the

@@ -27,6 +27,7 @@ type requestSession struct {
 
 	mu   sync.Mutex // locked before the shard's lock
 	data string     // as loaded from the record, plus the writes of this request
+	id   string     // a copy for callers, so that a caller who keeps it does not keep the values in memory; empty: not made yet
 }
 
 var (
@@ -44,7 +45,10 @@ var (
 func (s *requestSession) ID() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Clone(s.data[:s.record.idLen]) // a copy, so that a caller who keeps the id does not keep the values in memory
+	if s.id == "" {
+		s.id = strings.Clone(s.data[:s.record.idLen])
+	}
+	return s.id
 }
 
 // view returns the values as this request sees them.

@@ -70,7 +70,7 @@ func (st *Store) RemoveUserSessions(ctx context.Context, user string, except ...
 	defer st.tidy(&st.shards[0], now)
 	us := st.usersOf(user)
 	us.mu.Lock()
-	u := us.entry(strings.Clone(user)) // the caller's string may be part of a request
+	u := us.entry(user)
 	u.revoke(now)
 	sessions := slices.Collect(u.logins())
 	us.mu.Unlock()
@@ -113,12 +113,12 @@ func (st *Store) usersOf(user string) *userShard {
 }
 
 // entry returns the entry of a user. If the index has none, it returns a new
-// entry, which is not in the index yet and keeps the string user.
+// entry, which is not in the index yet.
 func (us *userShard) entry(user string) *userEntry {
 	if u := us.byName.entries[user]; u != nil {
 		return u
 	}
-	return &userEntry{shard: us, name: user}
+	return &userEntry{shard: us, name: strings.Clone(user)}
 }
 
 // release removes an entry from the index if it is empty.

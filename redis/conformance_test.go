@@ -47,7 +47,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// conforms runs the suite. The slack is for the time that calls take.
+// conforms runs the suite. The slack is for the time that calls take; TestDifferentialInTime
+// compares deadlines to the millisecond.
 func conforms(t *testing.T, client goredis.UniversalClient, servers ...*servertest.Server) {
 	t.Helper()
 	var leaps servertest.Leaps

@@ -80,7 +80,9 @@ func (e *env) serve(handler http.Handler) (err error) {
 		scheme = "https://"
 		roots := x509.NewCertPool()
 		roots.AddCert(server.Certificate())
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: defaultHost, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+		transport.TLSClientConfig = &tls.Config{
+			RootCAs: roots, ServerName: defaultHost, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		}
 	}
 	address := server.Listener.Addr().String()
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -15,12 +15,12 @@ import (
 	"github.com/mist-contrib/session/internal/webtest"
 )
 
-// unlimited hides that a propagator can say its name.
-type unlimited struct{ p *cookie.Propagator }
+// nameless hides that a propagator can say its name.
+type nameless struct{ p *cookie.Propagator }
 
-func (u unlimited) Inject(id string, w http.ResponseWriter) error { return u.p.Inject(id, w) }
-func (u unlimited) Extract(req *http.Request) (string, error)     { return u.p.Extract(req) }
-func (u unlimited) Remove(w http.ResponseWriter) error            { return u.p.Remove(w) }
+func (u nameless) Inject(id string, w http.ResponseWriter) error { return u.p.Inject(id, w) }
+func (u nameless) Extract(req *http.Request) (string, error)     { return u.p.Extract(req) }
+func (u nameless) Remove(w http.ResponseWriter) error            { return u.p.Remove(w) }
 
 // Two Managers serve one request, each its own session, whether or not they have a store or
 // keys in common.
@@ -31,7 +31,7 @@ func TestClientTwoManagers(t *testing.T) {
 		"same keys":      {{Store: clientStore("a"), Propagator: named("x")}, {Store: clientStore("a"), Propagator: named("y")}},
 		"other keys":     {{Store: clientStore("a"), Propagator: named("x")}, {Store: clientStore("b"), Propagator: named("y")}},
 		"one store":      {{Store: shared, Propagator: named("x")}, {Store: shared, Propagator: named("y")}},
-		"unknown names":  {{Store: shared, Propagator: unlimited{named("x")}}, {Store: shared, Propagator: unlimited{named("y")}}},
+		"unknown names":  {{Store: shared, Propagator: nameless{named("x")}}, {Store: shared, Propagator: nameless{named("y")}}},
 		"cookie, header": {{Store: shared, Propagator: named("Authorization")}, {Store: shared, Propagator: &header.Propagator{}}},
 	} {
 		for _, middleware := range []bool{false, true} {

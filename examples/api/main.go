@@ -67,9 +67,10 @@ func newHandler(store session.Store) http.Handler {
 func (a api) private(answer func(*mist.Context, session.Session) (any, error)) mist.HandleFunc {
 	return a.sessions.RequireLevel(session.Authenticated)(func(ctx *mist.Context) {
 		var v any
-		s, err := a.sessions.GetSession(ctx)
-		if err == nil {
-			err = a.sessions.RefreshSession(ctx)
+		var s session.Session
+		err := a.sessions.RefreshSession(ctx)
+		if err == nil { // after RefreshSession, which may replace the Session
+			s, err = a.sessions.GetSession(ctx)
 		}
 		if err == nil {
 			v, err = answer(ctx, s)

@@ -22,7 +22,7 @@ func main() {
 func site() http.Handler {
 	m := &session.Manager{
 		Store:      &memory.Store{},
-		Propagator: &cookie.Propagator{Insecure: true}, // plain http; with https leave Insecure out
+		Propagator: &cookie.Propagator{Insecure: true}, // for development over plain http; without it in production, also behind a proxy that serves https
 	}
 	server := mist.InitHTTPServer()
 	server.POST("/login", func(ctx *mist.Context) { // after the password was checked:
@@ -41,7 +41,8 @@ func respond(ctx *mist.Context, text string, err error) {
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 		ctx.RespStatusCode, text = http.StatusUnauthorized, "log in first"
-	case err != nil: // the store is down, which logs nobody out
+	case err != nil: // perhaps the store is down, which logs nobody out
+		log.Print(err)
 		ctx.RespStatusCode, text = http.StatusServiceUnavailable, "try again later"
 	}
 	ctx.RespData = []byte(text + "\n")

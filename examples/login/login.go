@@ -34,8 +34,8 @@ func (s site) showLogin(ctx *mist.Context, status int, page loginPage) {
 }
 
 // login checks the password and then calls Login, which gives the browser a new token.
-// Any older token is worthless, also one that an attacker planted, and a session of
-// another user ends.
+// Older tokens open nothing, even one that an attacker planted. A session of another user
+// ends.
 func (s site) login(ctx *mist.Context) {
 	// RequireCSRF reads the form only if the request has a session.
 	var large *http.MaxBytesError

@@ -89,6 +89,19 @@ func TestSealedAccounts(t *testing.T) {
 	wantStranger(t, thief.get("/"))
 }
 
+// TestSealedPurpose: applications that share keys do not accept each other's cookies.
+func TestSealedPurpose(t *testing.T) {
+	keys := [][]byte{sealed.NewKey()}
+	v := visit(t, open(t, revocable(&sealed.Store{Keys: keys, Purpose: "one"})))
+	v.login("ada", "engine")
+	for _, purpose := range []string{"one", "two"} {
+		v.site = open(t, revocable(&sealed.Store{Keys: keys, Purpose: purpose})) // the same host, so the same cookies
+		if got := v.get("/").element("user") == "ada"; got != (purpose == "one") {
+			t.Errorf("%s: got %t that ada is logged in", purpose, got)
+		}
+	}
+}
+
 // TestConfiguration is what an operator can get wrong.
 func TestConfiguration(t *testing.T) {
 	bin := build(t)

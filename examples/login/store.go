@@ -63,7 +63,7 @@ func newManager(store string, https bool) (m *session.Manager, closer io.Closer,
 func revocable(st *sealed.Store) *sealed.Store {
 	ended := new(sealed.Revocations)
 	return &sealed.Store{
-		Keys: st.Keys, IdleTimeout: st.IdleTimeout, AbsoluteTimeout: st.AbsoluteTimeout,
+		Keys: st.Keys, Purpose: st.Purpose, IdleTimeout: st.IdleTimeout, AbsoluteTimeout: st.AbsoluteTimeout,
 		Revoked: ended.Revoked, Revoke: ended.Revoke,
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // demo has the demo users and the bcrypt hashes of their passwords. The login page shows
-// both.
+// the names and the passwords.
 var demo = map[string]string{
 	"ada":   "$2a$10$PRRwNNQZTO7y3Gbkz7XdneXv/ScQCfV3fh7AvVFjThKRdddg08Zc2",
 	"grace": "$2a$10$n6fZ2tDObm9juZzJA8bCF.haZ/kMiek0/YhKiBPeTI./kkf5UIFA2",

@@ -106,7 +106,10 @@ func Append(dst []byte, value any) ([]byte, error) {
 		return out, err
 	}
 	encoded, err := encodeRegistered(value, false)
-	return append(dst, encoded...), err
+	if err != nil {
+		return nil, err
+	}
+	return append(dst, encoded...), nil
 }
 
 // appendBasic is Append for the types that need no registration. For another type it
