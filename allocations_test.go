@@ -14,7 +14,7 @@ import (
 // allocates too.
 func TestRequestAllocations(t *testing.T) {
 	m, r := login(t)
-	w, pooled := webtest.Nowhere{}, make(map[string]any) // mist hands UserValues on to the next request
+	w, pooled := webtest.DiscardWriter{}, make(map[string]any) // mist hands UserValues on to the next request
 	empty := 0.0
 	for _, u := range usages(t, m, r) {
 		got := testing.AllocsPerRun(200, func() {

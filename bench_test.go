@@ -103,7 +103,7 @@ func BenchmarkRequest(b *testing.B) {
 					b.Error(err)
 				}
 			})
-			w := webtest.Nowhere{}
+			w := webtest.DiscardWriter{}
 			b.ReportAllocs()
 			for b.Loop() {
 				clear(w)
@@ -121,7 +121,7 @@ func BenchmarkRequest(b *testing.B) {
 // request.
 func BenchmarkGetSessionAgain(b *testing.B) {
 	m, r := login(b)
-	ctx := &mist.Context{Request: r, ResponseWriter: webtest.Nowhere{}}
+	ctx := &mist.Context{Request: r, ResponseWriter: webtest.DiscardWriter{}}
 	if _, err := m.GetSession(ctx); err != nil {
 		b.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 func TestFromContext(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	rec.Take()
 	// visit checks the calls of one request behind the Middleware.
 	visit := func(t *testing.T, b *webtest.Browser, calls string, handler mist.HandleFunc) {
@@ -93,7 +93,7 @@ func TestFromContext(t *testing.T) {
 
 	t.Run("after RemoveSession", func(t *testing.T) {
 		b := &webtest.Browser{}
-		b.Login(t, m, "bob")
+		b.BeginNamed(t, m, "bob")
 		rec.Take()
 		visit(t, b, "extract Open Remove clear extract", func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {

@@ -32,7 +32,7 @@ func TestRequireCSRFUnreadableForm(t *testing.T) {
 	)
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	var token string
 	b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 	m.OnEvent = func(_ context.Context, e session.Event) { events = append(events, e.Kind) }
@@ -209,7 +209,7 @@ func TestRequireCSRFOfAChain(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: test.propagator}
 		b := &webtest.Browser{}
 		cookies := &session.Manager{Store: m.Store, Propagator: &cookie.Propagator{}}
-		b.Login(t, cookies, "alice")
+		b.BeginNamed(t, cookies, "alice")
 		token := b.Cookies[webtest.CookieName]
 		if !test.cookie {
 			b.Cookies = nil

@@ -53,7 +53,7 @@ func TestRequireCSRFMatrix(t *testing.T) {
 	alice, bob, nobody := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
 	tokens := make(map[*webtest.Browser]string)
 	for _, b := range []*webtest.Browser{alice, bob} {
-		b.Login(t, m, "name")
+		b.BeginNamed(t, m, "name")
 		b.Visit(t, func(ctx *mist.Context) { tokens[b] = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 	}
 	trusting := http.NewCrossOriginProtection()
@@ -108,7 +108,7 @@ func TestRequireCSRFBodies(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	b := &webtest.Browser{}
 	var token string
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 
 	var body bytes.Buffer
@@ -166,7 +166,7 @@ func TestRequireCSRFTells(t *testing.T) {
 		var events []session.Event
 		m.OnEvent = func(_ context.Context, e session.Event) { events = append(events, e) }
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		var id, token string
 		b.Visit(t, func(ctx *mist.Context) {
 			s := webtest.Loaded(t, m, ctx)
@@ -217,7 +217,7 @@ func TestRequireCSRFStoreDown(t *testing.T) {
 	faults := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: faults, Propagator: &cookie.Propagator{}}
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	faults.Reset(func(sessiontest.Call) sessiontest.Fault { return sessiontest.FailBefore })
 	if status, ran := post(t, b, m, nil, func(*http.Request) {}, nil); ran || status != http.StatusServiceUnavailable {
 		t.Errorf("got through %t, status %d, want 503", ran, status)

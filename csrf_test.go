@@ -267,8 +267,8 @@ func TestCSRFTokenOverLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := webtest.NewManager()
 		alice, bob := &webtest.Browser{}, &webtest.Browser{}
-		alice.Login(t, m, "alice")
-		bob.Login(t, m, "bob")
+		alice.BeginNamed(t, m, "alice")
+		bob.BeginNamed(t, m, "bob")
 		token := func(b *webtest.Browser) (token string) {
 			b.Visit(t, func(ctx *mist.Context) { token = csrfToken(t, webtest.Loaded(t, m, ctx)) })
 			return token
@@ -336,7 +336,7 @@ func TestRequireCSRFDevices(t *testing.T) {
 	} {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{Name: "__Host-session"}, DeviceBound: c.bound}
 		b := &webtest.Browser{}
-		b.Login(t, m, "ada")
+		b.BeginNamed(t, m, "ada")
 		status, ran := post(t, b, m, nil, func(r *http.Request) { r.URL.Path = c.path }, nil)
 		if status != c.want || ran != (c.want == 200) {
 			t.Errorf("%s, bound for %v: got status %d, handler ran %t, want %d", c.path, c.bound, status, ran, c.want)

@@ -225,7 +225,7 @@ func TestRequireBound(t *testing.T) {
 			}
 		}
 		check(b, http.StatusUnauthorized)
-		b.Login(t, m, "visitor")
+		b.BeginNamed(t, m, "visitor")
 		check(b, http.StatusUnauthorized)
 		logIn(t, b, m, session.Login{User: "alice"})
 		logIn(t, slow, m, session.Login{User: "bob"})

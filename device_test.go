@@ -274,7 +274,7 @@ func TestBindDeviceRefused(t *testing.T) {
 	if _, err := bindDevice(t, b, m); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("nobody: got %v", err)
 	}
-	b.Login(t, m, "visitor") // which is anonymous
+	b.BeginNamed(t, m, "visitor") // which is anonymous
 	if _, err := bindDevice(t, b, m); !errors.Is(err, session.ErrNotFound) {
 		t.Errorf("anonymous: got %v", err)
 	}

@@ -127,7 +127,7 @@ func TestOnEventPanics(t *testing.T) {
 					if got := refusedRequest(t, m); got != 0 {
 						t.Errorf("a request took %v", got)
 					}
-					b.Login(t, m, "alice")
+					b.BeginNamed(t, m, "alice")
 					b.Is(t, m, "alice")
 				}
 				if got := calls.Load(); got != 200 {

@@ -118,7 +118,7 @@ func (s *scene) setting(f func()) {
 }
 
 // anonymous gives a browser a session.
-func (s *scene) anonymous(b *webtest.Browser) { b.Login(s.T, s.Manager, "name") }
+func (s *scene) anonymous(b *webtest.Browser) { b.BeginNamed(s.T, s.Manager, "name") }
 
 // logsIn is a login that may be refused.
 func (s *scene) logsIn(b *webtest.Browser, user string) (err error) {

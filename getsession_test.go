@@ -32,7 +32,7 @@ func TestManagerGetSession(t *testing.T) {
 		t.Run(test.name+" is asked once", func(t *testing.T) {
 			m, rec := test.setup()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.Take()
 			header := b.Visit(t, func(ctx *mist.Context) {
 				first, err := m.GetSession(ctx)
@@ -103,7 +103,7 @@ func TestManagerGetSession(t *testing.T) {
 		m, _ := webtest.Spied()
 		m.CtxSessionKey = "mine"
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
@@ -119,7 +119,7 @@ func TestManagerGetSession(t *testing.T) {
 	t.Run("an id opens nothing where tokens are issued", func(t *testing.T) {
 		m, _ := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
@@ -135,7 +135,7 @@ func TestManagerGetSession(t *testing.T) {
 	t.Run("of the second time allocates nothing", func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		ctx := &mist.Context{Request: b.Request(t.Context()), ResponseWriter: httptest.NewRecorder()}
 		if _, err := m.GetSession(ctx); err != nil {
 			t.Fatalf("GetSession: %v", err)
@@ -151,7 +151,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.Take()
 			gate := make(chan struct{})
 			rec.On(func(_ context.Context, op string) {
@@ -192,9 +192,9 @@ func TestManagerGetSessionTogether(t *testing.T) {
 	t.Run("first calls of a request race for its state", func(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		for range 2000 {
-			ctx := &mist.Context{Request: b.Request(t.Context()), ResponseWriter: webtest.Nowhere{}}
+			ctx := &mist.Context{Request: b.Request(t.Context()), ResponseWriter: webtest.DiscardWriter{}}
 			var (
 				all   sync.WaitGroup
 				ready atomic.Int32
@@ -221,7 +221,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			gate := make(chan struct{})
 			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
@@ -258,7 +258,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.On(func(ctx context.Context, op string) {
 				if _, short := ctx.Deadline(); op == "Open" && short {
 					<-ctx.Done()
@@ -286,7 +286,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "mallory")
+			b.BeginNamed(t, m, "mallory")
 			gate := make(chan struct{})
 			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {
@@ -323,7 +323,7 @@ func TestManagerGetSessionTogether(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			gate, once := make(chan struct{}), sync.Once{}
 			rec.On(func(_ context.Context, op string) {
 				if op == "Open" {

@@ -316,7 +316,7 @@ func TestLoginInjectFails(t *testing.T) {
 func TestManagerRemoveSessionAfterLogin(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	carried := alice.Cookies[webtest.CookieName]
 	alice.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.InitSession(ctx); err != nil {

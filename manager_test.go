@@ -90,7 +90,7 @@ func TestManagerInitSession(t *testing.T) {
 	t.Run("is always new", func(t *testing.T) {
 		m, rec := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		planted := b.Tab()
 		var old, now session.Session
 		b.Visit(t, func(ctx *mist.Context) {
@@ -169,7 +169,7 @@ func TestManagerInitSessionIDs(t *testing.T) {
 				m, rec := setup()
 				m.NewID = func() string { return "taken" }
 				first := &webtest.Browser{}
-				first.Login(t, m, "alice")
+				first.BeginNamed(t, m, "alice")
 				rec.Take()
 				asked := 0
 				m.NewID = func() string { asked++; return test.ids[min(asked, len(test.ids))-1] }
@@ -229,7 +229,7 @@ func TestManagerRefreshSession(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: test.maxAge})
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			before := b.Cookies[webtest.CookieName]
 			rec.Take()
 			header := b.Visit(t, func(ctx *mist.Context) {
@@ -253,7 +253,7 @@ func TestManagerRefreshSession(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, _ := webtest.SpiedWith(&memory.Store{IdleTimeout: time.Hour}, &cookie.Propagator{})
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			time.Sleep(time.Hour - time.Millisecond)
 			if _, err := b.Name(t, m); err != nil {
 				t.Errorf("GetSession: %v", err) // and does not prolong
@@ -277,7 +277,7 @@ func TestManagerRefreshSession(t *testing.T) {
 	t.Run("a session that ended since it was loaded", func(t *testing.T) {
 		m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		header := b.Visit(t, func(ctx *mist.Context) {
 			if _, err := m.GetSession(ctx); err != nil {
 				t.Fatalf("GetSession: %v", err)
@@ -305,7 +305,7 @@ func TestManagerRemoveSession(t *testing.T) {
 	t.Run("removes, then clears", func(t *testing.T) {
 		m, rec := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		thief := b.Tab()
 		rec.Take()
 		header := b.Visit(t, func(ctx *mist.Context) {
@@ -338,7 +338,7 @@ func TestManagerRemoveSession(t *testing.T) {
 	t.Run("the session is dead for a request under way", func(t *testing.T) {
 		m, _ := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.GetSession(ctx)
 			if err != nil {
@@ -361,7 +361,7 @@ func TestManagerRemoveSession(t *testing.T) {
 	t.Run("then InitSession: one Set-Cookie", func(t *testing.T) {
 		m, _ := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RemoveSession(ctx); err != nil {
 				t.Errorf("RemoveSession: %v", err)

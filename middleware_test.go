@@ -39,7 +39,7 @@ func TestMiddlewarePanicsAtWiring(t *testing.T) {
 func TestMiddlewareIsQuiet(t *testing.T) {
 	m, rec := webtest.Spied()
 	nobody, alice := &webtest.Browser{}, &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	rec.Take()
 	for _, b := range []*webtest.Browser{nobody, alice} {
 		called := 0
@@ -59,7 +59,7 @@ func TestMiddlewareIsQuiet(t *testing.T) {
 func TestMiddlewareCleans(t *testing.T) {
 	m, _ := webtest.Spied()
 	alice, nobody := &webtest.Browser{}, &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	var ours session.Session
 	alice.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.GetSession(ctx); err != nil {
@@ -150,7 +150,7 @@ func TestMiddlewareCleans(t *testing.T) {
 func TestMiddlewareInsideGuard(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	rec.Take()
 	var guard session.Session
 	alice.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
@@ -177,7 +177,7 @@ func TestMiddlewareInsideGuard(t *testing.T) {
 func TestMiddlewareTwice(t *testing.T) {
 	m, rec := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	rec.Take()
 	mw := m.Middleware()
 	for name, twice := range map[string][2]mist.Middleware{
@@ -245,7 +245,7 @@ func TestMiddlewareTwiceKeepsByHand(t *testing.T) {
 func TestMiddlewareTwiceRestoresFromContext(t *testing.T) {
 	m, _ := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	loses := func(next mist.HandleFunc) mist.HandleFunc {
 		return func(ctx *mist.Context) {
 			ctx.Request = ctx.Request.WithContext(t.Context())
@@ -267,8 +267,8 @@ func TestMiddlewareOfTwoManagers(t *testing.T) {
 	a, recA := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-a"})
 	b, recB := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-b"})
 	visitor := &webtest.Browser{}
-	visitor.Login(t, a, "alice")
-	visitor.Login(t, b, "bob")
+	visitor.BeginNamed(t, a, "alice")
+	visitor.BeginNamed(t, b, "bob")
 	recA.Take()
 	recB.Take()
 	values := map[string]any{}

@@ -78,7 +78,7 @@ func TestRefreshInterval(t *testing.T) {
 				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{IdleTimeout: c.idle}, ahead: c.ahead}}
 				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: c.interval}
 				b := &webtest.Browser{}
-				b.Login(t, m, "ada")
+				b.BeginNamed(t, m, "ada")
 				refresh := func() {
 					t.Helper()
 					b.Visit(t, func(ctx *mist.Context) {
@@ -124,7 +124,7 @@ func TestRefreshIntervalInDoubt(t *testing.T) {
 				st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}}
 				m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, RefreshInterval: 10 * time.Minute}
 				b := &webtest.Browser{}
-				b.Login(t, m, "ada")
+				b.BeginNamed(t, m, "ada")
 				refresh := func(when string, want int64) {
 					t.Helper()
 					before := st.refreshed.Load()
@@ -155,7 +155,7 @@ func TestRefreshIntervalAtOnce(t *testing.T) {
 	st := &refreshes{skewedStore: skewedStore{Store: &memory.Store{}}, hold: make(chan struct{})}
 	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{MaxAge: time.Hour}, RefreshInterval: 10 * time.Minute}
 	b := &webtest.Browser{}
-	b.Login(t, m, "ada")
+	b.BeginNamed(t, m, "ada")
 	var first, all sync.WaitGroup
 	var done atomic.Int64
 	for range 8 {

@@ -43,7 +43,7 @@ func TestRequireSession(t *testing.T) {
 				t.Run(test.name+"/"+around, func(t *testing.T) {
 					m, rec := webtest.Spied()
 					b := &webtest.Browser{}
-					b.Login(t, m, "alice")
+					b.BeginNamed(t, m, "alice")
 					rec.Take()
 					switch test.cookie {
 					case "":

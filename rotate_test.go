@@ -27,7 +27,7 @@ func TestRotateSession(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			old := b.Cookies[webtest.CookieName]
 			time.Sleep(time.Minute)
 			rec.Take()
@@ -72,7 +72,7 @@ func TestRotateSession(t *testing.T) {
 			m, _ := webtest.Spied()
 			m.RotateGrace = test.set
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			b.Rotate(t, m)
 			if got := m.Store.(*webtest.SpyStore).Grace; got != test.want {
 				t.Errorf("RotateGrace %v: got %v, want %v", test.set, got, test.want)
@@ -105,7 +105,7 @@ func TestRotateSession(t *testing.T) {
 	t.Run("a plain store cannot", func(t *testing.T) {
 		m, rec := webtest.SpiedPlain()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		rec.Take()
 		header := b.Visit(t, func(ctx *mist.Context) {
 			if err := m.RotateSession(ctx); !errors.Is(err, errors.ErrUnsupported) {
@@ -124,7 +124,7 @@ func TestRotateSession(t *testing.T) {
 	t.Run("after the header is out nothing is rotated", func(t *testing.T) {
 		m, rec := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		rec.Take()
 		b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
 			ctx.ResponseWriter.WriteHeader(204)
@@ -149,7 +149,7 @@ func TestRotateSessionGrace(t *testing.T) {
 					grace = 30 * time.Second
 				}
 				b := &webtest.Browser{}
-				b.Login(t, m, "alice")
+				b.BeginNamed(t, m, "alice")
 				old := b.Tab()
 				b.Rotate(t, m)
 				time.Sleep(7 * 24 * time.Hour)
@@ -179,7 +179,7 @@ func TestRotateSessionLostResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := webtest.SpiedWith(long(), &cookie.Propagator{})
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		for range 5 {
 			b.Answer(t.Context(), func(ctx *mist.Context) {
 				if err := m.RotateSession(ctx); err != nil {
@@ -203,7 +203,7 @@ func TestRotateSessionTwice(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m, _ := webtest.SpiedWith(long(), &cookie.Propagator{})
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			old := b.Tab()
 			header := b.Visit(t, func(ctx *mist.Context) {
 				for range 3 {
@@ -227,7 +227,7 @@ func TestRotateSessionTwice(t *testing.T) {
 	t.Run("in two requests", func(t *testing.T) {
 		m, _ := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		for range 300 {
 			b.Rotate(t, m)
 		}
@@ -237,7 +237,7 @@ func TestRotateSessionTwice(t *testing.T) {
 	t.Run("after InitSession in its request", func(t *testing.T) {
 		m, _ := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "mallory")
+		b.BeginNamed(t, m, "mallory")
 		b.Visit(t, func(ctx *mist.Context) {
 			s, err := m.InitSession(ctx)
 			if err != nil {
@@ -257,7 +257,7 @@ func TestRotateSessionTwice(t *testing.T) {
 func TestRotateSessionLosers(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	for range 20 {
 		tabs := make([]*webtest.Browser, 100)
 		for i := range tabs {
@@ -291,7 +291,7 @@ func TestRotateSessionLosers(t *testing.T) {
 func TestRotateSessionLateRefresh(t *testing.T) {
 	m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	late := b.Tab()
 	b.Rotate(t, m)
 	b.Is(t, m, "alice")
@@ -322,7 +322,7 @@ func TestRotateSessionLateRefresh(t *testing.T) {
 func TestRotateSessionKeepsWrites(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	set := func(ctx context.Context, s session.Session, key string) {
 		if err := s.Set(ctx, key, true); err != nil {
 			t.Errorf("Set %s: %v", key, err)
@@ -360,7 +360,7 @@ func TestRotateSessionAgainstRemove(t *testing.T) {
 	m, _ := webtest.Spied()
 	for range 300 {
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		tabs := []*webtest.Browser{b.Tab(), b.Tab(), b.Tab()}
 		var all sync.WaitGroup
 		for _, tab := range tabs {

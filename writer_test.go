@@ -74,7 +74,7 @@ func TestErrHeaderWrittenFlows(t *testing.T) {
 			m, rec := webtest.Spied()
 			m.Propagator = &webtest.SpyPropagator{Propagator: &cookie.Propagator{MaxAge: time.Hour}, Recorder: rec}
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.Take()
 			i := slices.IndexFunc(webtest.Flows, func(f webtest.Flow) bool { return f.Name == test.flow })
 			header := b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
@@ -87,7 +87,7 @@ func TestErrHeaderWrittenFlows(t *testing.T) {
 				}
 			}, m.Middleware(), func(next mist.HandleFunc) mist.HandleFunc {
 				return func(ctx *mist.Context) { // a wrapper around ours does not hide it
-					ctx.ResponseWriter = webtest.Passing{ResponseWriter: ctx.ResponseWriter}
+					ctx.ResponseWriter = webtest.UnwrappingWriter{ResponseWriter: ctx.ResponseWriter}
 					next(ctx)
 				}
 			}))
@@ -162,10 +162,10 @@ func TestWriterIsTransparent(t *testing.T) {
 				if got != want {
 					t.Errorf("got\n%s\nwant, as without the Middleware,\n%s", got, want)
 				}
-				if got := wrapped.Complaints(); got != "" {
+				if got := wrapped.ServerLog(); got != "" {
 					t.Errorf("net/http complains: %s", got)
 				}
-				bare.Complaints() // mist itself gives reason enough
+				bare.ServerLog() // mist itself gives reason enough
 			})
 		}
 	}

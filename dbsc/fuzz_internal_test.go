@@ -119,7 +119,7 @@ func FuzzProof(f *testing.F) {
 	seeds(f, good, embedded)
 	signed := []string{good[:strings.LastIndexByte(good, '.')], embedded[:strings.LastIndexByte(embedded, '.')]}
 	f.Fuzz(func(t *testing.T, proof string) {
-		got, err := d.proved(proof, id, now)
+		got, err := d.verifyRefresh(proof, id, now)
 		switch {
 		case err == nil && !slices.Contains(signed, proof[:strings.LastIndexByte(proof, '.')]):
 			t.Errorf("took %q", proof)

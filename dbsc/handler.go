@@ -184,7 +184,7 @@ func (h *Handler) Refresh(ctx *mist.Context) {
 		if err != nil {
 			return "", err
 		}
-		return d.proved(proof, id, now)
+		return d.verifyRefresh(proof, id, now)
 	})
 	switch {
 	case err == nil:

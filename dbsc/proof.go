@@ -102,8 +102,8 @@ func register(proof, challenge string) (device string, err error) {
 	return d.encode()
 }
 
-// proved checks the proof of a refresh and returns the challenge that it answers.
-func (d *device) proved(proof, id string, now time.Time) (challenge string, err error) {
+// verifyRefresh checks the proof of a refresh and returns the challenge that it answers.
+func (d *device) verifyRefresh(proof, id string, now time.Time) (challenge string, err error) {
 	jws, err := parse(proof, d.algorithm())
 	if err != nil {
 		return "", err

@@ -69,16 +69,16 @@ func (st *Store) CheckServer(ctx context.Context) error {
 	return errors.Join(found...)
 }
 
-// A masters is a Client that can send a command to every master.
-type masters interface {
+// A multiMaster is a Client that can send a command to every master.
+type multiMaster interface {
 	ForEachMaster(ctx context.Context, fn func(context.Context, *goredis.Client) error) error
 }
 
-var _ masters = (*goredis.ClusterClient)(nil)
+var _ multiMaster = (*goredis.ClusterClient)(nil)
 
 // askAll returns the findings of all servers.
 func (st *Store) askAll(ctx context.Context) []error {
-	all, ok := st.Client.(masters)
+	all, ok := st.Client.(multiMaster)
 	if !ok {
 		return st.ask(ctx, st.Client)
 	}

@@ -26,7 +26,7 @@ var (
 // A duel runs programs on a memory.Store and a redis.Store. Its timeouts are long, so
 // that no answer depends on the time.
 type duel struct {
-	program.Duel
+	program.Comparison
 	client goredis.UniversalClient
 }
 
@@ -38,7 +38,7 @@ func newDuel(tb testing.TB) *duel {
 func duelOn(tb testing.TB, client goredis.UniversalClient) *duel {
 	tb.Helper()
 	program.Register()
-	return &duel{client: client, Duel: program.Duel{Ended: make(map[string]int), New: newOther(client)}}
+	return &duel{client: client, Comparison: program.Comparison{Ended: make(map[string]int), New: newOther(client)}}
 }
 
 // newOther makes the other store of a duel, each time with another prefix.
@@ -81,7 +81,7 @@ func TestDifferential(t *testing.T) {
 	d := newDuel(t)
 	d.playSeeds(t, 0, 40)
 	d.play(t, "a full session", program.Full(1, 100))
-	d.Complain(t)
+	d.CheckCoverage(t)
 }
 
 // TestDifferentialInTime lets time pass, for both stores only where a program says so: the
@@ -92,7 +92,7 @@ func TestDifferentialInTime(t *testing.T) {
 	const skew = 30 * 365 * 24 * time.Hour
 	program.Register()
 	server := redistest.StartSkewed(t, 0)
-	d := &program.Duel{Ended: make(map[string]int), Skew: skew, Late: time.Millisecond, Unit: time.Millisecond, Pass: func(d time.Duration) {
+	d := &program.Comparison{Ended: make(map[string]int), Skew: skew, Late: time.Millisecond, Unit: time.Millisecond, Pass: func(d time.Duration) {
 		time.Sleep(d)
 		server.StopClock(time.Now().Add(skew))
 	}}
@@ -107,7 +107,7 @@ func TestDifferentialInTime(t *testing.T) {
 		})
 	}
 	if *firstOne == 0 && *programs >= 40 { // the ordinary ones
-		d.Complain(t, "after a time Get ", "after a time Get ErrNotFound", "in time Set ", "in time Set ErrNotFound")
+		d.CheckCoverage(t, "after a time Get ", "after a time Get ErrNotFound", "in time Set ", "in time Set ErrNotFound")
 	}
 }
 

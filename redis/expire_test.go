@@ -22,7 +22,7 @@ func TestEveryRecordExpires(t *testing.T) {
 	capped, alive, listed := 0, 0, 0
 	for seed := range uint64(10) {
 		store := timed(d.client, fmt.Sprintf("%d:", seed))
-		sd := &program.Rival{Store: store}
+		sd := &program.Subject{Store: store}
 		for n, st := range program.Steps(program.Random(2000+seed, 200)) {
 			if n%4 == 0 { // more logins than usual
 				st.Op, st.Ctx = program.Op("Login"), st.Ctx%224

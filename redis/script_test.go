@@ -189,7 +189,7 @@ func TestScriptKeys(t *testing.T) {
 			t.Error(err)
 		}
 		for seed := range uint64(10) {
-			sd := &program.Rival{Store: &redis.Store{Client: st.Client, Prefix: fmt.Sprint(seed, "{:"), OpTimeout: time.Minute}}
+			sd := &program.Subject{Store: &redis.Store{Client: st.Client, Prefix: fmt.Sprint(seed, "{:"), OpTimeout: time.Minute}}
 			for _, step := range program.Steps(program.Random(6000+seed, 150)) {
 				sd.Do(t.Context(), step)
 			}

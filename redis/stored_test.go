@@ -30,7 +30,7 @@ func TestNothingSecretIsStored(t *testing.T) {
 	secrets, all, indexes := make(map[string]bool), make(map[string]*redis.Store), make(map[string][]string)
 	for seed := range uint64(10) {
 		store := &redis.Store{Client: client, Prefix: fmt.Sprintf("%d:", seed), OpTimeout: time.Minute}
-		sd := &program.Rival{Store: store}
+		sd := &program.Subject{Store: store}
 		for _, st := range program.Steps(program.Random(3000+seed, 200)) {
 			sd.Do(ctx, st)
 		}

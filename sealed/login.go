@@ -78,7 +78,7 @@ func (st *Store) Login(ctx context.Context, seal string, l session.Login) (sessi
 		return nil, err
 	}
 	if before != nil {
-		if err := st.replace(ctx, &before.state.facts, &next); err != nil {
+		if err := st.revokeEarlier(ctx, &before.state.facts, &next); err != nil {
 			return nil, err
 		}
 	}
@@ -131,9 +131,9 @@ func (st *Store) checkBegan(ctx context.Context, l *session.Login, now int64) er
 	return err
 }
 
-// replace ends the seals of a user's session from before its login. That includes seals that a
+// revokeEarlier ends the seals of a user's session from before its login. That includes seals that a
 // rotation makes while Revoke runs.
-func (st *Store) replace(ctx context.Context, before, next *facts) error {
+func (st *Store) revokeEarlier(ctx context.Context, before, next *facts) error {
 	if before.user == "" || st.Revoke == nil {
 		return nil
 	}

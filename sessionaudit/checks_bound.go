@@ -52,8 +52,8 @@ func noInstructions(a answer) error {
 	return fmt.Errorf("%s with the proof of a browser is answered %d, without the instructions of a session", a.to, a.status)
 }
 
-// stays fails unless the device can still get a cookie and see the private page.
-func (e *env) stays(d *device) error {
+// staysLoggedIn fails unless the device can still get a cookie and see the private page.
+func (e *env) staysLoggedIn(d *device) error {
 	if err := d.refresh(); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func copiedEnds(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d)
+	return e.staysLoggedIn(d)
 }
 
 func (e *env) wait(d time.Duration) error {
@@ -127,7 +127,7 @@ func replayed(e *env) error {
 			return fmt.Errorf("%s sets the bound cookie again for a proof that was sent before", a.to)
 		}
 	}
-	return e.stays(d)
+	return e.staysLoggedIn(d)
 }
 
 func registeredByOthers(e *env) error {
@@ -195,7 +195,7 @@ func otherKeys(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d)
+	return e.staysLoggedIn(d)
 }
 
 func unsigned(e *env) error {
@@ -225,7 +225,7 @@ func unsigned(e *env) error {
 			return err
 		}
 	}
-	return e.stays(d)
+	return e.staysLoggedIn(d)
 }
 
 func readElsewhere(e *env) error {
@@ -234,8 +234,8 @@ func readElsewhere(e *env) error {
 		return err
 	}
 	elsewhere := func(req *http.Request) {
-		req.Header.Set("Origin", evil)
-		req.Header.Set("Referer", evil+"/")
+		req.Header.Set("Origin", attackerOrigin)
+		req.Header.Set("Referer", attackerOrigin+"/")
 		req.Header.Set("Sec-Fetch-Site", "cross-site")
 		req.Header.Set("Sec-Fetch-Mode", "cors")
 		req.Header.Set("Sec-Fetch-Dest", "empty")
@@ -262,5 +262,5 @@ func readElsewhere(e *env) error {
 			}
 		}
 	}
-	return e.stays(d)
+	return e.staysLoggedIn(d)
 }

@@ -19,8 +19,8 @@ func forgeryChecks() []Check {
 	}
 }
 
-// evil is the site that forges requests.
-const evil = "https://attacker.test"
+// attackerOrigin is the site that forges requests.
+const attackerOrigin = "https://attacker.test"
 
 // A forgery sets the header of a browser that sends another site's form.
 type forgery struct {
@@ -40,9 +40,9 @@ func (e *env) forgeries() []forgery {
 		}
 	}
 	return []forgery{
-		{"Sec-Fetch-Site: cross-site, and the Origin of another site", from(evil, "cross-site")},
+		{"Sec-Fetch-Site: cross-site, and the Origin of another site", from(attackerOrigin, "cross-site")},
 		{"Sec-Fetch-Site: same-site, and the Origin of a subdomain", from(e.url.Scheme+"://sub."+e.url.Host, "same-site")},
-		{"the Origin of another site, by a browser without Sec-Fetch", from(evil, "")},
+		{"the Origin of another site, by a browser without Sec-Fetch", from(attackerOrigin, "")},
 	}
 }
 
@@ -58,7 +58,7 @@ func logoutByGet(e *env) error {
 	link := &http.Request{Method: http.MethodGet, URL: req.URL}
 	a, err := b.send(link, func(req *http.Request) {
 		req.Header.Set("Sec-Fetch-Site", "cross-site")
-		req.Header.Set("Referer", evil+"/")
+		req.Header.Set("Referer", attackerOrigin+"/")
 	})
 	if err != nil {
 		return err

@@ -142,8 +142,8 @@ func unescaped(escape string) string {
 // attributes matches the URLs of a page.
 var attributes = regexp.MustCompile(`(?i)\b(?:href|src|action|formaction|content|data-url)\s*=\s*(?:"[^"]*"|'[^']*'|[^\s>"']+)`)
 
-// texts reports the answers in which a part of the body contains an identifier.
-func (e *env) texts(parts map[string]bool, of func(body string) string, where string) error {
+// leaksInBody reports the answers in which a part of the body contains an identifier.
+func (e *env) leaksInBody(parts map[string]bool, of func(body string) string, where string) error {
 	judged := make(map[string]bool)
 	return e.each(func(a answer) string {
 		if a.echoes || judged[a.body] {
@@ -158,13 +158,13 @@ func (e *env) texts(parts map[string]bool, of func(body string) string, where st
 }
 
 func leakBody(e *env) error {
-	return e.texts(e.secrets(), func(body string) string { return attributes.ReplaceAllString(body, "") }, " answers with an identifier in the page")
+	return e.leaksInBody(e.secrets(), func(body string) string { return attributes.ReplaceAllString(body, "") }, " answers with an identifier in the page")
 }
 
 func leakURL(e *env) error {
 	parts := e.secrets()
 	links := func(body string) string { return strings.Join(attributes.FindAllString(body, -1), "\n") }
-	return errors.Join(e.texts(parts, links, " answers with an identifier in a link"), e.each(func(a answer) string {
+	return errors.Join(e.leaksInBody(parts, links, " answers with an identifier in a link"), e.each(func(a answer) string {
 		for _, name := range urlHeaders() {
 			if !a.echoes && leaks(parts, strings.Join(a.header[name], "\n")) {
 				return fmt.Sprintf("%s answers with an identifier in the header %s", a.to, name)

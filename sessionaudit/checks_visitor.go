@@ -68,8 +68,8 @@ func unasked(e *env) error {
 }
 
 const (
-	crowd  = 16 // requests at once
-	rounds = 10
+	concurrentRequests = 16 // requests at once
+	rounds             = 10
 )
 
 func together(e *env) error {
@@ -80,9 +80,9 @@ func together(e *env) error {
 			return err
 		}
 	}
-	errs := make([]error, crowd)
+	errs := make([]error, concurrentRequests)
 	var all sync.WaitGroup
-	for i := range crowd {
+	for i := range concurrentRequests {
 		all.Go(func() {
 			for range rounds {
 				a, err := browsers[i%2].get(e.app.Private)

@@ -162,7 +162,7 @@ func (d *device) registerFrom(b *Browser) (answer, error) {
 	}
 	a, err := d.post(b, d.offer.path, proof)
 	if err == nil {
-		d.heed(a)
+		d.readInstructions(a)
 	}
 	return a, err
 }
@@ -174,7 +174,7 @@ func (d *device) ask() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if d.heed(a); d.challenge == "" {
+		if d.readInstructions(a); d.challenge == "" {
 			return "", fmt.Errorf("%s without a proof is answered %d, without a Secure-Session-Challenge", a.to, a.status)
 		}
 	}
@@ -202,7 +202,7 @@ func (d *device) refresh() error {
 	if err == nil && !d.refreshed(a) {
 		err = fmt.Errorf("%s with the proof of the device is answered %d, without the bound cookie", a.to, a.status)
 	}
-	d.heed(a)
+	d.readInstructions(a)
 	return err
 }
 
@@ -222,8 +222,8 @@ func (*device) instructed(a answer) bool {
 	return a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &in) == nil && in.ID != "" && (in.Continue == nil || *in.Continue)
 }
 
-// heed stores the challenge and the instructions of an answer.
-func (d *device) heed(a answer) {
+// readInstructions stores the challenge and the instructions of an answer.
+func (d *device) readInstructions(a answer) {
 	for _, line := range a.header["Secure-Session-Challenge"] {
 		if m := challenge.FindStringSubmatch(line); m != nil {
 			d.challenge = m[1]

@@ -71,7 +71,7 @@ func (e *env) serve(handler http.Handler) (err error) {
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.MaxHeaderBytes = maxHeader
 	server.Config.ErrorLog = log.New(panics{}, "", 0)
-	transport := &http.Transport{MaxIdleConnsPerHost: crowd}
+	transport := &http.Transport{MaxIdleConnsPerHost: concurrentRequests}
 	scheme := "http://"
 	if e.app.Insecure {
 		server.Start()

@@ -44,13 +44,13 @@ func (st *Store) start() {
 	}
 	st.able = st.Store
 	if ts, ok := unwrap[session.TokenStore](st.Store); ok {
-		able := &tokens{Store: st, inner: ts}
+		able := &tokenStore{Store: st, inner: ts}
 		st.able, st.publicID = able, true
 		if us, ok := unwrap[session.UserStore](st.Store); ok {
-			able := &users{tokens: able, inner: us}
+			able := &userStore{tokenStore: able, inner: us}
 			st.able = able
 			if ds, ok := unwrap[session.DeviceStore](st.Store); ok {
-				st.able = &devices{users: able, inner: ds}
+				st.able = &deviceStore{userStore: able, inner: ds}
 			}
 		}
 	}

@@ -75,45 +75,45 @@ func (st *Store) session(ctx context.Context, op, id string, call func(ctx conte
 	return &recorded{Session: s, store: st}, nil
 }
 
-// A tokens is a Store that wraps a [session.TokenStore].
-type tokens struct {
+// A tokenStore is a Store that wraps a [session.TokenStore].
+type tokenStore struct {
 	*Store
 
 	inner session.TokenStore
 }
 
-var _ session.TokenStore = (*tokens)(nil)
+var _ session.TokenStore = (*tokenStore)(nil)
 
-func (st *tokens) Open(ctx context.Context, carried string) (session.Session, error) {
+func (st *tokenStore) Open(ctx context.Context, carried string) (session.Session, error) {
 	return st.session(ctx, "open", claimed(carried), func(ctx context.Context) (session.Session, error) {
 		return st.inner.Open(ctx, carried)
 	})
 }
 
-func (st *tokens) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
+func (st *tokenStore) Rotate(ctx context.Context, carried string, grace time.Duration) (session.Session, error) {
 	return st.session(ctx, "rotate", claimed(carried), func(ctx context.Context) (session.Session, error) {
 		return st.inner.Rotate(ctx, carried, grace)
 	})
 }
 
-func (st *tokens) Unwrap() session.Store { return st.Store.Store }
+func (st *tokenStore) Unwrap() session.Store { return st.Store.Store }
 
-// A users is a Store that wraps a [session.UserStore].
-type users struct {
-	*tokens
+// A userStore is a Store that wraps a [session.UserStore].
+type userStore struct {
+	*tokenStore
 
 	inner session.UserStore
 }
 
-var _ session.UserStore = (*users)(nil)
+var _ session.UserStore = (*userStore)(nil)
 
-func (st *users) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
+func (st *userStore) Login(ctx context.Context, carried string, l session.Login) (session.Session, error) {
 	return st.session(ctx, "login", claimed(carried), func(ctx context.Context) (session.Session, error) {
 		return st.inner.Login(ctx, carried, l)
 	})
 }
 
-func (st *users) UserSessions(ctx context.Context, user string) (infos []session.Info, err error) {
+func (st *userStore) UserSessions(ctx context.Context, user string) (infos []session.Info, err error) {
 	err = st.observe(ctx, "user_sessions", "", func(ctx context.Context) error {
 		infos, err = st.inner.UserSessions(ctx, user)
 		return err
@@ -121,7 +121,7 @@ func (st *users) UserSessions(ctx context.Context, user string) (infos []session
 	return infos, err
 }
 
-func (st *users) RemoveUserSessions(ctx context.Context, user string, except ...string) (n int, err error) {
+func (st *userStore) RemoveUserSessions(ctx context.Context, user string, except ...string) (n int, err error) {
 	err = st.observe(ctx, "remove_user_sessions", "", func(ctx context.Context) error {
 		n, err = st.inner.RemoveUserSessions(ctx, user, except...)
 		return err
@@ -129,22 +129,22 @@ func (st *users) RemoveUserSessions(ctx context.Context, user string, except ...
 	return n, err
 }
 
-// A devices is a Store that wraps a [session.DeviceStore].
-type devices struct {
-	*users
+// A deviceStore is a Store that wraps a [session.DeviceStore].
+type deviceStore struct {
+	*userStore
 
 	inner session.DeviceStore
 }
 
-var _ session.DeviceStore = (*devices)(nil)
+var _ session.DeviceStore = (*deviceStore)(nil)
 
-func (st *devices) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
+func (st *deviceStore) Bind(ctx context.Context, carried string, p session.Proof) (session.Session, error) {
 	return st.session(ctx, "bind", claimed(carried), func(ctx context.Context) (session.Session, error) {
 		return st.inner.Bind(ctx, carried, p)
 	})
 }
 
-func (st *devices) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
+func (st *deviceStore) Prove(ctx context.Context, id string, p session.Proof) (session.Session, error) {
 	return st.session(ctx, "prove", id, func(ctx context.Context) (session.Session, error) {
 		return st.inner.Prove(ctx, id, p)
 	})

@@ -26,14 +26,14 @@ import (
 //
 // [Harness].Without names the rules that no such store can keep.
 func Clients(store session.ClientStore) session.Store {
-	c := &crowd{store: store, tokens: make(map[string]place), ids: make(map[string]*client)}
+	c := &clientSessions{store: store, tokens: make(map[string]place), ids: make(map[string]*client)}
 	if users, ok := capability[session.UserStore](store); ok {
 		return &userClients{c, users}
 	}
 	return c
 }
 
-type crowd struct {
+type clientSessions struct {
 	store session.ClientStore
 
 	mu     sync.Mutex
@@ -62,7 +62,7 @@ type exchange struct {
 
 // exchange begins a request of the client that was given a token, and returns the token that
 // the client sends. A new client sends a token that no client was given.
-func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *exchange, string) {
+func (c *clientSessions) exchange(ctx context.Context, token string) (context.Context, *exchange, string) {
 	c.mu.Lock()
 	p, known := c.tokens[token]
 	if known {
@@ -84,7 +84,7 @@ func (c *crowd) exchange(ctx context.Context, token string) (context.Context, *e
 }
 
 // respond gives a session to the client of a request.
-func (c *crowd) respond(v *exchange, s session.Session) {
+func (c *clientSessions) respond(v *exchange, s session.Session) {
 	g := given{s.ID(), session.Token(s)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *crowd) respond(v *exchange, s session.Session) {
 }
 
 // made ends a request whose response gives another token.
-func (c *crowd) made(v *exchange, s session.Session, err error) (session.Session, error) {
+func (c *clientSessions) made(v *exchange, s session.Session, err error) (session.Session, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (c *crowd) made(v *exchange, s session.Session, err error) (session.Session
 
 // exchangeOf begins a request of the client that has the session of an id, and opens the
 // session. known is false if no client has it.
-func (c *crowd) exchangeOf(ctx context.Context, id string) (_ context.Context, known bool, err error) {
+func (c *clientSessions) exchangeOf(ctx context.Context, id string) (_ context.Context, known bool, err error) {
 	var token string
 	c.mu.Lock()
 	if owner := c.ids[id]; owner != nil {
@@ -139,13 +139,13 @@ func nobody(known bool, err, none error) error {
 	return err
 }
 
-func (c *crowd) Generate(ctx context.Context, id string) (session.Session, error) {
+func (c *clientSessions) Generate(ctx context.Context, id string) (session.Session, error) {
 	ctx, v, _ := c.exchange(ctx, "")
 	s, err := c.store.Generate(ctx, id)
 	return c.made(v, s, err)
 }
 
-func (c *crowd) Get(ctx context.Context, id string) (session.Session, error) {
+func (c *clientSessions) Get(ctx context.Context, id string) (session.Session, error) {
 	ctx, known, err := c.exchangeOf(ctx, id)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (c *crowd) Get(ctx context.Context, id string) (session.Session, error) {
 	return s, nobody(known, err, session.ErrNotFound)
 }
 
-func (c *crowd) Refresh(ctx context.Context, id string) error {
+func (c *clientSessions) Refresh(ctx context.Context, id string) error {
 	ctx, known, err := c.exchangeOf(ctx, id)
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func (c *crowd) Refresh(ctx context.Context, id string) error {
 	return nobody(known, c.store.Refresh(ctx, id), session.ErrNotFound)
 }
 
-func (c *crowd) Remove(ctx context.Context, id string) error {
+func (c *clientSessions) Remove(ctx context.Context, id string) error {
 	ctx, known, err := c.exchangeOf(ctx, id)
 	if errors.Is(err, session.ErrNotFound) {
 		return nil // nothing to log out
@@ -173,7 +173,7 @@ func (c *crowd) Remove(ctx context.Context, id string) error {
 	return nobody(known, c.store.Remove(ctx, id), nil)
 }
 
-func (c *crowd) Open(ctx context.Context, token string) (session.Session, error) {
+func (c *clientSessions) Open(ctx context.Context, token string) (session.Session, error) {
 	ctx, v, token := c.exchange(ctx, token)
 	s, err := c.store.Open(ctx, token)
 	if v.more { // no client was given it
@@ -182,7 +182,7 @@ func (c *crowd) Open(ctx context.Context, token string) (session.Session, error)
 	return s, err
 }
 
-func (c *crowd) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
+func (c *clientSessions) Rotate(ctx context.Context, token string, grace time.Duration) (session.Session, error) {
 	ctx, v, token := c.exchange(ctx, token)
 	v.more = true
 	s, err := c.store.Rotate(ctx, token, grace)
@@ -190,7 +190,7 @@ func (c *crowd) Rotate(ctx context.Context, token string, grace time.Duration) (
 }
 
 type userClients struct {
-	*crowd
+	*clientSessions
 	users session.UserStore
 }
 

@@ -43,9 +43,9 @@ func revokes(store session.Store) bool {
 	return !errors.Is(err, errors.ErrUnsupported)
 }
 
-// A picture is the session that a cookie has to show: the session that its request came
+// An expectedSession is the session that a cookie has to show: the session that its request came
 // with, changed by that request.
-type picture struct {
+type expectedSession struct {
 	id, user string
 	ids      []string // its own, and the id of the anonymous session before its login
 	values   map[string]any
@@ -56,15 +56,15 @@ type picture struct {
 // A clients judges sessions that clients keep.
 type clients struct {
 	*judge
-	pictures map[string]*picture // by cookie
-	after    map[*visit]*picture // the session of a visit at its end
-	ids      map[string]bool     // of all sessions
-	left     map[string]bool     // anonymous sessions that a logout or a login ended
+	pictures map[string]*expectedSession // by cookie
+	after    map[*visit]*expectedSession // the session of a visit at its end
+	ids      map[string]bool             // of all sessions
+	left     map[string]bool             // anonymous sessions that a logout or a login ended
 }
 
 func (o *order) judgeClients() {
 	c := &clients{
-		judge: &judge{order: o}, pictures: make(map[string]*picture), after: make(map[*visit]*picture),
+		judge: &judge{order: o}, pictures: make(map[string]*expectedSession), after: make(map[*visit]*expectedSession),
 		ids: make(map[string]bool), left: make(map[string]bool),
 	}
 	for _, b := range o.browsers {
@@ -112,7 +112,7 @@ func (c *clients) visited(v *visit) {
 }
 
 // follow returns the picture of a session after the calls of a request.
-func (c *clients) follow(p *picture, calls []*call) *picture {
+func (c *clients) follow(p *expectedSession, calls []*call) *expectedSession {
 	if p != nil {
 		copied := *p
 		p, copied.values = &copied, maps.Clone(p.values)
@@ -123,7 +123,7 @@ func (c *clients) follow(p *picture, calls []*call) *picture {
 		}
 		switch k.op {
 		case "Generate":
-			p = &picture{id: k.id, ids: []string{k.id}, values: make(map[string]any), seen: k}
+			p = &expectedSession{id: k.id, ids: []string{k.id}, values: make(map[string]any), seen: k}
 			c.ids[k.id] = true
 		case "Set":
 			p.values[k.key] = k.value
@@ -146,7 +146,7 @@ func (c *clients) follow(p *picture, calls []*call) *picture {
 
 // plausible complains of an answer of the store that the session does not explain. It
 // returns false if the call changes no session.
-func (c *clients) plausible(p *picture, k *call) bool {
+func (c *clients) plausible(p *expectedSession, k *call) bool {
 	switch {
 	case k.err != nil:
 		c.refused(p, k)
@@ -173,7 +173,7 @@ func (k *call) who() string {
 	return k.visit.name
 }
 
-func (c *clients) refused(p *picture, k *call) {
+func (c *clients) refused(p *expectedSession, k *call) {
 	switch {
 	case errors.Is(k.err, context.DeadlineExceeded) && c.expiredBy(k.end):
 		return
@@ -196,11 +196,11 @@ func (c *clients) refused(p *picture, k *call) {
 }
 
 // loggedIn returns the picture of a session after a login.
-func (c *clients) loggedIn(p *picture, k *call) *picture {
+func (c *clients) loggedIn(p *expectedSession, k *call) *expectedSession {
 	if k.visit != nil && k.visit.kind.name == kindLate {
 		c.complain("%s: a login succeeded whose check began too long ago", k.visit.name)
 	}
-	next := &picture{id: k.id, user: k.user, ids: []string{k.id}, values: make(map[string]any), login: k, seen: k}
+	next := &expectedSession{id: k.id, user: k.user, ids: []string{k.id}, values: make(map[string]any), login: k, seen: k}
 	goesOn := k.token != "" && p.user == k.user
 	switch {
 	case k.token == "":
@@ -220,7 +220,7 @@ func (c *clients) loggedIn(p *picture, k *call) *picture {
 
 // deaths returns why the session of a cookie has ended. left reports that it would have
 // ended on a server, but that nothing can end it here.
-func (c *clients) deaths(p *picture) (all []death, left bool) {
+func (c *clients) deaths(p *expectedSession) (all []death, left bool) {
 	left = c.left[p.id]
 	for _, k := range c.calls {
 		cause, since, over := c.death(p, k)
@@ -242,7 +242,7 @@ func (c *clients) deaths(p *picture) (all []death, left bool) {
 
 // death reports whether a call ends the session of a cookie. The call must come after the
 // steps from since to over.
-func (c *clients) death(p *picture, k *call) (cause string, since, over int) {
+func (c *clients) death(p *expectedSession, k *call) (cause string, since, over int) {
 	l := p.login
 	switch {
 	case k.op == kindExpire:
@@ -262,7 +262,7 @@ func (c *clients) death(p *picture, k *call) (cause string, since, over int) {
 }
 
 // ended returns why the session of a cookie has certainly ended, and whether it may have.
-func (c *clients) ended(p *picture) (cause string, maybe bool) {
+func (c *clients) ended(p *expectedSession) (cause string, maybe bool) {
 	deaths, _ := c.deaths(p)
 	for _, d := range deaths {
 		if d.to != never {

@@ -36,7 +36,7 @@ func (c *clients) judgeCookies() (opens map[string]bool) {
 }
 
 // compare complains unless a session is as in the picture.
-func (c *clients) compare(p *picture, s session.Session) {
+func (c *clients) compare(p *expectedSession, s session.Session) {
 	if s.ID() != p.id || userOf(s) != p.user {
 		c.complain("a cookie opens the session of somebody else")
 	}
@@ -135,7 +135,7 @@ func (c *clients) count(opens map[string]bool) {
 
 // lacks reports whether a cookie of a browser lacks a write to its session that was
 // acknowledged to the browser before a step.
-func (c *clients) lacks(b *browser, p *picture, before int) bool {
+func (c *clients) lacks(b *browser, p *expectedSession, before int) bool {
 	updates := 0
 	for _, k := range c.calls {
 		if k.err != nil || k.visit == nil || k.visit.browser != b || k.visit.end >= before || !slices.Contains(p.ids, k.id) {

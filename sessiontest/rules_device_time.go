@@ -16,7 +16,7 @@ func devicesTimes() []rule {
 		{"the token from before Bind is valid until the first bound one is used, then for its grace", devices, bindGrace(seenByOpen)},
 		{"a proof counts as use of the first bound token", devices, bindGrace(seenByProof)},
 		{"a proof moves the end of no token", devices, ownEnds},
-		{"neither Bind nor Prove moves a deadline", devices, provesNoLife},
+		{"neither Bind nor Prove moves a deadline", devices, proofMovesNoDeadline},
 		{"Describe reports when a bound token ends", devices | Clock, describesProof},
 	}
 }
@@ -133,7 +133,7 @@ func ownEnds(ctx context.Context, e *env) error {
 	return nil
 }
 
-func provesNoLife(ctx context.Context, e *env) error {
+func proofMovesNoDeadline(ctx context.Context, e *env) error {
 	before, err := e.member(ctx, ada())
 	if err != nil {
 		return err

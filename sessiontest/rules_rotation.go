@@ -14,7 +14,7 @@ func rotation() []rule {
 		{"Rotate gives a new token to the same session", TokenStore, rotateKeepsAll},
 		{"the old token is valid until the new one is used, then for the grace", TokenStore, graceBegins},
 		{"without grace the old token ends when the new one is used", TokenStore, noGrace},
-		{"Rotate with an old token returns the newest", TokenStore, losersConverge},
+		{"Rotate with an old token returns the newest", TokenStore, oldTokensConverge},
 		{"concurrent calls of Rotate return the same new token", TokenStore, racersConverge},
 		{"a rotation whose answer was lost logs nobody out", TokenStore, lostAnswer},
 		{"writers survive rotation", TokenStore, writersSurviveRotation},
@@ -113,7 +113,7 @@ func noGrace(ctx context.Context, e *env) error {
 	return e.dead(ctx, first)
 }
 
-func losersConverge(ctx context.Context, e *env) error {
+func oldTokensConverge(ctx context.Context, e *env) error {
 	first, err := e.generate(ctx)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func sameValues() []rule {
 	return []rule{
 		{"values come back with their type and content", 0, roundTrip},
 		{"a long text comes back whole", 0, longText},
-		{"values that cannot be stored are refused and the old one stays", 0, unkeepable},
+		{"values that cannot be stored are refused and the old one stays", 0, unstorable},
 		{"an absent key is no error", 0, absentKey},
 		{"any bytes are a key", 0, anyKey},
 		{"limits are the same and exact", 0, limits},
@@ -93,7 +93,7 @@ func longText(ctx context.Context, e *env) error {
 	return errors.Join(shows(ctx, s, "key", long), e.holds(ctx, s, "key", long))
 }
 
-func unkeepable(ctx context.Context, e *env) error {
+func unstorable(ctx context.Context, e *env) error {
 	s, err := e.generateWith(ctx, "key", "old")
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ func neverEarlyNeverLate() []rule {
 		{"Refresh restarts the idle timeout", 0, refreshProlongs},
 		{"a session ends at its absolute deadline whatever happens", 0, absoluteDeadline},
 		{"neither reading nor writing extends a session", 0, nothingElseProlongs},
-		{"rotation moves no deadline", TokenStore, rotationProlongsNot},
+		{"rotation moves no deadline", TokenStore, rotationMovesNoDeadline},
 		{"no operation leaves a session that never ends", 0, everyOperationExpires},
 		{"after expiry an id can be used again, without its old data", 0, freeAfterExpiry},
 		{"Describe reports the times", Describer, describeTimes},
@@ -103,7 +103,7 @@ func nothingElseProlongs(ctx context.Context, e *env) error {
 	return e.gone(ctx, s)
 }
 
-func rotationProlongsNot(ctx context.Context, e *env) error {
+func rotationMovesNoDeadline(ctx context.Context, e *env) error {
 	s, err := e.generate(ctx)
 	if err != nil {
 		return err

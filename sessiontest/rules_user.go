@@ -20,7 +20,7 @@ func usersYours() []rule {
 		{"a login of the same user keeps the session", users, loginGoesOn},
 		{"a login cannot take the id of a live session", users, loginTakesNoID},
 		{"a login ends every older token, without grace", users, loginEndsTokens(anonymous)},
-		{"a login of the same user ends every older token", users, loginEndsTokens(adas)},
+		{"a login of the same user ends every older token", users, loginEndsTokens(adasSession)},
 		{"a login cannot take another user's session", users, loginRefusesOthers},
 		{"no stored value sets the user", users, valuesAreNoUsers},
 		{"of many logins with one token exactly one succeeds", users, loginsCompete},

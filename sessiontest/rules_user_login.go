@@ -279,7 +279,7 @@ func loginEndsTokens(begin func(ctx context.Context, e *env) (session.Session, e
 
 func anonymous(ctx context.Context, e *env) (session.Session, error) { return e.generate(ctx) }
 
-func adas(ctx context.Context, e *env) (session.Session, error) { return e.member(ctx, ada()) }
+func adasSession(ctx context.Context, e *env) (session.Session, error) { return e.member(ctx, ada()) }
 
 func loginRefusesOthers(ctx context.Context, e *env) error {
 	s, err := e.member(ctx, ada())

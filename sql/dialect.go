@@ -28,13 +28,13 @@ type dialect struct {
 	mark    string            // how parameters are written: "$" or "?1" with a number, "?" without
 
 	// How statements are sent.
-	prepare   bool // the driver prepares statements only if told to
-	insertID  bool // opCreate returns the time by LAST_INSERT_ID
-	oneWriter bool // the database has one writer at a time, and waiting writers ignore their contexts
-	oneLogin  bool // opLockInsertLogin and opLockUpdateLogin exist
-	evicts    bool // opLockInsertLogin and opLockUpdateLogin also enforce a limit, by removing sessions
-	picks     bool // a sweep uses one statement to pick rows, and one to remove them
-	marks     bool // a sweep begins where the last one ended
+	prepare          bool // the driver prepares statements only if told to
+	insertID         bool // opCreate returns the time by LAST_INSERT_ID
+	oneWriter        bool // the database has one writer at a time, and waiting writers ignore their contexts
+	oneLogin         bool // opLockInsertLogin and opLockUpdateLogin exist
+	evicts           bool // opLockInsertLogin and opLockUpdateLogin also enforce a limit, by removing sessions
+	sweepsInTwoSteps bool // a sweep uses one statement to pick rows, and one to remove them
+	resumesSweep     bool // a sweep begins where the last one ended
 
 	code      func(err error) string // the code of a driver's error, without looking at wrapped errors
 	duplicate []string               // codes: the row exists already

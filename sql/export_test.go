@@ -9,7 +9,7 @@ func (st *Store) Statements() (sent []string, err error) {
 		text := st.statements[o].text
 		if o == opSweepPicked || o == opSweepPickedUsers {
 			text += ")"
-			if !st.dialect.picks {
+			if !st.dialect.sweepsInTwoSteps {
 				text = ""
 			}
 		}

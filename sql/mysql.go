@@ -19,10 +19,10 @@ var mysql = dialect{
 		"{stamp}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 		"{max}", "GREATEST", "{min}", "LEAST", "{none}", "''", "{later}", "seen + 1", "{lock}", " FOR UPDATE", "{skip}", " FOR UPDATE SKIP LOCKED",
 	),
-	prepare:  true,
-	insertID: true,
-	oneLogin: true,
-	picks:    true,
+	prepare:          true,
+	insertID:         true,
+	oneLogin:         true,
+	sweepsInTwoSteps: true,
 	own: map[op]string{
 		opCreate: "INSERT INTO {records} (id, incarnation, version, secret, created, seen, idle, ends, due, level, login_at, persistent) " +
 			"VALUES ($1, $2, 0, $3, LAST_INSERT_ID({stamp}), {stamp}, $4, {stamp} + $5, {stamp} + $4, 0, 0, 0)",

@@ -18,9 +18,9 @@ var postgres = dialect{
 		"{stamp}", "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)",
 		"{max}", "GREATEST", "{min}", "LEAST", "{none}", "''", "{later}", "seen", "{lock}", " FOR UPDATE", "{skip}", " FOR UPDATE SKIP LOCKED",
 	),
-	oneLogin: true,
-	evicts:   true,
-	marks:    true,
+	oneLogin:     true,
+	evicts:       true,
+	resumesSweep: true,
 	own: map[op]string{
 		opChange: "UPDATE {records} SET version = version + 1, secret = $4, old_secrets = $5, data = $6 FROM " + locked("id = $1", "NO KEY UPDATE") +
 			" WHERE id = locked AND incarnation = $2 AND version = $3 AND " + stillAlive,

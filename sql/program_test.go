@@ -45,7 +45,7 @@ func TestProgram(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			program.Register()
-			d := &program.Duel{Late: b.late, Ended: make(map[string]int)}
+			d := &program.Comparison{Late: b.late, Ended: make(map[string]int)}
 			url, setClock := "sqlite:"+filepath.Join(t.TempDir(), "sessions.db")+"?synchronous=normal", func() {}
 			if b.start != nil {
 				server := b.start(t)
@@ -82,7 +82,7 @@ func TestProgram(t *testing.T) {
 			}
 			if *firstOne == 0 && *programs >= 24 { // the ordinary ones
 				program.Play(t, "a full session", program.Full(1, 100), run)
-				d.Complain(t, "after a time Get ", "after a time Get ErrNotFound", "after a time Open ErrExpiredIdle", "after a time Open ErrExpiredAbsolute",
+				d.CheckCoverage(t, "after a time Get ", "after a time Get ErrNotFound", "after a time Open ErrExpiredIdle", "after a time Open ErrExpiredAbsolute",
 					"after a time Open ErrNotFound ErrUnproved", "Open ErrNotFound ErrUnproved")
 			}
 		})

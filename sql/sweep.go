@@ -66,7 +66,7 @@ func (st *Store) tidy(ctx context.Context) {
 // sweep removes at most n expired sessions, and at most n users. If the dialect marks, it
 // begins at from, because rows that were due earlier have been removed.
 func (st *Store) sweep(ctx context.Context, n int, from *atomic.Int64) (sessions, users int, err error) {
-	if !st.dialect.marks {
+	if !st.dialect.resumesSweep {
 		sessions, err = st.sweepOne(ctx, opSweep, n)
 	} else {
 		var removed, last number
@@ -82,7 +82,7 @@ func (st *Store) sweep(ctx context.Context, n int, from *atomic.Int64) (sessions
 }
 
 func (st *Store) sweepOne(ctx context.Context, o op, n int) (removed int, err error) {
-	if !st.dialect.picks {
+	if !st.dialect.sweepsInTwoSteps {
 		n, err := st.exec(ctx, nil, o, n)
 		return int(n), err
 	}

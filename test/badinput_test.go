@@ -107,7 +107,7 @@ func TestBadWiring(t *testing.T) {
 func TestRefreshSessionWithoutWriter(t *testing.T) {
 	m, _ := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	err := m.RefreshSession(&mist.Context{Request: b.Request(t.Context())})
 	if err == nil || !strings.Contains(err.Error(), "ResponseWriter") || errors.Is(err, session.ErrNotFound) {
 		t.Errorf("got %v, want an error that names ResponseWriter", err)
@@ -131,7 +131,7 @@ func TestGoodWiring(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		b.Is(t, m, "alice")
 	}
 }
@@ -258,11 +258,11 @@ func TestHostileCookies(t *testing.T) {
 func TestManyOtherCookies(t *testing.T) {
 	m, _ := webtest.Spied()
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	others := strings.Repeat("other=x; ", 5000)
 	req := b.Request(t.Context())
 	req.Header.Set("Cookie", others+req.Header.Get("Cookie")+"; "+others)
-	name, err := webtest.NameOf(&mist.Context{Request: req, ResponseWriter: webtest.Nowhere{}}, m)
+	name, err := webtest.NameOf(&mist.Context{Request: req, ResponseWriter: webtest.DiscardWriter{}}, m)
 	if name != "alice" || err != nil {
 		t.Errorf("got %q, %v", name, err)
 	}
@@ -290,7 +290,7 @@ func TestHostileCookiesAllocateLittle(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range rounds {
-			_, _ = m.GetSession(&mist.Context{Request: req, ResponseWriter: webtest.Nowhere{}})
+			_, _ = m.GetSession(&mist.Context{Request: req, ResponseWriter: webtest.DiscardWriter{}})
 		}
 		runtime.ReadMemStats(&after)
 		if got := (after.TotalAlloc - before.TotalAlloc) / rounds; got > 8<<10 {
@@ -320,7 +320,7 @@ func TestErrorsAreQuiet(t *testing.T) {
 		}
 	}
 	m.NewID = func() string { return needle + " " }
-	if _, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: webtest.Nowhere{}}); err == nil || strings.Contains(err.Error(), "NEEDLE") {
+	if _, err := m.InitSession(&mist.Context{Request: httptest.NewRequest(http.MethodGet, "/", nil), ResponseWriter: webtest.DiscardWriter{}}); err == nil || strings.Contains(err.Error(), "NEEDLE") {
 		t.Error("InitSession: an error with the id, or none")
 	}
 }

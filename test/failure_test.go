@@ -42,7 +42,7 @@ func TestStoreFailureIsTheAnswerForItsRequest(t *testing.T) {
 		}
 		m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}, ErrorHandler: func(_ *mist.Context, err error) { failed("a guard", err) }}
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		st.silence = &webtest.OutageError{}
 		began := time.Now()
 		b.Visit(t, webtest.Wrap(func(ctx *mist.Context) {
@@ -74,7 +74,7 @@ func TestStoreFailureTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, rec := webtest.Spied()
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		gate, silent := make(chan struct{}), &webtest.OutageError{}
 		rec.Take()
 		rec.On(func(_ context.Context, op string) {
@@ -106,7 +106,7 @@ func TestStoreFailureTogether(t *testing.T) {
 func TestStoreFailureEndsWithANewSession(t *testing.T) {
 	m, rec := webtest.Spied()
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	rec.Fail(webtest.Fault{Op: "Open", After: false, Err: &webtest.OutageError{}})
 	b.Visit(t, func(ctx *mist.Context) {
 		if _, err := m.GetSession(ctx); err == nil || errors.Is(err, session.ErrNotFound) {

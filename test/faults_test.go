@@ -46,7 +46,7 @@ func testStoreFails(t *testing.T, f webtest.Flow, kind string, calls []string, a
 		f.Sets = map[string]int{"InitSession": 1, "RemoveSession": 1}[f.Name] // no MaxAge there
 	}
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	rec.Take()
 	op := calls[len(calls)-1]
 	rec.Fail(webtest.Fault{Op: op, After: after, Err: fmt.Errorf("store: %w", cause)})
@@ -81,7 +81,7 @@ func testStoreFails(t *testing.T, f webtest.Flow, kind string, calls []string, a
 	// could not be loaded, in the next one. Where Remove took effect it must yet
 	// clear the cookie.
 	if dead {
-		retried.Login(t, m, "alice")
+		retried.BeginNamed(t, m, "alice")
 	}
 	rec.Fail(webtest.Fault{Op: op, After: after, Err: cause})
 	again := func(ctx *mist.Context) {
@@ -117,7 +117,7 @@ func testStoreFails(t *testing.T, f webtest.Flow, kind string, calls []string, a
 func TestManagerRotateFailsAfter(t *testing.T) {
 	m, rec := webtest.Spied()
 	b := &webtest.Browser{}
-	b.Login(t, m, "alice")
+	b.BeginNamed(t, m, "alice")
 	other := b.Tab()
 	rec.Fail(webtest.Fault{Op: "Rotate", After: true, Err: &webtest.OutageError{}})
 	b.Visit(t, func(ctx *mist.Context) {
@@ -223,7 +223,7 @@ func TestManagerPropagatorFails(t *testing.T) {
 		t.Run(f.flow, func(t *testing.T) {
 			m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.Take()
 			rec.Fail(webtest.Fault{Op: f.op, After: false, Err: cause})
 			header := b.Visit(t, func(ctx *mist.Context) {
@@ -252,7 +252,7 @@ func TestManagerCancelledRequest(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			m, rec := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			rec.Take()
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
@@ -281,7 +281,7 @@ func TestManagerStoreAnswersNothing(t *testing.T) {
 			}
 			m, _ := webtest.Spied()
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			m = &session.Manager{Store: mute{m.Store.(*webtest.SpyStore), opens}, Propagator: m.Propagator}
 			header := b.Visit(t, func(ctx *mist.Context) {
 				if err := f.Call(m, ctx); err == nil || errors.Is(err, session.ErrNotFound) {

@@ -133,7 +133,7 @@ func crowdedSite(t *testing.T, middleware bool) *webtest.Site {
 		panic(http.ErrAbortHandler)
 	})
 	if !middleware {
-		t.Cleanup(func() { s.Complaints() }) // mist's second WriteHeader
+		t.Cleanup(func() { s.ServerLog() }) // mist's second WriteHeader
 	}
 	return s
 }

@@ -25,7 +25,7 @@ func TestLateRefreshAfterRotation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{MaxAge: time.Hour}}
 				alice := &webtest.Browser{}
-				alice.Login(t, m, "alice")
+				alice.BeginNamed(t, m, "alice")
 				alice.Visit(t, func(late *mist.Context) {
 					if _, err := m.GetSession(late); err != nil {
 						t.Fatalf("GetSession: %v", err)
@@ -86,7 +86,7 @@ func TestLogoutOvertakesLoad(t *testing.T) {
 	loading, goOn := make(chan struct{}), make(chan struct{})
 	inner := &memory.Store{}
 	alice := &webtest.Browser{}
-	alice.Login(t, &session.Manager{Store: inner, Propagator: &cookie.Propagator{}}, "alice")
+	alice.BeginNamed(t, &session.Manager{Store: inner, Propagator: &cookie.Propagator{}}, "alice")
 	m := &session.Manager{Propagator: &cookie.Propagator{}, Store: slowStore{inner, func() {
 		close(loading)
 		<-goOn
@@ -119,7 +119,7 @@ func TestLogoutOvertakesLoad(t *testing.T) {
 func TestUserValuesPutAgain(t *testing.T) {
 	m, _ := webtest.Spied()
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	alice.Visit(t, func(ctx *mist.Context) {
 		s, err := m.GetSession(ctx)
 		if err != nil {
@@ -170,7 +170,7 @@ func TestRefreshCannotAskForNewest(t *testing.T) {
 	store := &sessiontest.FaultStore{Store: &memory.Store{}}
 	m := &session.Manager{Store: store, Propagator: &cookie.Propagator{MaxAge: time.Hour}}
 	alice := &webtest.Browser{}
-	alice.Login(t, m, "alice")
+	alice.BeginNamed(t, m, "alice")
 	store.Reset(func(c sessiontest.Call) sessiontest.Fault {
 		if c.Op == "Open" && c.N == 3 { // Open, Refresh, Open
 			return sessiontest.FailBefore

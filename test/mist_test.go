@@ -216,7 +216,7 @@ func TestMistPanics(t *testing.T) {
 				}
 			}
 		}
-		if got := s.Complaints(); strings.Count(got, "panic serving") < 20 || strings.Contains(got, "nil pointer") {
+		if got := s.ServerLog(); strings.Count(got, "panic serving") < 20 || strings.Contains(got, "nil pointer") {
 			t.Errorf("middleware %t: the panic is not what net/http saw: %s", middleware, got)
 		}
 		resp, _ := s.Fetch(t, carol, "/recovered")
@@ -280,7 +280,7 @@ func TestMistHeaderFirst(t *testing.T) {
 			if got, want := rec.Take(), "extract Generate inject extract Open Remove clear Generate inject"; got != want {
 				t.Errorf("%s, middleware %t: got calls %q, want %q", name, middleware, got, want)
 			}
-			s.Complaints() // mist's second WriteHeader, without the Middleware
+			s.ServerLog() // mist's second WriteHeader, without the Middleware
 		}
 	}
 }

@@ -295,7 +295,7 @@ func TestMistResponseController(t *testing.T) {
 		if _, got := wrapped.Fetch(t, wrapped.Visitor(t), "/"); got != want || strings.Count(want, "<nil>") < 3 {
 			t.Errorf("%s: got %q, want %q, as without the Middleware", protocol, got, want)
 		}
-		bare.Complaints() // mist's second WriteHeader
+		bare.ServerLog() // mist's second WriteHeader
 	}
 }
 

@@ -102,7 +102,7 @@ func TestTokensAreRenewed(t *testing.T) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}, RenewAfter: 15 * time.Minute}
 		user, visitor := &webtest.Browser{}, &webtest.Browser{}
 		user.SignIn(t, m, "alice")
-		visitor.Login(t, m, "visitor")
+		visitor.BeginNamed(t, m, "visitor")
 		renewed := map[*webtest.Browser]int{}
 		for range 4 * 60 { // minutes
 			time.Sleep(time.Minute)

@@ -25,7 +25,7 @@ import (
 func TestValuesAuthenticateNobody(t *testing.T) {
 	m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}}
 	visitor, alice := &webtest.Browser{}, &webtest.Browser{}
-	visitor.Login(t, m, "visitor")
+	visitor.BeginNamed(t, m, "visitor")
 	alice.SignIn(t, m, "alice")
 	keys := []string{
 		"user", "User", "user_id", "uid", "u", "l", "level", "Level", "auth", "AuthenticatedAt", "principal", "id", ":user", "\x00u", "",
@@ -80,7 +80,7 @@ func TestTokenBeforeLogin(t *testing.T) {
 			m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{}, RotateGrace: time.Hour}
 			b := &webtest.Browser{}
 			if name == "login" {
-				b.Login(t, m, "visitor")
+				b.BeginNamed(t, m, "visitor")
 			} else {
 				b.SignIn(t, m, "alice")
 			}

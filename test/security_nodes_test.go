@@ -79,7 +79,7 @@ func TestRedirectAtOnce(t *testing.T) {
 	const rounds = 10_000
 	here, there := twoNodes()
 	b := &webtest.Browser{}
-	b.Login(t, here, "")
+	b.BeginNamed(t, here, "")
 	for i := range rounds {
 		w := &followed{ResponseWriter: httptest.NewRecorder()}
 		w.follow = func() {

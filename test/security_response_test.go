@@ -39,7 +39,7 @@ func TestOneSetCookie(t *testing.T) {
 	for _, sequence := range sequences(len(answering), 4) {
 		m := &session.Manager{Store: &memory.Store{}, Propagator: &cookie.Propagator{MaxAge: time.Hour}}
 		b := &webtest.Browser{}
-		b.Login(t, m, "visitor")
+		b.BeginNamed(t, m, "visitor")
 		var names []string
 		last := ""
 		h := b.Visit(t, func(ctx *mist.Context) {

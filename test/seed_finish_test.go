@@ -70,17 +70,19 @@ func (p *countedPropagator) Inject(id string, w http.ResponseWriter) error {
 // goes to the client once, and nothing stays behind for the next request.
 func TestSeedFinishedOnce(t *testing.T) {
 	for what, end := range map[string]func(ctx *mist.Context){
-		"it returns":                     func(*mist.Context) {},
-		"it answers":                     func(ctx *mist.Context) { _, _ = io.WriteString(ctx.ResponseWriter, "page") },
-		"it answers by mist":             func(ctx *mist.Context) { _ = ctx.RespondWithJSON(http.StatusOK, "page") },
-		"it writes the header twice":     func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(200); ctx.ResponseWriter.WriteHeader(500) },
-		"it flushes":                     func(ctx *mist.Context) { _ = http.NewResponseController(ctx.ResponseWriter).Flush() },
-		"it takes over the connection":   func(ctx *mist.Context) { _, _, _ = http.NewResponseController(ctx.ResponseWriter).Hijack() },
-		"it panics":                      func(*mist.Context) { panic("seed") },
-		"it panics after an answer":      func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(200); panic("seed") },
-		"it ends its goroutine":          func(*mist.Context) { runtime.Goexit() },
-		"it replaces the request":        func(ctx *mist.Context) { ctx.Request = httptest.NewRequest(http.MethodGet, "/", nil) },
-		"it hides the response's writer": func(ctx *mist.Context) { ctx.ResponseWriter = webtest.Passing{ResponseWriter: ctx.ResponseWriter} },
+		"it returns":                   func(*mist.Context) {},
+		"it answers":                   func(ctx *mist.Context) { _, _ = io.WriteString(ctx.ResponseWriter, "page") },
+		"it answers by mist":           func(ctx *mist.Context) { _ = ctx.RespondWithJSON(http.StatusOK, "page") },
+		"it writes the header twice":   func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(200); ctx.ResponseWriter.WriteHeader(500) },
+		"it flushes":                   func(ctx *mist.Context) { _ = http.NewResponseController(ctx.ResponseWriter).Flush() },
+		"it takes over the connection": func(ctx *mist.Context) { _, _, _ = http.NewResponseController(ctx.ResponseWriter).Hijack() },
+		"it panics":                    func(*mist.Context) { panic("seed") },
+		"it panics after an answer":    func(ctx *mist.Context) { ctx.ResponseWriter.WriteHeader(200); panic("seed") },
+		"it ends its goroutine":        func(*mist.Context) { runtime.Goexit() },
+		"it replaces the request":      func(ctx *mist.Context) { ctx.Request = httptest.NewRequest(http.MethodGet, "/", nil) },
+		"it hides the response's writer": func(ctx *mist.Context) {
+			ctx.ResponseWriter = webtest.UnwrappingWriter{ResponseWriter: ctx.ResponseWriter}
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			p := &countedPropagator{Propagator: &cookie.Propagator{Insecure: true}}

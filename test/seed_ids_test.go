@@ -23,7 +23,7 @@ func TestSeedUniqueIDs(t *testing.T) {
 	st := &idStore{ids: make(map[string]bool, n)}
 	m := &session.Manager{Store: st, Propagator: &cookie.Propagator{}}
 	for range n / 4 { // a Manager tries four ids
-		ctx := &mist.Context{Request: &http.Request{}, ResponseWriter: webtest.Nowhere(nil)}
+		ctx := &mist.Context{Request: &http.Request{}, ResponseWriter: webtest.DiscardWriter(nil)}
 		if _, err := m.InitSession(ctx); !errors.Is(err, session.ErrExists) {
 			t.Fatalf("got %v, want ErrExists", err)
 		}

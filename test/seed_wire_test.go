@@ -105,7 +105,7 @@ func TestSeedFinishedOnceOnTheWire(t *testing.T) {
 					s.Close() // waits for what mist does after the Middleware
 					check(t, "given to the client", p.given.Load(), injects, nil)
 					if !behind {
-						s.Complaints() // only the Middleware keeps mist from a second header
+						s.ServerLog() // only the Middleware keeps mist from a second header
 					}
 				})
 			}

@@ -157,7 +157,7 @@ func TestWrappedStore(t *testing.T) {
 	t.Run("with Unwrap it issues tokens", func(t *testing.T) {
 		m := &session.Manager{Store: webtest.WrappedStore{Store: webtest.WrappedStore{Store: &memory.Store{}}}, Propagator: &cookie.Propagator{}}
 		b := &webtest.Browser{}
-		b.Login(t, m, "alice")
+		b.BeginNamed(t, m, "alice")
 		if name, err := b.Name(t, m); name != "alice" || err != nil {
 			t.Errorf("got %q, %v", name, err)
 		}
@@ -212,7 +212,7 @@ func TestWrappedStore(t *testing.T) {
 				continue
 			}
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			var err error
 			b.Visit(t, func(ctx *mist.Context) { err = f.Call(hidden, ctx) })
 			if _, lost := b.Name(t, m); lost != nil {
@@ -247,7 +247,7 @@ func TestWrappedPropagator(t *testing.T) {
 			p := test.wrap(&cookie.Propagator{MaxAge: time.Hour})
 			m := &session.Manager{Store: &memory.Store{}, Propagator: p}
 			b := &webtest.Browser{}
-			b.Login(t, m, "alice")
+			b.BeginNamed(t, m, "alice")
 			header := b.Visit(t, func(ctx *mist.Context) {
 				if err := m.RefreshSession(ctx); err != nil {
 					t.Errorf("RefreshSession: %v", err)

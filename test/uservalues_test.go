@@ -19,8 +19,8 @@ func TestUserValuesOfEarlierRequest(t *testing.T) {
 	for name, setup := range map[string]func() (*session.Manager, *webtest.Recorder){"token": webtest.Spied, "plain": webtest.SpiedPlain} {
 		m, _ := setup()
 		alice, bob, nobody := &webtest.Browser{}, &webtest.Browser{}, &webtest.Browser{}
-		alice.Login(t, m, "alice")
-		bob.Login(t, m, "bob")
+		alice.BeginNamed(t, m, "alice")
+		bob.BeginNamed(t, m, "bob")
 		var left map[string]any
 		for flow, use := range map[string]mist.HandleFunc{
 			"GetSession":  func(ctx *mist.Context) { _, _ = m.GetSession(ctx) },
@@ -58,7 +58,7 @@ func TestUserValuesJunk(t *testing.T) {
 	} {
 		m, _ := webtest.Spied()
 		alice, nobody := &webtest.Browser{}, &webtest.Browser{}
-		alice.Login(t, m, "alice")
+		alice.BeginNamed(t, m, "alice")
 		values := map[string]any{"session": junk, "other": "kept"}
 		nobody.Pooled(t, values, func(ctx *mist.Context) {
 			if _, err := m.GetSession(ctx); !errors.Is(err, session.ErrNotFound) {
@@ -101,10 +101,10 @@ func TestUserValuesByHand(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m, rec := webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{MaxAge: time.Hour})
 			m.NewID = func() string { return "hand" }
-			(&webtest.Browser{}).Login(t, m, "hand")
+			(&webtest.Browser{}).BeginNamed(t, m, "hand")
 			m.NewID = nil
 			alice := &webtest.Browser{}
-			alice.Login(t, m, "alice")
+			alice.BeginNamed(t, m, "alice")
 
 			for _, late := range []bool{false, true} {
 				var left map[string]any
@@ -175,7 +175,7 @@ func TestUserValuesByHandIsNotPromoted(t *testing.T) {
 		m, rec := issue()
 		m.Propagator = &webtest.SpyPropagator{Propagator: &cookie.Propagator{MaxAge: time.Hour}, Recorder: rec}
 		bearer := &webtest.Browser{}
-		bearer.Login(t, m, "bearer")
+		bearer.BeginNamed(t, m, "bearer")
 		carried := bearer.Cookies[webtest.CookieName]
 		header := (&webtest.Browser{}).Visit(t, func(ctx *mist.Context) {
 			var (
@@ -208,8 +208,8 @@ func TestTwoManagers(t *testing.T) {
 		a, recA = webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-a"})
 		b, recB = webtest.SpiedWith(&memory.Store{}, &cookie.Propagator{Name: "__Host-b"})
 		visitor = &webtest.Browser{}
-		visitor.Login(t, a, "alice")
-		visitor.Login(t, b, "bob")
+		visitor.BeginNamed(t, a, "alice")
+		visitor.BeginNamed(t, b, "bob")
 		if got := len(visitor.Cookies); got != 2 {
 			t.Fatalf("got %d cookies, want 2", got)
 		}

@@ -183,13 +183,13 @@ func onMist(p *peer, l library[*mist.Context], middleware ...mist.Middleware) *p
 
 type netBrowser struct {
 	site   http.Handler
-	w      webtest.Nowhere
+	w      webtest.DiscardWriter
 	header http.Header
 }
 
 func netBrowsers(site http.Handler) func() browser {
 	return func() browser {
-		return &netBrowser{site, webtest.Nowhere{}, http.Header{"User-Agent": {agent}}}
+		return &netBrowser{site, webtest.DiscardWriter{}, http.Header{"User-Agent": {agent}}}
 	}
 }
 

@@ -44,7 +44,7 @@ func (st Step) proof() session.Proof {
 }
 
 // binds binds the session of an issued token.
-func binds(ctx context.Context, r *Rival, st Step) outcome {
+func binds(ctx context.Context, r *Subject, st Step) outcome {
 	carried, name := r.carried(st)
 	s, err := r.Store.Bind(ctx, carried, st.proof())
 	o := r.opened(s, err, st)
@@ -56,7 +56,7 @@ func binds(ctx context.Context, r *Rival, st Step) outcome {
 
 // proves proves once, or until too many tokens are valid. It mostly picks sessions that
 // are bound.
-func proves(ctx context.Context, r *Rival, st Step) outcome {
+func proves(ctx context.Context, r *Subject, st Step) outcome {
 	id := r.idOf(st)
 	if n := len(r.bound); n > 0 && st.On < 192 {
 		id = r.bound[n-1-int(st.On)%min(n, 3)]

@@ -20,8 +20,8 @@ const (
 	Absolute = 90 * time.Minute
 )
 
-// A Duel runs programs on a memory.Store and on the store under test.
-type Duel struct {
+// A Comparison runs programs on a memory.Store and on the store under test.
+type Comparison struct {
 	// New makes the store under test, without sessions.
 	New func(ctx context.Context) session.DeviceStore
 
@@ -45,18 +45,18 @@ type Duel struct {
 	Ended map[string]int
 }
 
-// A match is a program in progress.
-type match struct {
-	*Duel
-	ours, its Rival
+// A comparisonRun is a program in progress.
+type comparisonRun struct {
+	*Comparison
+	ours, its Subject
 	log       strings.Builder
 	marks     []time.Time // of the last steps
 }
 
 // Run runs a program. If the stores differ, it returns the steps up to the first
 // difference, otherwise "".
-func (d *Duel) Run(ctx context.Context, program []byte) (report string) {
-	m := &match{Duel: d, ours: Rival{Store: &memory.Store{IdleTimeout: Idle, AbsoluteTimeout: Absolute}}, its: Rival{Store: d.New(ctx)}}
+func (d *Comparison) Run(ctx context.Context, program []byte) (report string) {
+	m := &comparisonRun{Comparison: d, ours: Subject{Store: &memory.Store{IdleTimeout: Idle, AbsoluteTimeout: Absolute}}, its: Subject{Store: d.New(ctx)}}
 	if d.Pass != nil {
 		m.ours.Epoch = time.Now()
 		m.its.Epoch, m.its.late = m.ours.Epoch.Add(d.Skew), d.Late
@@ -80,18 +80,18 @@ func (d *Duel) Run(ctx context.Context, program []byte) (report string) {
 	return ""
 }
 
-func (m *match) step(ctx context.Context, n int, st Step) bool {
+func (m *comparisonRun) step(ctx context.Context, n int, st Step) bool {
 	op := st.operation()
 	stepCtx, wrong := st.Context(ctx)
 	if op.name == pass && m.Pass != nil {
 		return m.time(ctx, n, st)
 	}
-	return m.same(ctx, fmt.Sprintf("%s: step %d of %+v %s", op.name, n, st, wrong), func(r *Rival) outcome { return op.do(stepCtx, r, st) })
+	return m.same(ctx, fmt.Sprintf("%s: step %d of %+v %s", op.name, n, st, wrong), func(r *Subject) outcome { return op.do(stepCtx, r, st) })
 }
 
 // time lets time pass, often until just before, exactly at or just after an end. Then it
 // compares the sessions.
-func (m *match) time(ctx context.Context, n int, st Step) bool {
+func (m *comparisonRun) time(ctx context.Context, n int, st Step) bool {
 	id := m.alive(ctx, st)
 	at, ok := m.deadline(ctx, id, st)
 	if !ok {
@@ -101,8 +101,8 @@ func (m *match) time(ctx context.Context, n int, st Step) bool {
 		return true
 	}
 	fmt.Fprintf(&m.log, "Pass: step %d of %+v: %v\n", n, st, time.Until(at))
-	object := make(map[*Rival]session.Session)
-	for _, r := range []*Rival{&m.ours, &m.its} {
+	object := make(map[*Subject]session.Session)
+	for _, r := range []*Subject{&m.ours, &m.its} {
 		object[r], _ = r.Store.Get(ctx, r.ids()[id])
 	}
 	if !m.pass(ctx, time.Until(at), st.Variant >= 64) {
@@ -114,16 +114,16 @@ func (m *match) time(ctx context.Context, n int, st Step) bool {
 	}
 	switch st.Key / 2 % 4 {
 	case 0:
-		return m.same(ctx, "in time Set", func(r *Rival) outcome {
+		return m.same(ctx, "in time Set", func(r *Subject) outcome {
 			if object[r] == nil {
 				return skipped
 			}
 			return failedWith(object[r].Set(ctx, "a", 1))
 		})
 	case 1:
-		return m.same(ctx, "in time Refresh", func(r *Rival) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[id])) })
+		return m.same(ctx, "in time Refresh", func(r *Subject) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[id])) })
 	case 2:
-		return m.same(ctx, "in time RemoveUserSessions", func(r *Rival) outcome {
+		return m.same(ctx, "in time RemoveUserSessions", func(r *Subject) outcome {
 			st.Value |= 128
 			return revokesUser(ctx, r, st)
 		})
@@ -132,7 +132,7 @@ func (m *match) time(ctx context.Context, n int, st Step) bool {
 }
 
 // alive returns the number of an id, if possible of a live session.
-func (m *match) alive(ctx context.Context, st Step) int {
+func (m *comparisonRun) alive(ctx context.Context, st Step) int {
 	ids := m.ours.ids()
 	for i := range ids {
 		if _, err := m.ours.Store.Get(ctx, ids[(i+int(st.On))%len(ids)]); err == nil {
@@ -143,7 +143,7 @@ func (m *match) alive(ctx context.Context, st Step) int {
 }
 
 // deadline returns when a session ends, or when something that a recent step began ends.
-func (m *match) deadline(ctx context.Context, id int, st Step) (at time.Time, ok bool) {
+func (m *comparisonRun) deadline(ctx context.Context, id int, st Step) (at time.Time, ok bool) {
 	off := around(m.unit(), m.Late)[st.Variant%3]
 	if s, err := m.ours.Store.Get(ctx, m.ours.ids()[id]); err == nil && st.Value < 128 {
 		info, err := session.Describe(s)
@@ -160,17 +160,17 @@ func around(unit, late time.Duration) []time.Duration {
 	return []time.Duration{-unit, late, late + unit}
 }
 
-func (d *Duel) unit() time.Duration { return cmp.Or(d.Unit, time.Microsecond) }
+func (d *Comparison) unit() time.Duration { return cmp.Or(d.Unit, time.Microsecond) }
 
 // pass lets time pass. Sessions that are kept awake end only at their absolute deadline.
-func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
+func (m *comparisonRun) pass(ctx context.Context, d time.Duration, awake bool) bool {
 	const often = Idle * 3 / 4
 	end := time.Now().Add(d)
 	for awake && d < 3*Absolute && time.Until(end) > often {
 		m.wait(ctx, often-time.Minute)
 		for i := range m.ours.ids() {
 			m.tick(ctx)
-			if !m.same(ctx, "kept awake Refresh", func(r *Rival) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[i])) }) {
+			if !m.same(ctx, "kept awake Refresh", func(r *Subject) outcome { return failedWith(r.Store.Refresh(ctx, r.ids()[i])) }) {
 				return false
 			}
 		}
@@ -181,11 +181,11 @@ func (m *match) pass(ctx context.Context, d time.Duration, awake bool) bool {
 
 // tick lets the shortest time pass before a step. Stores may order two events at the same
 // time differently.
-func (m *match) tick(ctx context.Context) { m.wait(ctx, m.unit()+5*m.Late) }
+func (m *comparisonRun) tick(ctx context.Context) { m.wait(ctx, m.unit()+5*m.Late) }
 
 // wait lets time pass. It waits a little longer if the store under test might still show
 // a session that has ended by then.
-func (m *match) wait(ctx context.Context, d time.Duration) {
+func (m *comparisonRun) wait(ctx context.Context, d time.Duration) {
 	for again := m.Late > 0; again; {
 		again = false
 		for _, id := range m.ours.ids() {
@@ -206,8 +206,8 @@ func (m *match) wait(ctx context.Context, d time.Duration) {
 }
 
 // same makes one call on both stores.
-func (m *match) same(ctx context.Context, name string, call func(r *Rival) outcome) bool {
-	compare := func(name string, call func(r *Rival) outcome) (got outcome, ok bool) {
+func (m *comparisonRun) same(ctx context.Context, name string, call func(r *Subject) outcome) bool {
+	compare := func(name string, call func(r *Subject) outcome) (got outcome, ok bool) {
 		want, got := call(&m.ours), call(&m.its)
 		want.id, got.id = m.ours.named(want.id), m.its.named(got.id)
 		if !got.equal(want, m.Late) {
@@ -225,7 +225,7 @@ func (m *match) same(ctx context.Context, name string, call func(r *Rival) outco
 	}
 	fmt.Fprintf(&m.log, "%s: %v\n", name, got)
 	for i := range m.ours.objects {
-		if _, ok := compare(fmt.Sprintf("then object %d shows", i), func(r *Rival) outcome { return r.shows(ctx, i) }); !ok {
+		if _, ok := compare(fmt.Sprintf("then object %d shows", i), func(r *Subject) outcome { return r.shows(ctx, i) }); !ok {
 			return false
 		}
 	}
@@ -238,9 +238,9 @@ func (m *match) same(ctx context.Context, name string, call func(r *Rival) outco
 }
 
 // look compares every session, by its id and by its user.
-func (m *match) look(ctx context.Context, when string) bool {
+func (m *comparisonRun) look(ctx context.Context, when string) bool {
 	for i := range m.ours.ids() {
-		if !m.same(ctx, when+" Get", func(r *Rival) outcome {
+		if !m.same(ctx, when+" Get", func(r *Subject) outcome {
 			s, err := r.Store.Get(ctx, r.ids()[i])
 			if err != nil {
 				return failedWith(err)
@@ -256,7 +256,7 @@ func (m *match) look(ctx context.Context, when string) bool {
 		}
 	}
 	for _, user := range Users[1:] {
-		if !m.same(ctx, when+" UserSessions", func(r *Rival) outcome {
+		if !m.same(ctx, when+" UserSessions", func(r *Subject) outcome {
 			infos, err := r.Store.UserSessions(ctx, user)
 			o := failedWith(err)
 			o.value, o.times = r.describe(infos...)
@@ -269,9 +269,9 @@ func (m *match) look(ctx context.Context, when string) bool {
 }
 
 // open opens the last n tokens.
-func (m *match) open(ctx context.Context, when string, n int) bool {
+func (m *comparisonRun) open(ctx context.Context, when string, n int) bool {
 	for i := max(0, len(m.ours.Tokens)-n); i < len(m.ours.Tokens); i++ {
-		if !m.same(ctx, fmt.Sprintf("%s Open: token %d", when, i), func(r *Rival) outcome {
+		if !m.same(ctx, fmt.Sprintf("%s Open: token %d", when, i), func(r *Subject) outcome {
 			s, err := r.Store.Open(ctx, r.Tokens[i])
 			return r.opened(s, err, Step{})
 		}) {
@@ -281,9 +281,9 @@ func (m *match) open(ctx context.Context, when string, n int) bool {
 	return true
 }
 
-// Complain fails the test if the programs did not cover every success and every error of
+// CheckCoverage fails the test if the programs did not cover every success and every error of
 // each operation, and more.
-func (d *Duel) Complain(t *testing.T, more ...string) {
+func (d *Comparison) CheckCoverage(t *testing.T, more ...string) {
 	t.Helper()
 	for _, op := range operations() {
 		if op.name != pass {

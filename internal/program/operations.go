@@ -10,10 +10,10 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// An operation is one of the calls. Pass is not an operation: see [Duel].
+// An operation is one of the calls. Pass is not an operation: see [Comparison].
 type operation struct {
 	name string
-	do   func(ctx context.Context, r *Rival, st Step) outcome
+	do   func(ctx context.Context, r *Subject, st Step) outcome
 }
 
 const pass = "Pass"
@@ -34,8 +34,8 @@ func Op(name string) byte {
 }
 
 // onSession turns a call on a session into an operation.
-func onSession(call func(ctx context.Context, s session.Session, st Step) (value any, err error)) func(context.Context, *Rival, Step) outcome {
-	return func(ctx context.Context, r *Rival, st Step) outcome {
+func onSession(call func(ctx context.Context, s session.Session, st Step) (value any, err error)) func(context.Context, *Subject, Step) outcome {
+	return func(ctx context.Context, r *Subject, st Step) outcome {
 		s := r.object(st)
 		if s == nil {
 			return skipped
@@ -49,20 +49,20 @@ func onSession(call func(ctx context.Context, s session.Session, st Step) (value
 
 func operations() []operation {
 	return []operation{
-		{"Generate", func(ctx context.Context, r *Rival, st Step) outcome {
+		{"Generate", func(ctx context.Context, r *Subject, st Step) outcome {
 			s, err := r.Store.Generate(ctx, pick(st.On, IDs, badIDs))
 			return r.keep(s, err, st)
 		}},
 		{"Open", opens},
 		{"Open", opens},
-		{"Get", func(ctx context.Context, r *Rival, st Step) outcome {
+		{"Get", func(ctx context.Context, r *Subject, st Step) outcome {
 			s, err := r.Store.Get(ctx, r.idOf(st))
 			return r.keep(s, err, st)
 		}},
-		{"Refresh", func(ctx context.Context, r *Rival, st Step) outcome {
+		{"Refresh", func(ctx context.Context, r *Subject, st Step) outcome {
 			return failedWith(r.Store.Refresh(ctx, r.idOf(st)))
 		}},
-		{"Remove, twice", func(ctx context.Context, r *Rival, st Step) outcome {
+		{"Remove, twice", func(ctx context.Context, r *Subject, st Step) outcome {
 			if st.Value < 128 { // rarer than the other operations
 				return skipped
 			}
@@ -101,7 +101,7 @@ func operations() []operation {
 		})},
 		{"Update", updates},
 		{"All", onSession(func(ctx context.Context, s session.Session, _ Step) (any, error) { return Shown(ctx, s) })},
-		{"Describe", func(_ context.Context, r *Rival, st Step) outcome {
+		{"Describe", func(_ context.Context, r *Subject, st Step) outcome {
 			s := r.object(st)
 			if s == nil {
 				return skipped
@@ -112,7 +112,7 @@ func operations() []operation {
 			return o
 		}},
 		{"DeviceOf", onSession(device)},
-		{"Now", func(ctx context.Context, r *Rival, st Step) outcome {
+		{"Now", func(ctx context.Context, r *Subject, st Step) outcome {
 			s := r.object(st)
 			if s == nil {
 				return skipped
@@ -125,18 +125,18 @@ func operations() []operation {
 			return o
 		}},
 		{"Sweep", sweeps},
-		{pass, func(context.Context, *Rival, Step) outcome { return skipped }},
+		{pass, func(context.Context, *Subject, Step) outcome { return skipped }},
 	}
 }
 
-func opens(ctx context.Context, r *Rival, st Step) outcome {
+func opens(ctx context.Context, r *Subject, st Step) outcome {
 	carried, name := r.carried(st)
 	s, err := r.Store.Open(ctx, carried)
 	return r.opened(s, err, st).of(name)
 }
 
 // rotates rotates once, or until too many old tokens are valid.
-func rotates(ctx context.Context, r *Rival, st Step) outcome {
+func rotates(ctx context.Context, r *Subject, st Step) outcome {
 	grace := pick(st.Value, graces, []time.Duration{-1, math.MinInt64})
 	carried, name := r.carried(st)
 	s, err := r.Store.Rotate(ctx, carried, grace)
@@ -152,7 +152,7 @@ func rotates(ctx context.Context, r *Rival, st Step) outcome {
 }
 
 // sweeps removes expired sessions, which must have no visible effect.
-func sweeps(ctx context.Context, r *Rival, _ Step) outcome {
+func sweeps(ctx context.Context, r *Subject, _ Step) outcome {
 	switch st := r.Store.(type) {
 	case interface{ Sweep() int }:
 		st.Sweep()
@@ -189,7 +189,7 @@ func setsAll(ctx context.Context, s session.Session, st Step) (any, error) {
 }
 
 // updates returns the value that the function received last.
-func updates(ctx context.Context, r *Rival, st Step) outcome {
+func updates(ctx context.Context, r *Subject, st Step) outcome {
 	cancel := func() {}
 	if ctx != nil {
 		ctx, cancel = context.WithCancel(ctx)

@@ -92,7 +92,7 @@ func failedWith(err error) outcome {
 }
 
 // opened is keep for a call that reports which deadline has passed.
-func (r *Rival) opened(s session.Session, err error, st Step) outcome {
+func (r *Subject) opened(s session.Session, err error, st Step) outcome {
 	o := r.keep(s, err, st)
 	o.errors = slices.DeleteFunc(o.errors, func(name string) bool {
 		is := strings.HasPrefix(name, "ErrExpired")
@@ -105,7 +105,7 @@ func (r *Rival) opened(s session.Session, err error, st Step) outcome {
 }
 
 // describe returns the infos as text, and their times.
-func (r *Rival) describe(infos ...session.Info) (text string, times []time.Duration) {
+func (r *Subject) describe(infos ...session.Info) (text string, times []time.Duration) {
 	var all []string
 	for _, i := range infos {
 		began := i.CreatedAt

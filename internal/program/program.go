@@ -70,15 +70,15 @@ func Play(t *testing.T, name string, program []byte, run func(program []byte) (r
 	if report == "" {
 		return
 	}
-	small := Shrunk(program, func(p []byte) bool { return run(p) != "" })
+	small := Shrink(program, func(p []byte) bool { return run(p) != "" })
 	if again := run(small); again != "" {
 		report = again
 	}
 	t.Fatalf("%s, in short %q:\n%s", name, small, report)
 }
 
-// Shrunk removes steps from a program as long as the program still fails.
-func Shrunk(program []byte, fails func([]byte) bool) []byte {
+// Shrink removes steps from a program as long as the program still fails.
+func Shrink(program []byte, fails func([]byte) bool) []byte {
 	for size := len(program) / stepSize / 2; size > 0; size /= 2 {
 		for at := 0; at+size*stepSize <= len(program); {
 			less := slices.Concat(program[:at], program[at+size*stepSize:])

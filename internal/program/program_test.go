@@ -30,7 +30,7 @@ func duel(t *testing.T, absolute time.Duration, refresh func(st *memory.Store, c
 	program.Register()
 	run := func(p []byte) (report string) {
 		synctest.Test(t, func(t *testing.T) {
-			d := &program.Duel{Pass: time.Sleep, Ended: make(map[string]int), New: func(context.Context) session.DeviceStore {
+			d := &program.Comparison{Pass: time.Sleep, Ended: make(map[string]int), New: func(context.Context) session.DeviceStore {
 				return mistaken{&memory.Store{IdleTimeout: program.Idle, AbsoluteTimeout: absolute}, refresh}
 			}}
 			report = d.Run(t.Context(), p)
@@ -39,7 +39,7 @@ func duel(t *testing.T, absolute time.Duration, refresh func(st *memory.Store, c
 	}
 	for seed := range uint64(20) {
 		if p := program.Random(seed, 150); run(p) != "" {
-			p = program.Shrunk(p, func(p []byte) bool { return run(p) != "" })
+			p = program.Shrink(p, func(p []byte) bool { return run(p) != "" })
 			return run(p), len(program.Steps(p))
 		}
 	}

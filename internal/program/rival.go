@@ -10,8 +10,8 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// A Rival is one of the two stores, with the results that a program got from it.
-type Rival struct {
+// A Subject is one of the two stores, with the results that a program got from it.
+type Subject struct {
 	Store  session.DeviceStore
 	Tokens []string  // in order of issue
 	IDs    []string  // ids of the sessions that logins began, in the same order
@@ -24,7 +24,7 @@ type Rival struct {
 }
 
 // Do makes a step and returns the name of its operation.
-func (r *Rival) Do(ctx context.Context, st Step) string {
+func (r *Subject) Do(ctx context.Context, st Step) string {
 	stepCtx, _ := st.Context(ctx)
 	op := st.operation()
 	op.do(stepCtx, r, st)
@@ -32,7 +32,7 @@ func (r *Rival) Do(ctx context.Context, st Step) string {
 }
 
 // keep returns the outcome of a call that returns a session, and keeps the session.
-func (r *Rival) keep(s session.Session, err error, st Step) outcome {
+func (r *Subject) keep(s session.Session, err error, st Step) outcome {
 	o := failedWith(err)
 	o.made = s != nil
 	if err != nil || s == nil {
@@ -54,7 +54,7 @@ func (r *Rival) keep(s session.Session, err error, st Step) outcome {
 
 // carried returns a token and a name for it. The token was issued, or it is a variation
 // of an issued one.
-func (r *Rival) carried(st Step) (carried, name string) {
+func (r *Subject) carried(st Step) (carried, name string) {
 	n := len(r.Tokens)
 	if n == 0 {
 		return "a." + strings.Repeat("A", 26), "unknown"
@@ -74,7 +74,7 @@ func (r *Rival) carried(st Step) (carried, name string) {
 }
 
 // object returns one of the loaded sessions, or nil.
-func (r *Rival) object(st Step) session.Session {
+func (r *Subject) object(st Step) session.Session {
 	for i := range r.objects {
 		if s := r.objects[(int(st.On)+i)%len(r.objects)]; s != nil {
 			return s
@@ -84,7 +84,7 @@ func (r *Rival) object(st Step) session.Session {
 }
 
 // shows returns the values that an object shows.
-func (r *Rival) shows(ctx context.Context, i int) outcome {
+func (r *Subject) shows(ctx context.Context, i int) outcome {
 	if r.objects[i] == nil {
 		return skipped
 	}
@@ -95,7 +95,7 @@ func (r *Rival) shows(ctx context.Context, i int) outcome {
 }
 
 // idOf returns an id. Every second one comes from a login.
-func (r *Rival) idOf(st Step) string {
+func (r *Subject) idOf(st Step) string {
 	if n := len(r.IDs); n > 0 && st.On < 224 && st.Key%2 == 1 {
 		return r.IDs[n-1-int(st.On)%min(n, 4)]
 	}
@@ -103,11 +103,11 @@ func (r *Rival) idOf(st Step) string {
 }
 
 // ids returns the ids of all sessions that were created, and some unused ids.
-func (r *Rival) ids() []string { return slices.Concat(IDs, r.IDs) }
+func (r *Subject) ids() []string { return slices.Concat(IDs, r.IDs) }
 
 // named replaces the ids that logins gave by names, because these ids differ between the
 // stores.
-func (r *Rival) named(text string) string {
+func (r *Subject) named(text string) string {
 	var pairs []string
 	for i, id := range r.IDs {
 		pairs = append(pairs, id, fmt.Sprintf("login %d", i))

@@ -12,7 +12,7 @@ import (
 
 // logsIn makes every kind of login. A login has at most one reason to be refused,
 // because stores may find two reasons in any order.
-func logsIn(ctx context.Context, r *Rival, st Step) outcome {
+func logsIn(ctx context.Context, r *Subject, st Step) outcome {
 	carried, name := r.carried(st)
 	if st.On < 80 || st.On >= 192 && st.On < 224 {
 		carried, name = "", "nobody"
@@ -54,14 +54,14 @@ func logsIn(ctx context.Context, r *Rival, st Step) outcome {
 	return o.of(fmt.Sprint(name, ended))
 }
 
-func listsUser(ctx context.Context, r *Rival, st Step) outcome {
+func listsUser(ctx context.Context, r *Subject, st Step) outcome {
 	infos, err := r.Store.UserSessions(ctx, pick(st.On, Users, badUsers))
 	o := failedWith(err)
 	o.value, o.times = r.describe(infos...)
 	return o
 }
 
-func revokesUser(ctx context.Context, r *Rival, st Step) outcome {
+func revokesUser(ctx context.Context, r *Subject, st Step) outcome {
 	if st.Value < 128 { // rarer than the other operations
 		return skipped
 	}

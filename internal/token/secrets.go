@@ -181,7 +181,7 @@ func (s *Secrets) Rotate(newest string, grace, now int64) string {
 // replace makes next the newest secret, and g the generation of the previous one. It returns
 // false and changes nothing if too many old secrets are still valid.
 func (s *Secrets) replace(next string, g generation, now int64) bool {
-	n, dead := s.bury(now)
+	n, dead := s.removeDead(now)
 	if n >= MaxGenerations {
 		s.old.dead = dead
 		return false
@@ -191,10 +191,10 @@ func (s *Secrets) replace(next string, g generation, now int64) bool {
 	return true
 }
 
-// bury removes the generations that are no longer valid. It returns how many are left, and the
+// removeDead removes the generations that are no longer valid. It returns how many are left, and the
 // dead secrets to remember. It keeps a generation that is needed to derive the newest secret
 // from an older, valid one. A device's secrets are not derived, so none is needed for them.
-func (s *Secrets) bury(now int64) (left int, remembered string) {
+func (s *Secrets) removeDead(now int64) (left int, remembered string) {
 	oldest := 0 // the position of the oldest valid generation
 	for i, g := 1, s.old; g != nil; i, g = i+1, g.older {
 		if g.good(now) {

@@ -65,8 +65,8 @@ func (b *Browser) Tab() *Browser {
 	return &Browser{maps.Clone(b.Cookies)}
 }
 
-// Login makes an anonymous session and stores a name in it.
-func (b *Browser) Login(t *testing.T, m *session.Manager, name string) {
+// BeginNamed makes an anonymous session and stores a name in it.
+func (b *Browser) BeginNamed(t *testing.T, m *session.Manager, name string) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) {
 		s, err := m.InitSession(ctx)
@@ -79,7 +79,7 @@ func (b *Browser) Login(t *testing.T, m *session.Manager, name string) {
 	})
 }
 
-// Name returns the name that Login stored.
+// Name returns the name that BeginNamed stored.
 func (b *Browser) Name(t *testing.T, m *session.Manager) (name string, err error) {
 	t.Helper()
 	b.Visit(t, func(ctx *mist.Context) { name, err = NameOf(ctx, m) })

@@ -78,7 +78,7 @@ var Writes = []Write{
 		_ = http.NewResponseController(ctx.ResponseWriter).Flush()
 	}},
 	{"ResponseController.Flush through a wrapper", true, func(ctx *mist.Context) {
-		_ = http.NewResponseController(Passing{ctx.ResponseWriter}).Flush()
+		_ = http.NewResponseController(UnwrappingWriter{ctx.ResponseWriter}).Flush()
 	}},
 	{"io.Copy", true, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, OnlyReader{strings.NewReader("x")}) }},
 	{"io.Copy of nothing", false, func(ctx *mist.Context) { _, _ = io.Copy(ctx.ResponseWriter, OnlyReader{strings.NewReader("")}) }},

@@ -36,8 +36,8 @@ func (s *Site) Write(p []byte) (int, error) {
 	return s.logged.Write(p)
 }
 
-// Complaints returns the log of net/http and clears it.
-func (s *Site) Complaints() string {
+// ServerLog returns the log of net/http and clears it.
+func (s *Site) ServerLog() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.logged.Reset()
@@ -70,7 +70,7 @@ func Listen(t *testing.T, h2 bool, handler http.Handler) *Site {
 	}
 	t.Cleanup(func() {
 		s.Close()
-		if got := s.Complaints(); got != "" {
+		if got := s.ServerLog(); got != "" {
 			t.Errorf("net/http complains: %s", got)
 		}
 	})

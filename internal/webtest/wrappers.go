@@ -7,14 +7,14 @@ import (
 	"github.com/mist-contrib/session"
 )
 
-// Nowhere is a response writer that discards the body and allocates nothing.
-type Nowhere http.Header
+// DiscardWriter is a response writer that discards the body and allocates nothing.
+type DiscardWriter http.Header
 
-func (w Nowhere) Header() http.Header { return http.Header(w) }
+func (w DiscardWriter) Header() http.Header { return http.Header(w) }
 
-func (w Nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (w DiscardWriter) Write(p []byte) (int, error) { return len(p), nil }
 
-func (w Nowhere) WriteHeader(int) {}
+func (w DiscardWriter) WriteHeader(int) {}
 
 // Wrapped wraps a session and keeps its capabilities.
 type Wrapped struct{ session.Session }
@@ -36,10 +36,10 @@ func (w WrappedPropagator) Unwrap() session.Propagator { return w.Propagator }
 
 type OpaquePropagator struct{ session.Propagator }
 
-// Passing wraps a response writer as a middleware does that counts bytes.
-type Passing struct{ http.ResponseWriter }
+// UnwrappingWriter wraps a response writer as a middleware does that counts bytes.
+type UnwrappingWriter struct{ http.ResponseWriter }
 
-func (w Passing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w UnwrappingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // OnlyReader hides WriteTo, so that io.Copy uses ReadFrom.
 type OnlyReader struct{ io.Reader }
