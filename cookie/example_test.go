@@ -31,5 +31,5 @@ func ExamplePropagator() {
 	// __Secure-sid=id.SECRET; Path=/; Domain=example.com; HttpOnly; Secure; SameSite=Lax
 	// __Host-Http-session=id.SECRET; Path=/; Max-Age=28800; HttpOnly; Secure; SameSite=Strict
 	// session=id.SECRET; Path=/; HttpOnly; SameSite=Lax
-	// cookie: Domain with a Name whose prefix __Host- forbids it
+	// cookie: the prefix __Host- of Name forbids Domain
 }

@@ -99,8 +99,8 @@ func TestOpenMistakes(t *testing.T) {
 		"sqlite:secret?synchronous=full&synchronous=normal": "setting",
 		"sqlite:" + dir + "/secret/f":                       "directory",
 		"sqlite:" + readOnly + "/secret":                    "not a directory",
-		"sqlite:" + dir:                                     "not that of a file",
-		"sqlite:" + readOnly:                                "write",
+		"sqlite:" + dir:                                     "not name a file",
+		"sqlite:" + readOnly:                                "not writable",
 	} {
 		db, err := sqlite.Open(url)
 		switch {
