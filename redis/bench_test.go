@@ -20,6 +20,7 @@ import (
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
 	"github.com/mist-contrib/session/internal/redistest"
+	"github.com/mist-contrib/session/internal/webtest"
 	"github.com/mist-contrib/session/redis"
 )
 
@@ -115,13 +116,6 @@ func site(b *testing.B, client goredis.UniversalClient) (m *session.Manager, s s
 	return m, s, r, "session:" + s.ID()
 }
 
-// nowhere is a response writer that costs nothing.
-type nowhere http.Header
-
-func (w nowhere) Header() http.Header         { return http.Header(w) }
-func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (w nowhere) WriteHeader(int)             {}
-
 // BenchmarkRequest bounds what a session costs a mist request that reads one
 // value, beside a handler with one bare HGETALL of the same record.
 func BenchmarkRequest(b *testing.B) {
@@ -148,7 +142,7 @@ func BenchmarkRequest(b *testing.B) {
 		one := r.Clone(b.Context())
 		one.URL.Path = path
 		return func(int) error {
-			mux.ServeHTTP(nowhere{}, one)
+			mux.ServeHTTP(webtest.DiscardWriter{}, one)
 			return failed
 		}
 	}

@@ -23,25 +23,25 @@ var (
 	firstOne = flag.Uint64("program", 0, "the seed of the first of them")
 )
 
-// A duel runs programs on a memory.Store and a redis.Store. Its timeouts are long, so
+// A comparison runs programs on a memory.Store and a redis.Store. Its timeouts are long, so
 // that no answer depends on the time.
-type duel struct {
+type comparison struct {
 	program.Comparison
 	client goredis.UniversalClient
 }
 
-func newDuel(tb testing.TB) *duel {
+func newComparison(tb testing.TB) *comparison {
 	tb.Helper()
-	return duelOn(tb, newClient(tb, unhurried(redistest.Start(tb).Addr)))
+	return comparisonOn(tb, newClient(tb, unhurried(redistest.Start(tb).Addr)))
 }
 
-func duelOn(tb testing.TB, client goredis.UniversalClient) *duel {
+func comparisonOn(tb testing.TB, client goredis.UniversalClient) *comparison {
 	tb.Helper()
 	program.Register()
-	return &duel{client: client, Comparison: program.Comparison{Ended: make(map[string]int), New: newOther(client)}}
+	return &comparison{client: client, Comparison: program.Comparison{Ended: make(map[string]int), New: newOther(client)}}
 }
 
-// newOther makes the other store of a duel, each time with another prefix.
+// newOther makes the other store of a comparison, each time with another prefix.
 func newOther(client goredis.UniversalClient) func(ctx context.Context) session.DeviceStore {
 	runs := 0
 	return func(ctx context.Context) session.DeviceStore {
@@ -62,13 +62,13 @@ func unhurried(addr string) string {
 }
 
 // play runs a program, and makes it short if it fails.
-func (d *duel) play(t *testing.T, name string, p []byte) {
+func (d *comparison) play(t *testing.T, name string, p []byte) {
 	t.Helper()
 	program.Play(t, name, p, func(p []byte) (report string) { return d.Run(t.Context(), p) })
 }
 
 // playSeeds runs some random programs.
-func (d *duel) playSeeds(t *testing.T, first, many uint64) {
+func (d *comparison) playSeeds(t *testing.T, first, many uint64) {
 	t.Helper()
 	for seed := first; seed < first+many; seed++ {
 		d.play(t, fmt.Sprintf("seed %d", seed), program.Random(seed, 150))
@@ -78,7 +78,7 @@ func (d *duel) playSeeds(t *testing.T, first, many uint64) {
 // TestDifferential runs random programs, always the same.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
-	d := newDuel(t)
+	d := newComparison(t)
 	d.playSeeds(t, 0, 40)
 	d.play(t, "a full session", program.Full(1, 100))
 	d.CheckCoverage(t)
@@ -116,7 +116,7 @@ func TestDifferentialInTime(t *testing.T) {
 func TestDifferentialOnCluster(t *testing.T) {
 	t.Parallel()
 	_, client := cluster(t)
-	d := duelOn(t, client)
+	d := comparisonOn(t, client)
 	d.playSeeds(t, 4000, 12)
 	for _, op := range []string{"Login ", "UserSessions ", "RemoveUserSessions ", "Login ErrNotFound ErrRevoked", "Login ErrUserLimit"} {
 		if d.Ended[op] == 0 {
@@ -130,7 +130,7 @@ func FuzzDifferential(f *testing.F) {
 	for seed := range uint64(8) {
 		f.Add(program.Random(seed, 40))
 	}
-	d := newDuel(f)
+	d := newComparison(f)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		// And some steps more that follow from these: the fuzzer spends most of its
 		// time on making programs shorter that it has seen.

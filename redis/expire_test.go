@@ -18,7 +18,7 @@ import (
 // left of a record's life, after every step, against its own times.
 func TestEveryRecordExpires(t *testing.T) {
 	t.Parallel()
-	ctx, d := t.Context(), newDuel(t)
+	ctx, d := t.Context(), newComparison(t)
 	capped, alive, listed := 0, 0, 0
 	for seed := range uint64(10) {
 		store := timed(d.client, fmt.Sprintf("%d:", seed))

@@ -23,7 +23,7 @@ import (
 // between any two steps: what they answer must not differ.
 func TestForgottenScripts(t *testing.T) {
 	t.Parallel()
-	d := newDuel(t)
+	d := newComparison(t)
 	d.Before = func() { d.client.ScriptFlush(t.Context()) }
 	d.playSeeds(t, 1000, 5)
 }

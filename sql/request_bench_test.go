@@ -17,14 +17,8 @@ import (
 
 	"github.com/mist-contrib/session"
 	"github.com/mist-contrib/session/cookie"
+	"github.com/mist-contrib/session/internal/webtest"
 )
-
-// nowhere is a response writer that costs nothing.
-type nowhere http.Header
-
-func (w nowhere) Header() http.Header         { return http.Header(w) }
-func (w nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (w nowhere) WriteHeader(int)             {}
 
 // BenchmarkRequest bounds what a session costs a mist request that reads one value, or
 // stores one, beside handlers with a bare prepared SELECT of the same columns and a bare
@@ -105,7 +99,7 @@ func (s *subject) site(b *testing.B) map[string]side {
 			requests = append(requests, r)
 		}
 		sides[name] = side{name, func(n int) error {
-			server.ServeHTTP(nowhere{}, requests[n%len(requests)])
+			server.ServeHTTP(webtest.DiscardWriter{}, requests[n%len(requests)])
 			return nil
 		}}
 	}

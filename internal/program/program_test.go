@@ -23,9 +23,9 @@ func (st mistaken) Refresh(ctx context.Context, id string) error {
 	return st.refresh(st.Store, ctx, id)
 }
 
-// duel runs some programs in a bubble, and reports the first difference, from the
+// compare runs some programs in a bubble, and reports the first difference, from the
 // shortest program that has it.
-func duel(t *testing.T, absolute time.Duration, refresh func(st *memory.Store, ctx context.Context, id string) error) (report string, steps int) {
+func compare(t *testing.T, absolute time.Duration, refresh func(st *memory.Store, ctx context.Context, id string) error) (report string, steps int) {
 	t.Helper()
 	program.Register()
 	run := func(p []byte) (report string) {
@@ -69,7 +69,7 @@ func TestDuel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report, steps := duel(t, test.absolute, test.refresh)
+			report, steps := compare(t, test.absolute, test.refresh)
 			if differs := report != ""; differs != test.differs {
 				t.Fatalf("differs: got %t, want %t\n%s", differs, test.differs, report)
 			}
